@@ -1,0 +1,53 @@
+/**
+ * Every wait of the connectors, in one table. All values are milliseconds; each is an option of the same name.
+ * `end` says what happens when the wait runs out.
+ */
+export const budgetTable = {
+  dialTimeoutMs: { default: 1_000, end: 'the link is dropped and the next attempt waits for its backoff' },
+  redialFirstMs: { default: 1, end: 'ceiling of the first wait between dials of the scheduler; then the next dial' },
+  redialMaxMs: { default: 25, end: 'highest ceiling of that wait; then the next dial' },
+  rankRedialMs: { default: 1_000, end: 'a rank that nobody told to come back dials by itself' },
+  sessionTimeoutMs: { default: 2_000, end: 'no session headers: the link is dropped and dialled again' },
+  surveyTimeoutMs: { default: 2_000, end: 'no answer to a probe: the link is dropped and dialled again' },
+  quiesceTimeoutMs: { default: 2_000, end: 'the instance is cleared although a rank is not idle' },
+  stalledAfterMs: { default: 5_000, end: 'Register or Unregister unanswered: shown as stalled, still waited for' },
+  stalledTimeoutMs: { default: 60_000, end: 'a stalled Register or Unregister: the link is dropped and dialled again' },
+  voidBackoffFirstMs: { default: 20, end: 'ceiling of the wait after a second void generation; then the next' },
+  voidBackoffMaxMs: { default: 5_000, end: 'highest ceiling of that wait; then the next generation' },
+  auditFirstMs: { default: 1_000, end: 'first audit of a new generation' },
+  auditIntervalMs: { default: 10_000, end: 'next audit' },
+  versionProbeIntervalMs: { default: 5_000, end: 'an incompatible server is asked for its version again' },
+  drainTimeoutMs: {
+    default: 5_000,
+    end: 'the session is handed back to a draining server although a rank is not idle',
+  },
+  stopTimeoutMs: { default: 2_000, end: 'stop answers "unconfirmed"' },
+  pingIntervalMs: { default: 1_000, end: 'a ping is sent on every link' },
+  pingTimeoutMs: { default: 1_500, end: 'the link is taken for lost' },
+  queryTimeoutMs: { default: 2_000, end: 'the query is a miss and the link is surveyed' },
+  loadingTimeoutMs: { default: 30_000, end: 'a query that is still "loading" is a miss' },
+  leaseReuseMs: { default: 300_000, end: 'a hit that was not loaded is given up and asked for again' },
+  releaseTimeoutMs: { default: 2_000, end: 'the lease is left to expire at the server' },
+  loadPollIntervalMs: { default: 1, end: 'the records of loads in flight are read again' },
+  settleMs: { default: 250, end: 'weak proof of death, and a load that failed after it was accepted, count as final' },
+  transferTimeoutMs: { default: 30_000, end: 'a load or save of unknown outcome is failed: an unsafe release' },
+  preemptionTimeoutMs: { default: 10_000, end: 'preempted blocks are handed back: an unsafe release' },
+} as const;
+
+/** Values for every wait, in milliseconds. */
+export type Budgets = { readonly [name in keyof typeof budgetTable]: number };
+
+/** Longest delay that a timer of the platform can wait; longer ones fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** The defaults with `overrides` in their place. Throws a RangeError that names a value no timer can wait for. */
+export function budgetsFrom(overrides: Partial<Budgets> = {}): Budgets {
+  for (const [name, value] of Object.entries(overrides)) {
+    if (!(name in budgetTable)) throw new RangeError(`unknown budget "${name}"`);
+    if (!(Number.isFinite(value) && value > 0 && value <= MAX_TIMER_MS)) {
+      throw new RangeError(`${name} must be above 0 and at most ${MAX_TIMER_MS} ms, not ${value}`);
+    }
+  }
+  const defaults = Object.fromEntries(Object.entries(budgetTable).map(([name, row]) => [name, row.default]));
+  return { ...defaults, ...overrides } as Budgets;
+}

@@ -1,0 +1,40 @@
+/** Why something failed, as plain data that fits into a context, a span and a message. */
+export interface Fault {
+  readonly kind: FaultKind;
+  /** For people; decisions are made on `kind` and `lost`. */
+  readonly message: string;
+  /** What the server no longer has; only with kind `forgotten`. */
+  readonly lost?: LostThing;
+  /** The server's version where it said it; only with kind `incompatible`. */
+  readonly serverVersion?: string;
+}
+
+/**
+ * - `unreachable`: nobody answered, the link is down
+ * - `timedOut`: no answer within the budget
+ * - `forgotten`: the server answers, but has lost our registration or lease
+ * - `incompatible`: the server speaks another version
+ * - `rejected`: the server answered no to this request; says nothing about the registration
+ * - `defect`: anything unrecognised; treated as evidence against the registration
+ */
+export type FaultKind = 'unreachable' | 'timedOut' | 'forgotten' | 'incompatible' | 'rejected' | 'defect';
+
+/** A lost lease alone is ambiguous: it may have expired or been used up. */
+export type LostThing = 'instance' | 'device' | 'seal' | 'lease';
+
+/** An `Error` that carries its fault across promise boundaries. */
+export class FaultError extends Error {
+  readonly fault: Fault;
+
+  constructor(fault: Fault, options?: ErrorOptions) {
+    super(fault.message, options);
+    this.name = 'FaultError';
+    this.fault = fault;
+  }
+}
+
+/** Whatever was thrown, as a fault; what nobody classified is a `defect`. */
+export function faultFrom(error: unknown): Fault {
+  if (error instanceof FaultError) return error.fault;
+  return { kind: 'defect', message: error instanceof Error ? error.message : String(error) };
+}

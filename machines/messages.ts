@@ -1,0 +1,44 @@
+/** The two messages between the roles. Both are level-triggered: repeated until a newer epoch supersedes them. */
+import type { Epoch } from './epoch.ts';
+import type { Fault } from './faults.ts';
+
+/** From the scheduler to every rank. */
+export interface Announcement {
+  readonly epoch: Epoch;
+  /**
+   * - `wait`: no generation has begun
+   * - `register`: the instance was cleared; register in this epoch
+   * - `keep`: the registration of the epoch before seems to have survived; show that yours has
+   * - `stop`: finish or drop what is under way; the instance will be unregistered
+   */
+  readonly action: 'wait' | 'register' | 'keep' | 'stop';
+}
+
+/** From one rank to the scheduler. */
+export interface RankReport {
+  readonly rank: number;
+  /** New at every start of the worker process. */
+  readonly workerBootId: string;
+  /** The announced epoch that `outcome` speaks of. `null` before the first announcement. */
+  readonly epoch: Epoch | null;
+  /**
+   * - `pending`: not answered yet
+   * - `registered`, `kept`: the server confirmed this rank's registration in this epoch
+   * - `failed`: Register or the check of a `keep` was refused
+   * - `lost`: confirmed once, then refuted by the server's own answers
+   * - `stopped`: this rank does nothing any more
+   */
+  readonly outcome: RankOutcome;
+  /** Why `failed` or `lost`; with `pending`, what the rank waits for. */
+  readonly fault: Fault | null;
+  /** No load may still write and no save may still read this rank's memory. */
+  readonly idle: boolean;
+}
+
+export type RankOutcome = 'pending' | 'registered' | 'kept' | 'failed' | 'lost' | 'stopped';
+
+/** What the side-effect-free probe found. */
+export type Survey =
+  | { readonly kind: 'sealed' }
+  | { readonly kind: 'incomplete'; readonly registered: number; readonly expected: number }
+  | { readonly kind: 'notFound' };

@@ -1,0 +1,64 @@
+/** What the ranks' latest reports say together. The index into the list is the rank. */
+import { type Epoch, isSameEpoch } from './epoch.ts';
+import type { RankReport } from './messages.ts';
+
+export type RankReports = readonly (RankReport | null)[];
+
+/** A generation that was published: the boots that confirmed it. Kept only while nothing refuted it. */
+export interface Lineage {
+  readonly epoch: Epoch;
+  readonly workerBootIds: readonly string[];
+}
+
+function speaksOf(report: RankReport | null | undefined, epoch: Epoch): report is RankReport & { epoch: Epoch } {
+  return report?.epoch != null && isSameEpoch(report.epoch, epoch);
+}
+
+function isConfirmation(report: RankReport): boolean {
+  return report.outcome === 'registered' || report.outcome === 'kept';
+}
+
+export function allConfirm(reports: RankReports, epoch: Epoch): boolean {
+  return reports.every((report) => speaksOf(report, epoch) && isConfirmation(report));
+}
+
+/** The first rank that said no in this epoch. */
+export function refusalIn(reports: RankReports, epoch: Epoch): RankReport | undefined {
+  return reports.find(
+    (report): report is RankReport =>
+      speaksOf(report, epoch) && (report.outcome === 'failed' || report.outcome === 'lost'),
+  );
+}
+
+/** A rank that never reported holds nothing. */
+export function allIdle(reports: RankReports): boolean {
+  return reports.every((report) => report === null || report.idle);
+}
+
+export function allStopped(reports: RankReports): boolean {
+  return reports.every((report) => report?.outcome === 'stopped');
+}
+
+export function lineageOf(reports: RankReports, epoch: Epoch): Lineage {
+  return { epoch, workerBootIds: reports.map((report) => report?.workerBootId ?? '') };
+}
+
+/** Whether every rank, unchanged since, still stands by its registration in `lineage`. */
+export function upholds(reports: RankReports, lineage: Lineage): boolean {
+  return reports.every(
+    (report, rank) =>
+      speaksOf(report, lineage.epoch) && isConfirmation(report) && report.workerBootId === lineage.workerBootIds[rank],
+  );
+}
+
+/** Whether this report takes back what `lineage` rests on: the rank was replaced, or says that it lost its registration. */
+export function refutes(report: RankReport, lineage: Lineage): boolean {
+  if (report.workerBootId !== lineage.workerBootIds[report.rank]) return true;
+  return speaksOf(report, lineage.epoch) && !isConfirmation(report);
+}
+
+/** A report that was overtaken by a newer one of the same worker. */
+export function isLate(report: RankReport, held: RankReport | null): boolean {
+  if (held?.workerBootId !== report.workerBootId || held.epoch === null || report.epoch === null) return false;
+  return held.epoch.schedulerBootId === report.epoch.schedulerBootId && held.epoch.counter > report.epoch.counter;
+}

@@ -1,0 +1,504 @@
+/**
+ * Life of the scheduler's half across restarts of its server. It alone runs registration generations.
+ *
+ * Invariants, each proved by a test of the same name:
+ * - an instance is published as connected only after the server said sealed and every rank's current boot confirmed
+ *   its own registration in that epoch
+ * - the session is open before anything is asked or registered
+ * - nothing is kept that this scheduler did not publish itself
+ * - a generation passes its clear only when the clear was answered
+ * - a lost registration is noticed and replayed whoever lost it
+ * - every machine reaches connected with no operator once faults stop
+ */
+import { assign, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
+import { type Backoff, backoffCeilingMs } from './backoff.ts';
+import type { Budgets } from './budgets.ts';
+import { type Epoch, isSameEpoch } from './epoch.ts';
+import { type Fault, faultFrom } from './faults.ts';
+import type { Announcement, RankReport, Survey } from './messages.ts';
+import {
+  allConfirm,
+  allIdle,
+  allStopped,
+  isLate,
+  type Lineage,
+  lineageOf,
+  type RankReports,
+  refusalIn,
+  refutes,
+  upholds,
+} from './ranks.ts';
+import { unprovided } from './unprovided.ts';
+
+export interface SchedulerInput {
+  readonly schedulerBootId: string;
+  /** Ranks that make an instance whole. */
+  readonly worldSize: number;
+  readonly budgets: Budgets;
+}
+
+export interface SchedulerContext extends SchedulerInput {
+  readonly announcement: Announcement;
+  readonly reports: RankReports;
+  /** The generation in service, or the last one as long as nothing refuted it. */
+  readonly lineage: Lineage | null;
+  readonly failedDials: number;
+  readonly voidGenerations: number;
+  /** The newest observation that something was lost or went wrong. */
+  readonly evidence: Evidence | null;
+  /** Reports of a generation that was over when they arrived. */
+  readonly lateReports: number;
+  /** Set when the machine stops. */
+  readonly stopOutcome: StopOutcome | null;
+}
+
+export interface Evidence {
+  readonly of: 'link' | 'session' | 'drain' | 'rpc' | 'rank' | 'audit';
+  readonly fault: Fault;
+}
+
+/** Whether nothing of this instance is left at the server. */
+export type StopOutcome = { readonly kind: 'clean' } | { readonly kind: 'unconfirmed'; readonly reason: string };
+
+export type SchedulerEvent =
+  | { readonly type: 'link.up' }
+  | { readonly type: 'link.down'; readonly fault: Fault }
+  | { readonly type: 'server.draining' }
+  | { readonly type: 'session.ended'; readonly fault: Fault }
+  | { readonly type: 'rpc.failed'; readonly fault: Fault }
+  | { readonly type: 'report.received'; readonly report: RankReport }
+  | { readonly type: 'announcement.delivered'; readonly epoch: Epoch }
+  | { readonly type: 'stop' };
+
+const outputOf = <T>({ event }: { event: { readonly output: T } }) => ({ survey: event.output });
+const errorOf = ({ event }: { event: { readonly error: unknown } }) => ({ fault: faultFrom(event.error) });
+const faultOf = ({ event }: { event: { readonly fault: Fault } }) => ({ fault: event.fault });
+const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
+
+type FaultParams = { readonly fault: Fault };
+type SurveyParams = { readonly survey: Survey };
+
+const lostLink = <P>(params: P) =>
+  ({ target: '#scheduler.reconnecting.waiting', actions: { type: 'recordLinkLoss', params } }) as const;
+const failedDial = lostLink(errorOf);
+const silentDial = (what: string) => lostLink(timeout(what));
+
+export const schedulerMachine = setup({
+  types: {} as {
+    context: SchedulerContext;
+    events: SchedulerEvent;
+    input: SchedulerInput;
+    output: StopOutcome;
+    tags: 'cacheUsable' | 'stalled';
+  },
+  actors: {
+    /** Owns one link and its session from the dial to the end: `link.up`, then facts. */
+    link: fromCallback<SchedulerEvent>(unprovided('link')),
+    openSession: fromPromise<void>(unprovided('openSession')),
+    survey: fromPromise<Survey>(unprovided('survey')),
+    clear: fromPromise<void>(unprovided('clear')),
+    probeVersion: fromPromise<void>(unprovided('probeVersion')),
+    /** Unregisters over whatever link there is, or a fresh one. */
+    retire: fromPromise<StopOutcome>(unprovided('retire')),
+  },
+  guards: {
+    isLinkLost: ({ context }) => context.evidence?.of === 'link' || context.evidence?.of === 'session',
+    isDraining: ({ context }) => context.evidence?.of === 'drain',
+    isIntact: ({ context }, { survey }: SurveyParams) =>
+      survey.kind === 'sealed' && context.lineage !== null && upholds(context.reports, context.lineage),
+    isSealed: (_, { survey }: SurveyParams) => survey.kind === 'sealed',
+    areRanksIdle: ({ context }) => allIdle(context.reports),
+    areRanksStopped: ({ context }) => allStopped(context.reports),
+    areRanksConfirmed: ({ context }) => allConfirm(context.reports, context.announcement.epoch),
+    isRefusedByVersion: ({ context }) =>
+      refusalIn(context.reports, context.announcement.epoch)?.fault?.kind === 'incompatible',
+    isRefused: ({ context }) => refusalIn(context.reports, context.announcement.epoch) !== undefined,
+    isKeepRefused: ({ context }) =>
+      context.announcement.action === 'keep' && refusalIn(context.reports, context.announcement.epoch) !== undefined,
+    isRefutation: ({ context }, { report }: { report: RankReport }) =>
+      context.lineage !== null && refutes(report, context.lineage),
+    isCurrentEpoch: ({ context }, { epoch }: { epoch: Epoch }) => isSameEpoch(epoch, context.announcement.epoch),
+    isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
+    isFirstVoid: ({ context }) => context.voidGenerations <= 1,
+  },
+  actions: {
+    openLink: spawnChild('link', { id: 'link' }),
+    dropLink: stopChild('link'),
+    recordLinkLoss: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'link', fault }) as const }),
+    recordSessionLoss: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'session', fault }) as const }),
+    recordDrain: assign({
+      evidence: {
+        of: 'drain',
+        fault: { kind: 'unreachable', message: 'the server is draining: it announced its end' },
+      } as const,
+    }),
+    recordRpcFault: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'rpc', fault }) as const }),
+    recordAuditFault: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'audit', fault }) as const }),
+    recordSurvey: assign({
+      evidence: (_, { survey }: SurveyParams) => ({ of: 'audit', fault: faultFromSurvey(survey) }) as const,
+    }),
+    recordRankFault: assign({
+      evidence: ({ context }, { report }: { report: RankReport }) => rankEvidence(context, report),
+    }),
+    recordRefusal: assign({
+      evidence: ({ context }) => {
+        const refusal = refusalIn(context.reports, context.announcement.epoch);
+        return refusal ? rankEvidence(context, refusal) : context.evidence;
+      },
+    }),
+    recordReport: assign(({ context }, { report }: { report: RankReport }) => {
+      const held = context.reports[report.rank];
+      if (held === undefined) return {};
+      if (isLate(report, held)) return { lateReports: context.lateReports + 1 };
+      return { reports: context.reports.with(report.rank, report) };
+    }),
+    countFailedDial: assign({ failedDials: ({ context }) => context.failedDials + 1 }),
+    countVoid: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1, lineage: null }),
+    forgetLineage: assign({ lineage: null }),
+    announceRegister: assign({ announcement: ({ context }) => nextAnnouncement(context, 'register') }),
+    announceKeep: assign({ announcement: ({ context }) => nextAnnouncement(context, 'keep') }),
+    announceStop: assign({
+      announcement: ({ context }) => ({ epoch: context.announcement.epoch, action: 'stop' }) as const,
+    }),
+    publish: assign({
+      lineage: ({ context }) => lineageOf(context.reports, context.announcement.epoch),
+      failedDials: 0,
+    }),
+    forgetVoids: assign({ voidGenerations: 0 }),
+    recordStop: assign({ stopOutcome: (_, { outcome }: { outcome: StopOutcome }) => outcome }),
+  },
+  delays: {
+    dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
+    /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
+    redialBackoff: ({ context }) => redialCeilingMs(context),
+    sessionTimeout: ({ context }) => context.budgets.sessionTimeoutMs,
+    surveyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
+    quiesceTimeout: ({ context }) => context.budgets.quiesceTimeoutMs,
+    stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
+    stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
+    voidBackoff: ({ context }) => voidCeilingMs(context),
+    auditFirst: ({ context }) => context.budgets.auditFirstMs,
+    auditInterval: ({ context }) => context.budgets.auditIntervalMs,
+    versionProbeInterval: ({ context }) => context.budgets.versionProbeIntervalMs,
+    drainTimeout: ({ context }) => context.budgets.drainTimeoutMs,
+    ranksStopTimeout: ({ context }) => context.budgets.stopTimeoutMs / 2,
+  },
+}).createMachine({
+  id: 'scheduler',
+  context: ({ input }) => ({
+    ...input,
+    announcement: { epoch: { schedulerBootId: input.schedulerBootId, counter: 0 }, action: 'wait' },
+    reports: Array.from({ length: input.worldSize }, () => null),
+    lineage: null,
+    failedDials: 0,
+    voidGenerations: 0,
+    evidence: null,
+    lateReports: 0,
+    stopOutcome: null,
+  }),
+  output: ({ context }) => context.stopOutcome ?? { kind: 'unconfirmed', reason: 'stopped without an outcome' },
+  on: {
+    stop: '.stopping',
+    'report.received': { actions: { type: 'recordReport', params: ({ event }) => ({ report: event.report }) } },
+  },
+  initial: 'reconnecting',
+  states: {
+    connected: {
+      tags: 'cacheUsable',
+      entry: 'publish',
+      initial: 'settling',
+      on: {
+        'link.down': { target: 'degraded', actions: { type: 'recordLinkLoss', params: faultOf } },
+        'session.ended': { target: 'degraded', actions: { type: 'recordSessionLoss', params: faultOf } },
+        'server.draining': { target: 'degraded', actions: 'recordDrain' },
+        'rpc.failed': { target: 'degraded', actions: { type: 'recordRpcFault', params: faultOf } },
+        'report.received': [
+          {
+            guard: { type: 'isRefutation', params: ({ event }) => ({ report: event.report }) },
+            target: 'degraded',
+            actions: [
+              { type: 'recordReport', params: ({ event }) => ({ report: event.report }) },
+              { type: 'recordRankFault', params: ({ event }) => ({ report: event.report }) },
+            ],
+          },
+          { actions: { type: 'recordReport', params: ({ event }) => ({ report: event.report }) } },
+        ],
+      },
+      states: {
+        /** An old session's cleanup may still be running at the server: look again soon. */
+        settling: { after: { auditFirst: 'auditing' } },
+        auditing: {
+          invoke: {
+            src: 'survey',
+            onDone: [
+              { guard: { type: 'isSealed', params: outputOf }, target: 'serving' },
+              { target: '#scheduler.degraded', actions: { type: 'recordSurvey', params: outputOf } },
+            ],
+            onError: { target: '#scheduler.degraded', actions: { type: 'recordAuditFault', params: errorOf } },
+          },
+          after: {
+            surveyTimeout: {
+              target: '#scheduler.degraded',
+              actions: { type: 'recordAuditFault', params: timeout('the audit') },
+            },
+          },
+        },
+        /** A generation that outlived its first audit: the trouble before it is over. */
+        serving: { entry: 'forgetVoids', after: { auditInterval: 'auditing' } },
+      },
+    },
+
+    /** Something was lost: find out what. */
+    degraded: {
+      initial: 'assessing',
+      on: {
+        'link.down': { target: 'reconnecting', actions: { type: 'recordLinkLoss', params: faultOf } },
+        'session.ended': { target: 'reconnecting', actions: { type: 'recordSessionLoss', params: faultOf } },
+      },
+      states: {
+        assessing: {
+          always: [
+            { guard: 'isLinkLost', target: '#scheduler.reconnecting' },
+            { guard: 'isDraining', target: 'draining' },
+            { target: 'surveying' },
+          ],
+        },
+        surveying: {
+          invoke: {
+            src: 'survey',
+            onDone: [
+              { guard: { type: 'isIntact', params: outputOf }, target: '#scheduler.connected' },
+              { target: '#scheduler.reRegistering.quiescing' },
+            ],
+            onError: { target: '#scheduler.reconnecting', actions: { type: 'recordLinkLoss', params: errorOf } },
+          },
+          on: { 'server.draining': { target: 'draining', actions: 'recordDrain' } },
+          after: {
+            surveyTimeout: {
+              target: '#scheduler.reconnecting',
+              actions: { type: 'recordLinkLoss', params: timeout('the survey') },
+            },
+          },
+        },
+        /** Ending the session unmaps our memory at the server, so the ranks finish their copies first. */
+        draining: {
+          always: { guard: 'areRanksIdle', target: '#scheduler.reconnecting' },
+          after: { drainTimeout: '#scheduler.reconnecting' },
+        },
+      },
+    },
+
+    reconnecting: {
+      entry: 'dropLink',
+      initial: 'dialing',
+      states: {
+        dialing: {
+          entry: 'openLink',
+          on: {
+            'link.up': '#scheduler.reRegistering',
+            'link.down': { target: 'waiting', actions: { type: 'recordLinkLoss', params: faultOf } },
+          },
+          after: {
+            dialTimeout: { target: 'waiting', actions: { type: 'recordLinkLoss', params: timeout('the dial') } },
+          },
+        },
+        /** Every failed attempt ends here, so how long to wait is decided once. */
+        waiting: { entry: ['dropLink', 'countFailedDial'], after: { redialBackoff: 'dialing' } },
+      },
+    },
+
+    reRegistering: {
+      initial: 'openingSession',
+      on: {
+        'link.down': { target: 'reconnecting', actions: { type: 'recordLinkLoss', params: faultOf } },
+        'session.ended': { target: 'reconnecting', actions: { type: 'recordSessionLoss', params: faultOf } },
+        'server.draining': { target: 'degraded', actions: 'recordDrain' },
+      },
+      states: {
+        openingSession: {
+          invoke: {
+            src: 'openSession',
+            onDone: 'surveying',
+            onError: [
+              {
+                guard: { type: 'isIncompatible', params: errorOf },
+                target: '#scheduler.incompatible',
+                actions: { type: 'recordRpcFault', params: errorOf },
+              },
+              failedDial,
+            ],
+          },
+          after: { sessionTimeout: silentDial('the session') },
+        },
+        surveying: {
+          invoke: {
+            src: 'survey',
+            onDone: [
+              {
+                guard: { type: 'isIntact', params: outputOf },
+                target: 'announcing',
+                actions: 'announceKeep',
+              },
+              { target: 'quiescing' },
+            ],
+            onError: failedDial,
+          },
+          after: { surveyTimeout: silentDial('the survey') },
+        },
+        /** Unmapping memory under a running copy can poison a living server's CUDA context. */
+        quiescing: {
+          always: { guard: 'areRanksIdle', target: 'clearing' },
+          after: { quiesceTimeout: 'clearing' },
+        },
+        clearing: {
+          entry: 'forgetLineage',
+          invoke: {
+            src: 'clear',
+            onDone: { target: 'announcing', actions: 'announceRegister' },
+            onError: failedDial,
+          },
+          initial: 'waiting',
+          states: {
+            waiting: { after: { stalledAfter: 'stalled' } },
+            /** Never cancelled: that would leave the instance half-done. */
+            stalled: { tags: 'stalled', after: { stalledTimeout: silentDial('UnregisterContext') } },
+          },
+        },
+        /** No budget runs: a host without a channel of its own makes no steps while it is idle. */
+        announcing: {
+          on: {
+            'announcement.delivered': {
+              guard: { type: 'isCurrentEpoch', params: ({ event }) => ({ epoch: event.epoch }) },
+              target: 'sealing',
+            },
+          },
+        },
+        sealing: {
+          always: [
+            { guard: 'isRefusedByVersion', target: '#scheduler.incompatible', actions: 'recordRefusal' },
+            { guard: 'isKeepRefused', target: '#scheduler.reconnecting', actions: ['recordRefusal', 'countVoid'] },
+            { guard: 'isRefused', target: 'voided', actions: 'recordRefusal' },
+            { guard: 'areRanksConfirmed', target: 'readingBack' },
+          ],
+          initial: 'waiting',
+          states: {
+            waiting: { after: { stalledAfter: 'stalled' } },
+            stalled: {
+              tags: 'stalled',
+              after: { stalledTimeout: silentDial('RegisterContextBatch of every rank') },
+            },
+          },
+        },
+        readingBack: {
+          invoke: {
+            src: 'survey',
+            onDone: [
+              { guard: { type: 'isSealed', params: outputOf }, target: '#scheduler.connected' },
+              { target: 'voided', actions: { type: 'recordSurvey', params: outputOf } },
+            ],
+            onError: failedDial,
+          },
+          after: { surveyTimeout: silentDial('the read-back') },
+        },
+        voided: {
+          entry: 'countVoid',
+          always: { guard: 'isFirstVoid', target: 'quiescing' },
+          after: { voidBackoff: 'quiescing' },
+        },
+      },
+    },
+
+    /** Another version answers: parked, asked slowly, back by itself when a compatible one appears. */
+    incompatible: {
+      initial: 'waiting',
+      on: {
+        'link.down': { target: 'reconnecting', actions: { type: 'recordLinkLoss', params: faultOf } },
+        'session.ended': { target: 'reconnecting', actions: { type: 'recordSessionLoss', params: faultOf } },
+        'server.draining': { target: 'degraded', actions: 'recordDrain' },
+      },
+      states: {
+        waiting: { after: { versionProbeInterval: 'probing' } },
+        probing: {
+          invoke: { src: 'probeVersion', onDone: '#scheduler.reRegistering', onError: 'waiting' },
+          after: { surveyTimeout: 'waiting' },
+        },
+      },
+    },
+
+    stopping: {
+      entry: 'announceStop',
+      initial: 'stoppingRanks',
+      on: { stop: {} },
+      states: {
+        stoppingRanks: {
+          always: { guard: 'areRanksStopped', target: 'retiring' },
+          after: { ranksStopTimeout: 'retiring' },
+        },
+        retiring: {
+          invoke: {
+            src: 'retire',
+            onDone: {
+              target: '#scheduler.stopped',
+              actions: { type: 'recordStop', params: ({ event }) => ({ outcome: event.output }) },
+            },
+            onError: {
+              target: '#scheduler.stopped',
+              actions: {
+                type: 'recordStop',
+                params: ({ event }) => ({
+                  outcome: { kind: 'unconfirmed', reason: faultFrom(event.error).message } as const,
+                }),
+              },
+            },
+          },
+          after: {
+            ranksStopTimeout: {
+              target: '#scheduler.stopped',
+              actions: {
+                type: 'recordStop',
+                params: { outcome: { kind: 'unconfirmed', reason: 'the server did not answer UnregisterContext' } },
+              },
+            },
+          },
+        },
+      },
+    },
+    stopped: { type: 'final', entry: 'dropLink' },
+  },
+});
+
+function nextAnnouncement({ announcement: { epoch } }: SchedulerContext, action: 'register' | 'keep'): Announcement {
+  return { epoch: { ...epoch, counter: epoch.counter + 1 }, action };
+}
+
+function rankEvidence(context: SchedulerContext, report: RankReport): Evidence {
+  const held = context.lineage?.workerBootIds[report.rank];
+  const fault: Fault =
+    report.fault ??
+    (held !== report.workerBootId
+      ? { kind: 'forgotten', message: `rank ${report.rank} was replaced by another process`, lost: 'device' }
+      : { kind: 'defect', message: `rank ${report.rank} is ${report.outcome}` });
+  return { of: 'rank', fault: { ...fault, message: `rank ${report.rank}: ${fault.message}` } };
+}
+
+function faultFromSurvey(survey: Survey): Fault {
+  if (survey.kind === 'incomplete') {
+    const { registered, expected } = survey;
+    return { kind: 'forgotten', message: `${registered} of ${expected} ranks are registered`, lost: 'seal' };
+  }
+  return { kind: 'forgotten', message: 'the server does not know the instance', lost: 'instance' };
+}
+
+/** Ceiling of the wait before the next dial, in milliseconds. */
+export function redialCeilingMs({ failedDials, budgets }: SchedulerContext): number {
+  return backoffCeilingMs(failedDials, { ...REDIAL_SHAPE, firstMs: budgets.redialFirstMs, maxMs: budgets.redialMaxMs });
+}
+
+/** Ceiling of the wait before the next generation, in milliseconds. */
+export function voidCeilingMs({ voidGenerations, budgets }: SchedulerContext): number {
+  const shape: Backoff = { firstMs: budgets.voidBackoffFirstMs, growth: 2, maxMs: budgets.voidBackoffMaxMs };
+  return backoffCeilingMs(voidGenerations - 1, shape);
+}
+
+/** 1 ms grows to 25 ms in 160 dials, about 1.2 s: a server that comes back at once is met at once, one that stays away costs little. */
+const REDIAL_SHAPE = { growth: 1.02 };

@@ -1,0 +1,318 @@
+/**
+ * Life of one rank's half across restarts of its server. It registers when it is told to, and never clears.
+ *
+ * Invariants, each proved by a test of the same name:
+ * - a worker serves only in the announced epoch and only when the server confirmed it there
+ * - at most one Register of a rank is outstanding and none is cancelled while its link is up
+ * - a rank that lost only its link stays in its epoch
+ * - a scheduler that comes back with a new boot id is obeyed
+ * - every machine reaches connected with no operator once faults stop
+ */
+import { assign, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
+import type { Budgets } from './budgets.ts';
+import { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
+import { type Fault, faultFrom } from './faults.ts';
+import type { Announcement, RankOutcome } from './messages.ts';
+import { unprovided } from './unprovided.ts';
+
+export interface WorkerInput {
+  readonly rank: number;
+  readonly workerBootId: string;
+  readonly budgets: Budgets;
+}
+
+export interface WorkerContext extends WorkerInput {
+  /** The newest one that arrived. `null` before the first. */
+  readonly announcement: Announcement | null;
+  /** What this rank can say about the announced epoch. */
+  readonly outcome: RankOutcome;
+  /** The epoch a Register or check was begun for; its answer counts for that one only. */
+  readonly attempted: Epoch | null;
+  /** The newest observation that something was lost or refused. */
+  readonly fault: Fault | null;
+  /** Answers to a Register of an epoch that was over when they arrived. */
+  readonly lateAnswers: number;
+}
+
+export type WorkerEvent =
+  | { readonly type: 'link.up' }
+  | { readonly type: 'link.down'; readonly fault: Fault }
+  | { readonly type: 'server.draining' }
+  /** An RPC failed in a way that may mean a lost registration. */
+  | { readonly type: 'rpc.failed'; readonly fault: Fault }
+  /** The server said yes to the registration and no to using it. */
+  | { readonly type: 'registration.refuted'; readonly fault: Fault }
+  | { readonly type: 'announcement.received'; readonly announcement: Announcement }
+  | { readonly type: 'stop' };
+
+type FaultParams = { readonly fault: Fault };
+type AnnouncementParams = { readonly announcement: Announcement };
+
+const errorOf = ({ event }: { event: { readonly error: unknown } }) => ({ fault: faultFrom(event.error) });
+const faultOf = ({ event }: { event: { readonly fault: Fault } }) => ({ fault: event.fault });
+const announcementOf = ({ event }: { event: AnnouncementParams }) => ({ announcement: event.announcement });
+const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
+const adopt = { type: 'adoptAnnouncement', params: announcementOf } as const;
+const isNews = { type: 'isNews', params: announcementOf } as const;
+const linkLost = { target: '#worker.reconnecting', actions: { type: 'recordFault', params: faultOf } } as const;
+const isIncompatible = { type: 'isIncompatible', params: errorOf } as const;
+const isUnreachable = { type: 'isUnreachable', params: errorOf } as const;
+const refuse = { type: 'recordRefusal', params: errorOf } as const;
+const lose = { type: 'recordLoss', params: errorOf } as const;
+const record = { type: 'recordFault', params: errorOf } as const;
+
+export const workerMachine = setup({
+  types: {} as {
+    context: WorkerContext;
+    events: WorkerEvent;
+    input: WorkerInput;
+    tags: 'cacheUsable' | 'stalled';
+  },
+  actors: {
+    /** Owns one link from the dial to the end: `link.up`, then facts. */
+    link: fromCallback<WorkerEvent>(unprovided('link')),
+    register: fromPromise<void>(unprovided('register')),
+    /** An empty Save: is this rank registered and the instance sealed? */
+    verify: fromPromise<void>(unprovided('verify')),
+    /** Ends when no load may still write and no save may still read this rank's memory. */
+    settleTransfers: fromPromise<void>(unprovided('settleTransfers')),
+  },
+  guards: {
+    isNews: ({ context }, { announcement }: AnnouncementParams) => isNewsTo(context.announcement, announcement),
+    isStop: (_, { announcement }: AnnouncementParams) => announcement.action === 'stop',
+    isToldToStop: ({ context }) => context.announcement?.action === 'stop',
+    isToldToRegister: ({ context }) => context.announcement?.action === 'register' && context.outcome === 'pending',
+    isToldToKeep: ({ context }) => context.announcement?.action === 'keep' && context.outcome === 'pending',
+    isConfirmed: ({ context }) => context.outcome === 'registered' || context.outcome === 'kept',
+    isLinkFault: ({ context }) => context.fault?.kind === 'unreachable',
+    isAnswerLate: ({ context }) => !isAttemptCurrent(context),
+    isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
+    isUnreachable: (_, { fault }: FaultParams) => fault.kind === 'unreachable' || fault.kind === 'timedOut',
+  },
+  actions: {
+    openLink: spawnChild('link', { id: 'link' }),
+    dropLink: stopChild('link'),
+    adoptAnnouncement: assign(({ context }, { announcement }: AnnouncementParams) => ({
+      announcement,
+      ...(isNewEpoch(context.announcement, announcement) ? { outcome: 'pending' as const, fault: null } : {}),
+    })),
+    beginAttempt: assign({ attempted: ({ context }) => context.announcement?.epoch ?? null }),
+    confirmRegistered: assign({ outcome: 'registered', fault: null }),
+    confirmKept: assign({ outcome: 'kept', fault: null }),
+    recordFault: assign({ fault: (_, { fault }: FaultParams) => fault }),
+    recordRefusal: assign((_, { fault }: FaultParams) => ({ outcome: 'failed' as const, fault })),
+    recordLoss: assign((_, { fault }: FaultParams) => ({ outcome: 'lost' as const, fault })),
+    recordStall: assign({
+      fault: { kind: 'timedOut', message: 'registration stalled: RegisterContextBatch is not answered' },
+    }),
+    countLateAnswer: assign({ lateAnswers: ({ context }) => context.lateAnswers + 1 }),
+    stopHere: assign({
+      announcement: ({ context }): Announcement => ({
+        epoch: context.announcement?.epoch ?? { schedulerBootId: '', counter: 0 },
+        action: 'stop',
+      }),
+    }),
+    reportStopped: assign({ outcome: 'stopped' }),
+  },
+  delays: {
+    dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
+    /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
+    redialBackoff: ({ context }) => context.budgets.rankRedialMs,
+    verifyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
+    stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
+    stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
+    drainTimeout: ({ context }) => context.budgets.drainTimeoutMs,
+    transfersStopTimeout: ({ context }) => context.budgets.stopTimeoutMs / 4,
+    registerStopTimeout: ({ context }) => context.budgets.stopTimeoutMs / 4,
+  },
+}).createMachine({
+  id: 'worker',
+  context: ({ input }) => ({
+    ...input,
+    announcement: null,
+    outcome: 'pending',
+    attempted: null,
+    fault: null,
+    lateAnswers: 0,
+  }),
+  on: {
+    stop: { target: '.stopping', actions: 'stopHere' },
+    'announcement.received': { guard: isNews, target: '.reRegistering', actions: adopt },
+  },
+  initial: 'reconnecting',
+  states: {
+    connected: {
+      tags: 'cacheUsable',
+      on: {
+        'link.down': { target: 'degraded', actions: { type: 'recordFault', params: faultOf } },
+        'server.draining': 'degraded.draining',
+        'rpc.failed': { target: 'degraded', actions: { type: 'recordFault', params: faultOf } },
+        'registration.refuted': { target: 'degraded.refuted', actions: { type: 'recordLoss', params: faultOf } },
+      },
+    },
+
+    /** Something was lost: the link, the registration, or nothing. */
+    degraded: {
+      initial: 'assessing',
+      on: { 'link.down': linkLost },
+      states: {
+        assessing: {
+          always: [{ guard: 'isLinkFault', target: '#worker.reconnecting' }, { target: 'verifying' }],
+        },
+        verifying: {
+          invoke: {
+            src: 'verify',
+            onDone: '#worker.connected',
+            onError: [
+              { guard: isUnreachable, target: '#worker.reconnecting', actions: record },
+              { target: 'refuted', actions: lose },
+            ],
+          },
+          on: { 'server.draining': 'draining' },
+          after: {
+            verifyTimeout: {
+              target: '#worker.reconnecting',
+              actions: { type: 'recordFault', params: timeout('the check of the registration') },
+            },
+          },
+        },
+        /** What is under way is followed to its end on this link. */
+        draining: {
+          invoke: { src: 'settleTransfers', onDone: '#worker.reconnecting', onError: '#worker.reconnecting' },
+          after: { drainTimeout: '#worker.reconnecting' },
+        },
+        /** Only the scheduler may heal this: the report tells it. */
+        refuted: { always: '#worker.reRegistering' },
+      },
+    },
+
+    reconnecting: {
+      entry: 'dropLink',
+      always: { guard: 'isToldToStop', target: 'stopping' },
+      initial: 'dialing',
+      on: {
+        // Told while there is no link: the answer to it comes after the dial.
+        'announcement.received': { guard: isNews, target: '.dialing', reenter: true, actions: ['dropLink', adopt] },
+      },
+      states: {
+        dialing: {
+          entry: 'openLink',
+          on: {
+            'link.up': [
+              { guard: 'isConfirmed', target: '#worker.degraded.verifying' },
+              { target: '#worker.reRegistering' },
+            ],
+            'link.down': { target: 'waiting', actions: { type: 'recordFault', params: faultOf } },
+          },
+          after: { dialTimeout: { target: 'waiting', actions: { type: 'recordFault', params: timeout('the dial') } } },
+        },
+        /** The scheduler looks for the server and tells: ranks do not poll. */
+        waiting: {
+          entry: 'dropLink',
+          after: { redialBackoff: 'dialing' },
+        },
+      },
+    },
+
+    reRegistering: {
+      initial: 'deciding',
+      on: { 'link.down': linkLost, 'server.draining': '#worker.degraded.draining' },
+      states: {
+        deciding: {
+          always: [
+            { guard: 'isToldToStop', target: '#worker.stopping' },
+            { guard: 'isToldToRegister', target: 'registering' },
+            { guard: 'isToldToKeep', target: 'verifying' },
+            { guard: 'isConfirmed', target: '#worker.connected' },
+            { target: 'waiting' },
+          ],
+        },
+        /** The scheduler has to speak first; it may be in another process that is just starting. */
+        waiting: {},
+        registering: {
+          entry: 'beginAttempt',
+          invoke: {
+            src: 'register',
+            onDone: [
+              { guard: 'isToldToStop', target: '#worker.stopping' },
+              { guard: 'isAnswerLate', target: 'deciding', actions: 'countLateAnswer' },
+              { target: '#worker.connected', actions: 'confirmRegistered' },
+            ],
+            onError: [
+              { guard: 'isToldToStop', target: '#worker.stopping' },
+              { guard: 'isAnswerLate', target: 'deciding', actions: 'countLateAnswer' },
+              { guard: isUnreachable, target: '#worker.reconnecting', actions: record },
+              { guard: isIncompatible, target: '#worker.incompatible', actions: refuse },
+              { target: 'waiting', actions: refuse },
+            ],
+          },
+          on: {
+            stop: { target: '.stopping', actions: 'stopHere' },
+            // Never cancelled for a newer epoch: a second Register beside it could only collide.
+            'announcement.received': [
+              {
+                guard: { type: 'isStop', params: announcementOf },
+                target: '.stopping',
+                actions: adopt,
+              },
+              { guard: isNews, actions: adopt },
+            ],
+          },
+          initial: 'waiting',
+          states: {
+            waiting: { after: { stalledAfter: 'stalled' } },
+            stalled: {
+              tags: 'stalled',
+              entry: 'recordStall',
+              after: { stalledTimeout: '#worker.reconnecting' },
+            },
+            stopping: { after: { registerStopTimeout: '#worker.stopping' } },
+          },
+        },
+        verifying: {
+          entry: 'beginAttempt',
+          invoke: {
+            src: 'verify',
+            onDone: { target: '#worker.connected', actions: 'confirmKept' },
+            onError: [
+              { guard: isUnreachable, target: '#worker.reconnecting', actions: record },
+              { target: 'waiting', actions: refuse },
+            ],
+          },
+          after: {
+            verifyTimeout: {
+              target: '#worker.reconnecting',
+              actions: { type: 'recordFault', params: timeout('the check of the registration') },
+            },
+          },
+        },
+      },
+    },
+
+    /** Parked: the scheduler asks for the version and announces when a compatible server is back. */
+    incompatible: { on: { 'link.down': linkLost } },
+
+    /** Serves nothing; what is under way is followed to its end, if the link still lives. */
+    stopping: {
+      on: { stop: {}, 'announcement.received': {} },
+      invoke: { src: 'settleTransfers', onDone: 'stopped', onError: 'stopped' },
+      after: { transfersStopTimeout: 'stopped' },
+    },
+
+    stopped: { type: 'final', entry: ['dropLink', 'reportStopped'] },
+  },
+});
+
+function isNewEpoch(held: Announcement | null, next: Announcement): boolean {
+  return held === null || supersedes(next.epoch, held.epoch);
+}
+
+/** A newer epoch, or another word on the epoch that is held. */
+function isNewsTo(held: Announcement | null, next: Announcement): boolean {
+  if (held === null || supersedes(next.epoch, held.epoch)) return true;
+  return isSameEpoch(next.epoch, held.epoch) && next.action !== held.action;
+}
+
+function isAttemptCurrent({ announcement, attempted }: WorkerContext): boolean {
+  return announcement !== null && attempted !== null && isSameEpoch(announcement.epoch, attempted);
+}

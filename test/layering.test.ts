@@ -1,0 +1,71 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const root = resolve(import.meta.dirname, '..');
+
+interface Import {
+  readonly file: string;
+  readonly specifier: string;
+  /** The top-level folder, or the package. */
+  readonly target: string;
+}
+
+function importsOf(folder: string): Import[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .flatMap((name) => {
+      const file = join(folder, name);
+      const text = readFileSync(join(root, file), 'utf8');
+      const specifiers = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
+      return specifiers.map((specifier) => ({ file, specifier, target: targetOf(file, specifier) }));
+    });
+}
+
+function targetOf(file: string, specifier: string): string {
+  if (!specifier.startsWith('.')) return specifier;
+  return relative(root, resolve(root, dirname(file), specifier)).split('/')[0] ?? '';
+}
+
+const strangers = (folder: string, allowed: (found: Import) => boolean) =>
+  importsOf(folder)
+    .filter((found) => !allowed(found))
+    .map(({ file, specifier }) => `${file} imports ${specifier}`);
+
+describe('layering', () => {
+  it('machines import xstate and their own folder, so that a browser can load them', () => {
+    expect(importsOf('machines').length).toBeGreaterThan(10);
+    expect(strangers('machines', ({ target }) => target === 'machines' || target === 'xstate')).toEqual([]);
+  });
+
+  it('machines know no clock, no randomness and no host', () => {
+    const offenders = readdirSync(join(root, 'machines')).filter((name) =>
+      /Date\.now|performance\.|Math\.random|crypto|\bprocess\.[a-z]|setTimeout/.test(
+        readFileSync(join(root, 'machines', name), 'utf8'),
+      ),
+    );
+    expect(offenders).toEqual([]);
+  });
+
+  it('native bindings import koffi, node and their own folder', () => {
+    const isAllowed = ({ target }: Import) =>
+      target === 'native-bindings' || target === 'koffi' || target.startsWith('node:');
+    expect(importsOf('native-bindings').length).toBeGreaterThan(10);
+    expect(strangers('native-bindings', isAllowed)).toEqual([]);
+  });
+
+  it('the library imports no OpenTelemetry SDK; only the engine, on demand, names its optional peers', () => {
+    const isAllowed = ({ file, target }: Import) =>
+      !target.startsWith('@opentelemetry/') || target === '@opentelemetry/api' || file === 'src/engine/prometheus.ts';
+    expect(strangers('src', isAllowed)).toEqual([]);
+  });
+
+  it('only the command line prints or exits', () => {
+    const offenders = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts') && !/^(cli|demo|gen)\//.test(name))
+      .filter((name) =>
+        /console\.|process\.exit\(|process\.stdout/.test(readFileSync(join(root, 'src', name), 'utf8')),
+      );
+    expect(offenders).toEqual([]);
+  });
+});

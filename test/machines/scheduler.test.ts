@@ -1,0 +1,457 @@
+import { describe, expect, it } from 'vitest';
+import { createActor } from 'xstate';
+import {
+  budgetsFrom,
+  type Fault,
+  FaultError,
+  type RankReport,
+  type SchedulerEvent,
+  type StopOutcome,
+  type Survey,
+  schedulerMachine,
+} from '../../machines/index.ts';
+import { pathFrom } from '../../src/connector/status.ts';
+import { delaysUsedIn } from '../support/machine-structure.ts';
+import { machineClock, Script } from '../support/scripted-actors.ts';
+
+const budgets = budgetsFrom();
+const gone: Fault = { kind: 'unreachable', message: 'the server closed the connection' };
+const sealed: Survey = { kind: 'sealed' };
+const notFound: Survey = { kind: 'notFound' };
+
+function harness({ worldSize = 2 } = {}) {
+  const script = new Script();
+  const actor = createActor(
+    schedulerMachine.provide({
+      actors: {
+        link: script.link<SchedulerEvent>(),
+        openSession: script.promise<void>('openSession'),
+        survey: script.promise<Survey>('survey'),
+        clear: script.promise<void>('clear'),
+        probeVersion: script.promise<void>('probeVersion'),
+        retire: script.promise<StopOutcome>('retire'),
+      },
+    }),
+    { input: { schedulerBootId: 'boot', worldSize, budgets }, clock: machineClock(script.clock) },
+  );
+  const errors: unknown[] = [];
+  actor.subscribe({ error: (error) => errors.push(error) });
+  actor.start();
+  const path = () => pathFrom(actor.getSnapshot().value);
+  const context = () => actor.getSnapshot().context;
+  const report = (rank: number, change: Partial<RankReport> = {}) =>
+    actor.send({
+      type: 'report.received',
+      report: {
+        rank,
+        workerBootId: `worker-${rank}`,
+        epoch: context().announcement.epoch,
+        outcome: 'registered',
+        fault: null,
+        idle: true,
+        ...change,
+      },
+    });
+  const deliver = () => actor.send({ type: 'announcement.delivered', epoch: context().announcement.epoch });
+  const toSurvey = async () => {
+    script.tell({ type: 'link.up' });
+    await script.answer('openSession');
+  };
+  const toSealing = async () => {
+    await toSurvey();
+    await script.answer('survey', notFound);
+    await script.answer('clear');
+    deliver();
+  };
+  const toConnected = async () => {
+    await toSealing();
+    for (let rank = 0; rank < worldSize; rank += 1) report(rank);
+    await script.answer('survey', sealed);
+  };
+  return { script, actor, path, context, report, deliver, toSurvey, toSealing, toConnected, errors };
+}
+
+describe('scheduler machine', () => {
+  it('reaches connected by session, survey, clear, announcement, seal and read-back, in that order', async () => {
+    const h = harness();
+    expect(h.path()).toBe('reconnecting.dialing');
+    h.script.tell({ type: 'link.up' });
+    expect(h.path()).toBe('reRegistering.openingSession');
+    await h.script.answer('openSession');
+    expect(h.path()).toBe('reRegistering.surveying');
+    await h.script.answer('survey', notFound);
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+    await h.script.answer('clear');
+    expect(h.path()).toBe('reRegistering.announcing');
+    expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 1 }, action: 'register' });
+    h.deliver();
+    h.report(0);
+    expect(h.path()).toBe('reRegistering.sealing.waiting');
+    h.report(1);
+    expect(h.path()).toBe('reRegistering.readingBack');
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('connected.settling');
+    expect(h.script.started).toEqual(['openSession', 'survey', 'clear', 'survey']);
+  });
+
+  it('an instance is published as connected only after the server said sealed and every rank’s current boot confirmed its own registration in that epoch', async () => {
+    const h = harness();
+    await h.toSealing();
+    h.report(0);
+    h.report(1, { epoch: { schedulerBootId: 'boot', counter: 0 } });
+    expect(h.path()).toBe('reRegistering.sealing.waiting');
+    h.report(1, { epoch: { schedulerBootId: 'another', counter: 1 } });
+    expect(h.path()).toBe('reRegistering.sealing.waiting');
+    h.report(1, { outcome: 'pending' });
+    expect(h.path()).toBe('reRegistering.sealing.waiting');
+    h.report(1);
+    expect(h.path()).toBe('reRegistering.readingBack');
+    await h.script.answer('survey', { kind: 'incomplete', registered: 1, expected: 2 });
+    expect(h.path()).not.toContain('connected');
+    expect(h.actor.getSnapshot().hasTag('cacheUsable')).toBe(false);
+  });
+
+  it('the session is open before anything is asked or registered', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.up' });
+    expect(h.script.started).toEqual(['openSession']);
+    await h.script.fail('openSession', new FaultError({ kind: 'unreachable', message: 'reset' }));
+    expect(h.path()).toBe('reconnecting.waiting');
+    expect(h.script.openLinks).toBe(0);
+    expect(h.script.started).toEqual(['openSession']);
+  });
+
+  it('nothing is kept that this scheduler did not publish itself', async () => {
+    const h = harness();
+    h.report(0);
+    h.report(1);
+    await h.toSurvey();
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+  });
+
+  it('a flap that the server did not notice is kept, each rank vouching for itself', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.tell({ type: 'link.down', fault: gone });
+    expect(h.path()).toBe('reconnecting.dialing');
+    await h.toSurvey();
+    await h.script.answer('survey', sealed);
+    expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 2 }, action: 'keep' });
+    h.deliver();
+    h.report(0, { outcome: 'kept' });
+    h.report(1, { outcome: 'kept' });
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('connected.settling');
+    expect(h.script.started.filter((name) => name === 'clear')).toHaveLength(1);
+  });
+
+  it('a refused keep is followed by a fresh link and session, a clear, and register', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.tell({ type: 'link.down', fault: gone });
+    await h.toSurvey();
+    await h.script.answer('survey', sealed);
+    h.deliver();
+    h.report(0, { outcome: 'failed', fault: { kind: 'forgotten', message: 'instance not found', lost: 'instance' } });
+    expect(h.path()).toBe('reconnecting.dialing');
+    expect(h.script.openLinks).toBe(1);
+    await h.toSurvey();
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+    await h.script.answer('clear');
+    expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 3 }, action: 'register' });
+  });
+
+  it('a rank that was replaced is not kept', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.tell({ type: 'link.down', fault: gone });
+    h.report(1, { workerBootId: 'worker-1-again', epoch: null, outcome: 'pending' });
+    await h.toSurvey();
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+  });
+
+  it('a rank that comes back with a new boot id re-forms the instance once', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.report(1, { workerBootId: 'worker-1-again', epoch: null, outcome: 'pending' });
+    expect(h.path()).toBe('degraded.surveying');
+    await h.script.answer('survey', sealed);
+    await h.script.answer('clear');
+    h.deliver();
+    h.report(0);
+    h.report(1, { workerBootId: 'worker-1-again' });
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('connected.settling');
+    expect(h.context().announcement.epoch.counter).toBe(2);
+    expect(h.context().evidence?.fault.message).toContain('rank 1 was replaced');
+  });
+
+  it('a generation passes its clear only when the clear was answered', async () => {
+    const h = harness();
+    await h.toSurvey();
+    await h.script.answer('survey', notFound);
+    h.script.clock.tick(budgets.stalledAfterMs);
+    expect(h.path()).toBe('reRegistering.clearing.stalled');
+    expect(h.actor.getSnapshot().hasTag('stalled')).toBe(true);
+    expect(h.script.pending).toEqual(['clear']);
+    h.script.clock.tick(budgets.stalledTimeoutMs - 1);
+    expect(h.path()).toBe('reRegistering.clearing.stalled');
+    h.script.clock.tick(1);
+    expect(h.path()).toBe('reconnecting.waiting');
+    expect(h.script.openLinks).toBe(0);
+  });
+
+  it('one rank that fails voids the generation for all, the second time after a backoff', async () => {
+    const h = harness();
+    await h.toSealing();
+    h.report(0);
+    const refused: Fault = { kind: 'rejected', message: 'already registered' };
+    h.report(1, { outcome: 'failed', fault: refused });
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+    await h.script.answer('clear');
+    h.deliver();
+    h.report(0);
+    h.report(1, { outcome: 'failed', fault: refused });
+    expect(h.path()).toBe('reRegistering.voided');
+    h.script.clock.tick(budgets.voidBackoffFirstMs);
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+    expect(h.context().announcement.epoch.counter).toBe(2);
+  });
+
+  it('where ranks are busy the clear waits for them, bounded', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.report(0, { idle: false });
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'instance not found', lost: 'instance' } });
+    await h.script.answer('survey', notFound);
+    expect(h.path()).toBe('reRegistering.quiescing');
+    h.script.clock.tick(budgets.quiesceTimeoutMs - 1);
+    expect(h.path()).toBe('reRegistering.quiescing');
+    h.report(0, { idle: true });
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+
+    const other = harness();
+    await other.toConnected();
+    other.report(0, { idle: false });
+    other.actor.send({ type: 'rpc.failed', fault: gone });
+    await other.script.answer('survey', notFound);
+    other.script.clock.tick(budgets.quiesceTimeoutMs);
+    expect(other.path()).toBe('reRegistering.clearing.waiting');
+  });
+
+  it('a lost registration is noticed and replayed whoever lost it', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.clock.tick(budgets.auditFirstMs);
+    expect(h.path()).toBe('connected.auditing');
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('connected.serving');
+    h.script.clock.tick(budgets.auditIntervalMs);
+    await h.script.answer('survey', notFound);
+    expect(h.path()).toBe('degraded.surveying');
+    await h.script.answer('survey', notFound);
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+    expect(h.script.links).toHaveLength(1);
+  });
+
+  it('an ambiguous fault is surveyed and, with nothing lost, the epoch goes on', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'lease unknown', lost: 'lease' } });
+    expect(h.path()).toBe('degraded.surveying');
+    expect(h.actor.getSnapshot().hasTag('cacheUsable')).toBe(false);
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('connected.settling');
+    expect(h.context().announcement.epoch.counter).toBe(1);
+  });
+
+  it('a rank’s own word against its registration outweighs a survey that says sealed', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.report(0, { outcome: 'lost', fault: { kind: 'defect', message: 'the load failed after it was accepted' } });
+    expect(h.path()).toBe('degraded.surveying');
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+  });
+
+  it('a late report of an epoch that is over is dropped and counted', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.actor.send({ type: 'rpc.failed', fault: gone });
+    await h.script.answer('survey', notFound);
+    await h.script.answer('clear');
+    h.deliver();
+    h.report(0);
+    h.report(0, { epoch: { schedulerBootId: 'boot', counter: 1 }, outcome: 'failed' });
+    h.report(1);
+    expect(h.path()).toBe('reRegistering.readingBack');
+    expect(h.context().lateReports).toBe(1);
+  });
+
+  it('a draining server gets its session back when all ranks are idle, or at the end of the budget', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.report(0, { idle: false });
+    h.script.tell({ type: 'server.draining' });
+    expect(h.path()).toBe('degraded.draining');
+    expect(h.script.openLinks).toBe(1);
+    h.report(0, { idle: true });
+    expect(h.path()).toBe('reconnecting.dialing');
+    expect(h.script.links[0]?.isDropped).toBe(true);
+
+    const other = harness();
+    await other.toConnected();
+    other.report(0, { idle: false });
+    other.script.tell({ type: 'server.draining' });
+    other.script.clock.tick(budgets.drainTimeoutMs);
+    expect(other.path()).toBe('reconnecting.dialing');
+  });
+
+  it('an incompatible server parks the instance, is asked slowly, and a compatible one is taken up', async () => {
+    const h = harness();
+    await h.toSealing();
+    h.report(0, {
+      outcome: 'failed',
+      fault: { kind: 'incompatible', message: 'server=0.24.0', serverVersion: '0.24.0' },
+    });
+    expect(h.path()).toBe('incompatible.waiting');
+    h.script.clock.tick(budgets.versionProbeIntervalMs);
+    await h.script.fail('probeVersion', new FaultError({ kind: 'incompatible', message: 'still 0.24.0' }));
+    expect(h.path()).toBe('incompatible.waiting');
+    h.script.tell({ type: 'link.down', fault: gone });
+    expect(h.path()).toBe('reconnecting.dialing');
+    await h.toConnected();
+    expect(h.path()).toBe('connected.settling');
+  });
+
+  it('waits without a budget until a host that makes no steps carried the announcement', async () => {
+    const h = harness();
+    await h.toSurvey();
+    await h.script.answer('survey', notFound);
+    await h.script.answer('clear');
+    h.script.clock.tick(3_600_000);
+    expect(h.path()).toBe('reRegistering.announcing');
+    h.actor.send({ type: 'announcement.delivered', epoch: { schedulerBootId: 'boot', counter: 0 } });
+    expect(h.path()).toBe('reRegistering.announcing');
+    h.deliver();
+    expect(h.path()).toBe('reRegistering.sealing.waiting');
+    expect(h.context().announcement.epoch.counter).toBe(1);
+  });
+
+  it('silence ends every attempt: dial, session, survey and read-back', async () => {
+    const dial = harness();
+    dial.script.clock.tick(budgets.dialTimeoutMs);
+    expect(dial.path()).toBe('reconnecting.waiting');
+    dial.script.clock.tick(budgets.redialFirstMs);
+    expect(dial.path()).toBe('reconnecting.dialing');
+    expect(dial.script.openLinks).toBe(1);
+
+    const session = harness();
+    session.script.tell({ type: 'link.up' });
+    session.script.clock.tick(budgets.sessionTimeoutMs);
+    expect(session.path()).toBe('reconnecting.waiting');
+
+    const survey = harness();
+    await survey.toSurvey();
+    survey.script.clock.tick(budgets.surveyTimeoutMs);
+    expect(survey.path()).toBe('reconnecting.waiting');
+
+    const audit = harness();
+    await audit.toConnected();
+    audit.script.clock.tick(budgets.auditFirstMs + budgets.surveyTimeoutMs);
+    expect(audit.path()).toBe('degraded.surveying');
+    audit.script.clock.tick(budgets.surveyTimeoutMs);
+    expect(audit.path()).toBe('reconnecting.dialing');
+  });
+
+  it('the wait between dials grows slowly from 1 ms and never above its ceiling', () => {
+    const h = harness();
+    const waits: number[] = [];
+    for (let dial = 0; dial < 300; dial += 1) {
+      h.script.tell({ type: 'link.down', fault: gone });
+      let waitedMs = 0;
+      while (h.path() === 'reconnecting.waiting') {
+        h.script.clock.tick(1);
+        waitedMs += 1;
+      }
+      waits.push(waitedMs);
+    }
+    expect(waits[0]).toBe(1);
+    expect(Math.max(...waits)).toBe(budgets.redialMaxMs);
+    expect(h.script.openLinks).toBe(1);
+  });
+
+  it('stop announces it, waits for the ranks, unregisters and drops the link last', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.actor.send({ type: 'stop' });
+    expect(h.context().announcement.action).toBe('stop');
+    expect(h.path()).toBe('stopping.stoppingRanks');
+    h.report(0, { outcome: 'stopped' });
+    h.report(1, { outcome: 'stopped' });
+    expect(h.path()).toBe('stopping.retiring');
+    expect(h.script.openLinks).toBe(1);
+    await h.script.answer('retire', { kind: 'clean' });
+    expect(h.actor.getSnapshot().output).toEqual({ kind: 'clean' });
+    expect(h.script.openLinks).toBe(0);
+  });
+
+  it('stop ends within its budget in every state, and says unconfirmed when nobody answers', async () => {
+    const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
+      () => {},
+      (h) => h.script.tell({ type: 'link.down', fault: gone }),
+      (h) => h.script.tell({ type: 'link.up' }),
+      (h) => h.toSurvey(),
+      (h) => h.toSurvey().then(() => h.script.answer('survey', notFound)),
+      (h) => h.toSealing(),
+      (h) => h.toConnected(),
+      (h) => h.toConnected().then(() => h.actor.send({ type: 'rpc.failed', fault: gone })),
+    ];
+    for (const stage of stages) {
+      const h = harness();
+      await stage(h);
+      h.actor.send({ type: 'stop' });
+      h.script.clock.tick(budgets.stopTimeoutMs);
+      expect(h.actor.getSnapshot().status).toBe('done');
+      expect(h.actor.getSnapshot().output?.kind).toBe('unconfirmed');
+      expect(h.script.openLinks).toBe(0);
+      expect(h.script.clock.countTimers()).toBe(0);
+    }
+  });
+
+  it('survives every event in every state it passes on the way to connected', async () => {
+    const events: SchedulerEvent[] = [
+      { type: 'link.up' },
+      { type: 'link.down', fault: gone },
+      { type: 'server.draining' },
+      { type: 'session.ended', fault: gone },
+      { type: 'rpc.failed', fault: gone },
+      { type: 'announcement.delivered', epoch: { schedulerBootId: 'boot', counter: 9 } },
+      { type: 'stop' },
+    ];
+    const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
+      () => {},
+      (h) => h.script.tell({ type: 'link.up' }),
+      (h) => h.toSurvey(),
+      (h) => h.toSealing(),
+      (h) => h.toConnected(),
+    ];
+    for (const stage of stages) {
+      for (const event of events) {
+        const h = harness();
+        await stage(h);
+        h.actor.send(event);
+        expect(h.errors).toEqual([]);
+        expect(h.actor.getSnapshot().status).toBe('active');
+      }
+    }
+  });
+
+  it('declares every delay that a state waits for', () => {
+    const declared = new Set(Object.keys(schedulerMachine.implementations.delays));
+    expect(delaysUsedIn(schedulerMachine.root)).toEqual(declared);
+  });
+});

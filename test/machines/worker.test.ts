@@ -1,0 +1,292 @@
+import { describe, expect, it } from 'vitest';
+import { createActor } from 'xstate';
+import {
+  type Announcement,
+  budgetsFrom,
+  type Fault,
+  FaultError,
+  type WorkerEvent,
+  workerMachine,
+} from '../../machines/index.ts';
+import { pathFrom } from '../../src/connector/status.ts';
+import { delaysUsedIn } from '../support/machine-structure.ts';
+import { machineClock, Script } from '../support/scripted-actors.ts';
+
+const budgets = budgetsFrom();
+const gone: Fault = { kind: 'unreachable', message: 'the server closed the connection' };
+const forgotten: Fault = { kind: 'forgotten', message: 'instance not found', lost: 'instance' };
+
+function harness() {
+  const script = new Script();
+  const actor = createActor(
+    workerMachine.provide({
+      actors: {
+        link: script.link<WorkerEvent>(),
+        register: script.promise<void>('register'),
+        verify: script.promise<void>('verify'),
+        settleTransfers: script.promise<void>('settleTransfers'),
+      },
+    }),
+    { input: { rank: 0, workerBootId: 'worker', budgets }, clock: machineClock(script.clock) },
+  );
+  actor.start();
+  const path = () => pathFrom(actor.getSnapshot().value);
+  const context = () => actor.getSnapshot().context;
+  const announce = (counter: number, action: Announcement['action'] = 'register', schedulerBootId = 'boot') =>
+    actor.send({ type: 'announcement.received', announcement: { epoch: { schedulerBootId, counter }, action } });
+  const isServing = () => actor.getSnapshot().hasTag('cacheUsable');
+  const toConnected = async () => {
+    script.tell({ type: 'link.up' });
+    announce(1);
+    await script.answer('register');
+  };
+  return { script, actor, path, context, announce, isServing, toConnected };
+}
+
+describe('worker machine', () => {
+  it('registers when it is told to, whichever comes first, the link or the word', async () => {
+    const linkFirst = harness();
+    linkFirst.script.tell({ type: 'link.up' });
+    expect(linkFirst.path()).toBe('reRegistering.waiting');
+    expect(linkFirst.script.started).toEqual([]);
+    linkFirst.announce(1);
+    expect(linkFirst.path()).toBe('reRegistering.registering.waiting');
+    await linkFirst.script.answer('register');
+    expect(linkFirst.path()).toBe('connected');
+    expect(linkFirst.context().outcome).toBe('registered');
+
+    const wordFirst = harness();
+    wordFirst.script.tell({ type: 'link.down', fault: gone });
+    expect(wordFirst.path()).toBe('reconnecting.waiting');
+    wordFirst.announce(1);
+    expect(wordFirst.path()).toBe('reconnecting.dialing');
+    wordFirst.script.tell({ type: 'link.up' });
+    expect(wordFirst.path()).toBe('reRegistering.registering.waiting');
+    expect(wordFirst.script.openLinks).toBe(1);
+  });
+
+  it('a worker serves only in the announced epoch and only when the server confirmed it there', async () => {
+    const h = harness();
+    expect(h.isServing()).toBe(false);
+    await h.toConnected();
+    expect(h.isServing()).toBe(true);
+    h.announce(2);
+    expect(h.isServing()).toBe(false);
+    expect(h.context().outcome).toBe('pending');
+    await h.script.answer('register');
+    expect(h.isServing()).toBe(true);
+  });
+
+  it('at most one Register of a rank is outstanding and none is cancelled while its link is up', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.up' });
+    h.announce(1);
+    h.announce(2);
+    h.announce(3);
+    expect(h.script.pending).toEqual(['register']);
+    h.script.clock.tick(budgets.stalledAfterMs);
+    expect(h.path()).toBe('reRegistering.registering.stalled');
+    expect(h.context().fault?.message).toContain('registration stalled');
+    expect(h.script.pending).toEqual(['register']);
+    await h.script.answer('register');
+    expect(h.context().lateAnswers).toBe(1);
+    expect(h.context().outcome).toBe('pending');
+    expect(h.script.pending).toEqual(['register']);
+    await h.script.answer('register');
+    expect(h.path()).toBe('connected');
+    expect(h.context().attempted?.counter).toBe(3);
+  });
+
+  it('a stalled Register ends with its link at the end of the budget', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.up' });
+    h.announce(1);
+    h.script.clock.tick(budgets.stalledAfterMs + budgets.stalledTimeoutMs);
+    expect(h.path()).toBe('reconnecting.dialing');
+    expect(h.script.links[0]?.isDropped).toBe(true);
+  });
+
+  it('a rank that lost only its link stays in its epoch', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.tell({ type: 'link.down', fault: gone });
+    expect(h.path()).toBe('reconnecting.dialing');
+    expect(h.isServing()).toBe(false);
+    h.script.tell({ type: 'link.up' });
+    expect(h.path()).toBe('degraded.verifying');
+    await h.script.answer('verify');
+    expect(h.path()).toBe('connected');
+    expect(h.context().outcome).toBe('registered');
+    expect(h.script.started).toEqual(['register', 'verify']);
+  });
+
+  it('a rank whose registration is gone says so and waits for the scheduler', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.actor.send({ type: 'rpc.failed', fault: forgotten });
+    expect(h.path()).toBe('degraded.verifying');
+    await h.script.fail('verify', new FaultError(forgotten));
+    expect(h.path()).toBe('reRegistering.waiting');
+    expect(h.context()).toMatchObject({ outcome: 'lost', fault: forgotten });
+    h.announce(2);
+    await h.script.answer('register');
+    expect(h.path()).toBe('connected');
+  });
+
+  it('an ambiguous answer that the check does not confirm changes nothing', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'lease unknown', lost: 'lease' } });
+    await h.script.answer('verify');
+    expect(h.path()).toBe('connected');
+    expect(h.context().outcome).toBe('registered');
+  });
+
+  it('a copy that failed after it was accepted refutes the registration without a check, which could not see it', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.actor.send({ type: 'registration.refuted', fault: { kind: 'defect', message: 'copy failed' } });
+    expect(h.path()).toBe('reRegistering.waiting');
+    expect(h.context().outcome).toBe('lost');
+    expect(h.script.started).toEqual(['register']);
+  });
+
+  it('a keep is confirmed by a check of the rank itself, or refused', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.announce(2, 'keep');
+    await h.script.answer('verify');
+    expect(h.context().outcome).toBe('kept');
+    expect(h.path()).toBe('connected');
+    h.announce(3, 'keep');
+    await h.script.fail('verify', new FaultError(forgotten));
+    expect(h.context()).toMatchObject({ outcome: 'failed', fault: forgotten });
+    expect(h.path()).toBe('reRegistering.waiting');
+  });
+
+  it('a scheduler that comes back with a new boot id is obeyed', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.announce(0, 'wait', 'boot-again');
+    expect(h.isServing()).toBe(false);
+    expect(h.path()).toBe('reRegistering.waiting');
+    h.announce(1, 'register', 'boot-again');
+    await h.script.answer('register');
+    expect(h.path()).toBe('connected');
+  });
+
+  it('repeated and late announcements do nothing', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.announce(2);
+    await h.script.answer('register');
+    h.announce(2);
+    h.announce(1);
+    expect(h.path()).toBe('connected');
+    expect(h.script.started).toEqual(['register', 'register']);
+  });
+
+  it('a refused registration is reported and not retried', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.up' });
+    h.announce(1);
+    const refused: Fault = { kind: 'rejected', message: 'context is already registered' };
+    await h.script.fail('register', new FaultError(refused));
+    expect(h.path()).toBe('reRegistering.waiting');
+    expect(h.context()).toMatchObject({ outcome: 'failed', fault: refused });
+    h.script.clock.tick(600_000);
+    expect(h.script.started).toEqual(['register']);
+  });
+
+  it('another version parks the rank until the scheduler announces again', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.up' });
+    h.announce(1);
+    await h.script.fail('register', new FaultError({ kind: 'incompatible', message: 'server=0.24.0' }));
+    expect(h.path()).toBe('incompatible');
+    expect(h.context().outcome).toBe('failed');
+    h.announce(2);
+    await h.script.answer('register');
+    expect(h.path()).toBe('connected');
+  });
+
+  it('a link that dies under a Register is dialled again and the Register sent again in the same epoch', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.up' });
+    h.announce(1);
+    h.script.tell({ type: 'link.down', fault: gone });
+    expect(h.path()).toBe('reconnecting.dialing');
+    h.script.tell({ type: 'link.up' });
+    await h.script.answer('register');
+    expect(h.path()).toBe('connected');
+    expect(h.context().outcome).toBe('registered');
+  });
+
+  it('ranks do not poll: a refused dial waits for the word, or long', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.down', fault: gone });
+    h.script.clock.tick(budgets.rankRedialMs - 1);
+    expect(h.script.links).toHaveLength(1);
+    h.script.clock.tick(1);
+    expect(h.path()).toBe('reconnecting.dialing');
+    expect(h.script.links).toHaveLength(2);
+  });
+
+  it('on a draining server the transfers under way end first', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.tell({ type: 'server.draining' });
+    expect(h.path()).toBe('degraded.draining');
+    expect(h.isServing()).toBe(false);
+    expect(h.script.openLinks).toBe(1);
+    await h.script.answer('settleTransfers');
+    expect(h.path()).toBe('reconnecting.dialing');
+  });
+
+  it('stops within its budget in every state, by command and by announcement', async () => {
+    const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
+      () => {},
+      (h) => h.script.tell({ type: 'link.down', fault: gone }),
+      (h) => h.script.tell({ type: 'link.up' }),
+      (h) => {
+        h.script.tell({ type: 'link.up' });
+        h.announce(1);
+      },
+      (h) => h.toConnected(),
+      (h) => h.toConnected().then(() => h.actor.send({ type: 'rpc.failed', fault: forgotten })),
+    ];
+    for (const stage of stages) {
+      for (const stop of [(h: ReturnType<typeof harness>) => h.actor.send({ type: 'stop' }), announceStop]) {
+        const h = harness();
+        await stage(h);
+        stop(h);
+        expect(h.isServing()).toBe(false);
+        h.script.clock.tick(budgets.stopTimeoutMs / 2);
+        expect(h.actor.getSnapshot().status).toBe('done');
+        expect(h.context().outcome).toBe('stopped');
+        expect(h.script.openLinks).toBe(0);
+        expect(h.script.clock.countTimers()).toBe(0);
+      }
+    }
+  });
+
+  it('a Register that is answered during the stop does not bring the rank back', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.up' });
+    h.announce(1);
+    h.actor.send({ type: 'stop' });
+    expect(h.path()).toBe('reRegistering.registering.stopping');
+    await h.script.answer('register');
+    expect(h.path()).toBe('stopping');
+    await h.script.answer('settleTransfers');
+    expect(h.actor.getSnapshot().status).toBe('done');
+  });
+
+  it('declares every delay that a state waits for', () => {
+    expect(delaysUsedIn(workerMachine.root)).toEqual(new Set(Object.keys(workerMachine.implementations.delays)));
+  });
+});
+
+function announceStop(h: ReturnType<typeof harness>): void {
+  h.announce(h.context().announcement?.epoch.counter ?? 0, 'stop');
+}
