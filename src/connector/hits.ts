@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import { type Epoch, isSameEpoch } from '../../machines/index.ts';
+
+/** What the server promised to keep for one request until it is loaded. */
+export interface Hit {
+  readonly requestId: string;
+  readonly epoch: Epoch;
+  /** Which hashes were asked for. */
+  readonly digest: string;
+  readonly lease: Uint8Array;
+  readonly blocks: number;
+  /** When the lease was given, in milliseconds of the monotonic clock. */
+  readonly sinceMs: number;
+}
+
+/** A short name of a query's content: group and hashes, each with its length. */
+export function queryDigest(groupId: number, blockHashes: readonly Uint8Array[]): string {
+  const hash = createHash('sha256').update(`${groupId}:${blockHashes.length}`);
+  for (const blockHash of blockHashes) hash.update(`:${blockHash.length}:`).update(blockHash);
+  return hash.digest('base64url').slice(0, 22);
+}
+
+/**
+ * The id of a query on the wire. The server keys running prefetches by it alone and keeps them across our epochs, so
+ * it names everything that a result belongs to.
+ */
+export function wireRequestId(requestId: string, epoch: Epoch, digest: string): string {
+  return `${requestId}/${epoch.schedulerBootId}/${epoch.counter}/${digest}`;
+}
+
+/** Leases that are neither loaded nor given up yet, by request. */
+export class Hits {
+  #byRequest = new Map<string, Hit>();
+
+  get(requestId: string): Hit | undefined {
+    return this.#byRequest.get(requestId);
+  }
+
+  add(hit: Hit): void {
+    this.#byRequest.set(hit.requestId, hit);
+  }
+
+  take(requestId: string): Hit | undefined {
+    const hit = this.#byRequest.get(requestId);
+    this.#byRequest.delete(requestId);
+    return hit;
+  }
+
+  /** Removes and returns every hit of another epoch. */
+  takeOutdated(epoch: Epoch): Hit[] {
+    const outdated = [...this.#byRequest.values()].filter((hit) => !isSameEpoch(hit.epoch, epoch));
+    for (const hit of outdated) this.#byRequest.delete(hit.requestId);
+    return outdated;
+  }
+
+  takeAll(): Hit[] {
+    const all = [...this.#byRequest.values()];
+    this.#byRequest.clear();
+    return all;
+  }
+}

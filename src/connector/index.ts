@@ -1,0 +1,18 @@
+export type { KvCacheLayer } from './kv-caches.ts';
+export type { ConnectorMetadata, FailedLoad, FinishedTransfers, LoadIntent, SaveIntent } from './metadata.ts';
+export { type InstanceOptions, PEGAFLOW_VERSION } from './options.ts';
+export {
+  type MissReason,
+  type Query,
+  type QueryOutcome,
+  SchedulerConnector,
+  type SchedulerConnectorOptions,
+  type SchedulerStats,
+} from './scheduler-connector.ts';
+export type { ConnectorState, ConnectorStatus } from './status.ts';
+export {
+  WorkerConnector,
+  type WorkerConnectorOptions,
+  type WorkerStats,
+  type WorkerStopOutcome,
+} from './worker-connector.ts';

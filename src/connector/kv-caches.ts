@@ -1,0 +1,43 @@
+import { create } from '@bufbuild/protobuf';
+import { type RegisterContextRequest, RegisterContextRequestSchema, TransferMode } from '../gen/pegaflow/engine_pb.ts';
+import { PEGAFLOW_VERSION } from './options.ts';
+import type { WorkerConnectorOptions } from './worker-connector.ts';
+
+/** One layer's KV memory on this rank's device, as pegaflow-server wants it described. */
+export interface KvCacheLayer {
+  readonly name: string;
+  /** Pickled `CudaIPCWrapper`; it names this process's memory and stays good as long as the process lives. */
+  readonly wrapperBytes: Uint8Array;
+  readonly numBlocks: number;
+  /** Bytes of one block in one segment: of K or V alone where there are two. */
+  readonly bytesPerBlock: number;
+  /** Bytes from the K region to the V region; 0 with one segment. */
+  readonly kvStrideBytes: number;
+  /** 2: K and V apart. 1: one region. */
+  readonly segments: number;
+}
+
+/** The registration of one rank, kept so that it can be sent again after every restart of the server. */
+export function registrationOf(
+  options: WorkerConnectorOptions,
+  layers: readonly KvCacheLayer[],
+): RegisterContextRequest {
+  const { instanceId, namespace, tpRank, tpSize, worldSize, deviceId, ppRank = 0 } = options;
+  return create(RegisterContextRequestSchema, {
+    instanceId,
+    namespace,
+    tpRank,
+    tpSize,
+    worldSize,
+    deviceId,
+    ppRank,
+    clientVersion: options.clientVersion ?? PEGAFLOW_VERSION,
+    transferMode: TransferMode.DIRECT,
+    layerNames: layers.map((layer) => layer.name),
+    wrapperBytes: layers.map((layer) => layer.wrapperBytes as Uint8Array<ArrayBuffer>),
+    numBlocks: layers.map((layer) => BigInt(layer.numBlocks)),
+    bytesPerBlock: layers.map((layer) => BigInt(layer.bytesPerBlock)),
+    kvStrideBytes: layers.map((layer) => BigInt(layer.kvStrideBytes)),
+    segments: layers.map((layer) => layer.segments),
+  });
+}

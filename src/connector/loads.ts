@@ -1,0 +1,99 @@
+import { type Budgets, FaultError, faultFrom } from '../../machines/index.ts';
+import { LoadState } from '../../native-bindings/index.ts';
+import type { ServerLink } from '../rpc/connection.ts';
+import type { LoadIntent } from './metadata.ts';
+import { Transfer, type TransferEvents } from './transfer.ts';
+
+export interface LoadTarget {
+  readonly instanceId: string;
+  readonly tpRank: number;
+  readonly deviceId: number;
+  readonly layerNames: readonly string[];
+}
+
+export interface LoadEvents extends TransferEvents {
+  /** The server accepted the load and then failed to copy: the registration itself is in doubt. */
+  readonly refuted: (message: string) => void;
+}
+
+interface Flight {
+  readonly transfer: Transfer;
+  readonly record: LoadState;
+  readonly refuted: LoadEvents['refuted'];
+  settling: NodeJS.Timeout | undefined;
+}
+
+/**
+ * Loads under way. A load is accepted by RPC and ends in its shared-memory record, which stays the only truth while the
+ * server lives: also after the link is gone.
+ */
+export class Loads {
+  #budgets: Budgets;
+  #flights = new Set<Flight>();
+  #pollTimer: NodeJS.Timeout | undefined;
+
+  constructor(budgets: Budgets) {
+    this.#budgets = budgets;
+  }
+
+  /** Throws where no record can be made; then nothing was sent. */
+  start(server: ServerLink, target: LoadTarget, intent: LoadIntent, events: LoadEvents): void {
+    const record = LoadState.create();
+    const release = () => {
+      clearTimeout(flight.settling);
+      record[Symbol.dispose]();
+      this.#flights.delete(flight);
+    };
+    const transfer = new Transfer(server, this.#budgets.transferTimeoutMs, events, release);
+    const flight: Flight = { transfer, record, refuted: events.refuted, settling: undefined };
+    this.#flights.add(flight);
+    this.#pollTimer ??= setTimeout(this.#poll, this.#budgets.loadPollIntervalMs);
+    const { instanceId, tpRank, deviceId, layerNames } = target;
+    server
+      .call((client) =>
+        client.load({
+          instanceId,
+          tpRank,
+          deviceId,
+          loadStateShm: record.name,
+          groups: [{ layerNames: [...layerNames] }],
+          loads: [
+            { lease: intent.lease as Uint8Array<ArrayBuffer>, blockIdsByGroup: [{ targets: targetsOf(intent) }] },
+          ],
+        }),
+      )
+      .then(
+        () => {},
+        (error) => {
+          transfer.rpcFailed(faultFrom(error));
+        },
+      );
+  }
+
+  abandonAll(): void {
+    for (const { transfer } of this.#flights) transfer.abandon();
+  }
+
+  #poll = (): void => {
+    for (const flight of this.#flights) this.#look(flight);
+    this.#pollTimer = this.#flights.size > 0 ? setTimeout(this.#poll, this.#budgets.loadPollIntervalMs) : undefined;
+  };
+
+  #look(flight: Flight): void {
+    const state = flight.record.state();
+    if (state > 0) flight.transfer.succeed();
+    // The server stops at its first error without waiting for the copies it had queued, and a refused RPC also leaves
+    // its mark here; its own answer, if one comes in time, says more.
+    if (state < 0) flight.settling ??= setTimeout(() => this.#failAfterAcceptance(flight), this.#budgets.settleMs);
+  }
+
+  #failAfterAcceptance({ transfer, refuted }: Flight): void {
+    const message = 'the server accepted the load and failed to copy';
+    refuted(message);
+    transfer.fail(new FaultError({ kind: 'defect', message }).fault);
+  }
+}
+
+function targetsOf({ blockIds }: LoadIntent) {
+  return blockIds.map((blockId) => (blockId === null ? {} : { target: { case: 'blockId' as const, value: blockId } }));
+}

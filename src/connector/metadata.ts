@@ -1,0 +1,46 @@
+/**
+ * What crosses between the scheduler's process and the workers': plain data that a structured clone or a pickle
+ * carries. Every message repeats the latest announcement or report, so a lost one costs time, not truth.
+ */
+import type { Announcement, Epoch } from '../../machines/index.ts';
+
+/** From the scheduler to every worker, once a step. */
+export interface ConnectorMetadata {
+  readonly announcement: Announcement;
+  readonly loads: readonly LoadIntent[];
+  readonly saves: readonly SaveIntent[];
+}
+
+/** "Fill these blocks from the cache before the request goes on." */
+export interface LoadIntent {
+  readonly requestId: string;
+  /** The epoch in which the lease was given; a worker in another one refuses without an RPC. */
+  readonly epoch: Epoch;
+  /** 16 bytes. */
+  readonly lease: Uint8Array;
+  /** Block `i` of the lease goes to `blockIds[i]`; `null` gives it no destination. */
+  readonly blockIds: readonly (number | null)[];
+}
+
+/** "These blocks are full: keep them." Parallel lists. */
+export interface SaveIntent {
+  readonly requestId: string;
+  readonly blockIds: readonly number[];
+  readonly blockHashes: readonly Uint8Array[];
+}
+
+/** Requests whose transfers ended, each once. vLLM: the two sets of `get_finished`. */
+export interface FinishedTransfers {
+  /** Finished requests whose saves have all ended (`finished_sending`). */
+  readonly saved: readonly string[];
+  /** Requests whose load ended, well or badly (`finished_recving`). */
+  readonly loaded: readonly string[];
+}
+
+/** A load that ended badly: its blocks hold undefined bytes. Told no later than its request in `loaded`. */
+export interface FailedLoad {
+  readonly requestId: string;
+  readonly blockIds: readonly number[];
+  /** For people. */
+  readonly reason: string;
+}

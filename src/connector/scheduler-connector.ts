@@ -1,0 +1,330 @@
+import { randomUUID } from 'node:crypto';
+import { type Actor, createActor, type InspectionEvent, type SnapshotFrom, toPromise } from 'xstate';
+import {
+  type Announcement,
+  type Budgets,
+  budgetsFrom,
+  type Epoch,
+  type Fault,
+  faultFrom,
+  isSameEpoch,
+  type RankReport,
+  redialCeilingMs,
+  type SchedulerContext,
+  type SchedulerEvent,
+  type StopOutcome,
+  schedulerMachine,
+  voidCeilingMs,
+} from '../../machines/index.ts';
+import { createClear } from '../actors/clear.ts';
+import { createLink } from '../actors/link.ts';
+import { createOpenSession } from '../actors/open-session.ts';
+import { createProbeVersion } from '../actors/probe-version.ts';
+import { createRetire } from '../actors/retire.ts';
+import { createSurvey } from '../actors/survey.ts';
+import { Connection, type ServerLink } from '../rpc/connection.ts';
+import { type Hit, Hits, queryDigest, wireRequestId } from './hits.ts';
+import type { ConnectorMetadata, FinishedTransfers, LoadIntent, SaveIntent } from './metadata.ts';
+import { checkInstanceId, type InstanceOptions, PEGAFLOW_VERSION } from './options.ts';
+import { RequestLedger } from './request-ledger.ts';
+import { type ConnectorStatus, StatusBoard } from './status.ts';
+
+export interface SchedulerConnectorOptions extends InstanceOptions {
+  /** Ranks that one server keeps apart; 1 where MLA ranks share one copy. */
+  readonly tpSize: number;
+  /** Sees every event, snapshot and microstep of the machine, as XState tells them. */
+  readonly inspect?: (event: InspectionEvent) => void;
+}
+
+/** What a query found. A missing cache is an outcome, never an exception. */
+export type QueryOutcome =
+  /** The first `blocks` blocks are held for this request until it loads or releases them. */
+  | { readonly kind: 'hit'; readonly blocks: number }
+  /** The server is fetching them: ask again. */
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'miss'; readonly reason: MissReason };
+
+/**
+ * - `notCached`: the server has none of these blocks
+ * - `notConnected`: there is no server in service; no RPC was made
+ * - `failed`: the server refused, or did not answer in time
+ * - `superseded`: the answer belongs to an epoch that is over
+ */
+export type MissReason = 'notCached' | 'notConnected' | 'failed' | 'superseded';
+
+export interface Query {
+  readonly requestId: string;
+  /** In prefix order. */
+  readonly blockHashes: readonly Uint8Array[];
+}
+
+/** Counts since the start. */
+export interface SchedulerStats {
+  queries: Record<'hit' | 'loading' | MissReason, number>;
+  /** Answers that arrived for an epoch that was over. */
+  fencedResults: number;
+}
+
+const NOT_CONNECTED: QueryOutcome = { kind: 'miss', reason: 'notConnected' };
+
+/** The scheduler's half of a connector: asks the cache, and runs every registration generation. */
+export class SchedulerConnector {
+  readonly stats: SchedulerStats = {
+    queries: { hit: 0, loading: 0, notCached: 0, notConnected: 0, failed: 0, superseded: 0 },
+    fencedResults: 0,
+  };
+  #options: SchedulerConnectorOptions;
+  #budgets: Budgets;
+  #connection: Connection;
+  #actor: Actor<typeof schedulerMachine>;
+  #board: StatusBoard;
+  #hits = new Hits();
+  #ledger = new RequestLedger();
+  #loadingSinceMs = new Map<string, number>();
+  #announcementListeners = new Set<(announcement: Announcement) => void>();
+  #announcement: Announcement;
+  /** Set exactly while the cache may be used. */
+  #epoch: Epoch | null = null;
+  #stopped: Promise<StopOutcome> | null = null;
+
+  /** Throws a RangeError or TypeError for an option that cannot work. */
+  constructor(options: SchedulerConnectorOptions) {
+    checkInstanceId(options.instanceId);
+    this.#options = options;
+    this.#budgets = budgetsFrom(options.budgets);
+    this.#connection = new Connection({ endpoint: options.endpoint, budgets: this.#budgets });
+    this.#actor = createActor(this.#machine(), {
+      input: { schedulerBootId: randomUUID(), worldSize: options.worldSize, budgets: this.#budgets },
+      ...(options.inspect ? { inspect: options.inspect } : {}),
+    });
+    const { value, context } = this.#actor.getSnapshot();
+    this.#announcement = context.announcement;
+    this.#board = new StatusBoard(value, context.announcement.epoch);
+  }
+
+  /** Begins to look for the server. Returns at once; until it is found every query is a miss. */
+  start(): void {
+    this.#actor.subscribe((snapshot) => this.#follow(snapshot));
+    this.#actor.start();
+  }
+
+  get status(): ConnectorStatus {
+    return this.#board.status;
+  }
+
+  onStatus(listener: (status: ConnectorStatus) => void): () => void {
+    return this.#board.listen(listener);
+  }
+
+  /** Tells `listener` the announcement there is and every one that follows: the push form of {@link buildMetadata}. */
+  onAnnounce(listener: (announcement: Announcement) => void): () => void {
+    this.#announcementListeners.add(listener);
+    listener(this.#announcement);
+    this.#confirmDelivery();
+    return () => this.#announcementListeners.delete(listener);
+  }
+
+  /** vLLM: `get_num_new_matched_tokens`. Asking again for the same blocks costs no RPC while the hit is fresh. */
+  async query({ requestId, blockHashes }: Query): Promise<QueryOutcome> {
+    const outcome = await this.#query(requestId, blockHashes);
+    this.stats.queries[outcome.kind === 'miss' ? outcome.reason : outcome.kind] += 1;
+    return outcome;
+  }
+
+  /**
+   * vLLM: `update_state_after_alloc`. Loads the hit of this request in the next step; `blockIds` has one entry per
+   * block of the hit, `null` for one that is not wanted. `false`: the hit is gone, treat it as a miss.
+   */
+  scheduleLoad(requestId: string, blockIds: readonly (number | null)[]): boolean {
+    const hit = this.#hits.take(requestId);
+    if (!hit || this.#epoch === null || !isSameEpoch(hit.epoch, this.#epoch)) return false;
+    if (blockIds.length !== hit.blocks) {
+      this.#releaseLease(hit.lease);
+      throw new RangeError(`request ${requestId}: ${blockIds.length} block ids for a hit of ${hit.blocks} blocks`);
+    }
+    this.#ledger.scheduleLoad({ requestId, epoch: hit.epoch, lease: hit.lease, blockIds });
+    return true;
+  }
+
+  /** Saves these blocks in the next step. Best effort: a save that fails is only a later miss. */
+  scheduleSave(save: SaveIntent): void {
+    if (save.blockIds.length !== save.blockHashes.length) {
+      throw new RangeError(
+        `request ${save.requestId}: ${save.blockIds.length} block ids and ${save.blockHashes.length} hashes`,
+      );
+    }
+    this.#ledger.scheduleSave(save);
+  }
+
+  /** Gives up a hit that will not be loaded. */
+  release(requestId: string): void {
+    const hit = this.#hits.take(requestId);
+    if (hit) this.#releaseLease(hit.lease);
+  }
+
+  /** vLLM: `build_connector_meta`. Call it once a step and carry the result to every rank. */
+  buildMetadata(): ConnectorMetadata {
+    this.#confirmDelivery();
+    return { announcement: this.#announcement, ...this.#ledger.drain() };
+  }
+
+  /** What {@link WorkerConnector.takeReport} of a rank returned. Repeats and late ones do no harm. */
+  acceptReport(report: RankReport): void {
+    this.#actor.send({ type: 'report.received', report });
+  }
+
+  /**
+   * vLLM: `update_connector_output`. Takes what has ended on all ranks, with the requests whose load failed on any,
+   * and returns what to act on: each running request once, each finished one once when its blocks may be freed.
+   */
+  acceptFinished(ended: FinishedTransfers & { readonly failedLoads?: readonly string[] }): FinishedTransfers {
+    const { finished, loads } = this.#ledger.settle(ended);
+    const failed = new Set(ended.failedLoads);
+    // A rank that did not load left its share: the lease would pin the blocks until it expires.
+    for (const load of loads) if (failed.has(load.requestId)) this.#releaseLoad(load);
+    return finished;
+  }
+
+  /** vLLM: `request_finished`. `true`: hold the request's blocks until {@link acceptFinished} returns it. */
+  requestFinished(requestId: string): boolean {
+    this.#loadingSinceMs.delete(requestId);
+    this.release(requestId);
+    const withdrawn = this.#ledger.withdrawLoad(requestId);
+    if (withdrawn) this.#releaseLoad(withdrawn);
+    return this.#ledger.finish(requestId);
+  }
+
+  /** Stops the ranks, unregisters and closes everything, within `stopTimeoutMs`. Never rejects. */
+  stop(): Promise<StopOutcome> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<StopOutcome> {
+    for (const hit of this.#hits.takeAll()) this.#releaseLease(hit.lease);
+    if (this.#actor.getSnapshot().status === 'active') this.#actor.start().send({ type: 'stop' });
+    const outcome = await toPromise(this.#actor).catch(
+      (error): StopOutcome => ({ kind: 'unconfirmed', reason: faultFrom(error).message }),
+    );
+    this.#connection[Symbol.dispose]();
+    return outcome;
+  }
+
+  async #query(requestId: string, blockHashes: readonly Uint8Array[]): Promise<QueryOutcome> {
+    const epoch = this.#epoch;
+    if (epoch === null) return NOT_CONNECTED;
+    const digest = queryDigest(0, blockHashes);
+    const held = this.#hits.get(requestId);
+    if (held && this.#isFresh(held, epoch, digest)) return { kind: 'hit', blocks: held.blocks };
+    if (held) this.release(requestId);
+    const reqId = wireRequestId(requestId, epoch, digest);
+    try {
+      const server = this.#connection.server;
+      const timeoutMs = this.#budgets.queryTimeoutMs;
+      const { outcome } = await server.call((client) =>
+        client.queryPrefetch(
+          { instanceId: this.#options.instanceId, blockHashes: blockHashes as Uint8Array[], reqId },
+          { timeoutMs },
+        ),
+      );
+      if (outcome.case === 'loading') return this.#stillLoading(requestId);
+      this.#loadingSinceMs.delete(requestId);
+      const blocks = Number(outcome.value?.numHitBlocks ?? 0n);
+      // A copy: the decoded bytes are a view that would keep the whole received chunk alive.
+      const lease = Uint8Array.from(outcome.value?.lease ?? []);
+      return this.#accept({ requestId, epoch, digest, lease, blocks, sinceMs: performance.now() }, server);
+    } catch (error) {
+      this.#suspect(faultFrom(error));
+      return { kind: 'miss', reason: 'failed' };
+    }
+  }
+
+  #accept(hit: Hit, server: ServerLink): QueryOutcome {
+    if (this.#epoch === null || !isSameEpoch(hit.epoch, this.#epoch)) {
+      this.stats.fencedResults += 1;
+      if (hit.blocks > 0) this.#releaseAt(server, hit.lease);
+      return { kind: 'miss', reason: 'superseded' };
+    }
+    if (hit.blocks === 0) return { kind: 'miss', reason: 'notCached' };
+    const other = this.#hits.take(hit.requestId);
+    if (other) this.#releaseLease(other.lease);
+    this.#hits.add(hit);
+    return { kind: 'hit', blocks: hit.blocks };
+  }
+
+  #isFresh(hit: Hit, epoch: Epoch, digest: string): boolean {
+    const ageMs = performance.now() - hit.sinceMs;
+    return hit.digest === digest && isSameEpoch(hit.epoch, epoch) && ageMs < this.#budgets.leaseReuseMs;
+  }
+
+  #stillLoading(requestId: string): QueryOutcome {
+    const nowMs = performance.now();
+    const sinceMs = this.#loadingSinceMs.get(requestId) ?? nowMs;
+    this.#loadingSinceMs.set(requestId, sinceMs);
+    return nowMs - sinceMs < this.#budgets.loadingTimeoutMs ? { kind: 'loading' } : { kind: 'miss', reason: 'failed' };
+  }
+
+  /** A refusal of one request says nothing about the registration; everything else is evidence. */
+  #suspect(fault: Fault): void {
+    if (fault.kind !== 'rejected') this.#actor.send({ type: 'rpc.failed', fault });
+  }
+
+  #releaseLoad(load: LoadIntent): void {
+    if (this.#epoch !== null && isSameEpoch(load.epoch, this.#epoch)) this.#releaseLease(load.lease);
+  }
+
+  #releaseLease(lease: Uint8Array): void {
+    if (this.#epoch !== null && this.#connection.isUp) this.#releaseAt(this.#connection.server, lease);
+  }
+
+  /** Best effort: what is not released expires at the server. */
+  #releaseAt(server: ServerLink, lease: Uint8Array): void {
+    const timeoutMs = this.#budgets.releaseTimeoutMs;
+    server.call((client) => client.release({ lease }, { timeoutMs })).catch(() => {});
+  }
+
+  #confirmDelivery(): void {
+    this.#actor.send({ type: 'announcement.delivered', epoch: this.#announcement.epoch });
+  }
+
+  #follow(snapshot: SnapshotFrom<typeof schedulerMachine>): void {
+    const { announcement, evidence } = snapshot.context;
+    const wasUsable = this.#epoch !== null;
+    this.#epoch = snapshot.hasTag('cacheUsable') ? announcement.epoch : null;
+    if (!wasUsable && this.#epoch !== null) this.#dropOutdatedHits(this.#epoch, announcement.action);
+    this.#board.post(snapshot.value, announcement.epoch, evidence?.fault ?? null);
+    if (announcement !== this.#announcement) this.#announce(announcement);
+  }
+
+  /** After a clear the server has dropped the leases of the epoch before; after a `keep` it still holds them. */
+  #dropOutdatedHits(epoch: Epoch, action: Announcement['action']): void {
+    const outdated = this.#hits.takeOutdated(epoch);
+    if (action === 'keep') for (const hit of outdated) this.#releaseLease(hit.lease);
+  }
+
+  #announce(announcement: Announcement): void {
+    this.#announcement = announcement;
+    for (const listener of this.#announcementListeners) listener(announcement);
+    if (this.#announcementListeners.size > 0) this.#confirmDelivery();
+  }
+
+  #machine() {
+    const { instanceId, namespace, tpSize, worldSize, clientVersion = PEGAFLOW_VERSION } = this.#options;
+    const session = { instanceId, namespace, tpSize, worldSize };
+    const jitter = (ceilingMs: (context: SchedulerContext) => number) => (args: { context: SchedulerContext }) =>
+      Math.random() * ceilingMs(args.context);
+    return schedulerMachine.provide({
+      actors: {
+        link: createLink<SchedulerEvent>(this.#connection),
+        openSession: createOpenSession(this.#connection, session, (fault) =>
+          this.#actor.send({ type: 'session.ended', fault }),
+        ),
+        survey: createSurvey(this.#connection, instanceId),
+        clear: createClear(this.#connection, instanceId),
+        probeVersion: createProbeVersion(this.#connection, clientVersion),
+        retire: createRetire(this.#connection, instanceId),
+      },
+      delays: { redialBackoff: jitter(redialCeilingMs), voidBackoff: jitter(voidCeilingMs) },
+    });
+  }
+}

@@ -1,0 +1,68 @@
+import type { StateValue } from 'xstate';
+import type { Epoch, Fault } from '../../machines/index.ts';
+
+/** What an operator wants to know of one connector. Callers of the cache need none of it: they get outcomes. */
+export interface ConnectorStatus {
+  readonly state: ConnectorState;
+  /** The state with its parts, such as `reRegistering.sealing.waiting`. */
+  readonly path: string;
+  /** The announced epoch; `null` before the first. */
+  readonly epoch: Epoch | null;
+  /** When this state was entered, in milliseconds of wall time with fraction. */
+  readonly sinceMs: number;
+  /** The newest observation of something lost or refused; it stays after the recovery. */
+  readonly fault: Fault | null;
+}
+
+export type ConnectorState =
+  | 'connected'
+  | 'degraded'
+  | 'reconnecting'
+  | 'reRegistering'
+  | 'incompatible'
+  | 'stopping'
+  | 'stopped';
+
+/** A state value of XState as one dotted path. */
+export function pathFrom(value: StateValue): string {
+  if (typeof value === 'string') return value;
+  return Object.entries(value)
+    .map(([name, inner]) => (inner === undefined ? name : `${name}.${pathFrom(inner)}`))
+    .join(',');
+}
+
+/** Wall time in milliseconds with fraction; monotonic within one process. */
+export function wallTimeMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** Follows a machine and tells its listeners of every change of state. */
+export class StatusBoard {
+  #status: ConnectorStatus;
+  #listeners = new Set<(status: ConnectorStatus) => void>();
+
+  constructor(value: StateValue, epoch: Epoch | null) {
+    this.#status = statusFrom(pathFrom(value), epoch, null);
+  }
+
+  get status(): ConnectorStatus {
+    return this.#status;
+  }
+
+  listen(listener: (status: ConnectorStatus) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  post(value: StateValue, epoch: Epoch | null, fault: Fault | null): void {
+    const path = pathFrom(value);
+    const { path: heldPath, epoch: heldEpoch, fault: heldFault } = this.#status;
+    if (path === heldPath && epoch === heldEpoch && fault === heldFault) return;
+    this.#status = statusFrom(path, epoch, fault, path === heldPath ? this.#status.sinceMs : wallTimeMs());
+    for (const listener of this.#listeners) listener(this.#status);
+  }
+}
+
+function statusFrom(path: string, epoch: Epoch | null, fault: Fault | null, sinceMs = wallTimeMs()): ConnectorStatus {
+  return { state: path.split('.')[0] as ConnectorState, path, epoch, sinceMs, fault };
+}

@@ -1,0 +1,320 @@
+import { randomUUID } from 'node:crypto';
+import { type Actor, createActor, fromPromise, type InspectionEvent, type SnapshotFrom, toPromise } from 'xstate';
+import {
+  type Announcement,
+  type Budgets,
+  budgetsFrom,
+  type Epoch,
+  type Fault,
+  faultFrom,
+  isSameEpoch,
+  type RankReport,
+  type WorkerEvent,
+  workerMachine,
+} from '../../machines/index.ts';
+import { createLink } from '../actors/link.ts';
+import { createRegister } from '../actors/register.ts';
+import { createVerify } from '../actors/verify.ts';
+import { Connection } from '../rpc/connection.ts';
+import { type KvCacheLayer, registrationOf } from './kv-caches.ts';
+import { Loads } from './loads.ts';
+import type { ConnectorMetadata, FailedLoad, FinishedTransfers, LoadIntent, SaveIntent } from './metadata.ts';
+import { checkInstanceId, type InstanceOptions } from './options.ts';
+import { type ConnectorStatus, StatusBoard } from './status.ts';
+import { Transfer, type TransferOutcome } from './transfer.ts';
+import { TransferLedger } from './transfer-ledger.ts';
+
+export interface WorkerConnectorOptions extends InstanceOptions {
+  /** This worker's place among the `worldSize` ranks, from 0. */
+  readonly rank: number;
+  /** Effective tensor-parallel rank and size: 0 of 1 where MLA ranks share one copy. */
+  readonly tpRank: number;
+  readonly tpSize: number;
+  /** Pipeline stage. Default 0. */
+  readonly ppRank?: number;
+  /** CUDA ordinal as the server sees it. */
+  readonly deviceId: number;
+  /** Sees every event, snapshot and microstep of the machine, as XState tells them. */
+  readonly inspect?: (event: InspectionEvent) => void;
+}
+
+/** Counts since the start. `refused`: without an RPC, because nothing was in service. */
+export interface WorkerStats {
+  loads: Record<'succeeded' | 'failed' | 'refused', number>;
+  saves: Record<'succeeded' | 'failed' | 'refused', number>;
+  /** Loads refused because their lease belongs to another epoch. */
+  fencedLoads: number;
+  /** Transfers whose blocks were handed back without proof that the server is done with them. */
+  unsafeReleases: number;
+}
+
+/** `unconfirmed`: the server may still touch the blocks of `requestIds`; do not free that memory while it lives. */
+export type WorkerStopOutcome =
+  | { readonly kind: 'clean' }
+  | { readonly kind: 'unconfirmed'; readonly requestIds: readonly string[] };
+
+/** One rank's half of a connector: registers its KV memory when it is told to, saves and loads blocks. */
+export class WorkerConnector {
+  readonly stats: WorkerStats = {
+    loads: { succeeded: 0, failed: 0, refused: 0 },
+    saves: { succeeded: 0, failed: 0, refused: 0 },
+    fencedLoads: 0,
+    unsafeReleases: 0,
+  };
+  #options: WorkerConnectorOptions;
+  #budgets: Budgets;
+  #connection: Connection;
+  #actor: Actor<typeof workerMachine>;
+  #board: StatusBoard;
+  #layers: readonly KvCacheLayer[] = [];
+  #loads: Loads;
+  #saves = new Set<Transfer>();
+  #ledger = new TransferLedger(() => this.#tellNews());
+  #reportListeners = new Set<(report: RankReport) => void>();
+  #settledListeners = new Set<() => void>();
+  #lastReport: RankReport;
+  /** Set exactly while saves and loads are served. */
+  #epoch: Epoch | null = null;
+  #stopped: Promise<WorkerStopOutcome> | null = null;
+
+  /** Throws a RangeError or TypeError for an option that cannot work. */
+  constructor(options: WorkerConnectorOptions) {
+    checkInstanceId(options.instanceId);
+    if (!(Number.isInteger(options.rank) && options.rank >= 0 && options.rank < options.worldSize)) {
+      throw new RangeError(`rank ${options.rank} is not one of ${options.worldSize} ranks`);
+    }
+    this.#options = options;
+    this.#budgets = budgetsFrom(options.budgets);
+    this.#loads = new Loads(this.#budgets);
+    this.#connection = new Connection({ endpoint: options.endpoint, budgets: this.#budgets });
+    this.#actor = createActor(this.#machine(), {
+      input: { rank: options.rank, workerBootId: randomUUID(), budgets: this.#budgets },
+      ...(options.inspect ? { inspect: options.inspect } : {}),
+    });
+    this.#board = new StatusBoard(this.#actor.getSnapshot().value, null);
+    this.#lastReport = this.takeReport();
+  }
+
+  /** vLLM: `register_kv_caches`. Keeps the layers for every registration to come, and begins to look for the server. */
+  registerKvCaches(layers: readonly KvCacheLayer[]): void {
+    if (layers.length === 0) throw new RangeError('no KV cache layers');
+    this.#layers = layers;
+    this.#actor.subscribe((snapshot) => this.#follow(snapshot));
+    this.#actor.start();
+  }
+
+  get status(): ConnectorStatus {
+    return this.#board.status;
+  }
+
+  onStatus(listener: (status: ConnectorStatus) => void): () => void {
+    return this.#board.listen(listener);
+  }
+
+  /** vLLM: `bind_connector_metadata`, once a step. */
+  acceptMetadata(metadata: ConnectorMetadata): void {
+    this.acceptAnnouncement(metadata.announcement);
+  }
+
+  /** The push form of {@link acceptMetadata}. Repeats and late ones do no harm. */
+  acceptAnnouncement(announcement: Announcement): void {
+    this.#actor.send({ type: 'announcement.received', announcement });
+  }
+
+  /** vLLM: `build_connector_worker_meta`. Carry it to {@link SchedulerConnector.acceptReport} after every step. */
+  takeReport(): RankReport {
+    const { rank, workerBootId, announcement, outcome, fault } = this.#actor.getSnapshot().context;
+    return { rank, workerBootId, epoch: announcement?.epoch ?? null, outcome, fault, idle: this.#ledger.isIdle };
+  }
+
+  /** Tells `listener` the report there is and every change: the push form of {@link takeReport}. */
+  onReport(listener: (report: RankReport) => void): () => void {
+    this.#reportListeners.add(listener);
+    listener(this.takeReport());
+    return () => this.#reportListeners.delete(listener);
+  }
+
+  /** vLLM: `start_load_kv`. Every load ends in {@link takeFinished}, at once where it is refused. */
+  startLoad(loads: readonly LoadIntent[]): void {
+    for (const intent of loads) {
+      this.#ledger.beginLoad(intent.requestId);
+      this.#startLoad(intent);
+    }
+    this.#pushReport();
+  }
+
+  /** vLLM: `wait_for_save`, without waiting: the blocks are read until the request is told as saved. */
+  save(saves: readonly SaveIntent[]): void {
+    for (const intent of saves) {
+      this.#ledger.beginSave(intent.requestId);
+      this.#startSave(intent);
+    }
+    this.#pushReport();
+  }
+
+  /** vLLM: `get_finished`, with the ids of the requests that the scheduler finished. */
+  takeFinished(finishedRequestIds: readonly string[]): FinishedTransfers {
+    return this.#ledger.take(finishedRequestIds);
+  }
+
+  /** vLLM: `get_block_ids_with_load_errors`; the block ids are those of the failed requests. Drained on read. */
+  takeLoadErrors(): FailedLoad[] {
+    return this.#ledger.takeErrors();
+  }
+
+  /** Calls `listener` whenever {@link takeFinished} may have more to tell. */
+  onSettled(listener: () => void): () => void {
+    this.#settledListeners.add(listener);
+    return () => this.#settledListeners.delete(listener);
+  }
+
+  /**
+   * vLLM: `handle_preemptions`. Resolves when no transfer of these requests touches their blocks any more, at the
+   * latest after `preemptionTimeoutMs`; `unsafe` names the requests for which that budget ended first.
+   */
+  async handlePreemptions(requestIds: readonly string[]): Promise<{ readonly unsafe: readonly string[] }> {
+    await this.#settledWithin(this.#budgets.preemptionTimeoutMs, requestIds);
+    const underWay = new Set(this.#ledger.requestsUnderWay);
+    const unsafe = requestIds.filter((requestId) => underWay.has(requestId));
+    this.stats.unsafeReleases += unsafe.length;
+    return { unsafe };
+  }
+
+  /** Ends everything within `stopTimeoutMs`. Never rejects. The scheduler's stop unregisters the instance. */
+  stop(): Promise<WorkerStopOutcome> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<WorkerStopOutcome> {
+    if (this.#actor.getSnapshot().status === 'active') this.#actor.start().send({ type: 'stop' });
+    await toPromise(this.#actor).catch(() => {});
+    await this.#settledWithin(this.#budgets.stopTimeoutMs / 4);
+    const requestIds = this.#ledger.requestsUnderWay;
+    this.#loads.abandonAll();
+    for (const transfer of this.#saves) transfer.abandon();
+    this.#connection[Symbol.dispose]();
+    return requestIds.length === 0 ? { kind: 'clean' } : { kind: 'unconfirmed', requestIds };
+  }
+
+  #startLoad(intent: LoadIntent): void {
+    const { requestId } = intent;
+    if (this.#epoch === null) {
+      this.#refuseLoad(intent, 'not connected');
+      return;
+    }
+    if (!isSameEpoch(intent.epoch, this.#epoch)) {
+      this.stats.fencedLoads += 1;
+      this.#refuseLoad(intent, 'the lease is of another epoch');
+      return;
+    }
+    const { instanceId, tpRank, deviceId } = this.#options;
+    const layerNames = this.#layers.map((layer) => layer.name);
+    try {
+      this.#loads.start(this.#connection.server, { instanceId, tpRank, deviceId, layerNames }, intent, {
+        ended: (outcome) => {
+          this.#count(this.stats.loads, outcome);
+          this.#ledger.endLoad(requestId, outcome.kind === 'failed' ? failedLoad(intent, outcome.fault.message) : null);
+        },
+        refused: (fault) => this.#suspect(fault),
+        refuted: (message) => this.#actor.send({ type: 'registration.refuted', fault: { kind: 'defect', message } }),
+      });
+    } catch (error) {
+      this.#refuseLoad(intent, faultFrom(error).message);
+    }
+  }
+
+  #refuseLoad(intent: LoadIntent, reason: string): void {
+    this.stats.loads.refused += 1;
+    this.#ledger.endLoad(intent.requestId, failedLoad(intent, reason));
+  }
+
+  #startSave({ requestId, blockIds, blockHashes }: SaveIntent): void {
+    if (this.#epoch === null || !this.#connection.isUp) {
+      this.stats.saves.refused += 1;
+      this.#ledger.endSave(requestId);
+      return;
+    }
+    const server = this.#connection.server;
+    const transfer = new Transfer(server, this.#budgets.transferTimeoutMs, {
+      ended: (outcome) => {
+        this.#saves.delete(transfer);
+        this.#count(this.stats.saves, outcome);
+        this.#ledger.endSave(requestId);
+      },
+      refused: (fault) => this.#suspect(fault),
+    });
+    this.#saves.add(transfer);
+    const { instanceId, tpRank, ppRank = 0, deviceId } = this.#options;
+    const saves = this.#layers.map(({ name }) => ({
+      layerName: name,
+      blockIds: [...blockIds],
+      blockHashes: blockHashes as Uint8Array<ArrayBuffer>[],
+    }));
+    server
+      .call((client) => client.save({ instanceId, tpRank, ppRank, deviceId, saves }))
+      .then(
+        () => transfer.succeed(),
+        (error) => transfer.rpcFailed(faultFrom(error)),
+      );
+  }
+
+  #count(counts: WorkerStats['loads'], outcome: TransferOutcome): void {
+    counts[outcome.kind] += 1;
+    if (outcome.kind === 'failed' && outcome.isUnsafe) this.stats.unsafeReleases += 1;
+  }
+
+  /** The server said no: to this request alone, perhaps for want of the registration, or against all expectation. */
+  #suspect(fault: Fault): void {
+    if (fault.kind === 'rejected') return;
+    this.#actor.send({ type: fault.kind === 'defect' ? 'registration.refuted' : 'rpc.failed', fault });
+  }
+
+  async #settledWithin(timeoutMs: number, requestIds?: readonly string[]): Promise<void> {
+    const budget = Promise.withResolvers<void>();
+    const timer = setTimeout(budget.resolve, timeoutMs);
+    await Promise.race([this.#ledger.settled(requestIds), budget.promise]);
+    clearTimeout(timer);
+  }
+
+  #follow(snapshot: SnapshotFrom<typeof workerMachine>): void {
+    const { announcement, fault } = snapshot.context;
+    this.#epoch = snapshot.hasTag('cacheUsable') ? (announcement?.epoch ?? null) : null;
+    this.#board.post(snapshot.value, announcement?.epoch ?? null, fault);
+    this.#pushReport();
+  }
+
+  #tellNews(): void {
+    this.#pushReport();
+    for (const listener of this.#settledListeners) listener();
+  }
+
+  #pushReport(): void {
+    const report = this.takeReport();
+    const last = this.#lastReport;
+    const isNews =
+      report.outcome !== last.outcome ||
+      report.epoch !== last.epoch ||
+      report.idle !== last.idle ||
+      report.fault !== last.fault;
+    if (!isNews) return;
+    this.#lastReport = report;
+    for (const listener of this.#reportListeners) listener(report);
+  }
+
+  #machine() {
+    return workerMachine.provide({
+      actors: {
+        link: createLink<WorkerEvent>(this.#connection),
+        register: createRegister(this.#connection, () => registrationOf(this.#options, this.#layers)),
+        verify: createVerify(this.#connection, { ppRank: 0, ...this.#options }),
+        settleTransfers: fromPromise<void>(() => this.#ledger.settled()),
+      },
+      delays: { redialBackoff: ({ context }) => context.budgets.rankRedialMs * (0.5 + Math.random() / 2) },
+    });
+  }
+}
+
+function failedLoad({ requestId, blockIds }: LoadIntent, reason: string): FailedLoad {
+  return { requestId, blockIds: blockIds.filter((blockId) => blockId !== null), reason };
+}

@@ -1,0 +1,178 @@
+import { type Client, createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { type Budgets, FaultError } from '../../machines/index.ts';
+import { Engine } from '../gen/pegaflow/engine_pb.ts';
+import { DeathWatch, type ProofOfDeath } from './death-watch.ts';
+import { faultFromRpc } from './fault-from-rpc.ts';
+import { Link, type LinkEnd } from './link.ts';
+import { listeningInodes } from './socket-owner.ts';
+
+/** Largest message either way, in bytes; pegaflow-server's own limit. */
+const MAX_MESSAGE_BYTES = 64 << 20;
+
+export type EngineClient = Client<typeof Engine>;
+
+export interface ConnectionEvents {
+  readonly up: () => void;
+  readonly draining: () => void;
+  readonly down: (end: LinkEnd) => void;
+}
+
+export interface ConnectionOptions {
+  /** `http://host:port`. */
+  readonly endpoint: string;
+  readonly budgets: Budgets;
+}
+
+/**
+ * What a connector knows of one server: at most one link, and of earlier links whatever still matters to transfers
+ * that they left behind.
+ */
+export class Connection {
+  #options: ConnectionOptions;
+  #current: ServerLink | null = null;
+  /** Ended links whose server is not known to be dead and on whose death somebody waits. */
+  #mourned = new Set<ServerLink>();
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
+
+  get isUp(): boolean {
+    return this.#current?.link.isUp ?? false;
+  }
+
+  /** The link in use. Throws a FaultError of kind `unreachable` when there is none. */
+  get server(): ServerLink {
+    if (this.#current?.link.isUp) return this.#current;
+    const fault = this.#current?.link.end?.fault;
+    throw new FaultError(fault ?? { kind: 'unreachable', message: `${this.#options.endpoint}: not connected` });
+  }
+
+  /** Dials a fresh link in place of whatever was there. The function that comes back drops it. */
+  open(events: ConnectionEvents): () => void {
+    this.#current?.drop();
+    const server = new ServerLink(this.#options, {
+      up: () => {
+        this.#observeArrival();
+        events.up();
+      },
+      draining: events.draining,
+      down: (end) => {
+        if (end.cause === 'refused') for (const dead of this.#mourned) dead.death.observeRefusal();
+        if (this.#current === server && server.isAwaited) this.#mourn(server);
+        events.down(end);
+      },
+    });
+    this.#current = server;
+    return () => server.drop();
+  }
+
+  #mourn(server: ServerLink): void {
+    this.#mourned.add(server);
+    server.onForgotten = () => this.#mourned.delete(server);
+  }
+
+  /** Somebody listens again: is it somebody else than before? */
+  #observeArrival(): void {
+    if (this.#mourned.size === 0) return;
+    void listeningInodes(Number(new URL(this.#options.endpoint).port || 80)).then((inodes) => {
+      for (const dead of this.#mourned) dead.death.observeListeners(inodes);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#current?.drop();
+    for (const server of this.#mourned) server.death[Symbol.dispose]();
+    this.#mourned.clear();
+  }
+}
+
+/** One link with the client on it and the watch over the server behind it. */
+export class ServerLink {
+  readonly link: Link;
+  readonly death: DeathWatch;
+  /** Called when nobody waits for this server's death any more. */
+  onForgotten: () => void = () => {};
+  #client: EngineClient | null = null;
+  #waiters = new Set<LinkWaiter>();
+
+  constructor({ endpoint, budgets }: ConnectionOptions, events: ConnectionEvents) {
+    this.death = new DeathWatch(budgets.settleMs, (proof) => {
+      for (const waiter of this.#waiters) waiter.dead(proof);
+    });
+    this.link = new Link(
+      { endpoint, pingIntervalMs: budgets.pingIntervalMs, pingTimeoutMs: budgets.pingTimeoutMs },
+      {
+        up: () => {
+          const ends = this.link.addresses;
+          if (ends) void this.death.identify(ends);
+          events.up();
+        },
+        draining: events.draining,
+        down: (end) => {
+          // A draining server stops listening while it lives: a refusal then proves nothing.
+          const isAbrupt = end.cause === 'closed' || end.cause === 'reset';
+          if (isAbrupt && !this.link.isDraining) this.death.observeClose();
+          for (const waiter of this.#waiters) waiter.down(end);
+          events.down(end);
+          this.#disposeIfForgotten();
+        },
+      },
+    );
+  }
+
+  get client(): EngineClient {
+    this.#client ??= createClient(
+      Engine,
+      createGrpcTransport({
+        baseUrl: this.link.authority,
+        sessionManager: this.link,
+        readMaxBytes: MAX_MESSAGE_BYTES,
+        writeMaxBytes: MAX_MESSAGE_BYTES,
+        acceptCompression: [],
+      }),
+    );
+    return this.#client;
+  }
+
+  /** Makes a call; whatever goes wrong comes as a FaultError. */
+  async call<T>(rpc: (client: EngineClient) => Promise<T>): Promise<T> {
+    try {
+      return await rpc(this.client);
+    } catch (error) {
+      throw new FaultError(faultFromRpc(error, this.link), { cause: error });
+    }
+  }
+
+  /** Whether somebody still waits for the end of this server. */
+  get isAwaited(): boolean {
+    return this.#waiters.size > 0;
+  }
+
+  /** Tells `waiter` of the link's end and the server's death, until the function that comes back is called. */
+  watch(waiter: LinkWaiter): () => void {
+    this.#waiters.add(waiter);
+    const { proof } = this.death;
+    if (proof !== null) queueMicrotask(() => this.#waiters.has(waiter) && waiter.dead(proof));
+    return () => {
+      this.#waiters.delete(waiter);
+      this.#disposeIfForgotten();
+    };
+  }
+
+  drop(): void {
+    this.link.drop();
+  }
+
+  #disposeIfForgotten(): void {
+    if (this.link.end === null || this.isAwaited) return;
+    this.death[Symbol.dispose]();
+    this.onForgotten();
+  }
+}
+
+export interface LinkWaiter {
+  readonly down: (end: LinkEnd) => void;
+  readonly dead: (proof: ProofOfDeath) => void;
+}

@@ -1,0 +1,105 @@
+import { type ProcessExitWatch, ProcessWatchError, watchProcessExit } from '../../native-bindings/index.ts';
+import type { ConnectionAddresses } from './link.ts';
+import { acceptedInode, listeningInodes, pidOfSocket } from './socket-owner.ts';
+
+/**
+ * That the process at the other end of a link can no longer touch device memory.
+ * - `strong`: the process that owned the accepted end of this very connection has exited, its files closed
+ * - `weak`: the connection closed abruptly, then nobody listened at the address or another socket did, then the
+ *   settling time passed
+ */
+export type ProofOfDeath = 'strong' | 'weak';
+
+/** Pid of the server that was found last at each port: nearly always the owner of the next connection too. */
+const lastOwners = new Map<number, number>();
+
+/** Watches the server behind one link, also after the link has ended. */
+export class DeathWatch {
+  #settleMs: number;
+  #onProof: (proof: ProofOfDeath) => void;
+  #proof: ProofOfDeath | null = null;
+  #isClosed = false;
+  #isDisposed = false;
+  #listeners: readonly string[] = [];
+  #processWatch: ProcessExitWatch | null = null;
+  #settling: NodeJS.Timeout | undefined;
+
+  /** `onProof` is called at most once, never after dispose. */
+  constructor(settleMs: number, onProof: (proof: ProofOfDeath) => void) {
+    this.#settleMs = settleMs;
+    this.#onProof = onProof;
+  }
+
+  get proof(): ProofOfDeath | null {
+    return this.#proof;
+  }
+
+  /** Sockets that listened at the address while the link was up. */
+  get listeners(): readonly string[] {
+    return this.#listeners;
+  }
+
+  /** The link is up: finds the process, while it must still be there. */
+  async identify(ends: ConnectionAddresses): Promise<void> {
+    const listeners = await listeningInodes(ends.remotePort);
+    const inode = await acceptedInode(ends);
+    if (this.#isClosed || this.#isDisposed) return;
+    this.#listeners = listeners;
+    if (inode === null) return;
+    const pid = await pidOfSocket(inode, lastOwners.get(ends.remotePort) ?? null);
+    if (pid === null) return;
+    const watch = tryWatching(pid);
+    // Seen to hold the socket once more after the watch began: the pid was not handed on in between.
+    const isOwner = watch !== null && (await pidOfSocket(inode, pid)) === pid;
+    if (!isOwner || this.#isDisposed) {
+      watch?.[Symbol.dispose]();
+      return;
+    }
+    lastOwners.set(ends.remotePort, pid);
+    this.#processWatch = watch;
+    void watch.exited.then(() => this.#prove('strong'));
+  }
+
+  /** The link ended without our doing. */
+  observeClose(): void {
+    this.#isClosed = true;
+  }
+
+  /** A dial to the same address after the close was refused. */
+  observeRefusal(): void {
+    if (this.#isClosed) this.#settle();
+  }
+
+  /** A dial after the close was answered; `listeners` is who listens there now. */
+  observeListeners(listeners: readonly string[]): void {
+    const isAnother = listeners.length > 0 && !listeners.some((inode) => this.#listeners.includes(inode));
+    if (this.#isClosed && this.#listeners.length > 0 && isAnother) this.#settle();
+  }
+
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    clearTimeout(this.#settling);
+    this.#processWatch?.[Symbol.dispose]();
+    this.#processWatch = null;
+  }
+
+  #settle(): void {
+    this.#settling ??= setTimeout(() => this.#prove('weak'), this.#settleMs);
+  }
+
+  #prove(proof: ProofOfDeath): void {
+    if (this.#isDisposed || this.#proof !== null) return;
+    this.#proof = proof;
+    this.#onProof(proof);
+  }
+}
+
+/** Some kernels and sandboxes have no pidfd: then only weak proof is to be had. */
+function tryWatching(pid: number): ProcessExitWatch | null {
+  try {
+    return watchProcessExit(pid);
+  } catch (error) {
+    if (error instanceof ProcessWatchError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,182 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, constants } from 'node:http2';
+import { connect as connectTcp, type Socket } from 'node:net';
+import type { Fault } from '../../machines/index.ts';
+
+/** How a link ended, as it was observed; never guessed from an RPC's error code. */
+export type LinkEndCause =
+  /** Nothing listens at the address. */
+  | 'refused'
+  /** The peer closed the connection (FIN). */
+  | 'closed'
+  /** The connection was reset (RST) or failed otherwise. */
+  | 'reset'
+  /** A ping was not answered, and nothing else arrived either. */
+  | 'pingLost'
+  /** What the peer sent is not HTTP/2, or it ended the connection with an HTTP/2 error. */
+  | 'protocolError'
+  /** We ended it. */
+  | 'dropped';
+
+export interface LinkEnd {
+  readonly cause: LinkEndCause;
+  readonly fault: Fault;
+}
+
+export interface LinkEvents {
+  /** The peer's SETTINGS arrived: an HTTP/2 server is serving at the other end. */
+  readonly up: () => void;
+  /** The peer sent GOAWAY: what is under way goes on, nothing new is accepted. */
+  readonly draining: () => void;
+  /** Once. Nothing follows it. */
+  readonly down: (end: LinkEnd) => void;
+}
+
+export interface LinkOptions {
+  /** `http://host:port`. */
+  readonly endpoint: string;
+  /** Wait between the answer to a ping and the next one, in milliseconds. gRPC: `GRPC_ARG_KEEPALIVE_TIME_MS`. */
+  readonly pingIntervalMs: number;
+  /** How long a ping may go unanswered, in milliseconds. gRPC: `GRPC_ARG_KEEPALIVE_TIMEOUT_MS`. */
+  readonly pingTimeoutMs: number;
+}
+
+/** Bytes that one HTTP/2 stream may receive before it must be read: whole replies of this size need no round trip. */
+const STREAM_WINDOW_BYTES = 1 << 20;
+
+/**
+ * One HTTP/2 connection to one incarnation of a server. It never reconnects. It serves as connect-node's session
+ * manager, so that every RPC made through it ends with it.
+ */
+export class Link {
+  readonly authority: string;
+  #socket: Socket;
+  #session: ClientHttp2Session;
+  #events: LinkEvents;
+  #options: LinkOptions;
+  #isUp = false;
+  #isDraining = false;
+  #end: LinkEnd | null = null;
+  #pingTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: LinkOptions, events: LinkEvents) {
+    const { hostname, port, origin } = new URL(options.endpoint);
+    this.authority = origin;
+    this.#events = events;
+    this.#options = options;
+    const socket = connectTcp({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80), noDelay: true });
+    this.#socket = socket;
+    socket.once('end', () => this.#finish('closed', 'the server closed the connection'));
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      const isRefused = error.code === 'ECONNREFUSED' || error.code === 'ENOENT';
+      this.#finish(isRefused ? 'refused' : 'reset', error.message);
+    });
+    socket.once('close', () => this.#finish('closed', 'the connection is closed'));
+    this.#session = connectHttp2(origin, {
+      createConnection: () => socket,
+      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
+    });
+    this.#session.once('remoteSettings', () => {
+      if (this.#end !== null) return;
+      this.#isUp = true;
+      this.#schedulePing();
+      events.up();
+    });
+    this.#session.on('goaway', (code) => {
+      if (code !== constants.NGHTTP2_NO_ERROR) {
+        this.#finish('protocolError', `the server ended the connection with HTTP/2 error ${code}`);
+      } else if (!this.#isDraining && this.#end === null) {
+        this.#isDraining = true;
+        events.draining();
+      }
+    });
+    // Stays attached for life: a session that is destroyed with an error emits it a turn later.
+    this.#session.on('error', (error: NodeJS.ErrnoException) => {
+      this.#finish(error.code === 'ERR_HTTP2_ERROR' ? 'protocolError' : 'reset', error.message);
+    });
+  }
+
+  get isUp(): boolean {
+    return this.#isUp && this.#end === null;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** `null` while the link lives. */
+  get end(): LinkEnd | null {
+    return this.#end;
+  }
+
+  /** The two ends of the connection, as this host names them; `null` before TCP is connected. */
+  get addresses(): ConnectionAddresses | null {
+    const { localAddress, localPort, remoteAddress, remotePort } = this.#socket;
+    if (!localAddress || !localPort || !remoteAddress || !remotePort) return null;
+    return { localAddress, localPort, remoteAddress, remotePort };
+  }
+
+  /** Ends the connection and every RPC on it, at once. */
+  drop(): void {
+    this.#finish('dropped', 'the link was given up');
+  }
+
+  /** For connect-node. */
+  async request(
+    method: string,
+    path: string,
+    headers: Record<string, string | string[] | undefined>,
+  ): Promise<ClientHttp2Stream> {
+    return this.#session.request({ ...headers, ':method': method, ':path': path });
+  }
+
+  /** For connect-node, whose own manager puts off its pings with it. */
+  notifyResponseByteRead(): void {}
+
+  #finish(cause: LinkEndCause, message: string): void {
+    if (this.#end !== null) return;
+    this.#end = { cause, fault: { kind: 'unreachable', message: `${this.authority}: ${message}` } };
+    clearTimeout(this.#pingTimer);
+    this.#session.destroy(undefined, constants.NGHTTP2_CANCEL);
+    this.#socket.destroy();
+    this.#events.down(this.#end);
+  }
+
+  #schedulePing(): void {
+    this.#pingTimer = setTimeout(() => this.#ping(), this.#options.pingIntervalMs).unref();
+  }
+
+  #ping(): void {
+    if (this.#end !== null || this.#session.closed) return;
+    const bytesBefore = this.#socket.bytesRead;
+    this.#session.ping(() => {
+      clearTimeout(this.#pingTimer);
+      if (this.#end === null) this.#schedulePing();
+    });
+    this.#pingTimer = setTimeout(() => this.#judgeSilence(bytesBefore), this.#options.pingTimeoutMs).unref();
+  }
+
+  /**
+   * After a stall of our own event loop this timer runs before the answer that has long arrived is read. So one full
+   * turn of the loop reads first, and any byte since the ping counts as life.
+   */
+  #judgeSilence(bytesBefore: number): void {
+    setImmediate(() =>
+      setImmediate(() => {
+        if (this.#end !== null) return;
+        if (this.#socket.bytesRead > bytesBefore) {
+          clearTimeout(this.#pingTimer);
+          this.#schedulePing();
+        } else {
+          this.#finish('pingLost', `no answer to a ping in ${this.#options.pingTimeoutMs} ms`);
+        }
+      }),
+    );
+  }
+}
+
+export interface ConnectionAddresses {
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+}
