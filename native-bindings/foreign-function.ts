@@ -1,0 +1,39 @@
+import { createRequire } from 'node:module';
+import type * as KoffiModule from 'koffi';
+
+type Koffi = typeof KoffiModule;
+
+const requireFromHere = createRequire(import.meta.url);
+let loaded: Koffi | undefined;
+
+/** koffi and its native addon, loaded by the first call that needs them: importing a module of this folder loads nothing. */
+export function koffi(): Koffi {
+  loaded ??= requireFromHere('koffi') as Koffi;
+  return loaded;
+}
+
+/**
+ * Binds one C function, taken from the first of `libraries` that has it.
+ * `F` restates `prototype` in TypeScript: pointers are `bigint`, a null pointer is `null`.
+ * @throws Error naming every library that was tried and why it would not do.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: the bound of a function type over all parameter lists
+export function bindFunction<F extends (...args: any[]) => unknown>(
+  libraries: readonly string[],
+  prototype: string,
+): F {
+  const refusals: string[] = [];
+  for (const library of libraries) {
+    try {
+      return koffi().load(library).func(prototype) as KoffiModule.KoffiFunc<F>;
+    } catch (error) {
+      refusals.push(`${library}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw new Error(`cannot bind "${prototype}" (${refusals.join('; ')})`);
+}
+
+/** `errno` of the last foreign call on this thread. */
+export function lastErrno(): number {
+  return koffi().errno();
+}

@@ -1,0 +1,16 @@
+/** Device memory, shared memory and process exit, behind wrappers that own what they hold. No pointer leaves this folder. */
+export { DeviceError, type DeviceErrorCode } from './device-error.ts';
+export {
+  type DeviceBuffer,
+  type DeviceDriver,
+  type DeviceMemory,
+  IPC_HANDLE_SIZE_BYTES,
+  type MappedMemory,
+} from './device-memory.ts';
+export { createEmulatedDriver, type EmulatedDriverOptions } from './emulated-device.ts';
+export { LoadState, LoadStateError } from './load-state.ts';
+export { ShmError } from './posix-shm/check.ts';
+export { type ProcessExitWatch, ProcessWatchError, watchProcessExit } from './process-exit.ts';
+export { SharedMemory } from './shared-memory.ts';
+export { sweepSharedMemory } from './sweep.ts';
+export { SystemCallError } from './system-call-error.ts';

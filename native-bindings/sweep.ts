@@ -1,0 +1,46 @@
+import { lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { type CreatorStamp, creatorState } from './creator-stamp.ts';
+import { creatorOfSegment } from './emulated-device/handle.ts';
+import { LOAD_STATE_PREFIX, LOAD_STATE_SIZE_BYTES, LOAD_STATE_STAMP_OFFSET } from './load-state.ts';
+import { SHM_DIRECTORY, unlinkObject } from './posix-shm/object.ts';
+import { hasCode } from './system-call-error.ts';
+
+/**
+ * Removes what killed processes of ours left in shared memory: segments of emulated devices and load-state records whose
+ * creator's stamp names a process that is gone. Objects of living processes, of processes in other PID namespaces (which
+ * cannot be seen from here), without a stamp of ours, or that this user may not remove, stay.
+ * @returns the names removed
+ */
+export function sweepSharedMemory(): string[] {
+  return readdirSync(SHM_DIRECTORY).filter((name) => {
+    const creator = creatorOf(name);
+    return creator !== null && creatorState(creator) === 'gone' && remove(name);
+  });
+}
+
+function creatorOf(name: string): CreatorStamp | null {
+  return name.startsWith(LOAD_STATE_PREFIX) ? creatorOfLoadState(name) : creatorOfSegment(name);
+}
+
+/** Another implementation of the same record leaves the stamp's place empty: 0 names a PID namespace that nobody is in. */
+function creatorOfLoadState(name: string): CreatorStamp | null {
+  const path = `${SHM_DIRECTORY}/${name}`;
+  try {
+    const stats = lstatSync(path);
+    if (!stats.isFile() || stats.size !== LOAD_STATE_SIZE_BYTES) return null;
+    return readFileSync(path).readBigUInt64LE(LOAD_STATE_STAMP_OFFSET);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'EACCES')) return null;
+    throw error;
+  }
+}
+
+function remove(name: string): boolean {
+  try {
+    unlinkObject(name);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'EACCES', 'EPERM')) return false;
+    throw error;
+  }
+}

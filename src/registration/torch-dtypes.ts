@@ -1,0 +1,22 @@
+/** The dtypes of torch that a KV cache can be made of, as `torch.<name>` (c10/core/ScalarType.h). */
+export const torchDtypes: ReadonlySet<string> = new Set([
+  'float64',
+  'float32',
+  'float16',
+  'bfloat16',
+  'float8_e4m3fn',
+  'float8_e4m3fnuz',
+  'float8_e5m2',
+  'float8_e5m2fnuz',
+  'float8_e8m0fnu',
+  'float4_e2m1fn_x2',
+  'int64',
+  'int32',
+  'int16',
+  'int8',
+  'uint64',
+  'uint32',
+  'uint16',
+  'uint8',
+  'bool',
+]);

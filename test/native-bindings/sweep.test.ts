@@ -1,0 +1,126 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
+import { createEmulatedDriver, LoadState, sweepSharedMemory, watchProcessExit } from '../../native-bindings/index.ts';
+import { Peer } from './peer.ts';
+import { shmObjects, shmObjectsOf } from './shm-objects.ts';
+
+const STAMP_OFFSET = 24;
+const NAMESPACE_BIT = 1n << 22n;
+const START_BIT = 1n << 44n;
+
+let leftNames: string[] = [];
+
+/** A load-state record with this stamp, as another process would have left it. */
+const leftRecord = (stamp: bigint): string => {
+  const name = `pega_load_${randomUUID().replaceAll('-', '')}`;
+  const bytes = Buffer.alloc(32);
+  bytes.writeBigUInt64LE(stamp, STAMP_OFFSET);
+  writeFileSync(`/dev/shm/${name}`, bytes);
+  leftNames.push(name);
+  return name;
+};
+
+const ownStamp = (): bigint => {
+  const record = LoadState.create();
+  const stamp = readFileSync(`/dev/shm/${record.name}`).readBigUInt64LE(STAMP_OFFSET);
+  record[Symbol.dispose]();
+  return stamp;
+};
+
+/** The stamp of another process in our PID namespace. */
+const stampFrom = (pid: number, startTicks: bigint): bigint => {
+  const ownNamespace = BigInt.asUintN(44, ownStamp()) & ~(NAMESPACE_BIT - 1n);
+  return BigInt.asUintN(64, BigInt(pid) | ownNamespace | (startTicks * START_BIT));
+};
+
+describe('sweepSharedMemory', { timeout: 30_000 }, () => {
+  let peers: Peer[] = [];
+
+  const startPeer = (): Peer => {
+    const peer = new Peer('emulated');
+    peers.push(peer);
+    return peer;
+  };
+
+  afterEach(async () => {
+    for (const name of leftNames) rmSync(`/dev/shm/${name}`, { force: true });
+    leftNames = [];
+    await Promise.all(peers.map((peer) => peer.stop()));
+    expect([process.pid, ...peers.map(({ pid }) => pid)].flatMap(shmObjectsOf)).toEqual([]);
+    peers = [];
+  });
+
+  test('what a killed process left is removed, and named', async () => {
+    const peer = startPeer();
+    await peer.allocate(0, 16);
+    const record = await peer.createLoadState();
+    await peer.kill();
+    const left = shmObjectsOf(peer.pid);
+    expect(left).toHaveLength(2);
+    expect(left).toContain(record);
+    expect(sweepSharedMemory()).toEqual(expect.arrayContaining(left));
+    expect(shmObjectsOf(peer.pid)).toEqual([]);
+  });
+
+  test('what living processes hold stays', async () => {
+    const peer = startPeer();
+    await peer.allocate(0, 16);
+    await peer.createLoadState();
+    const memory = createEmulatedDriver().allocate(0, 16);
+    const record = LoadState.create();
+    const living = [...shmObjectsOf(peer.pid), ...shmObjectsOf(process.pid)];
+    expect(living).toHaveLength(4);
+    expect(sweepSharedMemory().filter((name) => living.includes(name))).toEqual([]);
+    expect(shmObjects()).toEqual(expect.arrayContaining(living));
+    record[Symbol.dispose]();
+    memory[Symbol.dispose]();
+  });
+
+  test('a record whose process had our pid before us is removed', () => {
+    const name = leftRecord(ownStamp() ^ START_BIT);
+    expect(sweepSharedMemory()).toContain(name);
+    expect(shmObjects()).not.toContain(name);
+  });
+
+  test('a record of a killed process that its parent has not collected is removed', async () => {
+    const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    onTestFinished(() => void parent.kill('SIGKILL'));
+    const [line] = await once(parent.stdout, 'data');
+    const pid = Number(line);
+    const startTicks = BigInt(readFileSync(`/proc/${pid}/stat`, 'latin1').split(' ')[21] ?? '');
+    const name = leftRecord(stampFrom(pid, startTicks));
+    expect(sweepSharedMemory()).not.toContain(name);
+    process.kill(pid, 'SIGKILL');
+    await watchProcessExit(pid).exited;
+    expect(sweepSharedMemory()).toContain(name);
+  });
+
+  test('a record of a living process stays, however the process is called', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pegaflow-test-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const program = join(directory, 'a) Z 1 (b');
+    symlinkSync('/bin/sleep', program);
+    const child = spawn(program, ['60'], { stdio: 'ignore' });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const fields = readFileSync(`/proc/${child.pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? [];
+    const name = leftRecord(stampFrom(child.pid ?? 0, BigInt(fields[19] ?? '')));
+    expect(sweepSharedMemory()).not.toContain(name);
+  });
+
+  test('a record from another PID namespace stays, because its process cannot be seen from here', () => {
+    const name = leftRecord(ownStamp() ^ START_BIT ^ NAMESPACE_BIT);
+    expect(sweepSharedMemory()).not.toContain(name);
+    expect(shmObjects()).toContain(name);
+  });
+
+  test('a record by another implementation stays', () => {
+    const name = leftRecord(0n);
+    expect(sweepSharedMemory()).not.toContain(name);
+    expect(shmObjects()).toContain(name);
+  });
+});
