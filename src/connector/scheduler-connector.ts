@@ -170,7 +170,7 @@ export class SchedulerConnector {
 
   /** What {@link WorkerConnector.takeReport} of a rank returned. Repeats and late ones do no harm. */
   acceptReport(report: RankReport): void {
-    this.#actor.send({ type: 'report.received', report });
+    this.#send({ type: 'report.received', report });
   }
 
   /**
@@ -266,7 +266,7 @@ export class SchedulerConnector {
 
   /** A refusal of one request says nothing about the registration; everything else is evidence. */
   #suspect(fault: Fault): void {
-    if (fault.kind !== 'rejected') this.#actor.send({ type: 'rpc.failed', fault });
+    if (fault.kind !== 'rejected') this.#send({ type: 'rpc.failed', fault });
   }
 
   #releaseLoad(load: LoadIntent): void {
@@ -283,8 +283,13 @@ export class SchedulerConnector {
     server.call((client) => client.release({ lease }, { timeoutMs })).catch(() => {});
   }
 
+  /** What arrives after the end is not news. */
+  #send(event: SchedulerEvent): void {
+    if (this.#actor.getSnapshot().status === 'active') this.#actor.send(event);
+  }
+
   #confirmDelivery(): void {
-    this.#actor.send({ type: 'announcement.delivered', epoch: this.#announcement.epoch });
+    this.#send({ type: 'announcement.delivered', epoch: this.#announcement.epoch });
   }
 
   #follow(snapshot: SnapshotFrom<typeof schedulerMachine>): void {
@@ -317,7 +322,7 @@ export class SchedulerConnector {
       actors: {
         link: createLink<SchedulerEvent>(this.#connection),
         openSession: createOpenSession(this.#connection, session, (fault) =>
-          this.#actor.send({ type: 'session.ended', fault }),
+          this.#send({ type: 'session.ended', fault }),
         ),
         survey: createSurvey(this.#connection, instanceId),
         clear: createClear(this.#connection, instanceId),

@@ -36,13 +36,14 @@ export function wallTimeMs(): number {
   return performance.timeOrigin + performance.now();
 }
 
-/** Follows a machine and tells its listeners of every change of state. */
+/** Follows a machine and tells its listeners when its state or its epoch changes; steps inside a state are not news. */
 export class StatusBoard {
   #status: ConnectorStatus;
   #listeners = new Set<(status: ConnectorStatus) => void>();
 
   constructor(value: StateValue, epoch: Epoch | null) {
-    this.#status = statusFrom(pathFrom(value), epoch, null);
+    const path = pathFrom(value);
+    this.#status = { state: stateOf(path), path, epoch, fault: null, sinceMs: wallTimeMs() };
   }
 
   get status(): ConnectorStatus {
@@ -55,14 +56,15 @@ export class StatusBoard {
   }
 
   post(value: StateValue, epoch: Epoch | null, fault: Fault | null): void {
+    const last = this.#status;
     const path = pathFrom(value);
-    const { path: heldPath, epoch: heldEpoch, fault: heldFault } = this.#status;
-    if (path === heldPath && epoch === heldEpoch && fault === heldFault) return;
-    this.#status = statusFrom(path, epoch, fault, path === heldPath ? this.#status.sinceMs : wallTimeMs());
-    for (const listener of this.#listeners) listener(this.#status);
+    const state = stateOf(path);
+    const isNews = state !== last.state || epoch !== last.epoch;
+    this.#status = { state, path, epoch, fault, sinceMs: state === last.state ? last.sinceMs : wallTimeMs() };
+    if (isNews) for (const listener of this.#listeners) listener(this.#status);
   }
 }
 
-function statusFrom(path: string, epoch: Epoch | null, fault: Fault | null, sinceMs = wallTimeMs()): ConnectorStatus {
-  return { state: path.split('.')[0] as ConnectorState, path, epoch, sinceMs, fault };
+function stateOf(path: string): ConnectorState {
+  return path.split('.')[0] as ConnectorState;
 }

@@ -118,7 +118,7 @@ export class WorkerConnector {
 
   /** The push form of {@link acceptMetadata}. Repeats and late ones do no harm. */
   acceptAnnouncement(announcement: Announcement): void {
-    this.#actor.send({ type: 'announcement.received', announcement });
+    this.#send({ type: 'announcement.received', announcement });
   }
 
   /** vLLM: `build_connector_worker_meta`. Carry it to {@link SchedulerConnector.acceptReport} after every step. */
@@ -217,7 +217,7 @@ export class WorkerConnector {
           this.#ledger.endLoad(requestId, outcome.kind === 'failed' ? failedLoad(intent, outcome.fault.message) : null);
         },
         refused: (fault) => this.#suspect(fault),
-        refuted: (message) => this.#actor.send({ type: 'registration.refuted', fault: { kind: 'defect', message } }),
+        refuted: (message) => this.#send({ type: 'registration.refuted', fault: { kind: 'defect', message } }),
       });
     } catch (error) {
       this.#refuseLoad(intent, faultFrom(error).message);
@@ -259,6 +259,11 @@ export class WorkerConnector {
       );
   }
 
+  /** What arrives after the end is not news. */
+  #send(event: WorkerEvent): void {
+    if (this.#actor.getSnapshot().status === 'active') this.#actor.send(event);
+  }
+
   #count(counts: WorkerStats['loads'], outcome: TransferOutcome): void {
     counts[outcome.kind] += 1;
     if (outcome.kind === 'failed' && outcome.isUnsafe) this.stats.unsafeReleases += 1;
@@ -267,7 +272,7 @@ export class WorkerConnector {
   /** The server said no: to this request alone, perhaps for want of the registration, or against all expectation. */
   #suspect(fault: Fault): void {
     if (fault.kind === 'rejected') return;
-    this.#actor.send({ type: fault.kind === 'defect' ? 'registration.refuted' : 'rpc.failed', fault });
+    this.#send({ type: fault.kind === 'defect' ? 'registration.refuted' : 'rpc.failed', fault });
   }
 
   async #settledWithin(timeoutMs: number, requestIds?: readonly string[]): Promise<void> {

@@ -1,0 +1,442 @@
+/** The rules that keep the connector correct (one test each, by its name), against engines in processes of their own. */
+import { createServer } from 'node:net';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { LoadIntent } from '../src/connector/index.ts';
+import { RequestLedger } from '../src/connector/request-ledger.ts';
+import { TransferLedger } from '../src/connector/transfer-ledger.ts';
+import { EngineProcess } from './support/engine-process.ts';
+import { hashesOf, TestConnection, TestSession } from './support/engine-rank.ts';
+import { TestInstance, type TestInstanceOptions } from './support/test-instance.ts';
+import { eventually, within } from './support/within.ts';
+
+const cleanups: AsyncDisposable[] = [];
+
+afterEach(async () => {
+  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
+});
+
+async function startEngine(options: Parameters<typeof EngineProcess.start>[0] = {}): Promise<EngineProcess> {
+  const engine = await EngineProcess.start(options);
+  cleanups.push(engine);
+  return engine;
+}
+
+/** The same ports again, as an operator restarts a server. */
+function restart(engine: EngineProcess, options: { version?: string } = {}): Promise<EngineProcess> {
+  return startEngine({ addr: engine.grpcAddress, httpAddr: engine.httpAddress, ...options });
+}
+
+async function kill(engine: EngineProcess): Promise<void> {
+  engine.signal('SIGKILL');
+  await engine.exited;
+}
+
+function startInstance(engine: EngineProcess, options: TestInstanceOptions = {}): TestInstance {
+  const instance = new TestInstance(`http://${engine.grpcAddress}`, options).start();
+  cleanups.push(instance);
+  return instance;
+}
+
+/** How often the engine has answered this method, from its own metrics. */
+async function rpcCount(engine: EngineProcess, method: string): Promise<number> {
+  const { text } = await engine.http('GET', '/metrics');
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith('pegaflow_rpc_requests_total') && line.includes(`method="${method}"`))
+    .reduce((sum, line) => sum + Number(/\} (\S+)/.exec(line)?.[1]), 0);
+}
+
+const hashes = hashesOf(3);
+
+async function saveThree(instance: TestInstance, requestId: string): Promise<void> {
+  for (const rank of instance.memory) for (const block of [0, 1, 2]) rank.fill(block, block + 1);
+  await instance.save(requestId, [0, 1, 2], hashes);
+}
+
+function holdsThree(instance: TestInstance, blockIds: readonly number[]): boolean {
+  return instance.memory.every((rank) => blockIds.every((blockId, index) => rank.holds(blockId, index + 1)));
+}
+
+describe('invariants', () => {
+  it('1: a query outside connected is a miss, in constant time, without an RPC', async () => {
+    const engine = await startEngine();
+    const instance = startInstance(engine);
+    await instance.reached('connected');
+    await engine.fault({ methods: { registerContextBatch: { hang: true } } });
+    await engine.http('POST', '/instances/cleanup');
+    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+    await instance.reached('reRegistering');
+    const before = await rpcCount(engine, 'query_prefetch');
+    for (let query = 0; query < 100; query += 1) {
+      const outcome = await instance.scheduler.query({ requestId: `${query}`, blockHashes: hashes });
+      expect(outcome).toEqual({ kind: 'miss', reason: 'notConnected' });
+    }
+    expect((await rpcCount(engine, 'query_prefetch')) - before).toBeLessThanOrEqual(1);
+  });
+
+  it('2: no call hangs: each settles within its declared budget, whatever the server does', async () => {
+    const budgets = {
+      queryTimeoutMs: 200,
+      transferTimeoutMs: 600,
+      preemptionTimeoutMs: 200,
+      stopTimeoutMs: 1_000,
+      pingIntervalMs: 100,
+      pingTimeoutMs: 200,
+    };
+    const engine = await startEngine();
+    const instance = startInstance(engine, { budgets });
+    await instance.reached('connected');
+    await saveThree(instance, 'kept');
+    await instance.hit('loads', hashes);
+    engine.signal('SIGSTOP');
+    instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
+    instance.scheduler.scheduleSave({ requestId: 'saves', blockIds: [0], blockHashes: hashesOf(1, 'frozen') });
+    const preempted = async () => {
+      instance.step();
+      return Promise.all(instance.workers.map((worker) => worker.handlePreemptions(['saves'])));
+    };
+    expect(await within(5_000, 'the preemption', preempted())).toEqual([{ unsafe: ['saves'] }, { unsafe: ['saves'] }]);
+    const outcome = await within(
+      5_000,
+      'the query',
+      instance.scheduler.query({ requestId: 'asks', blockHashes: hashes }),
+    );
+    expect(outcome.kind).toBe('miss');
+    const { failedLoads } = await instance.ended('loads', 'loaded', 5_000);
+    expect(failedLoads).toEqual(['loads']);
+    instance.finish('saves');
+    await instance.ended('saves', 'saved', 5_000);
+    expect(instance.workers.map((worker) => worker.stats.unsafeReleases)).toEqual([3, 3]);
+    expect(await within(5_000, 'the stop', instance.scheduler.stop())).toMatchObject({ kind: 'unconfirmed' });
+    engine.signal('SIGCONT');
+  });
+
+  it('3: no load reads blocks under a lease of another epoch', async () => {
+    const engine = await startEngine();
+    const instance = startInstance(engine);
+    await instance.reached('connected');
+    await saveThree(instance, 'kept');
+    await instance.hit('early', hashes);
+    await instance.hit('issued', hashes);
+    instance.scheduler.scheduleLoad('issued', [4, 5, 6]);
+    const [issued] = instance.scheduler.buildMetadata().loads;
+    await engine.http('POST', '/instances/cleanup');
+    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+    await instance.reached('degraded', 'reRegistering');
+    await instance.reached('connected');
+    const before = await rpcCount(engine, 'load');
+    expect(instance.scheduler.scheduleLoad('early', [4, 5, 6])).toBe(false);
+    for (const worker of instance.workers) {
+      worker.startLoad([issued as LoadIntent]);
+      expect(worker.takeLoadErrors()).toEqual([
+        { requestId: 'issued', blockIds: [4, 5, 6], reason: 'the lease is of another epoch' },
+      ]);
+      expect(worker.takeFinished([])).toEqual({ loaded: ['issued'], saved: [] });
+      expect(worker.stats.fencedLoads).toBe(1);
+    }
+    expect(await rpcCount(engine, 'load')).toBe(before);
+  });
+
+  it('4: every load and every save is reported exactly once, as succeeded or failed', () => {
+    const requests = ['a', 'b', 'c'];
+    const steps = fc.array(
+      fc.record({
+        requestId: fc.constantFrom(...requests),
+        what: fc.constantFrom('load', 'save', 'endLoad', 'endSave', 'finish', 'step'),
+        rank: fc.nat(1),
+      }),
+      { maxLength: 60 },
+    );
+    fc.assert(
+      fc.property(steps, (script) => new LedgerModel(requests).play(script)),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('6: an instance is published as connected only after the server said sealed and every rank’s current boot confirmed its own registration in that epoch', async () => {
+    const engine = await startEngine();
+    const instanceId = 'only-once-sealed';
+    const predecessor = startInstance(engine, { instanceId, worldSize: 1 });
+    await predecessor.reached('connected');
+    const successor = new TestInstance(`http://${engine.grpcAddress}`, { instanceId, worldSize: 2 });
+    cleanups.push(successor);
+    await engine.fault({ methods: { registerContextBatch: { delayMs: 100 } } });
+    const states: string[] = [];
+    successor.scheduler.onStatus(({ state }) => {
+      states.push(`${state} with ${successor.workers.filter((worker) => worker.status.state === 'connected').length}`);
+    });
+    await predecessor.scheduler.stop();
+    successor.start();
+    await successor.reached('connected');
+    expect(states.filter((state) => state.startsWith('connected'))).toEqual(['connected with 2']);
+    expect(states.at(-1)).toBe('connected with 2');
+  });
+
+  it('7: a lost registration is noticed and replayed whoever lost it, and without a restart too', async () => {
+    const engine = await startEngine();
+    const instance = startInstance(engine, { instanceId: 'forgotten', budgets: { auditIntervalMs: 200 } });
+    await instance.reached('connected');
+    using connection = new TestConnection(`http://${engine.grpcAddress}`);
+    const losses = [
+      () => engine.http('POST', '/instances/cleanup?id=forgotten'),
+      () => connection.client.unregisterContext({ instanceId: 'forgotten' }),
+      async () => (await TestSession.open(connection.client, 'forgotten')).end(),
+    ];
+    for (const lose of losses) {
+      const { epoch } = instance.scheduler.status;
+      await lose();
+      await eventually('another epoch in service', () => {
+        const { status } = instance.scheduler;
+        return status.state === 'connected' && status.epoch !== epoch ? status : null;
+      });
+      await saveThree(instance, `after ${epoch?.counter}`);
+      await instance.hit(`hit after ${epoch?.counter}`, hashes);
+      instance.scheduler.release(`hit after ${epoch?.counter}`);
+    }
+    expect(instance.scheduler.status.epoch?.counter).toBeGreaterThanOrEqual(4);
+  });
+
+  it('8: a restart that no probe could see is recovered from like any other', async () => {
+    let engine = await startEngine();
+    const instance = startInstance(engine, { budgets: { auditIntervalMs: 60_000, auditFirstMs: 60_000 } });
+    await instance.reached('connected');
+    await saveThree(instance, 'before');
+    for (const _ of [1, 2]) {
+      const { epoch } = instance.scheduler.status;
+      const killed = kill(engine);
+      engine = await killed.then(() => restart(engine));
+      await eventually('another epoch in service', () => {
+        const { status } = instance.scheduler;
+        return status.state === 'connected' && status.epoch !== epoch ? status : null;
+      });
+      expect(await instance.scheduler.query({ requestId: 'asks', blockHashes: hashes })).toEqual({
+        kind: 'miss',
+        reason: 'notCached',
+      });
+      await saveThree(instance, `after ${epoch?.counter}`);
+      await instance.hit('asks', hashes);
+      expect(instance.scheduler.scheduleLoad('asks', [4, 5, 6])).toBe(true);
+      expect(await instance.ended('asks', 'loaded')).toMatchObject({ failedLoads: [] });
+      expect(holdsThree(instance, [4, 5, 6])).toBe(true);
+    }
+  });
+
+  it('9: after faults stop, every machine reaches connected with no operator', async () => {
+    const budgets = {
+      pingIntervalMs: 100,
+      pingTimeoutMs: 200,
+      surveyTimeoutMs: 300,
+      sessionTimeoutMs: 300,
+      stalledAfterMs: 200,
+      stalledTimeoutMs: 300,
+      versionProbeIntervalMs: 100,
+      rankRedialMs: 100,
+    };
+    let engine = await startEngine();
+    const instance = startInstance(engine, { budgets });
+    await instance.reached('connected');
+
+    engine.signal('SIGSTOP');
+    await instance.reached('reconnecting');
+    engine.signal('SIGCONT');
+    await instance.reached('connected');
+
+    await engine.fault({ methods: { registerContextBatch: { hang: true } } });
+    await engine.http('POST', '/instances/cleanup');
+    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+    await instance.reached('reRegistering');
+    await kill(engine);
+    await instance.reached('reconnecting');
+
+    const stranger = createServer((socket) => socket.resume().end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    const [host, port] = engine.grpcAddress.split(':');
+    await new Promise<void>((resolve) => stranger.listen(Number(port), host, resolve));
+    await new Promise<void>((resolve) => stranger.once('connection', () => resolve()));
+    await new Promise((resolve) => stranger.close(resolve));
+
+    engine = await restart(engine, { version: '0.24.0' });
+    await instance.reached('incompatible');
+    expect(instance.scheduler.status.fault).toMatchObject({ kind: 'incompatible', serverVersion: '0.24.0' });
+    await kill(engine);
+    engine = await restart(engine);
+    await instance.reached('connected');
+    await Promise.all(
+      instance.workers.map((worker) => eventually('the rank', () => worker.status.state === 'connected' || null)),
+    );
+  });
+
+  it('10: stopping, in any state and across processes, leaves nothing open and nothing registered, or says unconfirmed and what is still held', async () => {
+    const engine = await startEngine();
+    const left = async () => JSON.parse((await engine.http('GET', '/instances')).text).instances;
+    const stages: ((instance: TestInstance) => Promise<unknown>)[] = [
+      async () => {},
+      (instance) => instance.reached('reRegistering'),
+      (instance) => instance.reached('connected'),
+      async (instance) => {
+        await instance.reached('connected');
+        await engine.http('POST', '/instances/cleanup');
+        await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+      },
+    ];
+    for (const reach of stages) {
+      const instance = startInstance(engine);
+      await reach(instance);
+      const outcomes = await Promise.all([
+        instance.scheduler.stop(),
+        ...instance.workers.map((worker) => worker.stop()),
+      ]);
+      expect(outcomes).toEqual(outcomes.map(() => ({ kind: 'clean' })));
+      expect(await left()).toEqual([]);
+    }
+    const { text } = await engine.http('GET', '/instances');
+    expect(text).toBe('{"instances":[]}');
+
+    const frozen = startInstance(engine, { budgets: { stopTimeoutMs: 400 } });
+    await frozen.reached('connected');
+    engine.signal('SIGSTOP');
+    frozen.scheduler.scheduleSave({ requestId: 'held', blockIds: [0], blockHashes: hashesOf(1) });
+    frozen.step();
+    expect(await frozen.workers[0]?.stop()).toEqual({ kind: 'unconfirmed', requestIds: ['held'] });
+    expect(await frozen.scheduler.stop()).toMatchObject({ kind: 'unconfirmed' });
+    engine.signal('SIGCONT');
+  });
+
+  it('11: what was loaded is, byte for byte, what was saved under that hash in the same namespace', async () => {
+    const engine = await startEngine();
+    const writer = startInstance(engine, { namespace: 'shared' });
+    const reader = startInstance(engine, { namespace: 'shared' });
+    const stranger = startInstance(engine, { namespace: 'other' });
+    await Promise.all([writer, reader, stranger].map((instance) => instance.reached('connected')));
+    await saveThree(writer, 'kept');
+    await reader.hit('reads', hashes);
+    reader.scheduler.scheduleLoad('reads', [7, 3, 5]);
+    expect(await reader.ended('reads', 'loaded')).toMatchObject({ failedLoads: [] });
+    expect(holdsThree(reader, [7, 3, 5])).toBe(true);
+    expect(await stranger.scheduler.query({ requestId: 'asks', blockHashes: hashes })).toEqual({
+      kind: 'miss',
+      reason: 'notCached',
+    });
+  });
+});
+
+interface LedgerStep {
+  readonly requestId: string;
+  readonly what: 'load' | 'save' | 'endLoad' | 'endSave' | 'finish' | 'step';
+  readonly rank: number;
+}
+
+/** Two ranks' ledgers under the scheduler's, driven like a host drives them; throws at the first double or early report. */
+class LedgerModel {
+  #scheduler = new RequestLedger();
+  #ranks = [new TransferLedger(() => {}), new TransferLedger(() => {})];
+  #requestIds: readonly string[];
+  /** Per rank and request: transfers begun and not ended. */
+  #underWay = new Map<string, { loads: number; saves: number }>();
+  #loading = new Set<string>();
+  #held = new Set<string>();
+  #finished = new Set<string>();
+  #finishedNow: string[] = [];
+  #told = new Map<string, Set<number>>();
+
+  constructor(requestIds: readonly string[]) {
+    this.#requestIds = requestIds;
+  }
+
+  play(script: readonly LedgerStep[]): void {
+    for (const { requestId, what, rank } of script) this.#do(requestId, what, rank);
+    for (const requestId of this.#requestIds) this.#do(requestId, 'finish', 0);
+    this.#step();
+    for (const requestId of this.#requestIds) {
+      for (const rank of [0, 1]) {
+        const flights = this.#flights(rank, requestId);
+        while (flights.loads > 0) this.#endLoad(rank, requestId);
+        while (flights.saves > 0) this.#endSave(rank, requestId);
+      }
+    }
+    this.#step();
+    expect([...this.#loading]).toEqual([]);
+    expect([...this.#held]).toEqual([]);
+  }
+
+  #do(requestId: string, what: LedgerStep['what'], rank: number): void {
+    const flights = this.#flights(rank, requestId);
+    if (what === 'step') this.#step();
+    if (what === 'endLoad' && flights.loads > 0) this.#endLoad(rank, requestId);
+    if (what === 'endSave' && flights.saves > 0) this.#endSave(rank, requestId);
+    if (this.#finished.has(requestId)) return;
+    if (what === 'load' && !this.#loading.has(requestId)) {
+      this.#loading.add(requestId);
+      const epoch = { schedulerBootId: 'boot', counter: 1 };
+      this.#scheduler.scheduleLoad({ requestId, epoch, lease: new Uint8Array(16), blockIds: [0] });
+    }
+    if (what === 'save') this.#scheduler.scheduleSave({ requestId, blockIds: [], blockHashes: [] });
+    if (what === 'finish') {
+      this.#finished.add(requestId);
+      this.#finishedNow.push(requestId);
+      if (this.#scheduler.withdrawLoad(requestId)) this.#loading.delete(requestId);
+      if (this.#scheduler.finish(requestId)) this.#held.add(requestId);
+    }
+  }
+
+  #step(): void {
+    const { loads, saves } = this.#scheduler.drain();
+    const finishedNow = this.#finishedNow.splice(0);
+    const ended = { loaded: [] as string[], saved: [] as string[] };
+    for (const [rank, ledger] of this.#ranks.entries()) {
+      for (const { requestId } of loads) {
+        ledger.beginLoad(requestId);
+        this.#flights(rank, requestId).loads += 1;
+      }
+      for (const { requestId } of saves) {
+        ledger.beginSave(requestId);
+        this.#flights(rank, requestId).saves += 1;
+      }
+      const told = ledger.take(finishedNow);
+      for (const set of ['loaded', 'saved'] as const) {
+        for (const requestId of told[set]) {
+          const key = `${set} ${requestId}`;
+          const ranks = this.#told.get(key) ?? new Set<number>();
+          expect(ranks.has(rank), `rank ${rank} told ${key} twice`).toBe(false);
+          this.#told.set(key, ranks.add(rank));
+          if (ranks.size < this.#ranks.length) continue;
+          this.#told.delete(key);
+          ended[set].push(requestId);
+        }
+      }
+    }
+    const { finished } = this.#scheduler.settle(ended);
+    for (const requestId of [...finished.loaded, ...finished.saved]) this.#act(requestId);
+  }
+
+  /** What vLLM's scheduler does: a running request goes on, a finished one is freed, anything else is an assertion. */
+  #act(requestId: string): void {
+    for (const rank of [0, 1]) {
+      const { loads, saves } = this.#flights(rank, requestId);
+      const touched = this.#finished.has(requestId) ? loads + saves : loads;
+      expect(touched, `${requestId} was handed back while rank ${rank} is under way`).toBe(0);
+    }
+    if (this.#finished.has(requestId)) expect(this.#held.delete(requestId), `${requestId} is not held`).toBe(true);
+    else expect(this.#loading.has(requestId), `${requestId} is not loading`).toBe(true);
+    this.#loading.delete(requestId);
+  }
+
+  #endLoad(rank: number, requestId: string): void {
+    this.#flights(rank, requestId).loads -= 1;
+    this.#ranks[rank]?.endLoad(requestId, null);
+  }
+
+  #endSave(rank: number, requestId: string): void {
+    this.#flights(rank, requestId).saves -= 1;
+    this.#ranks[rank]?.endSave(requestId);
+  }
+
+  #flights(rank: number, requestId: string): { loads: number; saves: number } {
+    const key = `${rank} ${requestId}`;
+    const held = this.#underWay.get(key);
+    if (held) return held;
+    const flights = { loads: 0, saves: 0 };
+    this.#underWay.set(key, flights);
+    return flights;
+  }
+}

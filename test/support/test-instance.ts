@@ -1,0 +1,182 @@
+import { randomUUID } from 'node:crypto';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
+import {
+  type ConnectorState,
+  type KvCacheLayer,
+  SchedulerConnector,
+  type SchedulerConnectorOptions,
+  WorkerConnector,
+} from '../../src/connector/index.ts';
+import { TestConnection, TestRank } from './engine-rank.ts';
+import { within } from './within.ts';
+
+export interface TestInstanceOptions {
+  readonly worldSize?: number;
+  readonly instanceId?: string;
+  readonly namespace?: string;
+  readonly clientVersion?: string;
+  readonly budgets?: SchedulerConnectorOptions['budgets'];
+}
+
+/** What one call of {@link TestInstance.step} told. */
+export interface StepResult {
+  readonly loaded: readonly string[];
+  readonly saved: readonly string[];
+  readonly failedLoads: readonly string[];
+}
+
+/** A scheduler and its ranks in this process, joined by the push forms, with device memory the engine maps. */
+export class TestInstance implements AsyncDisposable {
+  readonly scheduler: SchedulerConnector;
+  readonly workers: readonly WorkerConnector[];
+  readonly memory: readonly TestRank[];
+  #connection: TestConnection;
+  #finishedRequests: string[] = [];
+  #reported = new Map<string, Set<number>>();
+  #failed = new Set<string>();
+
+  constructor(endpoint: string, given: TestInstanceOptions = {}) {
+    const { worldSize = 2, instanceId = `instance-${randomUUID()}` } = given;
+    const { namespace = instanceId, clientVersion, budgets } = given;
+    const shared = {
+      endpoint,
+      instanceId,
+      namespace,
+      worldSize,
+      tpSize: worldSize,
+      ...(clientVersion ? { clientVersion } : {}),
+      ...(budgets ? { budgets } : {}),
+    };
+    this.#connection = new TestConnection(endpoint);
+    const driver = createEmulatedDriver({ deviceCount: worldSize });
+    this.scheduler = new SchedulerConnector(shared);
+    this.memory = Array.from(
+      { length: worldSize },
+      (_, rank) =>
+        new TestRank(this.#connection.client, driver, {
+          instanceId,
+          namespace,
+          tpRank: rank,
+          tpSize: worldSize,
+          worldSize,
+          deviceId: rank,
+        }),
+    );
+    this.workers = this.memory.map((_, rank) => new WorkerConnector({ ...shared, rank, tpRank: rank, deviceId: rank }));
+  }
+
+  /** Registers the memory and joins the roles. */
+  start(): this {
+    for (const [rank, worker] of this.workers.entries()) {
+      worker.onReport((report) => this.scheduler.acceptReport(report));
+      this.scheduler.onAnnounce((announcement) => worker.acceptAnnouncement(announcement));
+      worker.registerKvCaches(layersOf(this.memory[rank]!));
+    }
+    this.scheduler.start();
+    return this;
+  }
+
+  /** Settles when the scheduler is in one of these states. */
+  async reached(...states: ConnectorState[]): Promise<void> {
+    const seen = Promise.withResolvers<void>();
+    const look = () => {
+      if (states.includes(this.scheduler.status.state)) seen.resolve();
+    };
+    const unlisten = this.scheduler.onStatus(look);
+    look();
+    try {
+      await within(15_000, `the scheduler to be ${states.join(' or ')}`, seen.promise).catch((error: Error) => {
+        const paths = [this.scheduler, ...this.workers].map(({ status }) => `${status.path} ${status.fault?.message}`);
+        throw new Error(`${error.message}; now: ${paths.join(' | ')}`);
+      });
+    } finally {
+      unlisten();
+    }
+  }
+
+  /** One step of a host: metadata out, transfers begun, what has ended on all ranks back. */
+  step(): StepResult {
+    const metadata = this.scheduler.buildMetadata();
+    for (const worker of this.workers) {
+      worker.acceptMetadata(metadata);
+      worker.startLoad(metadata.loads);
+      worker.save(metadata.saves);
+    }
+    const finishedRequests = this.#finishedRequests.splice(0);
+    const ended = { loaded: [] as string[], saved: [] as string[] };
+    for (const [rank, worker] of this.workers.entries()) {
+      for (const { requestId } of worker.takeLoadErrors()) this.#failed.add(requestId);
+      const told = worker.takeFinished(finishedRequests);
+      for (const set of ['loaded', 'saved'] as const) {
+        for (const requestId of told[set]) if (this.#isLastOf(`${set} ${requestId}`, rank)) ended[set].push(requestId);
+      }
+    }
+    const failedLoads = ended.loaded.filter((requestId) => this.#failed.delete(requestId));
+    return { ...this.scheduler.acceptFinished({ ...ended, failedLoads }), failedLoads };
+  }
+
+  /** vLLM tells its workers of finished requests with the next step. */
+  finish(requestId: string): boolean {
+    const isHeld = this.scheduler.requestFinished(requestId);
+    this.#finishedRequests.push(requestId);
+    return isHeld;
+  }
+
+  /** Steps until this request is told in `loaded` or `saved`. */
+  async ended(requestId: string, set: 'loaded' | 'saved', budgetMs = 10_000): Promise<StepResult> {
+    const deadlineMs = performance.now() + budgetMs;
+    for (;;) {
+      const result = this.step();
+      if (result[set].includes(requestId)) return result;
+      if (performance.now() > deadlineMs) throw new Error(`${requestId} was not ${set} in ${budgetMs} ms`);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Saves blocks of a request of its own, and waits for the end on all ranks. */
+  async save(requestId: string, blockIds: readonly number[], blockHashes: readonly Uint8Array[]): Promise<void> {
+    this.scheduler.scheduleSave({ requestId, blockIds, blockHashes });
+    this.finish(requestId);
+    await this.ended(requestId, 'saved');
+  }
+
+  /** Asks until all of these blocks are a hit: visibility comes after the end of the save. */
+  async hit(requestId: string, blockHashes: readonly Uint8Array[]): Promise<void> {
+    const deadlineMs = performance.now() + 10_000;
+    for (;;) {
+      const outcome = await this.scheduler.query({ requestId, blockHashes });
+      if (outcome.kind === 'hit' && outcome.blocks === blockHashes.length) return;
+      this.scheduler.release(requestId);
+      if (performance.now() > deadlineMs) throw new Error(`no full hit: ${JSON.stringify(outcome)}`);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.scheduler.stop(), ...this.workers.map((worker) => worker.stop())]);
+    for (const memory of this.memory) memory[Symbol.dispose]();
+    this.#connection[Symbol.dispose]();
+  }
+
+  #isLastOf(key: string, rank: number): boolean {
+    const ranks = this.#reported.get(key) ?? new Set();
+    if (ranks.has(rank)) throw new Error(`rank ${rank} told "${key}" twice`);
+    ranks.add(rank);
+    this.#reported.set(key, ranks);
+    if (ranks.size < this.workers.length) return false;
+    this.#reported.delete(key);
+    return true;
+  }
+}
+
+function layersOf(rank: TestRank): KvCacheLayer[] {
+  const { layerNames, wrapperBytes, numBlocks, bytesPerBlock, kvStrideBytes, segments } = rank.registration();
+  return (layerNames ?? []).map((name, layer) => ({
+    name,
+    wrapperBytes: wrapperBytes![layer]!,
+    numBlocks: Number(numBlocks![layer]),
+    bytesPerBlock: Number(bytesPerBlock![layer]),
+    kvStrideBytes: Number(kvStrideBytes![layer]),
+    segments: segments![layer]!,
+  }));
+}
