@@ -18,6 +18,7 @@ export class DeathWatch {
   #settleMs: number;
   #onProof: (proof: ProofOfDeath) => void;
   #proof: ProofOfDeath | null = null;
+  #pid: number | null = null;
   #isClosed = false;
   #isDisposed = false;
   #listeners: readonly string[] = [];
@@ -32,6 +33,11 @@ export class DeathWatch {
 
   get proof(): ProofOfDeath | null {
     return this.#proof;
+  }
+
+  /** The process that owns the other end; `null` until it is found, and where it cannot be seen. */
+  get pid(): number | null {
+    return this.#pid;
   }
 
   /** Sockets that listened at the address while the link was up. */
@@ -57,6 +63,7 @@ export class DeathWatch {
     }
     lastOwners.set(ends.remotePort, pid);
     this.#processWatch = watch;
+    this.#pid = pid;
     void watch.exited.then(() => this.#prove('strong'));
   }
 

@@ -33,7 +33,7 @@ const refusals: readonly (readonly [Code, RegExp, (match: RegExpExecArray) => Ve
   [Code.FailedPrecondition, /query lease is unknown or expired/, forgotten('lease')],
   [
     Code.FailedPrecondition,
-    /version mismatch: .*server=(\S+)/,
+    /version mismatch: .*server=([\w.+-]*\w)/,
     ([, serverVersion = '']) => ({ kind: 'incompatible', serverVersion }),
   ],
   [Code.FailedPrecondition, /topology mismatch/, rejected],

@@ -1,5 +1,6 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, constants } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
+import { Code, ConnectError } from '@connectrpc/connect';
 import type { Fault } from '../../machines/index.ts';
 
 /** How a link ended, as it was observed; never guessed from an RPC's error code. */
@@ -66,10 +67,7 @@ export class Link {
     const socket = connectTcp({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80), noDelay: true });
     this.#socket = socket;
     socket.once('end', () => this.#finish('closed', 'the server closed the connection'));
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      const isRefused = error.code === 'ECONNREFUSED' || error.code === 'ENOENT';
-      this.#finish(isRefused ? 'refused' : 'reset', error.message);
-    });
+    socket.once('error', (error) => this.#finish(causeOf(error), error.message));
     socket.once('close', () => this.#finish('closed', 'the connection is closed'));
     this.#session = connectHttp2(origin, {
       createConnection: () => socket,
@@ -90,9 +88,7 @@ export class Link {
       }
     });
     // Stays attached for life: a session that is destroyed with an error emits it a turn later.
-    this.#session.on('error', (error: NodeJS.ErrnoException) => {
-      this.#finish(error.code === 'ERR_HTTP2_ERROR' ? 'protocolError' : 'reset', error.message);
-    });
+    this.#session.on('error', (error) => this.#finish(causeOf(error), error.message));
   }
 
   get isUp(): boolean {
@@ -126,6 +122,9 @@ export class Link {
     path: string,
     headers: Record<string, string | string[] | undefined>,
   ): Promise<ClientHttp2Stream> {
+    if (this.#end !== null) throw new ConnectError(this.#end.fault.message, Code.Unavailable);
+    // Node would queue it, to fail when the connection ends.
+    if (this.#isDraining) throw new ConnectError(`${this.authority}: the server is draining`, Code.Unavailable);
     return this.#session.request({ ...headers, ':method': method, ':path': path });
   }
 
@@ -172,6 +171,11 @@ export class Link {
       }),
     );
   }
+}
+
+function causeOf(error: NodeJS.ErrnoException): LinkEndCause {
+  if (error.code === 'ECONNREFUSED') return 'refused';
+  return error.code?.startsWith('ERR_HTTP2') ? 'protocolError' : 'reset';
 }
 
 export interface ConnectionAddresses {

@@ -1,0 +1,166 @@
+import { once } from 'node:events';
+import { createServer as createHttp2Server } from 'node:http2';
+import { createServer, type Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { budgetsFrom } from '../../../machines/index.ts';
+import { Connection, type ConnectionEvents, type ServerLink } from '../../../src/rpc/connection.ts';
+import type { ProofOfDeath } from '../../../src/rpc/death-watch.ts';
+import { Link } from '../../../src/rpc/link.ts';
+import { acceptedInode, listeningInodes, pidOfSocket } from '../../../src/rpc/socket-owner.ts';
+import { EngineProcess } from '../../support/engine-process.ts';
+import { eventually, within } from '../../support/within.ts';
+
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function startEngine(options: Parameters<typeof EngineProcess.start>[0] = {}): Promise<EngineProcess> {
+  const engine = await EngineProcess.start(options);
+  cleanups.push(() => engine[Symbol.asyncDispose]());
+  return engine;
+}
+
+/** A connection with one transfer on it that waits for the server's death. */
+async function watching(endpoint: string, settleMs = 50) {
+  const connection = new Connection({ endpoint, budgets: budgetsFrom({ settleMs }) });
+  cleanups.push(() => connection[Symbol.dispose]());
+  const up = Promise.withResolvers<void>();
+  const down = Promise.withResolvers<void>();
+  const quiet: ConnectionEvents = { up: () => {}, draining: () => {}, down: () => {} };
+  connection.open({ ...quiet, up: up.resolve, down: () => down.resolve() });
+  await within(5_000, 'the link', up.promise);
+  const { server } = connection;
+  const proofs: ProofOfDeath[] = [];
+  const unwatch = server.watch({ down: () => {}, dead: (proof) => proofs.push(proof) });
+  cleanups.push(unwatch);
+  const redial = () => {
+    const answered = Promise.withResolvers<string>();
+    connection.open({
+      ...quiet,
+      up: () => answered.resolve('up'),
+      down: ({ cause }) => answered.resolve(cause),
+    });
+    return within(5_000, 'the dial', answered.promise);
+  };
+  const proof = () => eventually('a proof of death', () => proofs[0] ?? null);
+  return { connection, server, proofs, redial, proof, down: () => within(5_000, 'the end', down.promise) };
+}
+
+describe('socket owner', () => {
+  it('finds the process at the accepted end of a connection, and nobody for one that is not there', async () => {
+    const engine = await startEngine();
+    const { server } = await watching(`http://${engine.grpcAddress}`);
+    const ends = server.link.addresses!;
+    const inode = await acceptedInode(ends);
+    expect(inode).toMatch(/^\d+$/);
+    expect(await pidOfSocket(inode!, null)).toBe(engine.pid);
+    expect(await pidOfSocket(inode!, engine.pid)).toBe(engine.pid);
+    expect(await listeningInodes(ends.remotePort)).toHaveLength(1);
+    expect(await acceptedInode({ ...ends, localPort: 1 })).toBe(null);
+    expect(await pidOfSocket('0', null)).toBe(null);
+  });
+
+  it('finds it over IPv6 and over IPv4 on a socket of both', async () => {
+    const server = createServer();
+    server.listen(0, '::');
+    await once(server, 'listening');
+    cleanups.push(() => new Promise((resolve) => server.close(resolve)));
+    const { port } = server.address() as { port: number };
+    for (const host of ['[::1]', '127.0.0.1']) {
+      const connection = once(server, 'connection');
+      const link = new Link(
+        { endpoint: `http://${host}:${port}`, pingIntervalMs: 1_000, pingTimeoutMs: 1_000 },
+        { up: () => {}, draining: () => {}, down: () => {} },
+      );
+      cleanups.push(() => link.drop());
+      const [socket] = (await connection) as [Socket];
+      socket.on('error', () => {});
+      cleanups.push(() => socket.destroy());
+      const ends = await eventually('the addresses', () => link.addresses);
+      const inode = await acceptedInode(ends);
+      expect(await pidOfSocket(inode!, null)).toBe(process.pid);
+    }
+  });
+});
+
+describe('proof of death', () => {
+  it('is strong when the process that owned the connection is gone', async () => {
+    const engine = await startEngine();
+    const { server, proof } = await watching(`http://${engine.grpcAddress}`, 60_000);
+    expect(await identified(server)).toBe(engine.pid);
+    engine.signal('SIGKILL');
+    expect(await proof()).toBe('strong');
+  });
+
+  it('is not given for a close alone while the server lives', async () => {
+    const engine = await startEngine();
+    const endpoint = `http://${engine.grpcAddress}`;
+    const { server, proofs, redial } = await watching(endpoint);
+    await identified(server);
+    server.drop();
+    expect(await redial()).toBe('up');
+    const other = await watching(endpoint);
+    engine.signal('SIGSTOP');
+    other.server.drop();
+    engine.signal('SIGCONT');
+    expect(await redial()).toBe('up');
+    expect([...proofs, ...other.proofs]).toEqual([]);
+    engine.signal('SIGKILL');
+    await engine.exited;
+    expect(await eventually('the proof after all', () => proofs[0] ?? null)).toBe('strong');
+  });
+
+  it('is weak when the connection closed, then nobody listened, then the settling time passed', async () => {
+    const { endpoint, closeConnections, stop } = await hiddenServer();
+    const { down, redial, proofs, proof } = await watching(endpoint);
+    closeConnections();
+    await down();
+    expect(proofs).toEqual([]);
+    expect(await redial()).not.toBe('refused');
+    expect(proofs).toEqual([]);
+    await stop();
+    expect(await redial()).toBe('refused');
+    expect(proofs).toEqual([]);
+    expect(await proof()).toBe('weak');
+  });
+
+  it('is not taken from a refusal when we closed the connection ourselves', async () => {
+    const { endpoint, stop } = await hiddenServer();
+    const { server, redial, proofs } = await watching(endpoint, 1);
+    server.drop();
+    await stop();
+    expect(await redial()).toBe('refused');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(proofs).toEqual([]);
+  });
+});
+
+const identified = (server: ServerLink) => eventually('the process behind the link', () => server.death.pid);
+
+/** An HTTP/2 server in this process, which never exits: only weak proof can be had of its end. */
+async function hiddenServer() {
+  const server = createHttp2Server();
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+  });
+  server.on('session', (session) => session.on('error', () => {}));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  const closeConnections = () => {
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+  };
+  const stop = async () => {
+    if (!server.listening) return;
+    const closed = new Promise((resolve) => server.close(resolve));
+    closeConnections();
+    await closed;
+  };
+  cleanups.push(stop);
+  return { endpoint: `http://127.0.0.1:${port}`, closeConnections, stop };
+}

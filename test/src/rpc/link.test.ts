@@ -1,0 +1,187 @@
+import { once } from 'node:events';
+import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Link, type LinkEnd } from '../../../src/rpc/link.ts';
+import { within } from '../../support/within.ts';
+
+const closers: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+class Watched {
+  readonly facts: string[] = [];
+  readonly link: Link;
+  readonly #up = Promise.withResolvers<void>();
+  readonly #draining = Promise.withResolvers<void>();
+  readonly #down = Promise.withResolvers<LinkEnd>();
+
+  constructor(port: number, { pingIntervalMs = 60_000, pingTimeoutMs = 60_000 } = {}) {
+    this.link = new Link(
+      { endpoint: `http://127.0.0.1:${port}`, pingIntervalMs, pingTimeoutMs },
+      {
+        up: () => {
+          this.facts.push('up');
+          this.#up.resolve();
+        },
+        draining: () => {
+          this.facts.push('draining');
+          this.#draining.resolve();
+        },
+        down: (end) => {
+          this.facts.push(end.cause);
+          this.#down.resolve(end);
+        },
+      },
+    );
+    closers.push(() => this.link.drop());
+  }
+
+  up = () => within(5_000, 'the link to be up', this.#up.promise);
+  draining = () => within(5_000, 'the drain', this.#draining.promise);
+  down = () => within(5_000, 'the end of the link', this.#down.promise);
+}
+
+async function http2Server(): Promise<{ server: Http2Server; port: number; session: Promise<ServerHttp2Session> }> {
+  const server = createHttp2Server();
+  const session = once(server, 'session').then(([session]) => session as ServerHttp2Session);
+  server.on('session', (session) => session.on('error', () => {}));
+  const port = await listen(server);
+  return { server, port, session };
+}
+
+async function tcpServer(onSocket: (socket: Socket) => void): Promise<number> {
+  return listen(createServer(onSocket));
+}
+
+async function listen(server: Server | Http2Server): Promise<number> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+  });
+  closers.push(() => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+describe('Link', () => {
+  it('is up when the peer’s SETTINGS arrived, not when TCP is connected', async () => {
+    const accepted = Promise.withResolvers<Socket>();
+    const port = await tcpServer((socket) => accepted.resolve(socket));
+    const watched = new Watched(port);
+    const socket = await accepted.promise;
+    await once(socket, 'data');
+    expect(watched.facts).toEqual([]);
+    expect(watched.link.isUp).toBe(false);
+    socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]));
+    await watched.up();
+    expect(watched.link.isUp).toBe(true);
+  });
+
+  it('tells a refused dial', async () => {
+    const port = await tcpServer(() => {});
+    await closers.pop()?.();
+    const watched = new Watched(port);
+    expect((await watched.down()).cause).toBe('refused');
+    expect(watched.facts).toEqual(['refused']);
+  });
+
+  it('tells a peer that closed', async () => {
+    const { port, server } = await http2Server();
+    const connection = once(server, 'connection');
+    const watched = new Watched(port);
+    await watched.up();
+    const [socket] = (await connection) as [Socket];
+    socket.end();
+    expect((await watched.down()).cause).toBe('closed');
+    expect(watched.facts).toEqual(['up', 'closed']);
+  });
+
+  it('tells a reset', async () => {
+    const sockets: Socket[] = [];
+    const port = await tcpServer((socket) => sockets.push(socket));
+    const watched = new Watched(port);
+    const [socket] = await within(5_000, 'the connection', accepted(sockets));
+    await once(socket!, 'data');
+    socket!.resetAndDestroy();
+    expect((await watched.down()).cause).toBe('reset');
+  });
+
+  it('tells GOAWAY while what is under way goes on', async () => {
+    const { port, session, server } = await http2Server();
+    server.on('stream', (stream) => stream.respond({ ':status': 200 }));
+    const watched = new Watched(port);
+    await watched.up();
+    const stream = await watched.link.request('POST', '/pegaflow.Engine/Session', {});
+    stream.on('error', () => {});
+    await once(stream, 'response');
+    (await session).goaway();
+    await watched.draining();
+    expect(watched.link.isDraining).toBe(true);
+    expect(stream.destroyed).toBe(false);
+    await expect(watched.link.request('POST', '/', {})).rejects.toThrow();
+    stream.destroy();
+    (await session).destroy();
+    await watched.down();
+    expect(watched.facts.slice(0, 2)).toEqual(['up', 'draining']);
+  });
+
+  it('tells garbage and an HTTP/2 error', async () => {
+    const port = await tcpServer((socket) => socket.resume().end('SSH-2.0-OpenSSH_9.2\r\n'));
+    expect((await new Watched(port).down()).cause).toBe('protocolError');
+
+    const { port: strict, session } = await http2Server();
+    const watched = new Watched(strict);
+    await watched.up();
+    (await session).goaway(11);
+    expect((await watched.down()).cause).toBe('protocolError');
+  });
+
+  it('tells a peer that answers no ping, and no sooner than the ping timeout', async () => {
+    const port = await tcpServer((socket) => socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])));
+    const watched = new Watched(port, { pingIntervalMs: 20, pingTimeoutMs: 100 });
+    await watched.up();
+    const sinceMs = performance.now();
+    expect((await watched.down()).cause).toBe('pingLost');
+    expect(performance.now() - sinceMs).toBeGreaterThanOrEqual(100);
+  });
+
+  it('does not take its own stalled event loop for a dead peer', async () => {
+    const { port } = await http2Server();
+    const watched = new Watched(port, { pingIntervalMs: 10, pingTimeoutMs: 50 });
+    await watched.up();
+    for (let stall = 0; stall < 3; stall += 1) {
+      const untilMs = performance.now() + 200;
+      while (performance.now() < untilMs);
+      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(watched.facts).toEqual(['up']);
+  });
+
+  it('dropped by us, ends everything on it at once and says nothing more', async () => {
+    const { port, server } = await http2Server();
+    server.on('stream', (stream) => stream.on('error', () => {}));
+    const watched = new Watched(port);
+    await watched.up();
+    const stream = await watched.link.request('POST', '/pegaflow.Engine/Save', {});
+    stream.on('error', () => {});
+    const closed = once(stream, 'close');
+    watched.link.drop();
+    watched.link.drop();
+    await within(5_000, 'the stream to close', closed);
+    expect(watched.facts).toEqual(['up', 'dropped']);
+  });
+});
+
+async function accepted(sockets: readonly Socket[]): Promise<readonly Socket[]> {
+  while (sockets.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  return sockets;
+}
