@@ -19,8 +19,23 @@ export interface InstanceOptions {
   readonly budgets?: Partial<Budgets>;
 }
 
-/** The server drops device mappings by the prefix `<id>:`, so an id with a colon could take another's along. */
-export function checkInstanceId(instanceId: string): void {
+/** Throws a TypeError or RangeError that says which option cannot work, and why. */
+export function checkInstanceOptions(options: InstanceOptions & { readonly tpSize: number }): void {
+  const { endpoint, instanceId, worldSize, tpSize } = options;
+  if (!/^http:\/\/[^/]+:\d+\/?$/.test(endpoint)) {
+    throw new TypeError(`endpoint must look like http://host:port, which "${endpoint}" does not`);
+  }
   if (instanceId === '') throw new TypeError('instanceId must not be empty');
+  // The server drops device mappings by the prefix `<id>:`, so an id with a colon could go along with another's.
   if (instanceId.includes(':')) throw new TypeError(`instanceId must not contain ":", which "${instanceId}" does`);
+  for (const [name, size] of Object.entries({ worldSize, tpSize })) {
+    if (!(Number.isInteger(size) && size > 0))
+      throw new RangeError(`${name} must be a whole number above 0, not ${size}`);
+  }
+}
+
+/** Throws a RangeError where `rank` is not one of `size` ranks counted from 0. */
+export function checkRank(name: string, rank: number, size: number): void {
+  if (Number.isInteger(rank) && rank >= 0 && rank < size) return;
+  throw new RangeError(`${name} ${rank} is not one of ${size} ranks`);
 }

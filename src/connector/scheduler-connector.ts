@@ -25,7 +25,7 @@ import { createSurvey } from '../actors/survey.ts';
 import { Connection, type ServerLink } from '../rpc/connection.ts';
 import { type Hit, Hits, queryDigest, wireRequestId } from './hits.ts';
 import type { ConnectorMetadata, FinishedTransfers, LoadIntent, SaveIntent } from './metadata.ts';
-import { checkInstanceId, type InstanceOptions, PEGAFLOW_VERSION } from './options.ts';
+import { checkInstanceOptions, type InstanceOptions, PEGAFLOW_VERSION } from './options.ts';
 import { RequestLedger } from './request-ledger.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
 
@@ -89,7 +89,7 @@ export class SchedulerConnector {
 
   /** Throws a RangeError or TypeError for an option that cannot work. */
   constructor(options: SchedulerConnectorOptions) {
-    checkInstanceId(options.instanceId);
+    checkInstanceOptions(options);
     this.#options = options;
     this.#budgets = budgetsFrom(options.budgets);
     this.#connection = new Connection({ endpoint: options.endpoint, budgets: this.#budgets });

@@ -19,7 +19,7 @@ import { Connection } from '../rpc/connection.ts';
 import { type KvCacheLayer, registrationOf } from './kv-caches.ts';
 import { Loads } from './loads.ts';
 import type { ConnectorMetadata, FailedLoad, FinishedTransfers, LoadIntent, SaveIntent } from './metadata.ts';
-import { checkInstanceId, type InstanceOptions } from './options.ts';
+import { checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
 import { Transfer, type TransferOutcome } from './transfer.ts';
 import { TransferLedger } from './transfer-ledger.ts';
@@ -79,10 +79,9 @@ export class WorkerConnector {
 
   /** Throws a RangeError or TypeError for an option that cannot work. */
   constructor(options: WorkerConnectorOptions) {
-    checkInstanceId(options.instanceId);
-    if (!(Number.isInteger(options.rank) && options.rank >= 0 && options.rank < options.worldSize)) {
-      throw new RangeError(`rank ${options.rank} is not one of ${options.worldSize} ranks`);
-    }
+    checkInstanceOptions(options);
+    checkRank('rank', options.rank, options.worldSize);
+    checkRank('tpRank', options.tpRank, options.tpSize);
     this.#options = options;
     this.#budgets = budgetsFrom(options.budgets);
     this.#loads = new Loads(this.#budgets);

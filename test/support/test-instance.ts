@@ -8,7 +8,7 @@ import {
   WorkerConnector,
 } from '../../src/connector/index.ts';
 import { TestConnection, TestRank } from './engine-rank.ts';
-import { within } from './within.ts';
+import { eventually, within } from './within.ts';
 
 export interface TestInstanceOptions {
   readonly worldSize?: number;
@@ -16,6 +16,10 @@ export interface TestInstanceOptions {
   readonly namespace?: string;
   readonly clientVersion?: string;
   readonly budgets?: SchedulerConnectorOptions['budgets'];
+  /** Default true: announcements and reports are pushed. Otherwise {@link TestInstance.step} alone carries them. */
+  readonly isPushed?: boolean;
+  /** Where the ranks find the server. Default: where the scheduler does. */
+  readonly rankEndpoint?: string;
 }
 
 /** What one call of {@link TestInstance.step} told. */
@@ -27,10 +31,13 @@ export interface StepResult {
 
 /** A scheduler and its ranks in this process, joined by the push forms, with device memory the engine maps. */
 export class TestInstance implements AsyncDisposable {
-  readonly scheduler: SchedulerConnector;
+  scheduler: SchedulerConnector;
   readonly workers: readonly WorkerConnector[];
   readonly memory: readonly TestRank[];
   #connection: TestConnection;
+  #schedulerOptions: SchedulerConnectorOptions;
+  #isPushed: boolean;
+  #unlisten: (() => void)[] = [];
   #finishedRequests: string[] = [];
   #reported = new Map<string, Set<number>>();
   #failed = new Set<string>();
@@ -49,6 +56,8 @@ export class TestInstance implements AsyncDisposable {
     };
     this.#connection = new TestConnection(endpoint);
     const driver = createEmulatedDriver({ deviceCount: worldSize });
+    this.#schedulerOptions = shared;
+    this.#isPushed = given.isPushed ?? true;
     this.scheduler = new SchedulerConnector(shared);
     this.memory = Array.from(
       { length: worldSize },
@@ -62,18 +71,45 @@ export class TestInstance implements AsyncDisposable {
           deviceId: rank,
         }),
     );
-    this.workers = this.memory.map((_, rank) => new WorkerConnector({ ...shared, rank, tpRank: rank, deviceId: rank }));
+    const rankEndpoint = given.rankEndpoint ?? endpoint;
+    this.workers = this.memory.map(
+      (_, rank) => new WorkerConnector({ ...shared, endpoint: rankEndpoint, rank, tpRank: rank, deviceId: rank }),
+    );
   }
 
   /** Registers the memory and joins the roles. */
   start(): this {
-    for (const [rank, worker] of this.workers.entries()) {
-      worker.onReport((report) => this.scheduler.acceptReport(report));
-      this.scheduler.onAnnounce((announcement) => worker.acceptAnnouncement(announcement));
-      worker.registerKvCaches(layersOf(this.memory[rank]!));
-    }
+    this.#join();
+    for (const [rank, worker] of this.workers.entries()) worker.registerKvCaches(layersOf(this.memory[rank]!));
     this.scheduler.start();
     return this;
+  }
+
+  /** Cuts the scheduler off, as if its process had been killed, and puts a new one in its place. */
+  replaceScheduler(): SchedulerConnector {
+    const abandoned = this.scheduler;
+    for (const unlisten of this.#unlisten.splice(0)) unlisten();
+    void abandoned.stop();
+    this.scheduler = new SchedulerConnector(this.#schedulerOptions);
+    this.#join();
+    this.scheduler.start();
+    return this.scheduler;
+  }
+
+  #join(): void {
+    if (!this.#isPushed) return;
+    const { scheduler } = this;
+    for (const worker of this.workers) {
+      this.#unlisten.push(
+        worker.onReport((report) => scheduler.acceptReport(report)),
+        scheduler.onAnnounce((announcement) => worker.acceptAnnouncement(announcement)),
+      );
+    }
+  }
+
+  /** Settles when the scheduler's path begins so. */
+  async at(path: string): Promise<void> {
+    await eventually(path, () => (this.scheduler.status.path.startsWith(path) ? true : null));
   }
 
   /** Settles when the scheduler is in one of these states. */
@@ -101,6 +137,7 @@ export class TestInstance implements AsyncDisposable {
       worker.acceptMetadata(metadata);
       worker.startLoad(metadata.loads);
       worker.save(metadata.saves);
+      if (!this.#isPushed) this.scheduler.acceptReport(worker.takeReport());
     }
     const finishedRequests = this.#finishedRequests.splice(0);
     const ended = { loaded: [] as string[], saved: [] as string[] };

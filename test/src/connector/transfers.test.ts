@@ -1,0 +1,185 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { EngineProcess } from '../../support/engine-process.ts';
+import { hashesOf } from '../../support/engine-rank.ts';
+import { TcpProxy } from '../../support/tcp-proxy.ts';
+import { TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
+import { eventually, within } from '../../support/within.ts';
+
+const cleanups: AsyncDisposable[] = [];
+
+afterEach(async () => {
+  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
+});
+
+const hashes = hashesOf(3);
+
+function own<T extends AsyncDisposable>(resource: T): T {
+  cleanups.push(resource);
+  return resource;
+}
+
+async function connected(engine: EngineProcess, options: TestInstanceOptions = {}) {
+  const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, ...options }).start());
+  await instance.reached('connected');
+  const [memory] = instance.memory;
+  const [worker] = instance.workers;
+  if (!memory || !worker) throw new Error('no rank');
+  for (const block of [0, 1, 2]) memory.fill(block, block + 1);
+  await instance.save('kept', [0, 1, 2], hashes);
+  await instance.hit('loads', hashes);
+  return { instance, memory, worker };
+}
+
+/** Settles when the server has accepted a load that it will not finish by itself. */
+async function startSlowLoad(engine: EngineProcess, instance: TestInstance): Promise<void> {
+  await engine.fault({ copyDelayMs: 60_000 });
+  instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
+  instance.step();
+  await engine.logged('RPC [load]');
+}
+
+describe('transfers in flight', () => {
+  it('S-03: a load in flight when the server is killed fails as soon as the process is gone, far before any budget', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker } = await connected(engine);
+    await startSlowLoad(engine, instance);
+    const killedMs = performance.now();
+    engine.signal('SIGKILL');
+    const { failedLoads } = await instance.ended('loads', 'loaded');
+    expect(failedLoads).toEqual(['loads']);
+    expect(performance.now() - killedMs).toBeLessThan(5_000);
+    expect(worker.stats).toMatchObject({ loads: { failed: 1 }, unsafeReleases: 0 });
+  });
+
+  it('S-04: a save in flight when the server is killed lets go of its blocks; a preemption that waits on it goes on', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker } = await connected(engine);
+    await engine.fault({ copyDelayMs: 60_000 });
+    instance.scheduler.scheduleSave({ requestId: 'saves', blockIds: [0], blockHashes: hashesOf(1, 'late') });
+    instance.step();
+    const preempted = worker.handlePreemptions(['saves']);
+    expect(worker.takeReport().idle).toBe(false);
+    engine.signal('SIGKILL');
+    expect(await within(5_000, 'the preemption', preempted)).toEqual({ unsafe: [] });
+    expect(worker.takeReport().idle).toBe(true);
+    expect(worker.stats).toMatchObject({ saves: { failed: 1 }, unsafeReleases: 0 });
+  });
+
+  it('S-56: a link that breaks under a load frees nothing while the server lives: the record decides, in the same epoch', async () => {
+    const engine = own(await EngineProcess.start());
+    const proxy = own(await TcpProxy.start(engine.grpcAddress));
+    const { instance, memory, worker } = await connected(engine, { rankEndpoint: proxy.endpoint });
+    const { epoch } = instance.scheduler.status;
+    await engine.fault({ copyDelayMs: 100 });
+    instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
+    instance.step();
+    await engine.logged('RPC [load]');
+    proxy.cut();
+    await eventually('the rank to notice', () => (worker.status.state === 'connected' ? null : true));
+    expect(worker.takeReport().idle).toBe(false);
+    const { failedLoads } = await instance.ended('loads', 'loaded');
+    expect(failedLoads).toEqual([]);
+    expect([4, 5, 6].every((block, index) => memory.holds(block, index + 1))).toBe(true);
+    await eventually('the rank to be back', () => (worker.status.state === 'connected' ? true : null));
+    expect(instance.scheduler.status).toMatchObject({ state: 'connected', epoch });
+    expect(worker.takeReport().outcome).toBe('registered');
+  });
+
+  it('S-09: a load in flight at a freeze stays held until the thaw, which settles it', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker } = await connected(engine, { budgets: { pingIntervalMs: 50, pingTimeoutMs: 100 } });
+    await engine.fault({ copyDelayMs: 100 });
+    instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
+    instance.step();
+    await engine.http('GET', '/faults');
+    engine.signal('SIGSTOP');
+    await instance.reached('reconnecting');
+    await eventually('the rank to notice', () => (worker.status.state === 'reconnecting' ? true : null));
+    for (let step = 0; step < 50; step += 1) {
+      expect(instance.step().loaded).toEqual([]);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(worker.takeReport().idle).toBe(false);
+    engine.signal('SIGCONT');
+    await instance.ended('loads', 'loaded');
+    expect(worker.stats.unsafeReleases).toBe(0);
+    await instance.reached('connected');
+  });
+
+  it('S-62: an accepted load that fails to copy is failed after the settling time and refutes the registration', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker } = await connected(engine, { budgets: { settleMs: 200 } });
+    const { epoch } = instance.scheduler.status;
+    const startedMs = performance.now();
+    instance.scheduler.scheduleLoad('loads', [4, 5, 1_000_000]);
+    const { failedLoads } = await instance.ended('loads', 'loaded');
+    expect(failedLoads).toEqual(['loads']);
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(200);
+    expect(worker.takeReport().outcome).not.toBe('kept');
+    await eventually('a new epoch', () => {
+      const { status } = instance.scheduler;
+      return status.state === 'connected' && status.epoch !== epoch ? true : null;
+    });
+  });
+
+  it('S-19: a lease that the server no longer knows becomes a failed load, and nothing else changes', async () => {
+    const engine = own(await EngineProcess.start({ leaseTtlMs: 1 }));
+    const { instance, worker } = await connected(engine);
+    const { epoch } = instance.scheduler.status;
+    instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
+    const { failedLoads } = await instance.ended('loads', 'loaded');
+    expect(failedLoads).toEqual(['loads']);
+    await eventually('the rank to have checked', () => (worker.status.state === 'connected' ? true : null));
+    await instance.reached('connected');
+    expect(instance.scheduler.status.epoch).toBe(epoch);
+  });
+
+  it('S-69: a full pool fails the save and is no evidence against the registration', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker } = await connected(engine);
+    const { epoch } = instance.scheduler.status;
+    const refuse = { code: 13, message: 'storage error: pinned pool exhausted while allocating 4096 bytes' };
+    await engine.fault({ methods: { save: { refuse } } });
+    await instance.save('refused', [3], hashesOf(1, 'no room'));
+    expect(worker.stats.saves).toEqual({ succeeded: 1, failed: 1, refused: 0 });
+    expect(instance.scheduler.status).toMatchObject({ state: 'connected', epoch });
+    expect(worker.status.state).toBe('connected');
+  });
+
+  it('a save that fails in the copy is evidence, and the registration is made anew', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance } = await connected(engine);
+    const { epoch } = instance.scheduler.status;
+    const refuse = { code: 13, message: 'storage error: cudaMemcpyAsync failed: an illegal memory access' };
+    await engine.fault({ methods: { save: { refuse, times: 1 } } });
+    await instance.save('refused', [3], hashesOf(1, 'copy'));
+    await eventually('a new epoch', () => {
+      const { status } = instance.scheduler;
+      return status.state === 'connected' && status.epoch !== epoch ? true : null;
+    });
+  });
+
+  it('S-23: what is refused while nothing is in service is reported once, at once', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker } = await connected(engine);
+    instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
+    const { loads } = instance.scheduler.buildMetadata();
+    engine.signal('SIGKILL');
+    await instance.reached('reconnecting');
+    await eventually('the rank to notice', () => (worker.status.state === 'connected' ? null : true));
+    worker.startLoad(loads);
+    worker.save([{ requestId: 'loads', blockIds: [4], blockHashes: hashesOf(1, 'x') }]);
+    expect(worker.takeLoadErrors()).toEqual([{ requestId: 'loads', blockIds: [4, 5, 6], reason: 'not connected' }]);
+    expect(worker.takeFinished(['loads'])).toEqual({ loaded: ['loads'], saved: ['loads'] });
+    expect(worker.takeFinished(['loads'])).toEqual({ loaded: [], saved: [] });
+    expect(worker.stats).toMatchObject({ loads: { refused: 1 }, saves: { refused: 1 } });
+  });
+
+  it('refuses lists that do not fit together before anything is sent', async () => {
+    const { instance } = await connected(own(await EngineProcess.start()));
+    expect(() => instance.scheduler.scheduleLoad('loads', [4, 5])).toThrow('2 block ids for a hit of 3 blocks');
+    expect(instance.scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(false);
+    const save = { requestId: 'saves', blockIds: [0, 1], blockHashes: hashesOf(1) };
+    expect(() => instance.scheduler.scheduleSave(save)).toThrow('2 block ids and 1 hashes');
+  });
+});
