@@ -32,3 +32,4 @@ export {
   type WorkerStats,
   type WorkerStopOutcome,
 } from './connector/index.ts';
+export { type Transition, transitionLog } from './telemetry/transition-log.ts';
