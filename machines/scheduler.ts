@@ -107,6 +107,8 @@ export const schedulerMachine = setup({
     isIntact: ({ context }, { survey }: SurveyParams) =>
       survey.kind === 'sealed' && context.lineage !== null && upholds(context.reports, context.lineage),
     isSealed: (_, { survey }: SurveyParams) => survey.kind === 'sealed',
+    isSealedAndConfirmed: ({ context }, { survey }: SurveyParams) =>
+      survey.kind === 'sealed' && allConfirm(context.reports, context.announcement.epoch),
     areRanksIdle: ({ context }) => allIdle(context.reports),
     areRanksStopped: ({ context }) => allStopped(context.reports),
     areRanksConfirmed: ({ context }) => allConfirm(context.reports, context.announcement.epoch),
@@ -393,7 +395,9 @@ export const schedulerMachine = setup({
           invoke: {
             src: 'survey',
             onDone: [
-              { guard: { type: 'isSealed', params: outputOf }, target: '#scheduler.connected' },
+              { guard: { type: 'isSealedAndConfirmed', params: outputOf }, target: '#scheduler.connected' },
+              // A rank may have taken its word back meanwhile.
+              { guard: { type: 'isSealed', params: outputOf }, target: 'voided', actions: 'recordRefusal' },
               { target: 'voided', actions: { type: 'recordSurvey', params: outputOf } },
             ],
             onError: failedDial,

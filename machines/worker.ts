@@ -154,7 +154,10 @@ export const workerMachine = setup({
     /** Something was lost: the link, the registration, or nothing. */
     degraded: {
       initial: 'assessing',
-      on: { 'link.down': linkLost },
+      on: {
+        'link.down': linkLost,
+        'registration.refuted': { target: '.refuted', actions: { type: 'recordLoss', params: faultOf } },
+      },
       states: {
         assessing: {
           always: [{ guard: 'isLinkFault', target: '#worker.reconnecting' }, { target: 'verifying' }],

@@ -9,8 +9,21 @@ import type { Connection, ServerLink } from '../rpc/connection.ts';
 export const createClear = (connection: Connection, instanceId: string) =>
   fromPromise<void>(() => clearInstance(connection.server, instanceId));
 
-/** "Not found" is success: the device mappings are dropped all the same. */
-export async function clearInstance(server: ServerLink, instanceId: string): Promise<void> {
+const underWay = new WeakMap<ServerLink, Promise<void>>();
+
+/**
+ * Ends when the server has answered; who asks while another clear is under way on this link waits for that one's answer.
+ * "Not found" is success: the device mappings are dropped all the same.
+ */
+export function clearInstance(server: ServerLink, instanceId: string): Promise<void> {
+  const held = underWay.get(server);
+  if (held) return held;
+  const clear = unregister(server, instanceId).finally(() => underWay.delete(server));
+  underWay.set(server, clear);
+  return clear;
+}
+
+async function unregister(server: ServerLink, instanceId: string): Promise<void> {
   try {
     await server.call((client) => client.unregisterContext({ instanceId }));
   } catch (error) {

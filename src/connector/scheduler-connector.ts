@@ -234,7 +234,7 @@ export class SchedulerConnector {
       const lease = Uint8Array.from(outcome.value?.lease ?? []);
       return this.#accept({ requestId, epoch, digest, lease, blocks, sinceMs: performance.now() }, server);
     } catch (error) {
-      this.#suspect(faultFrom(error));
+      this.#suspect(faultFrom(error), epoch);
       return { kind: 'miss', reason: 'failed' };
     }
   }
@@ -264,9 +264,10 @@ export class SchedulerConnector {
     return nowMs - sinceMs < this.#budgets.loadingTimeoutMs ? { kind: 'loading' } : { kind: 'miss', reason: 'failed' };
   }
 
-  /** A refusal of one request says nothing about the registration; everything else is evidence. */
-  #suspect(fault: Fault): void {
-    if (fault.kind !== 'rejected') this.#send({ type: 'rpc.failed', fault });
+  /** A refusal of one request says nothing about the registration; everything else is evidence, in its own epoch. */
+  #suspect(fault: Fault, epoch: Epoch): void {
+    if (!isSameEpoch(epoch, this.#announcement.epoch)) this.stats.fencedResults += 1;
+    else if (fault.kind !== 'rejected') this.#send({ type: 'rpc.failed', fault });
   }
 
   #releaseLoad(load: LoadIntent): void {

@@ -44,6 +44,8 @@ export interface WorkerStats {
   saves: Record<'succeeded' | 'failed' | 'refused', number>;
   /** Loads refused because their lease belongs to another epoch. */
   fencedLoads: number;
+  /** Refusals that arrived for an epoch that was over. */
+  fencedResults: number;
   /** Transfers whose blocks were handed back without proof that the server is done with them. */
   unsafeReleases: number;
 }
@@ -59,6 +61,7 @@ export class WorkerConnector {
     loads: { succeeded: 0, failed: 0, refused: 0 },
     saves: { succeeded: 0, failed: 0, refused: 0 },
     fencedLoads: 0,
+    fencedResults: 0,
     unsafeReleases: 0,
   };
   #options: WorkerConnectorOptions;
@@ -198,11 +201,12 @@ export class WorkerConnector {
 
   #startLoad(intent: LoadIntent): void {
     const { requestId } = intent;
-    if (this.#epoch === null) {
+    const epoch = this.#epoch;
+    if (epoch === null) {
       this.#refuseLoad(intent, 'not connected');
       return;
     }
-    if (!isSameEpoch(intent.epoch, this.#epoch)) {
+    if (!isSameEpoch(intent.epoch, epoch)) {
       this.stats.fencedLoads += 1;
       this.#refuseLoad(intent, 'the lease is of another epoch');
       return;
@@ -215,8 +219,8 @@ export class WorkerConnector {
           this.#count(this.stats.loads, outcome);
           this.#ledger.endLoad(requestId, outcome.kind === 'failed' ? failedLoad(intent, outcome.fault.message) : null);
         },
-        refused: (fault) => this.#suspect(fault),
-        refuted: (message) => this.#send({ type: 'registration.refuted', fault: { kind: 'defect', message } }),
+        refused: (fault) => this.#suspect(fault, epoch),
+        refuted: (message) => this.#suspect({ kind: 'defect', message }, epoch),
       });
     } catch (error) {
       this.#refuseLoad(intent, faultFrom(error).message);
@@ -229,7 +233,8 @@ export class WorkerConnector {
   }
 
   #startSave({ requestId, blockIds, blockHashes }: SaveIntent): void {
-    if (this.#epoch === null || !this.#connection.isUp) {
+    const epoch = this.#epoch;
+    if (epoch === null || !this.#connection.isUp) {
       this.stats.saves.refused += 1;
       this.#ledger.endSave(requestId);
       return;
@@ -241,7 +246,7 @@ export class WorkerConnector {
         this.#count(this.stats.saves, outcome);
         this.#ledger.endSave(requestId);
       },
-      refused: (fault) => this.#suspect(fault),
+      refused: (fault) => this.#suspect(fault, epoch),
     });
     this.#saves.add(transfer);
     const { instanceId, tpRank, ppRank = 0, deviceId } = this.#options;
@@ -268,8 +273,16 @@ export class WorkerConnector {
     if (outcome.kind === 'failed' && outcome.isUnsafe) this.stats.unsafeReleases += 1;
   }
 
-  /** The server said no: to this request alone, perhaps for want of the registration, or against all expectation. */
-  #suspect(fault: Fault): void {
+  /**
+   * The server said no: to this request alone, perhaps for want of the registration, or against all expectation. What
+   * is said of an epoch that is over says nothing about this one.
+   */
+  #suspect(fault: Fault, epoch: Epoch): void {
+    const { announcement } = this.#actor.getSnapshot().context;
+    if (announcement === null || !isSameEpoch(epoch, announcement.epoch)) {
+      this.stats.fencedResults += 1;
+      return;
+    }
     if (fault.kind === 'rejected') return;
     this.#send({ type: fault.kind === 'defect' ? 'registration.refuted' : 'rpc.failed', fault });
   }

@@ -277,6 +277,18 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.clearing.waiting');
   });
 
+  it('a rank that takes its word back during the read-back voids the generation', async () => {
+    const h = harness();
+    await h.toSealing();
+    h.report(0);
+    h.report(1);
+    expect(h.path()).toBe('reRegistering.readingBack');
+    h.report(1, { outcome: 'lost', fault: { kind: 'defect', message: 'copy failed' } });
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+    expect(h.context().evidence?.fault.message).toBe('rank 1: copy failed');
+  });
+
   it('a late report of an epoch that is over is dropped and counted', async () => {
     const h = harness();
     await h.toConnected();

@@ -151,6 +151,16 @@ describe('worker machine', () => {
     expect(h.script.started).toEqual(['register']);
   });
 
+  it('a refutation that arrives during a check outweighs what the check says', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.actor.send({ type: 'rpc.failed', fault: forgotten });
+    h.actor.send({ type: 'registration.refuted', fault: { kind: 'defect', message: 'copy failed' } });
+    expect(h.path()).toBe('reRegistering.waiting');
+    expect(h.context().outcome).toBe('lost');
+    expect(h.script.pending).toEqual([]);
+  });
+
   it('a keep is confirmed by a check of the rank itself, or refused', async () => {
     const h = harness();
     await h.toConnected();
