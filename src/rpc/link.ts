@@ -41,6 +41,9 @@ export interface LinkOptions {
   readonly pingTimeoutMs: number;
 }
 
+/** Node's default of 10 MB would drop an early refusal while a large message is still being sent. */
+const MAX_SESSION_MEMORY_MB = 1024;
+
 /** Bytes that one HTTP/2 stream may receive before it must be read: whole replies of this size need no round trip. */
 const STREAM_WINDOW_BYTES = 1 << 20;
 
@@ -71,6 +74,7 @@ export class Link {
     socket.once('close', () => this.#finish('closed', 'the connection is closed'));
     this.#session = connectHttp2(origin, {
       createConnection: () => socket,
+      maxSessionMemory: MAX_SESSION_MEMORY_MB,
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
     });
     this.#session.once('remoteSettings', () => {

@@ -1,0 +1,127 @@
+import { Code } from '@connectrpc/connect';
+import type {
+  LoadRequest,
+  QueryRequest,
+  QueryResponse,
+  ReleaseRequest,
+  SaveRequest,
+} from '../gen/pegaflow/engine_pb.ts';
+import { BlockStore, type MemoryCleanup } from './block-store.ts';
+import type { Call } from './call.ts';
+import type { EngineClock } from './engine-clock.ts';
+import { EngineError } from './engine-error.ts';
+import type { EngineLog } from './engine-log.ts';
+import type { EngineMetrics } from './engine-metrics.ts';
+import { EngineTimers } from './engine-timers.ts';
+import type { FaultBoard } from './faults.ts';
+import { InsertionThread } from './insertion-thread.ts';
+import { InstanceStore } from './instances.ts';
+import { LeaseTable } from './lease-table.ts';
+import { QueryDesk } from './query.ts';
+import { Registrations } from './registrations.ts';
+import { type OpenTensor, TensorRegistry } from './tensor-registry.ts';
+import { checkLeaseId, type LoadStateHandle, Transfers } from './transfers.ts';
+
+const LEASE_SWEEP_INTERVAL_MS = 30_000;
+const GARBAGE_INTERVAL_MS = 60_000;
+/** Partial blocks and prefetch tasks are dropped when they are older. */
+const GARBAGE_AGE_MS = 300_000;
+
+/** Everything that the engine needs from outside; with a simulated clock and memory it runs in a simulation. */
+export interface EngineDependencies {
+  readonly clock: EngineClock;
+  readonly randomBytes: (sizeBytes: number) => Uint8Array;
+  readonly openTensor: OpenTensor;
+  readonly attachLoadState: (name: string) => LoadStateHandle;
+  readonly faults: FaultBoard;
+  readonly log: EngineLog;
+  readonly metrics: EngineMetrics;
+  readonly poolSizeBytes: number;
+  readonly leaseTtlMs: number;
+  readonly version: string;
+}
+
+/** What the server does, without a network: messages in, answers or refusals out. */
+export class Engine {
+  readonly registrations: Registrations;
+  readonly #registry: TensorRegistry;
+  readonly #instances: InstanceStore;
+  readonly #blocks: BlockStore;
+  readonly #leases: LeaseTable;
+  readonly #queries: QueryDesk;
+  readonly #transfers: Transfers;
+  readonly #timers: EngineTimers;
+
+  constructor(dependencies: EngineDependencies) {
+    const { clock, faults, log, metrics, version } = dependencies;
+    const timers = new EngineTimers(clock);
+    const unmapDelayMs = () => faults.switches.copyAfterCloseMs ?? 0;
+    const registry = new TensorRegistry({ openTensor: dependencies.openTensor, unmapDelayMs, timers });
+    const instances = new InstanceStore(log);
+    const blocks = new BlockStore(dependencies.poolSizeBytes, clock, metrics);
+    const delayMs = () => faults.switches.insertDelayMs ?? 0;
+    const insertion = new InsertionThread({ blocks, clock, log, metrics, delayMs });
+    const { attachLoadState, leaseTtlMs: ttlMs, randomBytes } = dependencies;
+    const leases = new LeaseTable({ blocks, clock, randomBytes, ttlMs });
+    const loadingAnswers = () => faults.switches.answerLoading ?? 0;
+    const queries = new QueryDesk({ instances, blocks, leases, clock, metrics, loadingAnswers });
+    this.registrations = new Registrations({ registry, instances, leases, clock, faults, log, version });
+    this.#registry = registry;
+    this.#instances = instances;
+    this.#blocks = blocks;
+    this.#leases = leases;
+    this.#queries = queries;
+    this.#transfers = new Transfers({ instances, blocks, insertion, leases, clock, log, metrics, attachLoadState });
+    this.#timers = timers;
+    timers.every(LEASE_SWEEP_INTERVAL_MS, () => leases.sweep());
+    timers.every(GARBAGE_INTERVAL_MS, () => {
+      insertion.collectGarbage(GARBAGE_AGE_MS);
+      queries.collectGarbage(GARBAGE_AGE_MS);
+    });
+  }
+
+  get instanceIds(): string[] {
+    return this.#instances.ids;
+  }
+
+  save(request: SaveRequest, call: Call): Promise<void> {
+    return this.#transfers.save(request, call);
+  }
+
+  load(request: LoadRequest): void {
+    this.#transfers.load(request);
+  }
+
+  queryPrefetch(request: QueryRequest): QueryResponse {
+    return this.#queries.query(request);
+  }
+
+  release({ lease }: ReleaseRequest): void {
+    checkLeaseId(lease);
+    if (!this.#leases.release(lease)) {
+      throw new EngineError(Code.FailedPrecondition, 'query lease is unknown or expired');
+    }
+  }
+
+  /** Peer-to-peer transfer needs RDMA, which this engine never has. */
+  refuseTransfer(): never {
+    throw new EngineError(Code.FailedPrecondition, 'RDMA transfer engine is not configured');
+  }
+
+  cleanupMemory(): MemoryCleanup {
+    this.#leases.sweep();
+    return this.#blocks.evictAll();
+  }
+
+  /** Loads that end from now on are not reported any more: the part of dying that clients can see. */
+  silence(): void {
+    this.#transfers.silence();
+  }
+
+  /** Unmaps all memory and stops all timers, as the end of a process does. Nothing may be called afterwards. */
+  close(): void {
+    this.silence();
+    this.#timers[Symbol.dispose]();
+    this.#registry.close();
+  }
+}

@@ -1,0 +1,99 @@
+import type { BlockStore } from './block-store.ts';
+import { type EngineClock, sleep } from './engine-clock.ts';
+import type { EngineLog } from './engine-log.ts';
+import type { EngineMetrics } from './engine-metrics.ts';
+import { SerialQueue } from './serial-queue.ts';
+
+/** One slot of one block, copied and not yet visible. */
+export interface FilledSlot {
+  readonly key: string;
+  readonly slot: number;
+  readonly slotCount: number;
+  readonly bytes: Buffer;
+}
+
+interface PartialBlock {
+  readonly slots: (Buffer | null)[];
+  readonly sinceMs: number;
+  sizeBytes: number;
+  missing: number;
+}
+
+export interface InsertionDependencies {
+  readonly blocks: BlockStore;
+  readonly clock: EngineClock;
+  readonly log: EngineLog;
+  readonly metrics: EngineMetrics;
+  /** Extra milliseconds before a save becomes visible. */
+  readonly delayMs: () => number;
+}
+
+/**
+ * Makes saved blocks visible, in order, after their Save was answered. A block with open slots is kept here, whatever
+ * becomes of the instance that saved it.
+ */
+export class InsertionThread {
+  readonly #dependencies: InsertionDependencies;
+  readonly #partials = new Map<string, PartialBlock>();
+  readonly #thread = new SerialQueue();
+
+  constructor(dependencies: InsertionDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /** Takes over the memory of the slots and returns at once. */
+  enqueue(filled: readonly FilledSlot[]): void {
+    const { clock, delayMs } = this.#dependencies;
+    void this.#thread.run(async () => {
+      await sleep(clock, delayMs());
+      for (const slot of filled) this.#insert(slot);
+    });
+  }
+
+  /** Drops partial blocks older than `maxAgeMs`. */
+  collectGarbage(maxAgeMs: number): void {
+    const { blocks, clock, metrics } = this.#dependencies;
+    for (const [key, partial] of this.#partials) {
+      if (clock.nowMs() - partial.sinceMs <= maxAgeMs) continue;
+      this.#partials.delete(key);
+      blocks.free(partial.slots.filter((slot) => slot !== null));
+      metrics.inflightBytes.add(-partial.sizeBytes);
+      metrics.inflightGcCleaned.add(1);
+    }
+  }
+
+  #insert(filled: FilledSlot): void {
+    const { blocks, metrics } = this.#dependencies;
+    const partial = this.#partialFor(filled);
+    if (partial === null || partial.slots[filled.slot] !== null) {
+      blocks.free([filled.bytes]);
+      return;
+    }
+    partial.slots[filled.slot] = filled.bytes;
+    partial.sizeBytes += filled.bytes.length;
+    partial.missing -= 1;
+    metrics.inflightBytes.add(filled.bytes.length);
+    if (partial.missing > 0) return;
+    this.#partials.delete(filled.key);
+    metrics.inflightBytes.add(-partial.sizeBytes);
+    blocks.insert(
+      filled.key,
+      partial.slots.filter((slot) => slot !== null),
+    );
+  }
+
+  #partialFor({ key, slotCount }: FilledSlot): PartialBlock | null {
+    const { blocks, clock, log } = this.#dependencies;
+    if (blocks.has(key)) return null;
+    const existing = this.#partials.get(key);
+    if (existing === undefined) {
+      const slots = new Array<Buffer | null>(slotCount).fill(null);
+      const partial = { slots, sinceMs: clock.nowMs(), sizeBytes: 0, missing: slotCount };
+      this.#partials.set(key, partial);
+      return partial;
+    }
+    if (existing.slots.length === slotCount) return existing;
+    log.error({ key }, `slot count mismatch: block has ${existing.slots.length} slots, save has ${slotCount}`);
+    return null;
+  }
+}

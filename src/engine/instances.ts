@@ -1,0 +1,141 @@
+import type { CopyQueue } from './copy-queue.ts';
+import { deviceNotFound, instanceNotFound, invalidArgument, topologyMismatch } from './engine-error.ts';
+import type { EngineLog } from './engine-log.ts';
+import type { Tensor } from './tensor-registry.ts';
+import { type RegisteredLayer, type Topology, topologyFrom } from './topology.ts';
+
+/** One layer of a device: how it is addressed, and the memory that it was registered with. */
+export interface WorkerLayer extends RegisteredLayer {
+  readonly tensor: Tensor;
+}
+
+/** One registered device of an instance. */
+export interface GpuWorker {
+  readonly deviceId: number;
+  readonly tpRank: number;
+  readonly ppRank: number;
+  readonly layers: ReadonlyMap<string, WorkerLayer>;
+  readonly saveQueue: CopyQueue;
+  readonly loadQueue: CopyQueue;
+}
+
+export interface InstanceShape {
+  readonly namespace: string;
+  readonly tpSize: number;
+  readonly worldSize: number;
+  readonly pageFirst: boolean;
+}
+
+export interface Instance extends InstanceShape {
+  readonly id: string;
+  readonly workers: ReadonlyMap<number, GpuWorker>;
+  /** `null` until `worldSize` devices are in. */
+  readonly topology: Topology | null;
+}
+
+export interface SealedInstance extends Instance {
+  readonly topology: Topology;
+}
+
+interface MutableInstance extends InstanceShape {
+  readonly id: string;
+  readonly workers: Map<number, GpuWorker>;
+  topology: Topology | null;
+}
+
+/** The second store: instances with their devices. Mapped memory is borrowed from the first, which may drop it. */
+export class InstanceStore {
+  readonly #instances = new Map<string, MutableInstance>();
+  readonly #log: EngineLog;
+
+  constructor(log: EngineLog) {
+    this.#log = log;
+  }
+
+  get ids(): string[] {
+    return [...this.#instances.keys()];
+  }
+
+  /** Throws FAILED_PRECONDITION when there is none. */
+  require(instanceId: string): Instance {
+    const instance = this.#instances.get(instanceId);
+    if (instance === undefined) throw instanceNotFound(instanceId);
+    return instance;
+  }
+
+  /** Throws also while devices are missing, INVALID_ARGUMENT then. */
+  requireSealed(instanceId: string): SealedInstance {
+    const instance = this.require(instanceId);
+    const { topology } = instance;
+    if (topology === null) {
+      throw invalidArgument(
+        `instance ${instanceId} registration incomplete: ${instance.workers.size}/${instance.worldSize} workers registered`,
+      );
+    }
+    return { ...instance, topology };
+  }
+
+  /**
+   * Adds one device, and seals with the last one. A refusal leaves the instance itself behind, also one created by
+   * this very call: an empty instance that pins its topology until it is removed.
+   */
+  addWorker(instanceId: string, shape: InstanceShape, worker: GpuWorker): void {
+    const instance = this.#getOrCreate(instanceId, shape);
+    if (worker.tpRank >= instance.tpSize) {
+      throw invalidArgument(`tp_rank ${worker.tpRank} out of range for tp_size ${instance.tpSize}`);
+    }
+    if (worker.layers.size === 0) throw invalidArgument('no KV cache layers');
+    if (instance.workers.has(worker.deviceId)) {
+      throw invalidArgument(`GPU context for device ${worker.deviceId} already exists in instance ${instanceId}`);
+    }
+    if (instance.topology !== null) {
+      throw invalidArgument(
+        `instance ${instanceId} is already fully registered (${instance.workers.size} workers); device ${worker.deviceId} cannot join`,
+      );
+    }
+    const workers = [...instance.workers.values(), worker];
+    if (workers.length === instance.worldSize) this.#seal(instance, workers);
+    instance.workers.set(worker.deviceId, worker);
+  }
+
+  /** Returns whether there was one. */
+  remove(instanceId: string): boolean {
+    return this.#instances.delete(instanceId);
+  }
+
+  #getOrCreate(instanceId: string, shape: InstanceShape): MutableInstance {
+    const existing = this.#instances.get(instanceId);
+    if (existing === undefined) {
+      const created = { id: instanceId, ...shape, workers: new Map(), topology: null };
+      this.#instances.set(instanceId, created);
+      return created;
+    }
+    const isSame =
+      existing.tpSize === shape.tpSize &&
+      existing.worldSize === shape.worldSize &&
+      existing.pageFirst === shape.pageFirst;
+    if (isSame) return existing;
+    throw topologyMismatch(
+      `instance ${instanceId} exists with tp=${existing.tpSize}, world=${existing.worldSize}, page_first=${existing.pageFirst}; ` +
+        `requested tp=${shape.tpSize}, world=${shape.worldSize}, page_first=${shape.pageFirst}`,
+    );
+  }
+
+  #seal(instance: MutableInstance, workers: readonly GpuWorker[]): void {
+    const topology = topologyFrom(workers, instance.tpSize, instance.pageFirst);
+    instance.topology = topology;
+    const totalSlots = topology.groups.reduce((sum, group) => sum + group.slotCount, 0);
+    this.#log.info(
+      { instance: instance.id },
+      `Sealed instance topology: instance=${instance.id}, num_layers=${topology.layerCount}, tp_size=${instance.tpSize}, ` +
+        `world_size=${instance.worldSize}, total_slots=${totalSlots}`,
+    );
+  }
+}
+
+/** The device of an instance, or FAILED_PRECONDITION. */
+export const requireWorker = (instance: Instance, deviceId: number): GpuWorker => {
+  const worker = instance.workers.get(deviceId);
+  if (worker === undefined) throw deviceNotFound(instance.id, deviceId);
+  return worker;
+};

@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+import type http from 'node:http';
+import { metrics } from '@opentelemetry/api';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
+import { LoadState } from '../../native-bindings/load-state.ts';
+import { Engine } from './engine.ts';
+import { sleep, systemClock } from './engine-clock.ts';
+import { messageOf } from './engine-error.ts';
+import { createEngineMetrics } from './engine-metrics.ts';
+import type { FaultRequest } from './fault-json.ts';
+import { FaultBoard } from './faults.ts';
+import { createGrpcService } from './grpc-service.ts';
+import { createAdminServer } from './http-admin.ts';
+import { addressFrom, type EngineOptions, engineOptionsFrom, type HostPort, hostPortFrom } from './options.ts';
+import { createTensorOpener } from './tensor-opener.ts';
+import { warmUp } from './warm-up.ts';
+
+/** An engine that serves. */
+export interface RunningEngine {
+  /** `host:port` as it was bound. */
+  readonly grpcAddress: string;
+  /** `null` where there is no HTTP port. */
+  readonly httpAddress: string | null;
+  /** The switches, for an owner in this process. */
+  readonly faults: FaultBoard;
+  /** Settles when nothing is served any more, whoever ended it. */
+  readonly stopped: Promise<void>;
+  /** Ends as on SIGINT: says GOAWAY, accepts nobody and waits until every connection has ended. A Session holds it up. */
+  drain(): Promise<void>;
+  /** Ends at once, as a killed process does: loads in flight are never reported. */
+  close(): Promise<void>;
+}
+
+/** Starts an engine in this process. HTTP listens before gRPC. Rejects when a port is in use, naming it. */
+export const startEngine = async (given: Partial<EngineOptions> = {}): Promise<RunningEngine> => {
+  const options = engineOptionsFrom(given);
+  const grpc = hostPortFrom(options.addr);
+  const admin = options.httpAddr === null ? null : hostPortFrom(options.httpAddr);
+  const { log } = options;
+  const clock = systemClock;
+  const faults = new FaultBoard(options.faults);
+  const instruments = createEngineMetrics(
+    (options.meterProvider ?? metrics.getMeterProvider()).getMeter('pegaflow-engine'),
+  );
+  const engine = new Engine({
+    clock,
+    randomBytes,
+    openTensor: createTensorOpener(options.driver ?? createEmulatedDriver()),
+    attachLoadState: (name) => LoadState.attach(name),
+    faults,
+    log,
+    metrics: instruments,
+    poolSizeBytes: options.poolSizeBytes,
+    leaseTtlMs: options.leaseTtlMs,
+    version: options.version,
+  });
+
+  const stop = Promise.withResolvers<void>();
+  const close = async () => {
+    listener.destroy();
+    await closeServer(adminServer);
+    engine.close();
+    log.info({}, 'Server stopped');
+    stop.resolve();
+  };
+  const drain = async () => {
+    await listener.drain();
+    await close();
+  };
+  const onShutdown = () => {
+    log.info({}, 'Shutdown requested via RPC');
+    void closeServer(adminServer);
+    // The answer to the call itself still has to leave before the GOAWAY.
+    clock.after(0, () => void drain());
+  };
+  const crash = async () => {
+    engine.silence();
+    listener.destroy();
+    await sleep(clock, faults.switches.copyAfterCloseMs ?? 0);
+    await close();
+  };
+  const onFaultRequest = async ({ forget, crash: isCrash }: FaultRequest) => {
+    if (forget !== null) await engine.registrations.cleanupInstance(forget);
+    if (isCrash) void crash();
+  };
+
+  const listener = createGrpcService({
+    engine,
+    clock,
+    faults,
+    log,
+    metrics: instruments,
+    onShutdown,
+    pingIntervalMs: options.pingIntervalMs,
+    pingTimeoutMs: options.pingTimeoutMs,
+  });
+  const adminServer = createAdminServer({
+    engine,
+    metricsHandler: options.metricsHandler,
+    faults: options.isFaultControlEnabled ? faults : null,
+    onFaultRequest,
+  });
+
+  try {
+    await warmUp({ clock, randomBytes });
+    const httpAddress = admin === null ? null : await bind('HTTP', admin, () => listenHttp(adminServer, admin));
+    const grpcAddress = await bind('gRPC', grpc, () => listener.listen(grpc.host, grpc.port));
+    log.info({ addr: grpcAddress }, `PegaEngine gRPC server listening on ${grpcAddress}`);
+    return { grpcAddress, httpAddress, faults, stopped: stop.promise, drain, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+};
+
+const bind = async (what: string, address: HostPort, listen: () => Promise<number>): Promise<string> => {
+  try {
+    return addressFrom({ host: address.host, port: await listen() });
+  } catch (error) {
+    const isInUse = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+    const reason = isInUse ? 'the port is in use' : messageOf(error);
+    throw new Error(`cannot listen for ${what} on ${addressFrom(address)}: ${reason}`, { cause: error });
+  }
+};
+
+const listenHttp = async (server: http.Server, { host, port }: HostPort): Promise<number> => {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error(`no TCP address on ${host}`);
+  return address.port;
+};
+
+const closeServer = (server: http.Server): Promise<void> =>
+  new Promise((resolve) => {
+    if (!server.listening) resolve();
+    else {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    }
+  });

@@ -1,0 +1,152 @@
+import { invalidArgument } from './engine-error.ts';
+import type { LayerLayout } from './layout.ts';
+
+/** One layer of one device as it was registered. */
+export interface RegisteredLayer {
+  readonly groupId: number;
+  readonly layout: LayerLayout;
+}
+
+export interface RegisteredShape {
+  readonly deviceId: number;
+  readonly tpRank: number;
+  readonly ppRank: number;
+  readonly layers: ReadonlyMap<string, RegisteredLayer>;
+}
+
+/** Where one layer of one rank lies inside a stored block. */
+export interface SlotPlace {
+  readonly slot: number;
+  readonly slotSizeBytes: number;
+  readonly offsetBytes: number;
+  readonly sizeBytes: number;
+}
+
+/** Layers whose blocks are stored together under one hash. */
+export interface StorageGroup {
+  readonly id: number;
+  /** In byte order of the names, which is the order of layer ids. */
+  readonly layerNames: readonly string[];
+  /** A block is complete when so many slots are filled. */
+  readonly slotCount: number;
+  place(layerName: string, tpRank: number): SlotPlace;
+}
+
+/** What an instance is once all its devices are in. */
+export interface Topology {
+  readonly groups: readonly StorageGroup[];
+  readonly groupOf: ReadonlyMap<string, StorageGroup>;
+  readonly layerCount: number;
+  /** Distinct layer sets of the workers; how page-first storage is divided. */
+  readonly shards: readonly ReadonlySet<string>[];
+}
+
+const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
+
+/** Derives the topology of a complete set of workers. Throws INVALID_ARGUMENT where they do not fit together. */
+export const topologyFrom = (workers: readonly RegisteredShape[], tpSize: number, pageFirst: boolean): Topology => {
+  const layers = unifiedLayers(workers);
+  const layerNames = [...layers.keys()].sort(byBytes);
+  const groupCount = new Set([...layers.values()].map((layer) => layer.groupId)).size;
+  for (const { groupId } of layers.values()) {
+    if (groupId >= groupCount)
+      throw invalidArgument(`storage group ids must be dense 0..${groupCount - 1}, got ${groupId}`);
+  }
+  if (pageFirst && groupCount !== 1) {
+    throw invalidArgument('page-first storage does not support multiple storage groups');
+  }
+  checkOwners(workers, layerNames, tpSize);
+  const shards = pageFirst ? pageShards(workers) : [];
+  const groups = Array.from({ length: groupCount }, (_, id) => {
+    const names = layerNames.filter((name) => layers.get(name)!.groupId === id);
+    return pageFirst ? pageFirstGroup(names, layers, shards) : layerFirstGroup(id, names, layers, tpSize);
+  });
+  const groupOf = new Map(groups.flatMap((group) => group.layerNames.map((name) => [name, group] as const)));
+  return { groups, groupOf, layerCount: layerNames.length, shards };
+};
+
+const unifiedLayers = (workers: readonly RegisteredShape[]): Map<string, RegisteredLayer> => {
+  const layers = new Map<string, RegisteredLayer>();
+  for (const worker of workers) {
+    for (const [name, layer] of worker.layers) {
+      const known = layers.get(name);
+      if (known === undefined) {
+        layers.set(name, layer);
+        continue;
+      }
+      const isSame =
+        known.layout.pieceSizeBytes === layer.layout.pieceSizeBytes &&
+        known.layout.blockSizeBytes === layer.layout.blockSizeBytes;
+      if (!isSame) throw invalidArgument(`layer ${name} has inconsistent geometry across devices`);
+      if (known.groupId !== layer.groupId) {
+        throw invalidArgument(
+          `layer ${name} is registered in storage group ${known.groupId} on one device but group ${layer.groupId} on another`,
+        );
+      }
+    }
+  }
+  return layers;
+};
+
+const checkOwners = (workers: readonly RegisteredShape[], layerNames: readonly string[], tpSize: number) => {
+  for (const name of layerNames) {
+    for (let tpRank = 0; tpRank < tpSize; tpRank++) {
+      const owners = workers.filter((worker) => worker.tpRank === tpRank && worker.layers.has(name));
+      if (owners.length === 0) {
+        throw invalidArgument(`incomplete KV registration: layer ${name} has no owner for tp_rank ${tpRank}`);
+      }
+      if (owners.some((owner) => owner.ppRank !== owners[0]!.ppRank)) {
+        throw invalidArgument(`layer ${name}, tp_rank ${tpRank} is claimed by different pipeline stages`);
+      }
+    }
+  }
+};
+
+const pageShards = (workers: readonly RegisteredShape[]): ReadonlySet<string>[] => {
+  const shards: ReadonlySet<string>[] = [];
+  for (const worker of workers) {
+    const names = new Set(worker.layers.keys());
+    if (shards.some((shard) => shard.size === names.size && [...names].every((name) => shard.has(name)))) continue;
+    const shared = [...names].find((name) => shards.some((shard) => shard.has(name)));
+    if (shared !== undefined) throw invalidArgument(`page-first layer ${shared} is claimed by shards that differ`);
+    shards.push(names);
+  }
+  return shards;
+};
+
+const layerFirstGroup = (
+  id: number,
+  layerNames: readonly string[],
+  layers: ReadonlyMap<string, RegisteredLayer>,
+  tpSize: number,
+): StorageGroup => {
+  const rank = new Map(layerNames.map((name, i) => [name, i]));
+  return {
+    id,
+    layerNames,
+    slotCount: layerNames.length * tpSize,
+    place: (layerName, tpRank) => {
+      const sizeBytes = layers.get(layerName)!.layout.blockSizeBytes;
+      return { slot: rank.get(layerName)! * tpSize + tpRank, slotSizeBytes: sizeBytes, offsetBytes: 0, sizeBytes };
+    },
+  };
+};
+
+const pageFirstGroup = (
+  layerNames: readonly string[],
+  layers: ReadonlyMap<string, RegisteredLayer>,
+  shards: readonly ReadonlySet<string>[],
+): StorageGroup => {
+  const places = new Map<string, SlotPlace>();
+  for (const [slot, shard] of shards.entries()) {
+    const names = layerNames.filter((name) => shard.has(name));
+    const slotSizeBytes = names.reduce((sum, name) => sum + layers.get(name)!.layout.blockSizeBytes, 0);
+    let offsetBytes = 0;
+    for (const name of names) {
+      const sizeBytes = layers.get(name)!.layout.blockSizeBytes;
+      places.set(name, { slot, slotSizeBytes, offsetBytes, sizeBytes });
+      offsetBytes += sizeBytes;
+    }
+  }
+  return { id: 0, layerNames, slotCount: shards.length, place: (layerName) => places.get(layerName)! };
+};

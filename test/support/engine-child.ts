@@ -1,0 +1,18 @@
+/** An engine as a process of its own, for tests: options as JSON in the first argument. */
+import { createPrometheusMetrics } from '../../src/engine/index.ts';
+import { runEngine } from '../../src/engine/process.ts';
+
+const options = JSON.parse(process.argv[2] ?? '{}');
+const { meterProvider, handler } = await createPrometheusMetrics();
+const write = (level: string) => (_: object, message: string) => process.stderr.write(`${level} ${message}\n`);
+const log = { debug: write('DEBUG'), info: write('INFO'), warn: write('WARN'), error: write('ERROR') };
+
+// Nobody is left to end this process when its test is gone.
+process.stdin.once('end', () => process.exit());
+process.stdin.resume();
+process.stdin.unref();
+
+await runEngine(
+  { meterProvider, metricsHandler: handler, ...options },
+  { log, printLine: (line) => process.stdout.write(`${line}\n`) },
+);
