@@ -1,5 +1,7 @@
-/** How long to wait before the next attempt. */
-export interface Backoff {
+import type { Budgets } from './budgets.ts';
+
+/** How the wait before the next attempt grows; waits are drawn evenly from below their ceiling. */
+interface Backoff {
   /** Ceiling of the first wait, in milliseconds. */
   readonly firstMs: number;
   /** Factor from one ceiling to the next. */
@@ -8,7 +10,20 @@ export interface Backoff {
   readonly maxMs: number;
 }
 
-/** Ceiling of the wait after `failedAttempts` failures, in milliseconds; full jitter draws from [0, ceiling). */
-export function backoffCeilingMs(failedAttempts: number, { firstMs, growth, maxMs }: Backoff): number {
-  return Math.min(maxMs, firstMs * growth ** Math.max(0, failedAttempts - 1));
+function ceilingMs(failures: number, { firstMs, growth, maxMs }: Backoff): number {
+  return Math.min(maxMs, firstMs * growth ** Math.max(0, failures - 1));
+}
+
+/**
+ * Ceiling of the wait before the next dial, in milliseconds. By default 1 ms grows to 25 ms in 160 dials, about 1.2 s: a
+ * server that comes back at once is met at once, one that stays away costs little.
+ */
+export function redialCeilingMs(failedDials: number, budgets: Budgets): number {
+  return ceilingMs(failedDials, { firstMs: budgets.redialFirstMs, growth: 1.02, maxMs: budgets.redialMaxMs });
+}
+
+/** Ceiling of the wait before the next generation, in milliseconds. The second attempt waits for none. */
+export function voidCeilingMs(voidGenerations: number, budgets: Budgets): number {
+  const shape = { firstMs: budgets.voidBackoffFirstMs, growth: 2, maxMs: budgets.voidBackoffMaxMs };
+  return ceilingMs(voidGenerations - 1, shape);
 }

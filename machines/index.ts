@@ -1,17 +1,15 @@
-export { type Backoff, backoffCeilingMs } from './backoff.ts';
+export { redialCeilingMs, voidCeilingMs } from './backoff.ts';
 export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
 export { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
+export type { Evidence } from './evidence.ts';
 export { type Fault, FaultError, type FaultKind, faultFrom, type LostThing } from './faults.ts';
 export type { Announcement, RankOutcome, RankReport, Survey } from './messages.ts';
 export type { Lineage, RankReports } from './ranks.ts';
 export {
-  type Evidence,
-  redialCeilingMs,
   type SchedulerContext,
   type SchedulerEvent,
   type SchedulerInput,
   type StopOutcome,
   schedulerMachine,
-  voidCeilingMs,
 } from './scheduler.ts';
 export { type WorkerContext, type WorkerEvent, type WorkerInput, workerMachine } from './worker.ts';

@@ -11,9 +11,10 @@
  * - every machine reaches connected with no operator once faults stop
  */
 import { assign, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
-import { type Backoff, backoffCeilingMs } from './backoff.ts';
+import { redialCeilingMs, voidCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
+import { type Evidence, rankEvidence, surveyEvidence } from './evidence.ts';
 import { type Fault, faultFrom } from './faults.ts';
 import type { Announcement, RankReport, Survey } from './messages.ts';
 import {
@@ -50,11 +51,6 @@ export interface SchedulerContext extends SchedulerInput {
   readonly lateReports: number;
   /** Set when the machine stops. */
   readonly stopOutcome: StopOutcome | null;
-}
-
-export interface Evidence {
-  readonly of: 'link' | 'session' | 'drain' | 'rpc' | 'rank' | 'audit';
-  readonly fault: Fault;
 }
 
 /** Whether nothing of this instance is left at the server. */
@@ -137,15 +133,15 @@ export const schedulerMachine = setup({
     recordRpcFault: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'rpc', fault }) as const }),
     recordAuditFault: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'audit', fault }) as const }),
     recordSurvey: assign({
-      evidence: (_, { survey }: SurveyParams) => ({ of: 'audit', fault: faultFromSurvey(survey) }) as const,
+      evidence: (_, { survey }: SurveyParams) => surveyEvidence(survey),
     }),
     recordRankFault: assign({
-      evidence: ({ context }, { report }: { report: RankReport }) => rankEvidence(context, report),
+      evidence: ({ context }, { report }: { report: RankReport }) => rankEvidence(context.lineage, report),
     }),
     recordRefusal: assign({
       evidence: ({ context }) => {
         const refusal = refusalIn(context.reports, context.announcement.epoch);
-        return refusal ? rankEvidence(context, refusal) : context.evidence;
+        return refusal ? rankEvidence(context.lineage, refusal) : context.evidence;
       },
     }),
     recordReport: assign(({ context }, { report }: { report: RankReport }) => {
@@ -172,13 +168,13 @@ export const schedulerMachine = setup({
   delays: {
     dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
     /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
-    redialBackoff: ({ context }) => redialCeilingMs(context),
+    redialBackoff: ({ context }) => redialCeilingMs(context.failedDials, context.budgets),
     sessionTimeout: ({ context }) => context.budgets.sessionTimeoutMs,
     surveyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
     quiesceTimeout: ({ context }) => context.budgets.quiesceTimeoutMs,
     stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
-    voidBackoff: ({ context }) => voidCeilingMs(context),
+    voidBackoff: ({ context }) => voidCeilingMs(context.voidGenerations, context.budgets),
     auditFirst: ({ context }) => context.budgets.auditFirstMs,
     auditInterval: ({ context }) => context.budgets.auditIntervalMs,
     versionProbeInterval: ({ context }) => context.budgets.versionProbeIntervalMs,
@@ -474,35 +470,3 @@ export const schedulerMachine = setup({
 function nextAnnouncement({ announcement: { epoch } }: SchedulerContext, action: 'register' | 'keep'): Announcement {
   return { epoch: { ...epoch, counter: epoch.counter + 1 }, action };
 }
-
-function rankEvidence(context: SchedulerContext, report: RankReport): Evidence {
-  const held = context.lineage?.workerBootIds[report.rank];
-  const fault: Fault =
-    report.fault ??
-    (held !== report.workerBootId
-      ? { kind: 'forgotten', message: `rank ${report.rank} was replaced by another process`, lost: 'device' }
-      : { kind: 'defect', message: `rank ${report.rank} is ${report.outcome}` });
-  return { of: 'rank', fault: { ...fault, message: `rank ${report.rank}: ${fault.message}` } };
-}
-
-function faultFromSurvey(survey: Survey): Fault {
-  if (survey.kind === 'incomplete') {
-    const { registered, expected } = survey;
-    return { kind: 'forgotten', message: `${registered} of ${expected} ranks are registered`, lost: 'seal' };
-  }
-  return { kind: 'forgotten', message: 'the server does not know the instance', lost: 'instance' };
-}
-
-/** Ceiling of the wait before the next dial, in milliseconds. */
-export function redialCeilingMs({ failedDials, budgets }: SchedulerContext): number {
-  return backoffCeilingMs(failedDials, { ...REDIAL_SHAPE, firstMs: budgets.redialFirstMs, maxMs: budgets.redialMaxMs });
-}
-
-/** Ceiling of the wait before the next generation, in milliseconds. */
-export function voidCeilingMs({ voidGenerations, budgets }: SchedulerContext): number {
-  const shape: Backoff = { firstMs: budgets.voidBackoffFirstMs, growth: 2, maxMs: budgets.voidBackoffMaxMs };
-  return backoffCeilingMs(voidGenerations - 1, shape);
-}
-
-/** 1 ms grows to 25 ms in 160 dials, about 1.2 s: a server that comes back at once is met at once, one that stays away costs little. */
-const REDIAL_SHAPE = { growth: 1.02 };

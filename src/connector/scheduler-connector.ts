@@ -10,7 +10,6 @@ import {
   isSameEpoch,
   type RankReport,
   redialCeilingMs,
-  type SchedulerContext,
   type SchedulerEvent,
   type StopOutcome,
   schedulerMachine,
@@ -317,8 +316,6 @@ export class SchedulerConnector {
   #machine() {
     const { instanceId, namespace, tpSize, worldSize, clientVersion = PEGAFLOW_VERSION } = this.#options;
     const session = { instanceId, namespace, tpSize, worldSize };
-    const jitter = (ceilingMs: (context: SchedulerContext) => number) => (args: { context: SchedulerContext }) =>
-      Math.random() * ceilingMs(args.context);
     return schedulerMachine.provide({
       actors: {
         link: createLink<SchedulerEvent>(this.#connection),
@@ -330,7 +327,10 @@ export class SchedulerConnector {
         probeVersion: createProbeVersion(this.#connection, clientVersion),
         retire: createRetire(this.#connection, instanceId),
       },
-      delays: { redialBackoff: jitter(redialCeilingMs), voidBackoff: jitter(voidCeilingMs) },
+      delays: {
+        redialBackoff: ({ context }) => Math.random() * redialCeilingMs(context.failedDials, context.budgets),
+        voidBackoff: ({ context }) => Math.random() * voidCeilingMs(context.voidGenerations, context.budgets),
+      },
     });
   }
 }

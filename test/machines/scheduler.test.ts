@@ -186,7 +186,7 @@ describe('scheduler machine', () => {
     await h.script.answer('survey', sealed);
     expect(h.path()).toBe('connected.settling');
     expect(h.context().announcement.epoch.counter).toBe(2);
-    expect(h.context().evidence?.fault.message).toContain('rank 1 was replaced');
+    expect(h.context().evidence?.fault.message).toContain('rank 1: was replaced');
   });
 
   it('a generation passes its clear only when the clear was answered', async () => {

@@ -1,0 +1,31 @@
+import type { Fault } from './faults.ts';
+import type { RankReport, Survey } from './messages.ts';
+import type { Lineage } from './ranks.ts';
+
+/** An observation that something was lost or went wrong, and whose it is. */
+export interface Evidence {
+  readonly of: 'link' | 'session' | 'drain' | 'rpc' | 'rank' | 'audit';
+  readonly fault: Fault;
+}
+
+/** What a rank's report says against the registration; it was replaced where `lineage` knows another process. */
+export function rankEvidence(lineage: Lineage | null, report: RankReport): Evidence {
+  const { rank, workerBootId, outcome } = report;
+  const isReplaced = lineage !== null && lineage.workerBootIds[rank] !== workerBootId;
+  const said: Fault = report.fault ?? { kind: 'defect', message: outcome };
+  const fault: Fault = isReplaced
+    ? { kind: 'forgotten', message: 'was replaced by another process', lost: 'device' }
+    : said;
+  return { of: 'rank', fault: { ...fault, message: `rank ${rank}: ${fault.message}` } };
+}
+
+/** What an answer other than "sealed" says. */
+export function surveyEvidence(survey: Survey): Evidence {
+  if (survey.kind === 'incomplete') {
+    const { registered, expected } = survey;
+    const message = `${registered} of ${expected} ranks are registered`;
+    return { of: 'audit', fault: { kind: 'forgotten', message, lost: 'seal' } };
+  }
+  const message = 'the server does not know the instance';
+  return { of: 'audit', fault: { kind: 'forgotten', message, lost: 'instance' } };
+}
