@@ -23,6 +23,7 @@ export {
   PEGAFLOW_VERSION,
   type Query,
   type QueryOutcome,
+  type Save,
   type SaveIntent,
   SchedulerConnector,
   type SchedulerConnectorOptions,

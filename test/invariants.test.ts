@@ -361,16 +361,16 @@ class LedgerModel {
 
   #do(requestId: string, what: LedgerStep['what'], rank: number): void {
     const flights = this.#flights(rank, requestId);
+    const epoch = { schedulerBootId: 'boot', counter: 1 };
     if (what === 'step') this.#step();
     if (what === 'endLoad' && flights.loads > 0) this.#endLoad(rank, requestId);
     if (what === 'endSave' && flights.saves > 0) this.#endSave(rank, requestId);
     if (this.#finished.has(requestId)) return;
     if (what === 'load' && !this.#loading.has(requestId)) {
       this.#loading.add(requestId);
-      const epoch = { schedulerBootId: 'boot', counter: 1 };
       this.#scheduler.scheduleLoad({ requestId, epoch, lease: new Uint8Array(16), blockIds: [0] });
     }
-    if (what === 'save') this.#scheduler.scheduleSave({ requestId, blockIds: [], blockHashes: [] });
+    if (what === 'save') this.#scheduler.scheduleSave({ requestId, epoch, blockIds: [], blockHashes: [] });
     if (what === 'finish') {
       this.#finished.add(requestId);
       this.#finishedNow.push(requestId);

@@ -5,6 +5,7 @@ export {
   type MissReason,
   type Query,
   type QueryOutcome,
+  type Save,
   SchedulerConnector,
   type SchedulerConnectorOptions,
   type SchedulerStats,

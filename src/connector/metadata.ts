@@ -25,6 +25,8 @@ export interface LoadIntent {
 /** "These blocks are full: keep them." Parallel lists. */
 export interface SaveIntent {
   readonly requestId: string;
+  /** The epoch in which the save was scheduled; a worker in another one refuses, or some ranks alone would save. */
+  readonly epoch: Epoch;
   readonly blockIds: readonly number[];
   readonly blockHashes: readonly Uint8Array[];
 }

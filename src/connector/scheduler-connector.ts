@@ -23,7 +23,7 @@ import { createRetire } from '../actors/retire.ts';
 import { createSurvey } from '../actors/survey.ts';
 import { Connection, type ServerLink } from '../rpc/connection.ts';
 import { type Hit, Hits, queryDigest, wireRequestId } from './hits.ts';
-import type { ConnectorMetadata, FinishedTransfers, LoadIntent, SaveIntent } from './metadata.ts';
+import type { ConnectorMetadata, FinishedTransfers, LoadIntent } from './metadata.ts';
 import { checkInstanceOptions, type InstanceOptions, PEGAFLOW_VERSION } from './options.ts';
 import { RequestLedger } from './request-ledger.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
@@ -54,6 +54,13 @@ export type MissReason = 'notCached' | 'notConnected' | 'failed' | 'superseded';
 export interface Query {
   readonly requestId: string;
   /** In prefix order. */
+  readonly blockHashes: readonly Uint8Array[];
+}
+
+export interface Save {
+  readonly requestId: string;
+  /** Blocks of every layer, on every rank. Parallel to `blockHashes`. */
+  readonly blockIds: readonly number[];
   readonly blockHashes: readonly Uint8Array[];
 }
 
@@ -146,13 +153,11 @@ export class SchedulerConnector {
   }
 
   /** Saves these blocks in the next step. Best effort: a save that fails is only a later miss. */
-  scheduleSave(save: SaveIntent): void {
-    if (save.blockIds.length !== save.blockHashes.length) {
-      throw new RangeError(
-        `request ${save.requestId}: ${save.blockIds.length} block ids and ${save.blockHashes.length} hashes`,
-      );
+  scheduleSave({ requestId, blockIds, blockHashes }: Save): void {
+    if (blockIds.length !== blockHashes.length) {
+      throw new RangeError(`request ${requestId}: ${blockIds.length} block ids and ${blockHashes.length} hashes`);
     }
-    this.#ledger.scheduleSave(save);
+    this.#ledger.scheduleSave({ requestId, epoch: this.#announcement.epoch, blockIds, blockHashes });
   }
 
   /** Gives up a hit that will not be loaded. */

@@ -42,7 +42,7 @@ export interface WorkerConnectorOptions extends InstanceOptions {
 export interface WorkerStats {
   loads: Record<'succeeded' | 'failed' | 'refused', number>;
   saves: Record<'succeeded' | 'failed' | 'refused', number>;
-  /** Loads refused because their lease belongs to another epoch. */
+  /** Loads among the refused ones whose lease belongs to another epoch. */
   fencedLoads: number;
   /** Refusals that arrived for an epoch that was over. */
   fencedResults: number;
@@ -232,9 +232,9 @@ export class WorkerConnector {
     this.#ledger.endLoad(intent.requestId, failedLoad(intent, reason));
   }
 
-  #startSave({ requestId, blockIds, blockHashes }: SaveIntent): void {
-    const epoch = this.#epoch;
-    if (epoch === null || !this.#connection.isUp) {
+  #startSave({ requestId, epoch, blockIds, blockHashes }: SaveIntent): void {
+    const isCurrent = this.#epoch !== null && isSameEpoch(epoch, this.#epoch);
+    if (!isCurrent || !this.#connection.isUp) {
       this.stats.saves.refused += 1;
       this.#ledger.endSave(requestId);
       return;
@@ -283,7 +283,8 @@ export class WorkerConnector {
       this.stats.fencedResults += 1;
       return;
     }
-    if (fault.kind === 'rejected') return;
+    // "Incomplete" is what every rank hears until the last one has registered; whether it stays so the scheduler asks.
+    if (fault.kind === 'rejected' || fault.lost === 'seal') return;
     this.#send({ type: fault.kind === 'defect' ? 'registration.refuted' : 'rpc.failed', fault });
   }
 

@@ -36,6 +36,7 @@ export class InsertionThread {
   readonly #dependencies: InsertionDependencies;
   readonly #partials = new Map<string, PartialBlock>();
   readonly #thread = new SerialQueue();
+  readonly #backlog: (readonly FilledSlot[])[] = [];
 
   constructor(dependencies: InsertionDependencies) {
     this.#dependencies = dependencies;
@@ -43,11 +44,18 @@ export class InsertionThread {
 
   /** Takes over the memory of the slots and returns at once. */
   enqueue(filled: readonly FilledSlot[]): void {
+    this.#backlog.push(filled);
+    if (this.#backlog.length === 1) void this.#thread.run(() => this.#drain());
+  }
+
+  /** One turn of the event loop lets everything that was saved until then become visible: a busy loop does not make it queue. */
+  async #drain(): Promise<void> {
     const { clock, delayMs } = this.#dependencies;
-    void this.#thread.run(async () => {
+    while (this.#backlog.length > 0) {
       await sleep(clock, delayMs());
-      for (const slot of filled) this.#insert(slot);
-    });
+      const ready = delayMs() > 0 ? 1 : this.#backlog.length;
+      for (const slot of this.#backlog.splice(0, ready).flat()) this.#insert(slot);
+    }
   }
 
   /** Drops partial blocks older than `maxAgeMs`. */

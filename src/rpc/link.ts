@@ -139,7 +139,8 @@ export class Link {
     if (this.#end !== null) return;
     this.#end = { cause, fault: { kind: 'unreachable', message: `${this.authority}: ${message}` } };
     clearTimeout(this.#pingTimer);
-    this.#session.destroy(undefined, constants.NGHTTP2_CANCEL);
+    // With an error: without one, Node leaves the RPCs that wait for an answer waiting.
+    this.#session.destroy(new ConnectError(this.#end.fault.message, Code.Unavailable), constants.NGHTTP2_CANCEL);
     this.#socket.destroy();
     this.#events.down(this.#end);
   }

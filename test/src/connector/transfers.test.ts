@@ -179,16 +179,56 @@ describe('transfers in flight', () => {
     const engine = own(await EngineProcess.start());
     const { instance, worker } = await connected(engine);
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
-    const { loads } = instance.scheduler.buildMetadata();
+    instance.scheduler.scheduleSave({ requestId: 'loads', blockIds: [4], blockHashes: hashesOf(1, 'x') });
+    const { loads, saves } = instance.scheduler.buildMetadata();
     engine.signal('SIGKILL');
     await instance.reached('reconnecting');
     await eventually('the rank to notice', () => (worker.status.state === 'connected' ? null : true));
     worker.startLoad(loads);
-    worker.save([{ requestId: 'loads', blockIds: [4], blockHashes: hashesOf(1, 'x') }]);
+    worker.save(saves);
     expect(worker.takeLoadErrors()).toEqual([{ requestId: 'loads', blockIds: [4, 5, 6], reason: 'not connected' }]);
     expect(worker.takeFinished(['loads'])).toEqual({ loaded: ['loads'], saved: ['loads'] });
     expect(worker.takeFinished(['loads'])).toEqual({ loaded: [], saved: [] });
     expect(worker.stats).toMatchObject({ loads: { refused: 1 }, saves: { refused: 1 } });
+  });
+
+  it('a save before the last rank has registered fails and is no evidence: every rank hears "incomplete" until then', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker } = await connected(engine);
+    const { epoch } = instance.scheduler.status;
+    const refuse = { code: 3, message: 'instance x registration incomplete: 1/2 workers registered' };
+    await engine.fault({ methods: { save: { refuse } } });
+    await instance.save('early', [3], hashesOf(1, 'early'));
+    expect(worker.stats.saves.failed).toBe(1);
+    expect(worker.status.state).toBe('connected');
+    expect(instance.scheduler.status).toMatchObject({ state: 'connected', epoch });
+  });
+
+  it('a save of an epoch that is over is refused, or some ranks alone would save it', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker } = await connected(engine);
+    instance.scheduler.scheduleSave({ requestId: 'late', blockIds: [3], blockHashes: hashesOf(1, 'late') });
+    const { saves } = instance.scheduler.buildMetadata();
+    const { epoch } = instance.scheduler.status;
+    await engine.http('POST', '/instances/cleanup');
+    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+    await eventually('a new epoch on the rank', () =>
+      worker.status.state === 'connected' && worker.status.epoch !== epoch ? true : null,
+    );
+    await instance.reached('connected');
+    worker.save(saves);
+    expect(worker.stats.saves.refused).toBe(1);
+    expect(worker.takeFinished(['late'])).toEqual({ loaded: [], saved: ['late'] });
+  });
+
+  it('a query in flight when the server dies ends with its link, not with its deadline', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance } = await connected(engine, { budgets: { queryTimeoutMs: 60_000 } });
+    await engine.fault({ methods: { queryPrefetch: { hang: true } } });
+    const asked = instance.scheduler.query({ requestId: 'asks', blockHashes: hashes });
+    await engine.http('GET', '/health');
+    engine.signal('SIGKILL');
+    expect(await within(5_000, 'the query', asked)).toEqual({ kind: 'miss', reason: 'failed' });
   });
 
   it('refuses lists that do not fit together before anything is sent', async () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { ConnectError } from '@connectrpc/connect';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Link, type LinkEnd } from '../../../src/rpc/link.ts';
 import { within } from '../../support/within.ts';
@@ -172,11 +173,10 @@ describe('Link', () => {
     const watched = new Watched(port);
     await watched.up();
     const stream = await watched.link.request('POST', '/pegaflow.Engine/Save', {});
-    stream.on('error', () => {});
-    const closed = once(stream, 'close');
+    const failed = new Promise((resolve) => stream.once('error', resolve));
     watched.link.drop();
     watched.link.drop();
-    await within(5_000, 'the stream to close', closed);
+    expect(await within(5_000, 'the stream to fail', failed)).toBeInstanceOf(ConnectError);
     expect(watched.facts).toEqual(['up', 'dropped']);
   });
 });

@@ -1,0 +1,123 @@
+import { Command, Option } from 'commander';
+import { MODEL_PRESETS, modelPreset } from '../demo/models.ts';
+import type { DemoOptions, OutageRange } from '../demo/options.ts';
+import { InterruptedError } from '../demo/run-error.ts';
+import { readTrace } from '../demo/trace.ts';
+import { outageRange, positiveNumber, sizeBytes, wholeNumber } from './values.ts';
+
+/** What a shell reports for a program that Ctrl-C ended. */
+const EXIT_INTERRUPTED = 130;
+const EXIT_FAILED = 1;
+
+interface DemoFlags {
+  readonly ranks: number;
+  readonly restarts: number;
+  readonly outageMs: OutageRange;
+  readonly model: string;
+  readonly requests: number;
+  readonly seed: number;
+  readonly concurrency: number;
+  readonly trace?: string;
+  readonly timeScale: number;
+  readonly blocksPerId: number;
+  readonly deviceMemory: number;
+  readonly poolSize: number;
+  readonly transitions: boolean;
+  readonly json: boolean;
+}
+
+const MIB = 2 ** 20;
+
+export function demoCommand(): Command {
+  const models = MODEL_PRESETS.map(({ name }) => name);
+  return new Command('demo')
+    .description('Serve requests from real processes while the engine is killed and started again')
+    .option('--ranks <n>', 'tensor-parallel ranks, one worker process each', wholeNumber(1, 64), 2)
+    .option(
+      '--restarts <n>',
+      'how often the engine is stopped: killed, killed and back at once, drained',
+      wholeNumber(0, 1_000),
+      3,
+    )
+    .option('--outage-ms <ms>', 'how long it stays away: a number or a range such as 0..500', outageRange, {
+      fromMs: 400,
+      toMs: 400,
+    })
+    .addOption(new Option('--model <name>', 'KV-cache geometry').choices(models).default(models[0]))
+    .option(
+      '--requests <n>',
+      'requests to replay at least; the replay goes on while restarts are due',
+      wholeNumber(1, 1_000_000),
+      200,
+    )
+    .option('--seed <n>', 'decides chats, outages and moments', wholeNumber(0, 2 ** 32 - 1), 1)
+    .option('--concurrency <n>', 'requests in flight at a time', wholeNumber(1, 256), 6)
+    .option('--trace <file>', 'replay a trace in the Mooncake format instead of generated chats')
+    .option('--time-scale <factor>', 'with --trace: how many times faster than recorded', positiveNumber, 10)
+    .option(
+      '--blocks-per-id <n>',
+      'with --trace: blocks per 512-token id (32 is the real number)',
+      wholeNumber(1, 32),
+      1,
+    )
+    .option('--device-memory <size>', 'device memory of all ranks together', sizeBytes, 256 * MIB)
+    .option('--pool-size <size>', "the engine's pool", sizeBytes, 1024 * MIB)
+    .option('--transitions', 'print every transition of every machine on standard error', false)
+    .option('--json', 'print the report as one JSON object', false)
+    .action((flags: DemoFlags) => runDemoCommand(flags));
+}
+
+async function runDemoCommand(flags: DemoFlags): Promise<void> {
+  const options = demoOptionsFrom(flags);
+  const [{ runDemo }, { createProgressView }, { printReport }] = await Promise.all([
+    import('../demo/orchestrator.ts'),
+    import('./progress-view.ts'),
+    import('./report-table.ts'),
+  ]);
+  const view = createProgressView(process.stderr, options);
+  const interruption = interruptionSignal(() => view.note('stopping'));
+  try {
+    const report = await runDemo(options, view, interruption.signal);
+    view.done();
+    if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+    else printReport(report, process.stdout);
+    if (!report.ok) process.exitCode = EXIT_FAILED;
+  } catch (error) {
+    view.done();
+    if (!(error instanceof InterruptedError)) throw error;
+    process.stderr.write('interrupted\n');
+    process.exitCode = EXIT_INTERRUPTED;
+  } finally {
+    interruption.dispose();
+  }
+}
+
+function demoOptionsFrom(flags: DemoFlags): DemoOptions {
+  const { model, outageMs, deviceMemory, poolSize, trace, timeScale, blocksPerId, ...same } = flags;
+  return {
+    ...same,
+    model: modelPreset(model),
+    outage: outageMs,
+    deviceMemoryBytes: deviceMemory,
+    poolSizeBytes: poolSize,
+    trace: trace === undefined ? null : { lines: readTrace(trace), scale: { timeScale, blocksPerId } },
+  };
+}
+
+/** Aborts at the first signal to end; the second ends this process at once, and with it, by their channels, its children. */
+function interruptionSignal(onFirst: () => void): { readonly signal: AbortSignal; readonly dispose: () => void } {
+  const controller = new AbortController();
+  const interrupt = () => {
+    if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    onFirst();
+    controller.abort();
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, interrupt);
+  return {
+    signal: controller.signal,
+    dispose: () => {
+      for (const signal of signals) process.off(signal, interrupt);
+    },
+  };
+}

@@ -1,0 +1,83 @@
+import { Command, Option } from 'commander';
+import { UsageError } from '../demo/usage-error.ts';
+import type { FaultPatch } from '../engine/index.ts';
+import { address, jsonObject, sizeBytes, wholeNumber } from './values.ts';
+
+interface EngineFlags {
+  readonly addr: string;
+  readonly httpAddr: string;
+  readonly poolSize: number;
+  readonly serverVersion?: string;
+  readonly leaseTtlMs?: number;
+  readonly fault?: object;
+  readonly faultControl: boolean;
+  readonly metrics: boolean;
+  readonly logLevel: string;
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+
+/** Longest delay that a timer can wait, in milliseconds. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export function engineCommand(): Command {
+  return new Command('engine')
+    .description('Run the embedded engine: the wire contract of pegaflow-server, on a machine without a GPU')
+    .option('--addr <host:port>', 'where gRPC is served; port 0 takes a free one', address, '127.0.0.1:50055')
+    .option('--http-addr <host:port>', 'where /health, /metrics and /instances are served', address, '127.0.0.1:9091')
+    .option('--pool-size <size>', 'memory for cached blocks', sizeBytes, 2 ** 30)
+    .option('--server-version <version>', 'the version that clients must have')
+    .option('--lease-ttl-ms <ms>', 'how long a query lease lives', wholeNumber(1, MAX_TIMER_MS))
+    .option('--fault <json>', 'fault switches that are on from the start', jsonObject)
+    .option('--fault-control', 'let /faults of the HTTP port show and change the fault switches', false)
+    .option('--no-metrics', 'do not serve /metrics')
+    .addOption(
+      new Option('--log-level <level>', 'what is logged, as JSON lines on standard error')
+        .choices(LOG_LEVELS)
+        .default('info'),
+    )
+    .action((flags: EngineFlags) => runEngineCommand(flags));
+}
+
+async function runEngineCommand(flags: EngineFlags): Promise<void> {
+  const { addr, httpAddr, poolSize, serverVersion, leaseTtlMs, fault, faultControl, metrics, logLevel } = flags;
+  endWithParent();
+  const [{ pino }, { runEngine }, engine] = await Promise.all([
+    import('pino'),
+    import('../engine/process.ts'),
+    import('../engine/index.ts'),
+  ]);
+  const prometheus = metrics ? await engine.createPrometheusMetrics() : null;
+  const options = {
+    addr,
+    httpAddr,
+    poolSizeBytes: poolSize,
+    isFaultControlEnabled: faultControl,
+    ...(serverVersion === undefined ? {} : { version: serverVersion }),
+    ...(leaseTtlMs === undefined ? {} : { leaseTtlMs }),
+    ...(fault === undefined ? {} : { faults: faultsFrom(engine, fault) }),
+    ...(prometheus === null ? {} : { meterProvider: prometheus.meterProvider, metricsHandler: prometheus.handler }),
+  };
+  const log = pino({ name: 'pegaflow-engine', level: logLevel }, pino.destination({ dest: 2, sync: true }));
+  await runEngine(options, { log, printLine: (line) => process.stdout.write(`${line}\n`) });
+}
+
+/** A host that forks the engine with a channel takes it along when it dies, however it dies. */
+function endWithParent(): void {
+  if (process.channel === undefined) return;
+  process.once('disconnect', () => process.exit());
+  process.channel?.unref();
+}
+
+function faultsFrom(
+  { faultRequestFrom, FaultJsonError }: typeof import('../engine/index.ts'),
+  json: object,
+): FaultPatch {
+  try {
+    const { patch, forget, crash } = faultRequestFrom(json);
+    if (forget !== null || crash) throw new UsageError('--fault: "forget" and "crash" can only be posted to /faults');
+    return patch;
+  } catch (error) {
+    throw error instanceof FaultJsonError ? new UsageError(`--fault: ${error.message}`) : error;
+  }
+}

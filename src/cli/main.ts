@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+/** The command line. The only place that prints, reads signals and decides an exit status. */
+import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { UsageError } from '../demo/usage-error.ts';
+import { demoCommand } from './demo-command.ts';
+import { engineCommand } from './engine-command.ts';
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+function createProgram(): Command {
+  return new Command('pegaflow-lifecycle')
+    .description('A KV-cache connector that survives the restart of its server')
+    .version(packageVersion())
+    .exitOverride()
+    .addCommand(demoCommand().exitOverride())
+    .addCommand(engineCommand().exitOverride());
+}
+
+function packageVersion(): string {
+  const path = findPackageJSON(import.meta.url);
+  const { version } = JSON.parse(path === undefined ? '{}' : readFileSync(path, 'utf8')) as { version?: unknown };
+  return typeof version === 'string' ? version : 'unknown';
+}
+
+/** The exit status of an error, with its one line on standard error. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+  return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
+}
+
+try {
+  await createProgram().parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}

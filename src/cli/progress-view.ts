@@ -1,0 +1,106 @@
+/** What a run shows while it goes: on a terminal a live line per machine, elsewhere a plain line per event that matters. */
+import type { WriteStream } from 'node:tty';
+import { createLogUpdate } from 'log-update';
+import { type DemoEvent, wallMs } from '../demo/journal.ts';
+import type { DemoObserver } from '../demo/observer.ts';
+import type { DemoOptions } from '../demo/options.ts';
+import { stateOf } from '../demo/outages.ts';
+import type { Progress } from '../demo/progress.ts';
+import { milliseconds, sizeText } from './numbers.ts';
+
+export interface ProgressView extends DemoObserver {
+  /** A line that stays. */
+  note(text: string): void;
+  /** Ends the live lines. */
+  done(): void;
+}
+
+type Totals = Pick<DemoOptions, 'requests' | 'restarts'>;
+
+const REDRAW_INTERVAL_MS = 100;
+
+export function createProgressView(stream: WriteStream, totals: Totals): ProgressView {
+  return stream.isTTY ? createLiveView(stream, totals) : createPlainView(stream);
+}
+
+function createPlainView(stream: NodeJS.WritableStream): ProgressView {
+  const startedAtMs = wallMs();
+  let state = '';
+  const note = (text: string) => {
+    stream.write(`${((wallMs() - startedAtMs) / 1_000).toFixed(3).padStart(8)} s  ${text}\n`);
+  };
+  return {
+    note,
+    event: (event) => {
+      const before = state;
+      if (event.type === 'status.changed' && event.machine === 'scheduler') state = stateOf(event.path);
+      if (event.type === 'status.changed' && state === before) return;
+      const text = lineOf(event);
+      if (text !== null) note(text);
+    },
+    transition: (line) => stream.write(`${line}\n`),
+    done: () => {},
+  };
+}
+
+/** What is worth a line where lines stay; `null` for the rest. */
+function lineOf(event: DemoEvent): string | null {
+  switch (event.type) {
+    case 'engine.listening':
+      return `engine listening, pid ${event.pid}`;
+    case 'engine.stopped':
+      return `engine stopped: ${event.kind}, back after ${event.outageMs} ms`;
+    case 'status.changed':
+      return event.machine === 'scheduler' ? `scheduler ${event.path}${reasonOf(event)}` : null;
+    case 'blocks.verified':
+      return event.wrongBytes === 0
+        ? null
+        : `rank ${event.rank}: ${event.wrongBytes} wrong bytes in ${event.requestId}`;
+    default:
+      return null;
+  }
+}
+
+/** Why a machine is not connected, where it has said so. */
+function reasonOf({ path, fault }: { readonly path: string; readonly fault: string | null }): string {
+  return fault === null || stateOf(path) === 'connected' ? '' : `  (${fault})`;
+}
+
+function createLiveView(stream: WriteStream, totals: Totals): ProgressView {
+  const live = createLogUpdate(stream, { showCursor: true });
+  let shown: Progress | null = null;
+  const draw = () => {
+    if (shown !== null) live(linesOf(shown, totals).join('\n'));
+  };
+  const timer = setInterval(draw, REDRAW_INTERVAL_MS);
+  timer.unref();
+  return {
+    note: (text) => live.persist(text),
+    event: (event, progress) => {
+      shown = progress;
+      const text = event.type === 'engine.stopped' ? lineOf(event) : null;
+      if (text !== null) live.persist(text);
+    },
+    transition: (line) => live.persist(line),
+    done: () => {
+      clearInterval(timer);
+      draw();
+      live.done();
+    },
+  };
+}
+
+const NAME_WIDTH = 10;
+
+function linesOf(progress: Progress, { requests, restarts }: Totals): string[] {
+  const nowMs = wallMs();
+  const machines = [...progress.machines].map(([name, { path, sinceMs, fault }]) => {
+    return `${name.padEnd(NAME_WIDTH)} ${path}  for ${milliseconds(nowMs - sinceMs)}${reasonOf({ path, fault })}`;
+  });
+  return [
+    `${'engine'.padEnd(NAME_WIDTH)} ${progress.engine}`,
+    ...machines,
+    `${'requests'.padEnd(NAME_WIDTH)} ${progress.finished} of ${requests}, restarts ${progress.restarts} of ${restarts}, ` +
+      `${progress.hitBlocks} blocks hit, ${sizeText(progress.verifiedBytes)} verified, ${progress.wrongBytes} wrong bytes`,
+  ];
+}

@@ -1,0 +1,72 @@
+/** The report of a run as two tables. */
+import Table from 'cli-table3';
+import type { RunReport } from '../demo/report.ts';
+import type { RestartReport } from '../demo/restart-report.ts';
+import { milliseconds, percent, sizeText } from './numbers.ts';
+
+export function printReport(report: RunReport, stream: NodeJS.WritableStream): void {
+  if (report.restarts.length > 0) stream.write(`${restartTable(report.restarts)}\n`);
+  stream.write(`${runTable(report)}\n`);
+  stream.write(report.ok ? 'ok: everything that must be 0 is 0\n' : 'FAILED: something is not as it must be\n');
+}
+
+const PLAIN = { style: { head: [], border: [] } };
+
+function restartTable(restarts: readonly RestartReport[]): string {
+  const head = [
+    '#',
+    'stopped by',
+    'outage',
+    'detected',
+    'registered',
+    'first hit',
+    'queries\nmissed',
+    'loads\nrefused',
+    'saves\nrefused',
+    'loads in flight\nok / failed',
+  ];
+  const table = new Table({ head, ...PLAIN });
+  for (const [index, restart] of restarts.entries()) {
+    table.push([
+      index + 1,
+      restart.stop,
+      milliseconds(restart.outageMs),
+      milliseconds(restart.detectionMs),
+      milliseconds(restart.registeredMs),
+      milliseconds(restart.firstHitMs),
+      restart.missedQueries,
+      restart.refusedLoads,
+      restart.refusedSaves,
+      `${restart.loadsInFlight.succeeded} / ${restart.loadsInFlight.failed}`,
+    ]);
+  }
+  return `${table}\ndetected: after the stop; registered (all ranks) and first hit (on something saved since): after the new engine listened`;
+}
+
+function runTable({ zeros, oracle, ...run }: RunReport): string {
+  const table = new Table(PLAIN);
+  table.push(
+    ['requests', `${run.requests} in ${milliseconds(run.durationMs)}`],
+    [
+      'hit ratio',
+      `${percent(run.hitRatio)} (${oracle.hitBlocks} of ${run.queriedBlocks} blocks in ${run.queries} queries)`,
+    ],
+    ['oracle', oracleText(oracle)],
+    ['loaded', `${run.loadedBlocks} blocks, ${sizeText(run.loadedBytes)}`],
+    ['verified', `${run.verifiedBlocks} blocks, every byte`],
+    ['wrong bytes', zeros.wrongBytes],
+    ['hung calls', zeros.hungCalls],
+    ['requests reported other than once', zeros.requestsReportedOtherThanOnce],
+    ['leaked processes', zeros.leakedProcesses],
+    ['leaked shm objects', zeros.leakedSharedMemory],
+    ['leaked sockets', zeros.leakedSockets],
+  );
+  return table.toString();
+}
+
+function oracleText(oracle: RunReport['oracle']): string {
+  if (!oracle.comparable) return 'not comparable: the pool is too small to keep what was saved (--pool-size)';
+  const range = `${oracle.atLeastBlocks} to ${oracle.atMostBlocks} blocks`;
+  const open = `${oracle.notYetVisibleBlocks} of them in saves not yet visible`;
+  return `${range}, ${open}; ${oracle.disagreements.length} queries outside`;
+}

@@ -1,0 +1,9 @@
+import type { DemoEvent } from './journal.ts';
+import type { Progress } from './progress.ts';
+
+/** Sees a run as it goes. */
+export interface DemoObserver {
+  event(event: DemoEvent, progress: Progress): void;
+  /** One line of the transition log. */
+  transition(line: string): void;
+}

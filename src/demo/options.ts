@@ -1,0 +1,32 @@
+/** What a run of the demo can be asked for. */
+import type { ModelPreset } from './models.ts';
+import type { TraceLine, TraceScale } from './trace.ts';
+
+/** Milliseconds, both ends included. */
+export interface OutageRange {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export interface DemoOptions {
+  readonly model: ModelPreset;
+  /** Tensor-parallel ranks, one worker process each. */
+  readonly ranks: number;
+  /** How often the engine is stopped and started again. */
+  readonly restarts: number;
+  /** How long it stays away; each outage is drawn from the range by the seed. */
+  readonly outage: OutageRange;
+  /** Requests to replay at least; while restarts are due the replay goes on. */
+  readonly requests: number;
+  readonly seed: number;
+  /** Requests in flight at a time. */
+  readonly concurrency: number;
+  /** Device memory of all ranks together, in bytes. */
+  readonly deviceMemoryBytes: number;
+  /** The engine's pool, in bytes. */
+  readonly poolSizeBytes: number;
+  /** Replayed instead of generated chats. */
+  readonly trace: { readonly lines: readonly TraceLine[]; readonly scale: TraceScale } | null;
+  /** Whether every transition of every machine is reported to the observer. */
+  readonly transitions: boolean;
+}

@@ -1,0 +1,102 @@
+/**
+ * The hit count that a cache without eviction must have, from the requests and the measured outages alone: no answer
+ * of the cache goes into it.
+ *
+ * A block is expected to be a hit once its save ended outside every outage, until the next stop of the engine empties
+ * the cache. Two things cannot be known from outside, so the figure is a range: a save that is in flight at the query
+ * (or ended less than {@link VISIBILITY_MS} before it: the server inserts after it has answered) may or may not be
+ * visible yet, and a query that meets the stop of the engine may or may not be answered.
+ */
+import { type Outage, startOf } from './outages.ts';
+
+/**
+ * How long after its end a save may stay invisible, in milliseconds. The server promises nothing; ours inserts in the
+ * order of the answers, a few to a turn of its event loop, which on a busy machine adds up.
+ */
+export const VISIBILITY_MS = 1_000;
+
+export interface ObservedSave {
+  /** Keys of the blocks (their hashes in hex). */
+  readonly blocks: readonly string[];
+  /** When the first rank handed it over; `null` where none did. */
+  readonly startedAtMs: number | null;
+  /** When every slot of the blocks was handed over by a rank that was in service; `null`: they can never be visible. */
+  readonly wholeAtMs: number | null;
+  /** When it had ended on every rank; `null` if it did not. */
+  readonly endedAtMs: number | null;
+}
+
+export interface ObservedQuery {
+  readonly blocks: readonly string[];
+  readonly sentAtMs: number;
+  readonly answeredAtMs: number;
+}
+
+/** Leading blocks that must hit, and that may. */
+export interface ExpectedHits {
+  readonly atLeast: number;
+  readonly atMost: number;
+}
+
+export type Oracle = (query: ObservedQuery) => ExpectedHits;
+
+export function createOracle(saves: readonly ObservedSave[], outages: readonly Outage[]): Oracle {
+  const savesOf = new Map<string, ObservedSave[]>();
+  for (const save of saves) {
+    for (const block of save.blocks) {
+      const known = savesOf.get(block);
+      if (known === undefined) savesOf.set(block, [save]);
+      else known.push(save);
+    }
+  }
+  const run = (blocks: readonly string[], holds: (save: ObservedSave) => boolean) => {
+    const gap = blocks.findIndex((block) => !(savesOf.get(block) ?? []).some(holds));
+    return gap === -1 ? blocks.length : gap;
+  };
+
+  return (query) => {
+    if (outages.some((outage) => isNoticedAt(outage, query.sentAtMs))) return { atLeast: 0, atMost: 0 };
+    const emptyAtMs = emptyAt(outages, query.sentAtMs);
+    const mayBeThere = ({ wholeAtMs, endedAtMs }: ObservedSave) =>
+      wholeAtMs !== null && wholeAtMs <= query.answeredAtMs && (endedAtMs === null || endedAtMs >= emptyAtMs);
+    const mustBeThere = ({ startedAtMs, wholeAtMs, endedAtMs }: ObservedSave) =>
+      startedAtMs !== null &&
+      wholeAtMs !== null &&
+      endedAtMs !== null &&
+      startedAtMs >= emptyAtMs &&
+      endedAtMs <= query.sentAtMs - VISIBILITY_MS &&
+      !outages.some((outage) => overlaps(outage, startedAtMs, endedAtMs));
+    const meetsOutage = outages.some((outage) => overlaps(outage, query.sentAtMs, query.answeredAtMs));
+    return {
+      atLeast: meetsOutage ? 0 : run(query.blocks, mustBeThere),
+      atMost: run(query.blocks, mayBeThere),
+    };
+  };
+}
+
+function endOf(outage: Outage): number {
+  return outage.recoveredAtMs ?? Number.POSITIVE_INFINITY;
+}
+
+function overlaps(outage: Outage, fromMs: number, untilMs: number): boolean {
+  return startOf(outage) <= untilMs && fromMs <= endOf(outage);
+}
+
+/** Whether the scheduler knew, at that time, that it must not ask. */
+function isNoticedAt(outage: Outage, atMs: number): boolean {
+  return outage.noticedAtMs !== null && outage.noticedAtMs <= atMs && atMs < endOf(outage);
+}
+
+/**
+ * When the engine that holds what can be hit now began to serve. A stop that is not noticed yet may still be a server
+ * that drains, and answers from what it holds.
+ */
+function emptyAt(outages: readonly Outage[], atMs: number): number {
+  return outages.reduce(
+    (latest, { stoppedAtMs, noticedAtMs, listeningAtMs }) =>
+      stoppedAtMs !== null && noticedAtMs !== null && noticedAtMs <= atMs
+        ? Math.max(latest, listeningAtMs ?? stoppedAtMs)
+        : latest,
+    Number.NEGATIVE_INFINITY,
+  );
+}

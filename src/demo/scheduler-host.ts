@@ -1,0 +1,207 @@
+/**
+ * The scheduler's process: it owns the scheduler connector and the GPU's block ids, spawns one worker process per
+ * rank, and serves several requests at a time in steps, as vLLM's engine core does.
+ */
+import { SchedulerConnector } from '../connector/index.ts';
+import { AwaitedEnds } from './awaited-ends.ts';
+import { BlockPool } from './block-pool.ts';
+import { within } from './deadline.ts';
+import { type Child, forkHost, parentChannel } from './ipc.ts';
+import { type DemoEvent, wallMs } from './journal.ts';
+import type { BlockContents, FromScheduler, FromWorker, RankOutput, ToScheduler, ToWorker } from './messages.ts';
+import { RankAggregate } from './rank-aggregate.ts';
+import { type IncomingRequest, type Serving, serveRequest } from './serve-request.ts';
+import { describeTransition } from './transition-line.ts';
+
+type Start = Extract<ToScheduler, { readonly type: 'start' }>;
+type Worker = Child<FromWorker, ToWorker>;
+
+/** How long the workers may take to stop before they are killed, in milliseconds. */
+const WORKER_STOP_TIMEOUT_MS = 5_000;
+
+const channel = parentChannel<ToScheduler, FromScheduler>();
+
+class SchedulerHost implements Serving {
+  readonly pool: BlockPool;
+  readonly #connector: SchedulerConnector;
+  readonly #workers: readonly Worker[];
+  readonly #aggregate: RankAggregate;
+  readonly #loads = new AwaitedEnds<boolean>();
+  readonly #computations = new AwaitedEnds<void>();
+  readonly #holds = new AwaitedEnds<void>();
+  readonly #failedLoads = new Set<string>();
+  readonly #workerStops = new AwaitedEnds<string | null>();
+  #isStopping = false;
+  #expected: BlockContents[] = [];
+  #computed: BlockContents[] = [];
+  #finished: string[] = [];
+  #stepDue = false;
+  #queries = 0;
+
+  constructor({ server, layout, transitions }: Start) {
+    const worldSize = layout.ranks.length;
+    this.pool = new BlockPool(layout.numBlocks);
+    this.#aggregate = new RankAggregate(worldSize);
+    this.#connector = new SchedulerConnector({
+      ...server,
+      tpSize: layout.ranks[0]?.effectiveTpSize ?? worldSize,
+      worldSize,
+      ...(transitions
+        ? { inspect: describeTransition('scheduler', (line) => channel.send({ type: 'transition', line })) }
+        : {}),
+    });
+    this.#workers = layout.ranks.map((rank) => {
+      const worker: Worker = forkHost('worker-host', { ownGroup: false });
+      worker.onMessage((message) => this.#hear(worker, message));
+      worker.send({ type: 'start', server, rank, worldSize, transitions });
+      void worker.exited.then((how) => this.#missWorker(worker, rank.rank, how));
+      return worker;
+    });
+    this.#connector.onAnnounce((announcement) => this.#tellAll({ type: 'announce', announcement }));
+    this.#connector.onStatus(({ path, fault }) => {
+      const machine = 'scheduler';
+      this.record({ type: 'status.changed', atMs: wallMs(), machine, path, fault: fault?.message ?? null });
+    });
+    channel.send({ type: 'started', pids: this.#workers.map(({ pid }) => pid) });
+    this.#connector.start();
+  }
+
+  record(event: DemoEvent): void {
+    channel.send({ type: 'happened', event });
+  }
+
+  serve(request: IncomingRequest): void {
+    const { requestId, blockHashes } = request;
+    this.record({ type: 'request.arrived', atMs: wallMs(), requestId, blocks: blockHashes.length });
+    void serveRequest(request, this);
+  }
+
+  async query({ requestId, blockHashes }: IncomingRequest) {
+    this.#queries += 1;
+    const queryId = this.#queries;
+    this.record({ type: 'query.sent', atMs: wallMs(), requestId, queryId });
+    const outcome = await this.#connector.query({ requestId, blockHashes });
+    const blocks = outcome.kind === 'hit' ? outcome.blocks : 0;
+    const reason = outcome.kind === 'miss' ? outcome.reason : null;
+    const result = outcome.kind;
+    this.record({ type: 'query.answered', atMs: wallMs(), requestId, queryId, result, blocks, reason });
+    return outcome;
+  }
+
+  releaseHit(requestId: string): void {
+    this.#connector.release(requestId);
+  }
+
+  load(contents: BlockContents): Promise<boolean> | null {
+    if (!this.#connector.scheduleLoad(contents.requestId, contents.blockIds)) return null;
+    this.#expected.push(contents);
+    this.#stepSoon();
+    return this.#loads.next(contents.requestId);
+  }
+
+  computeAndSave(contents: BlockContents): Promise<void> {
+    this.#connector.scheduleSave(contents);
+    this.#computed.push(contents);
+    this.#stepSoon();
+    return this.#computations.next(contents.requestId);
+  }
+
+  finish(requestId: string): Promise<void> | null {
+    const isHeld = this.#connector.requestFinished(requestId);
+    this.#finished.push(requestId);
+    this.#stepSoon();
+    return isHeld ? this.#holds.next(requestId) : null;
+  }
+
+  /** Stops the connector first, while the workers can still report, then the workers. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    const outcome = await this.#connector.stop();
+    const complaints = [outcome.kind === 'clean' ? null : `scheduler: ${outcome.reason}`];
+    const stops = this.#workers.map(({ pid }) => this.#workerStops.next(String(pid)));
+    this.#tellAll({ type: 'stop' });
+    const answers = await Promise.all(
+      stops.map((stop) => within(WORKER_STOP_TIMEOUT_MS, stop, 'did not stop in time')),
+    );
+    for (const [rank, answer] of answers.entries()) if (answer !== null) complaints.push(`rank ${rank}: ${answer}`);
+    await this.#endWorkers();
+    const complaint = complaints.filter((text) => text !== null).join('; ');
+    channel.send({ type: 'stopped', complaint: complaint === '' ? null : complaint });
+  }
+
+  async #endWorkers(): Promise<void> {
+    await Promise.all(
+      this.#workers.map(async (worker) => {
+        if (worker.process.connected) worker.process.disconnect();
+        const ended = await within(WORKER_STOP_TIMEOUT_MS, worker.exited, null);
+        if (ended !== null) return;
+        worker.process.kill('SIGKILL');
+        await worker.exited;
+      }),
+    );
+  }
+
+  #missWorker(worker: Worker, rank: number, how: string): void {
+    if (!this.#isStopping) channel.send({ type: 'failed', reason: `rank ${rank} ended by itself: ${how}` });
+    this.#workerStops.settle(String(worker.pid), `ended by itself: ${how}`);
+  }
+
+  #hear(worker: Worker, message: FromWorker): void {
+    if (message.type === 'report') this.#connector.acceptReport(message.report);
+    else if (message.type === 'output') this.#accept(message.output);
+    else if (message.type === 'stopped') this.#workerStops.settle(String(worker.pid), message.complaint);
+    else channel.send(message);
+  }
+
+  #accept(output: RankOutput): void {
+    this.#connector.acceptReport(output.report);
+    const { loaded, saved, failedLoads, computed } = this.#aggregate.add(output);
+    for (const requestId of failedLoads) this.#failedLoads.add(requestId);
+    const ended = this.#connector.acceptFinished({ loaded, saved, failedLoads });
+    for (const requestId of ended.loaded) {
+      const succeeded = !this.#failedLoads.delete(requestId);
+      this.record({ type: 'load.ended', atMs: wallMs(), requestId, succeeded });
+      this.#loads.settle(requestId, succeeded);
+    }
+    for (const requestId of ended.saved) {
+      this.record({ type: 'request.freed', atMs: wallMs(), requestId });
+      this.#holds.settle(requestId);
+    }
+    for (const requestId of computed) this.#computations.settle(requestId);
+  }
+
+  /** Everything that becomes due in one turn of the event loop goes into one step. */
+  #stepSoon(): void {
+    if (this.#stepDue) return;
+    this.#stepDue = true;
+    setImmediate(() => this.#step());
+  }
+
+  #step(): void {
+    this.#stepDue = false;
+    const step = {
+      metadata: this.#connector.buildMetadata(),
+      expected: this.#expected,
+      computed: this.#computed,
+      finishedRequestIds: this.#finished,
+    };
+    this.#expected = [];
+    this.#computed = [];
+    this.#finished = [];
+    this.#tellAll({ type: 'step', step });
+  }
+
+  #tellAll(message: ToWorker): void {
+    for (const worker of this.#workers) worker.send(message);
+  }
+}
+
+let host: SchedulerHost | null = null;
+
+channel.onMessage((message) => {
+  if (message.type === 'start') host = new SchedulerHost(message);
+  else if (message.type === 'request') host?.serve(message);
+  else void host?.stop();
+});
+
+channel.onClosed(() => process.exit());

@@ -1,0 +1,153 @@
+/**
+ * One rank's process: it owns the device memory and a worker connector, and stands in for the model. It computes
+ * blocks by writing their content, and verifies every byte of what a load brought.
+ */
+import { createEmulatedDriver } from '../../native-bindings/index.ts';
+import { type KvCacheLayer, WorkerConnector, type WorkerStopOutcome } from '../connector/index.ts';
+import { parentChannel } from './ipc.ts';
+import { type DemoEvent, wallMs } from './journal.ts';
+import { KvMemory } from './kv-memory.ts';
+import type { BlockContents, FromWorker, Step, ToWorker } from './messages.ts';
+import { describeTransition } from './transition-line.ts';
+
+type Start = Extract<ToWorker, { readonly type: 'start' }>;
+
+const channel = parentChannel<ToWorker, FromWorker>();
+
+class WorkerHost implements Disposable {
+  readonly #rank: number;
+  readonly #memory: KvMemory;
+  readonly #connector: WorkerConnector;
+  readonly #expected = new Map<string, BlockContents>();
+  /** Saves and computations in the order of their steps. */
+  #work: Promise<void> = Promise.resolve();
+  #lastCounts = '';
+
+  constructor({ server, rank, worldSize, transitions }: Start) {
+    this.#rank = rank.rank;
+    this.#memory = new KvMemory(createEmulatedDriver({ deviceCount: worldSize }), server.namespace, rank);
+    const machine = `rank ${rank.rank}`;
+    this.#connector = new WorkerConnector({
+      ...server,
+      rank: rank.rank,
+      tpRank: rank.effectiveTpRank,
+      tpSize: rank.effectiveTpSize,
+      worldSize,
+      deviceId: rank.rank,
+      ...(transitions
+        ? { inspect: describeTransition(machine, (line) => channel.send({ type: 'transition', line })) }
+        : {}),
+    });
+    this.#connector.onReport((report) => channel.send({ type: 'report', report }));
+    this.#connector.onSettled(() => this.#sendOutput([], []));
+    this.#connector.onStatus(({ path, fault }) => {
+      this.#record({ type: 'status.changed', atMs: wallMs(), machine, path, fault: fault?.message ?? null });
+    });
+    const layers: KvCacheLayer[] = this.#memory.registration();
+    this.#connector.registerKvCaches(layers);
+  }
+
+  receive(message: Exclude<ToWorker, { readonly type: 'start' }>): void {
+    if (message.type === 'announce') this.#connector.acceptAnnouncement(message.announcement);
+    else if (message.type === 'step') this.#take(message.step);
+    else void this.#stop();
+  }
+
+  [Symbol.dispose](): void {
+    this.#memory[Symbol.dispose]();
+  }
+
+  #take({ metadata, expected, computed, finishedRequestIds }: Step): void {
+    for (const contents of expected) {
+      for (const blockId of contents.blockIds) this.#memory.poison(blockId);
+      this.#expected.set(contents.requestId, contents);
+    }
+    this.#connector.acceptMetadata(metadata);
+    this.#connector.startLoad(metadata.loads);
+    this.#work = this.#work.then(async () => {
+      for (const { blockIds, blockHashes } of computed) {
+        for (const [index, blockId] of blockIds.entries()) {
+          const blockHash = blockHashes[index];
+          if (blockHash !== undefined) this.#memory.fill(blockId, blockHash);
+          await letOthersRun();
+        }
+      }
+      for (const { requestId } of metadata.saves)
+        this.#record({ type: 'save.submitted', atMs: wallMs(), rank: this.#rank, requestId });
+      this.#connector.save(metadata.saves);
+      this.#sendOutput(
+        finishedRequestIds,
+        computed.map(({ requestId }) => requestId),
+      );
+    });
+  }
+
+  #sendOutput(finishedRequestIds: readonly string[], computed: readonly string[]): void {
+    const { loaded, saved } = this.#connector.takeFinished(finishedRequestIds);
+    const failedLoads = new Set(this.#connector.takeLoadErrors().map(({ requestId }) => requestId));
+    for (const requestId of loaded) {
+      const contents = this.#expected.get(requestId);
+      this.#expected.delete(requestId);
+      if (contents !== undefined && !failedLoads.has(requestId)) this.#verify(contents);
+    }
+    this.#sendCounts();
+    const report = this.#connector.takeReport();
+    const output = { rank: this.#rank, report, loaded, saved, failedLoads: [...failedLoads], computed };
+    channel.send({ type: 'output', output });
+  }
+
+  #verify({ requestId, blockIds, blockHashes }: BlockContents): void {
+    const wrongBytes = blockIds.reduce((wrong, blockId, index) => {
+      const blockHash = blockHashes[index];
+      return blockHash === undefined ? wrong : wrong + this.#memory.countWrongBytes(blockId, blockHash);
+    }, 0);
+    const blocks = blockIds.length;
+    const bytes = blocks * this.#memory.blockBytes;
+    this.#record({ type: 'blocks.verified', atMs: wallMs(), rank: this.#rank, requestId, blocks, bytes, wrongBytes });
+  }
+
+  #sendCounts(): void {
+    const { loads, saves } = this.#connector.stats;
+    const counts = JSON.stringify([loads, saves]);
+    if (counts === this.#lastCounts) return;
+    this.#lastCounts = counts;
+    this.#record({
+      type: 'worker.counted',
+      atMs: wallMs(),
+      rank: this.#rank,
+      loads: { ...loads },
+      saves: { ...saves },
+    });
+  }
+
+  #record(event: DemoEvent): void {
+    channel.send({ type: 'happened', event });
+  }
+
+  async #stop(): Promise<void> {
+    await this.#work;
+    const outcome = await this.#connector.stop();
+    channel.send({ type: 'stopped', complaint: complaintOf(outcome) });
+  }
+}
+
+function complaintOf(outcome: WorkerStopOutcome): string | null {
+  return outcome.kind === 'clean' ? null : `unconfirmed: ${outcome.requestIds.join(', ')}`;
+}
+
+/** Lets loads be polled and messages be read between two blocks. */
+function letOthersRun(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+let host: WorkerHost | null = null;
+
+channel.onMessage((message) => {
+  if (message.type === 'start') host = new WorkerHost(message);
+  else host?.receive(message);
+});
+
+channel.onClosed(() => {
+  host?.[Symbol.dispose]();
+  process.exit();
+});

@@ -1,0 +1,101 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, describe, expect, test } from 'vitest';
+import { countLeaks, type ProcessIdentity } from '../../src/demo/leaks.ts';
+import type { RunReport } from '../../src/demo/report.ts';
+import { type CommandProcess, descendantsOf, startCommand } from './demo-process.ts';
+
+const RUN_TIMEOUT_MS = 150_000;
+const END_TIMEOUT_MS = 20_000;
+const POLL_INTERVAL_MS = 20;
+const SMALL = ['--requests', '40', '--restarts', '3', '--outage-ms', '0..300'];
+
+const started: CommandProcess[] = [];
+
+function startDemo(...args: string[]): CommandProcess {
+  const demo = startCommand('demo', ...args);
+  started.push(demo);
+  return demo;
+}
+
+afterEach(async () => {
+  for (const { child, ended } of started.splice(0)) {
+    child.kill('SIGTERM');
+    await ended;
+  }
+});
+
+/** What is left of these processes once they have had the time to end. */
+async function leftOf(processes: readonly ProcessIdentity[]) {
+  const untilMs = performance.now() + END_TIMEOUT_MS;
+  for (;;) {
+    const leaks = countLeaks(processes, null);
+    if (performance.now() > untilMs || Object.values(leaks).every((count) => count === 0)) return leaks;
+    await pause(POLL_INTERVAL_MS);
+  }
+}
+
+const NOTHING = { leakedProcesses: 0, leakedSharedMemory: 0, leakedSockets: 0 };
+
+describe('the demo', () => {
+  test.each([
+    ['two ranks', ['--ranks', '2']],
+    ['ranks that share their blocks', ['--ranks', '2', '--model', 'deepseek-v3', '--requests', '20']],
+  ])('with %s: no byte is wrong after three restarts', { timeout: RUN_TIMEOUT_MS }, async (_, args) => {
+    const { code, stdout } = await startDemo(...SMALL, ...args, '--json').ended;
+    const report = JSON.parse(stdout) as RunReport;
+    expect(report).toMatchObject({
+      ok: true,
+      zeros: { wrongBytes: 0, hungCalls: 0, requestsReportedOtherThanOnce: 0, ...NOTHING },
+      oracle: { comparable: true, disagreements: [] },
+    });
+    expect(code).toBe(0);
+    expect(stdout.trim().split('\n')).toHaveLength(1);
+    expect(report.restarts.map(({ stop }) => stop)).toEqual(['kill', 'kill at once', 'graceful']);
+    for (const restart of report.restarts) {
+      expect(restart.detectionMs).toBeGreaterThan(0);
+      expect(restart.registeredMs).toBeGreaterThan(0);
+      expect(restart.firstHitMs).toBeGreaterThan(0);
+    }
+    expect(report.loadedBlocks).toBeGreaterThan(0);
+    expect(report.verifiedBlocks).toBe(report.loadedBlocks);
+  });
+
+  test.each<[string, RegExp]>([
+    ['while it starts', /scheduler reconnecting/],
+    ['under traffic', /scheduler connected/],
+    ['while the engine is away', /engine stopped/],
+  ])('Ctrl-C %s ends everything', { timeout: RUN_TIMEOUT_MS }, async (_, moment) => {
+    const demo = startDemo('--outage-ms', '2000', '--requests', '40', '--restarts', '1');
+    await demo.line(moment);
+    const processes = descendantsOf(demo.child.pid ?? 0);
+    demo.child.kill('SIGINT');
+    const { code, stdout, stderr } = await demo.ended;
+    expect(code).toBe(130);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/interrupted\n$/);
+    expect(processes.length).toBeGreaterThan(0);
+    expect(await leftOf(processes)).toEqual(NOTHING);
+  });
+
+  test('killed, it takes everything along', { timeout: RUN_TIMEOUT_MS }, async () => {
+    const demo = startDemo(...SMALL);
+    await demo.line(/scheduler connected/);
+    const processes = descendantsOf(demo.child.pid ?? 0);
+    expect(processes).toHaveLength(4);
+    demo.child.kill('SIGKILL');
+    await demo.ended;
+    expect(await leftOf(processes)).toEqual(NOTHING);
+  });
+
+  test('sweeps what a killed run left behind', { timeout: RUN_TIMEOUT_MS }, async () => {
+    const killed = startDemo(...SMALL);
+    await killed.line(/scheduler connected/);
+    const processes = descendantsOf(killed.child.pid ?? 0);
+    for (const { pid } of processes) process.kill(pid, 'SIGKILL');
+    killed.child.kill('SIGKILL');
+    await killed.ended;
+    const next = startDemo('--restarts', '0', '--requests', '1');
+    await next.line(/engine listening/);
+    expect(await leftOf(processes)).toEqual(NOTHING);
+  });
+});
