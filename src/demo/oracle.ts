@@ -10,10 +10,10 @@
 import { type Outage, startOf } from './outages.ts';
 
 /**
- * How long after its end a save may stay invisible, in milliseconds. The server promises nothing; ours inserts in the
- * order of the answers, a few to a turn of its event loop, which on a busy machine adds up.
+ * How long after its end a save may stay invisible, in milliseconds. The server promises nothing; ours inserts one turn
+ * of its event loop after the answer, which on a busy machine takes a while.
  */
-export const VISIBILITY_MS = 1_000;
+export const VISIBILITY_MS = 250;
 
 export interface ObservedSave {
   /** Keys of the blocks (their hashes in hex). */

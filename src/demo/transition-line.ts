@@ -1,17 +1,10 @@
-/** One line per transition of a machine, from XState's inspection: time, machine, from, event, to. */
 import type { InspectionEvent } from 'xstate';
-import { wallMs } from './journal.ts';
+import { transitionLog } from '../telemetry/transition-log.ts';
 
-/** An inspector that writes a line for every event that took the machine to another state. */
+/** An inspector that writes a line for every transition: time, machine, from, event, to. */
 export function describeTransition(machine: string, write: (line: string) => void): (event: InspectionEvent) => void {
-  let from = '-';
-  return (inspection) => {
-    const { type, actorRef, rootId } = inspection;
-    if (type !== '@xstate.snapshot' || actorRef.sessionId !== rootId || !('value' in inspection.snapshot)) return;
-    const to = JSON.stringify(inspection.snapshot.value);
-    if (from === to) return;
-    const time = new Date(wallMs()).toISOString().slice(11, -1);
-    write(`${time} ${machine}: ${from} -- ${inspection.event.type} --> ${to}`);
-    from = to;
-  };
+  return transitionLog(machine, ({ from, event, to, atMs }) => {
+    const time = new Date(atMs).toISOString().slice(11, -1);
+    write(`${time} ${machine}: ${from || '-'} -- ${event} --> ${to}`);
+  });
 }

@@ -29,7 +29,8 @@ const SYSTEM_PROMPTS = 4;
 const SYSTEM_PROMPT_TOKENS = [64, 128] as const;
 const TURN_TOKENS = [24, 72] as const;
 const TURNS = [2, 6] as const;
-const OPEN_CHATS = 10;
+/** They take turns in order, so that a chat's next turn comes when the blocks of its last one have long been saved. */
+const OPEN_CHATS = 16;
 const VOCABULARY = 150_000;
 
 /**
@@ -49,7 +50,7 @@ export function* chatWorkload(options: ChatWorkloadOptions): Generator<DemoReque
   const chats = Array.from({ length: OPEN_CHATS }, openChat);
   let arrivalMs = 0;
   for (let number = 0; ; number += 1) {
-    const slot = drawInteger(random, 0, OPEN_CHATS - 1);
+    const slot = number % OPEN_CHATS;
     const chat = chats[slot] ?? openChat();
     chat.tokens.push(...tokens(drawInteger(random, ...TURN_TOKENS)));
     chat.turnsLeft -= 1;

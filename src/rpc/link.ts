@@ -70,7 +70,7 @@ export class Link {
     const socket = connectTcp({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80), noDelay: true });
     this.#socket = socket;
     socket.once('end', () => this.#finish('closed', 'the server closed the connection'));
-    socket.once('error', (error) => this.#finish(causeOf(error), error.message));
+    socket.once('error', (error) => this.#fail(error));
     socket.once('close', () => this.#finish('closed', 'the connection is closed'));
     this.#session = connectHttp2(origin, {
       createConnection: () => socket,
@@ -92,7 +92,7 @@ export class Link {
       }
     });
     // Stays attached for life: a session that is destroyed with an error emits it a turn later.
-    this.#session.on('error', (error) => this.#finish(causeOf(error), error.message));
+    this.#session.on('error', (error) => this.#fail(error));
   }
 
   get isUp(): boolean {
@@ -134,6 +134,11 @@ export class Link {
 
   /** For connect-node, whose own manager puts off its pings with it. */
   notifyResponseByteRead(): void {}
+
+  /** The error with which we destroyed the session comes back here as well. */
+  #fail(error: NodeJS.ErrnoException): void {
+    if (this.#end === null) this.#finish(causeOf(error), error.message);
+  }
 
   #finish(cause: LinkEndCause, message: string): void {
     if (this.#end !== null) return;
