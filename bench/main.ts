@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+/** What the connectors cost, against hand-written code over the same client and the same link in the same run. */
+import { availableParallelism, loadavg } from 'node:os';
+import { Command, Option } from 'commander';
+import type { Figure } from './figure.ts';
+import { tableFrom } from './report.ts';
+import { sections } from './sections.ts';
+
+const EXIT_INTERRUPTED = 130;
+
+interface Flags {
+  readonly only?: string;
+  readonly quick: boolean;
+  readonly json: boolean;
+  readonly check: boolean;
+}
+
+async function run({ only, quick, json, check }: Flags): Promise<void> {
+  const progress = (text: string) => process.stderr.write(`${text}\n`);
+  const results: Record<string, readonly Figure[]> = {};
+  for (const [name, section] of Object.entries(sections)) {
+    if (only !== undefined && only !== name) continue;
+    const figures = await section.measure(quick ? 'quick' : 'full', progress);
+    results[name] = figures;
+    if (!json) process.stdout.write(`${tableFrom(section.title, figures)}\n\n`);
+  }
+  const machine = { cores: availableParallelism(), loadAverage: loadavg()[0] ?? 0, node: process.version };
+  if (json) process.stdout.write(`${JSON.stringify({ machine, isQuick: quick, sections: results })}\n`);
+  else process.stdout.write(`${footnote(machine)}\n`);
+  const isMissed = Object.values(results).some((figures) => figures.some(({ isMet }) => isMet === false));
+  if (check && isMissed) process.exitCode = 1;
+}
+
+function footnote({ cores, loadAverage, node }: { cores: number; loadAverage: number; node: string }): string {
+  return [
+    'All figures are medians of n samples, product and floor in turns in this run; 1.00× is as good as the floor.',
+    'detection: SIGKILL to leaving connected. recovery: the new engine listens to all ranks registered (product: connected).',
+    'floor: dial every 1 ms, Session, Register of every rank over a link of its own (or all over one link).',
+    'memory: live JavaScript heap and external memory per rank (rss beside it: with nghttp2 and free room), all ranks in',
+    'one process, the scheduler included, the KV memory not.',
+    `${cores} cores, load average ${loadAverage.toFixed(1)}, Node ${node}.`,
+  ].join('\n');
+}
+
+const program = new Command('bench')
+  .description('Measure detection, recovery, queries, refusals and memory against a hand-written reconnect loop')
+  .addOption(new Option('--only <name>', 'measure one section').choices(Object.keys(sections)))
+  .option('--quick', 'few samples and few ranks: shows that it works, not how well', false)
+  .option('--json', 'print one JSON object and nothing else on standard output', false)
+  .option('--check', 'exit with 1 when a target is missed', false)
+  .action(run);
+
+// Engines end with this process, and its device memory is freed when it exits.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(EXIT_INTERRUPTED));
+
+await program.parseAsync();
