@@ -15,11 +15,11 @@ function ceilingMs(failures: number, { firstMs, growth, maxMs }: Backoff): numbe
 }
 
 /**
- * Ceiling of the wait before the next dial, in milliseconds. By default 1 ms grows to 25 ms in 160 dials, about 1.2 s: a
- * server that comes back at once is met at once, one that stays away costs little.
+ * Ceiling of the wait before the next dial, in milliseconds. By default 1 ms grows to 25 ms within about 3 s: a server
+ * that comes back soon is met at once, one that stays away costs little.
  */
 export function redialCeilingMs(failedDials: number, budgets: Budgets): number {
-  return ceilingMs(failedDials, { firstMs: budgets.redialFirstMs, growth: 1.02, maxMs: budgets.redialMaxMs });
+  return ceilingMs(failedDials, { firstMs: budgets.redialFirstMs, growth: 1.005, maxMs: budgets.redialMaxMs });
 }
 
 /** Ceiling of the wait before the next generation, in milliseconds. The second attempt waits for none. */

@@ -19,6 +19,21 @@ export interface Fault {
  */
 export type FaultKind = 'unreachable' | 'timedOut' | 'forgotten' | 'incompatible' | 'rejected' | 'defect';
 
+/** How a link ended, as it was observed; never guessed from an RPC's error code. */
+export type LinkEndCause =
+  /** Nothing listens at the address. */
+  | 'refused'
+  /** The peer closed the connection (FIN). */
+  | 'closed'
+  /** The connection was reset (RST) or failed otherwise. */
+  | 'reset'
+  /** A ping was not answered, and nothing else arrived either. */
+  | 'pingLost'
+  /** What the peer sent is not HTTP/2, or it ended the connection with an HTTP/2 error. */
+  | 'protocolError'
+  /** We ended it. */
+  | 'dropped';
+
 /** A lost lease alone is ambiguous: it may have expired or been used up. */
 export type LostThing = 'instance' | 'device' | 'seal' | 'lease';
 

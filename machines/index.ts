@@ -2,7 +2,7 @@ export { redialCeilingMs, voidCeilingMs } from './backoff.ts';
 export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
 export { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 export type { Evidence } from './evidence.ts';
-export { type Fault, FaultError, type FaultKind, faultFrom, type LostThing } from './faults.ts';
+export { type Fault, FaultError, type FaultKind, faultFrom, type LinkEndCause, type LostThing } from './faults.ts';
 export type { Announcement, RankOutcome, RankReport, Survey } from './messages.ts';
 export type { Lineage, RankReports } from './ranks.ts';
 export {

@@ -15,7 +15,7 @@ import { redialCeilingMs, voidCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
 import { type Evidence, rankEvidence, surveyEvidence } from './evidence.ts';
-import { type Fault, faultFrom } from './faults.ts';
+import { type Fault, faultFrom, type LinkEndCause } from './faults.ts';
 import type { Announcement, RankReport, Survey } from './messages.ts';
 import {
   allConfirm,
@@ -58,7 +58,7 @@ export type StopOutcome = { readonly kind: 'clean' } | { readonly kind: 'unconfi
 
 export type SchedulerEvent =
   | { readonly type: 'link.up' }
-  | { readonly type: 'link.down'; readonly fault: Fault }
+  | { readonly type: 'link.down'; readonly cause: LinkEndCause; readonly fault: Fault }
   | { readonly type: 'server.draining' }
   | { readonly type: 'session.ended'; readonly fault: Fault }
   | { readonly type: 'rpc.failed'; readonly fault: Fault }
@@ -110,13 +110,15 @@ export const schedulerMachine = setup({
     areRanksConfirmed: ({ context }) => allConfirm(context.reports, context.announcement.epoch),
     isRefusedByVersion: ({ context }) =>
       refusalIn(context.reports, context.announcement.epoch)?.fault?.kind === 'incompatible',
-    isRefused: ({ context }) => refusalIn(context.reports, context.announcement.epoch) !== undefined,
+    isRefused: (_, { cause }: { cause: LinkEndCause }) => cause === 'refused',
+    isRegisterRefused: ({ context }) => refusalIn(context.reports, context.announcement.epoch) !== undefined,
     isKeepRefused: ({ context }) =>
       context.announcement.action === 'keep' && refusalIn(context.reports, context.announcement.epoch) !== undefined,
     isRefutation: ({ context }, { report }: { report: RankReport }) =>
       context.lineage !== null && refutes(report, context.lineage),
     isCurrentEpoch: ({ context }, { epoch }: { epoch: Epoch }) => isSameEpoch(epoch, context.announcement.epoch),
     isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
+    hasLineage: ({ context }) => context.lineage !== null,
     isFirstVoid: ({ context }) => context.voidGenerations <= 1,
   },
   actions: {
@@ -153,6 +155,9 @@ export const schedulerMachine = setup({
     countFailedDial: assign({ failedDials: ({ context }) => context.failedDials + 1 }),
     countVoid: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1, lineage: null }),
     forgetLineage: assign({ lineage: null }),
+    announceWait: assign({
+      announcement: ({ context }) => ({ epoch: context.announcement.epoch, action: 'wait' }) as const,
+    }),
     announceRegister: assign({ announcement: ({ context }) => nextAnnouncement(context, 'register') }),
     announceKeep: assign({ announcement: ({ context }) => nextAnnouncement(context, 'keep') }),
     announceStop: assign({
@@ -289,12 +294,23 @@ export const schedulerMachine = setup({
     reconnecting: {
       entry: 'dropLink',
       initial: 'dialing',
+      // A dial under way would take the place of the one that unregisters.
+      on: { stop: { target: 'stopping', actions: 'dropLink' } },
       states: {
         dialing: {
           entry: 'openLink',
           on: {
-            'link.up': '#scheduler.reRegistering',
-            'link.down': { target: 'waiting', actions: { type: 'recordLinkLoss', params: faultOf } },
+            // The ranks dial while the session is opened and the instance cleared.
+            'link.up': { target: '#scheduler.reRegistering', actions: 'announceWait' },
+            'link.down': [
+              {
+                // Nobody listens: whatever held our registration is gone or going.
+                guard: { type: 'isRefused', params: ({ event }) => ({ cause: event.cause }) },
+                target: 'waiting',
+                actions: [{ type: 'recordLinkLoss', params: faultOf }, 'forgetLineage'],
+              },
+              { target: 'waiting', actions: { type: 'recordLinkLoss', params: faultOf } },
+            ],
           },
           after: {
             dialTimeout: { target: 'waiting', actions: { type: 'recordLinkLoss', params: timeout('the dial') } },
@@ -316,7 +332,7 @@ export const schedulerMachine = setup({
         openingSession: {
           invoke: {
             src: 'openSession',
-            onDone: 'surveying',
+            onDone: [{ guard: 'hasLineage', target: 'surveying' }, { target: 'quiescing' }],
             onError: [
               {
                 guard: { type: 'isIncompatible', params: errorOf },
@@ -328,6 +344,7 @@ export const schedulerMachine = setup({
           },
           after: { sessionTimeout: silentDial('the session') },
         },
+        /** Only where something may be kept; otherwise every answer would lead to the clear. */
         surveying: {
           invoke: {
             src: 'survey',
@@ -375,7 +392,7 @@ export const schedulerMachine = setup({
           always: [
             { guard: 'isRefusedByVersion', target: '#scheduler.incompatible', actions: 'recordRefusal' },
             { guard: 'isKeepRefused', target: '#scheduler.reconnecting', actions: ['recordRefusal', 'countVoid'] },
-            { guard: 'isRefused', target: 'voided', actions: 'recordRefusal' },
+            { guard: 'isRegisterRefused', target: 'voided', actions: 'recordRefusal' },
             { guard: 'areRanksConfirmed', target: 'readingBack' },
           ],
           initial: 'waiting',

@@ -11,7 +11,7 @@
 import { assign, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
-import { type Fault, faultFrom } from './faults.ts';
+import { type Fault, faultFrom, type LinkEndCause } from './faults.ts';
 import type { Announcement, RankOutcome } from './messages.ts';
 import { unprovided } from './unprovided.ts';
 
@@ -36,7 +36,7 @@ export interface WorkerContext extends WorkerInput {
 
 export type WorkerEvent =
   | { readonly type: 'link.up' }
-  | { readonly type: 'link.down'; readonly fault: Fault }
+  | { readonly type: 'link.down'; readonly cause: LinkEndCause; readonly fault: Fault }
   | { readonly type: 'server.draining' }
   /** An RPC failed in a way that may mean a lost registration. */
   | { readonly type: 'rpc.failed'; readonly fault: Fault }

@@ -1,13 +1,17 @@
 import { fromPromise } from 'xstate';
 import { FaultError } from '../../machines/index.ts';
-import type { Connection, ServerLink } from '../rpc/connection.ts';
+import type { ServerLink } from '../rpc/connection.ts';
+import type { InstanceOwner, OwnerOf } from './owners.ts';
 
 /**
  * Drops whatever the server holds under the instance's id. Has no deadline and heeds no signal: an UnregisterContext
  * that is cancelled leaves half an instance; it ends with its link.
  */
-export const createClear = (connection: Connection, instanceId: string) =>
-  fromPromise<void>(() => clearInstance(connection.server, instanceId));
+export const createClear = (ownerOf: OwnerOf<InstanceOwner>) =>
+  fromPromise<void>(({ system }) => {
+    const { connection, session } = ownerOf(system);
+    return clearInstance(connection.server, session.instanceId);
+  });
 
 const underWay = new WeakMap<ServerLink, Promise<void>>();
 

@@ -1,19 +1,31 @@
 import { type EventObject, fromCallback } from 'xstate';
-import type { Fault } from '../../machines/index.ts';
+import type { Fault, LinkEndCause } from '../../machines/index.ts';
 import type { Connection } from '../rpc/connection.ts';
+import type { OwnerOf } from './owners.ts';
 
 type LinkFact =
   | { readonly type: 'link.up' }
   | { readonly type: 'server.draining' }
-  | { readonly type: 'link.down'; readonly fault: Fault };
+  | { readonly type: 'link.down'; readonly cause: LinkEndCause; readonly fault: Fault };
 
-/** Owns one link: dials when it starts, tells what happens, drops it when it is stopped. */
-export const createLink = <Event extends EventObject>(connection: Connection) =>
-  fromCallback<Event>(({ sendBack }) => {
+/**
+ * Owns one link: dials when it starts, tells what happens, drops it when it is stopped. It dials one turn of the event
+ * loop later: where many links of this process break at once, all hear of it before the first is dialled again.
+ */
+export const createLink = <Event extends EventObject>(ownerOf: OwnerOf<{ readonly connection: Connection }>) =>
+  fromCallback<Event>(({ sendBack, system }) => {
     const tell: (fact: LinkFact) => void = sendBack;
-    return connection.open({
-      up: () => tell({ type: 'link.up' }),
-      draining: () => tell({ type: 'server.draining' }),
-      down: ({ fault }) => tell({ type: 'link.down', fault }),
+    const { connection } = ownerOf(system);
+    let drop = () => {};
+    const dial = setImmediate(() => {
+      drop = connection.open({
+        up: () => tell({ type: 'link.up' }),
+        draining: () => tell({ type: 'server.draining' }),
+        down: ({ cause, fault }) => tell({ type: 'link.down', cause, fault }),
+      });
     });
+    return () => {
+      clearImmediate(dial);
+      drop();
+    };
   });

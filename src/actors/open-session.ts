@@ -2,6 +2,7 @@ import { fromPromise } from 'xstate';
 import { type Fault, FaultError } from '../../machines/index.ts';
 import type { Connection, ServerLink } from '../rpc/connection.ts';
 import { faultFromRpc } from '../rpc/fault-from-rpc.ts';
+import type { OwnerOf } from './owners.ts';
 
 export interface SessionIdentity {
   readonly instanceId: string;
@@ -10,13 +11,22 @@ export interface SessionIdentity {
   readonly worldSize: number;
 }
 
+export interface SessionOwner {
+  readonly connection: Connection;
+  readonly session: SessionIdentity;
+  /** Called when the session ended and the link did not. */
+  readonly onSessionEnded: (fault: Fault) => void;
+}
+
 /**
  * Opens the Session stream on the current link and ends when the response headers arrived: then the session is
- * installed at the server. The stream is read from there on as long as the link lives; `onEnded` tells of an end that
- * the link survived.
+ * installed at the server. The stream is read from there on as long as the link lives.
  */
-export const createOpenSession = (connection: Connection, identity: SessionIdentity, onEnded: (fault: Fault) => void) =>
-  fromPromise<void>(() => openSession(connection.server, identity, onEnded));
+export const createOpenSession = (ownerOf: OwnerOf<SessionOwner>) =>
+  fromPromise<void>(({ system }) => {
+    const { connection, session, onSessionEnded } = ownerOf(system);
+    return openSession(connection.server, session, onSessionEnded);
+  });
 
 async function openSession(
   server: ServerLink,

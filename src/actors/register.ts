@@ -1,12 +1,19 @@
 import { fromPromise } from 'xstate';
 import type { Connection } from '../rpc/connection.ts';
+import type { OwnerOf } from './owners.ts';
 import type { Registration } from './registration.ts';
+
+export interface RegistrationOwner {
+  readonly connection: Connection;
+  readonly registration: () => Registration;
+}
 
 /**
  * Registers all KV layers of one rank. Has no deadline and heeds no signal: a cancelled RegisterContextBatch leaves a
  * context that nobody owns; it ends with its link.
  */
-export const createRegister = (connection: Connection, registration: () => Registration) =>
-  fromPromise<void>(async () => {
+export const createRegister = (ownerOf: OwnerOf<RegistrationOwner>) =>
+  fromPromise<void>(async ({ system }) => {
+    const { connection, registration } = ownerOf(system);
     await connection.server.call((client) => client.registerContextBatch(registration()));
   });

@@ -1,5 +1,6 @@
 import { fromPromise } from 'xstate';
 import type { Connection } from '../rpc/connection.ts';
+import type { OwnerOf } from './owners.ts';
 
 export interface RankIdentity {
   readonly instanceId: string;
@@ -9,7 +10,8 @@ export interface RankIdentity {
 }
 
 /** An empty Save: it touches nothing, and is answered OK only where this rank is registered and the instance sealed. */
-export const createVerify = (connection: Connection, rank: RankIdentity) =>
-  fromPromise<void>(async ({ signal }) => {
+export const createVerify = (ownerOf: OwnerOf<{ readonly connection: Connection; readonly rank: RankIdentity }>) =>
+  fromPromise<void>(async ({ signal, system }) => {
+    const { connection, rank } = ownerOf(system);
     await connection.server.call((client) => client.save({ ...rank, saves: [] }, { signal }));
   });

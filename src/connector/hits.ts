@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type Epoch, isSameEpoch } from '../../machines/index.ts';
 
 /** What the server promised to keep for one request until it is loaded. */
@@ -15,9 +15,8 @@ export interface Hit {
 
 /** A short name of a query's content: group and hashes, each with its length. */
 export function queryDigest(groupId: number, blockHashes: readonly Uint8Array[]): string {
-  const hash = createHash('sha256').update(`${groupId}:${blockHashes.length}`);
-  for (const blockHash of blockHashes) hash.update(`:${blockHash.length}:`).update(blockHash);
-  return hash.digest('base64url').slice(0, 22);
+  const head = `${groupId}:${blockHashes.map(({ length }) => length).join()}:`;
+  return hash('sha256', Buffer.concat([Buffer.from(head), ...blockHashes]), 'base64url').slice(0, 22);
 }
 
 /**

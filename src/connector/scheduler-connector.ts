@@ -17,7 +17,8 @@ import {
 } from '../../machines/index.ts';
 import { createClear } from '../actors/clear.ts';
 import { createLink } from '../actors/link.ts';
-import { createOpenSession } from '../actors/open-session.ts';
+import { createOpenSession, type SessionOwner } from '../actors/open-session.ts';
+import { Owners } from '../actors/owners.ts';
 import { createProbeVersion } from '../actors/probe-version.ts';
 import { createRetire } from '../actors/retire.ts';
 import { createSurvey } from '../actors/survey.ts';
@@ -73,6 +74,27 @@ export interface SchedulerStats {
 
 const NOT_CONNECTED: QueryOutcome = { kind: 'miss', reason: 'notConnected' };
 
+interface SchedulerOwner extends SessionOwner {
+  readonly clientVersion: string;
+}
+
+const owners = new Owners<SchedulerOwner>();
+
+const machine = schedulerMachine.provide({
+  actors: {
+    link: createLink<SchedulerEvent>(owners.of),
+    openSession: createOpenSession(owners.of),
+    survey: createSurvey(owners.of),
+    clear: createClear(owners.of),
+    probeVersion: createProbeVersion(owners.of),
+    retire: createRetire(owners.of),
+  },
+  delays: {
+    redialBackoff: ({ context }) => Math.random() * redialCeilingMs(context.failedDials, context.budgets),
+    voidBackoff: ({ context }) => Math.random() * voidCeilingMs(context.voidGenerations, context.budgets),
+  },
+});
+
 /** The scheduler's half of a connector: asks the cache, and runs every registration generation. */
 export class SchedulerConnector {
   readonly stats: SchedulerStats = {
@@ -99,9 +121,16 @@ export class SchedulerConnector {
     this.#options = options;
     this.#budgets = budgetsFrom(options.budgets);
     this.#connection = new Connection({ endpoint: options.endpoint, budgets: this.#budgets });
-    this.#actor = createActor(this.#machine(), {
+    this.#actor = createActor(machine, {
       input: { schedulerBootId: randomUUID(), worldSize: options.worldSize, budgets: this.#budgets },
       ...(options.inspect ? { inspect: options.inspect } : {}),
+    });
+    const { instanceId, namespace, tpSize, worldSize, clientVersion = PEGAFLOW_VERSION } = options;
+    owners.set(this.#actor.system, {
+      connection: this.#connection,
+      session: { instanceId, namespace, tpSize, worldSize },
+      clientVersion,
+      onSessionEnded: (fault) => this.#send({ type: 'session.ended', fault }),
     });
     const { value, context } = this.#actor.getSnapshot();
     this.#announcement = context.announcement;
@@ -316,26 +345,5 @@ export class SchedulerConnector {
     this.#announcement = announcement;
     for (const listener of this.#announcementListeners) listener(announcement);
     if (this.#announcementListeners.size > 0) this.#confirmDelivery();
-  }
-
-  #machine() {
-    const { instanceId, namespace, tpSize, worldSize, clientVersion = PEGAFLOW_VERSION } = this.#options;
-    const session = { instanceId, namespace, tpSize, worldSize };
-    return schedulerMachine.provide({
-      actors: {
-        link: createLink<SchedulerEvent>(this.#connection),
-        openSession: createOpenSession(this.#connection, session, (fault) =>
-          this.#send({ type: 'session.ended', fault }),
-        ),
-        survey: createSurvey(this.#connection, instanceId),
-        clear: createClear(this.#connection, instanceId),
-        probeVersion: createProbeVersion(this.#connection, clientVersion),
-        retire: createRetire(this.#connection, instanceId),
-      },
-      delays: {
-        redialBackoff: ({ context }) => Math.random() * redialCeilingMs(context.failedDials, context.budgets),
-        voidBackoff: ({ context }) => Math.random() * voidCeilingMs(context.voidGenerations, context.budgets),
-      },
-    });
   }
 }

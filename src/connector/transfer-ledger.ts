@@ -13,6 +13,7 @@ interface Entry {
  */
 export class TransferLedger {
   #entries = new Map<string, Entry>();
+  #underWay = 0;
   #loaded: string[] = [];
   #saved: string[] = [];
   #errors: FailedLoad[] = [];
@@ -26,8 +27,7 @@ export class TransferLedger {
 
   /** No load and no save is under way. */
   get isIdle(): boolean {
-    for (const entry of this.#entries.values()) if (entry.loadsUnderWay + entry.savesUnderWay > 0) return false;
-    return true;
+    return this.#underWay === 0;
   }
 
   get requestsUnderWay(): string[] {
@@ -37,12 +37,14 @@ export class TransferLedger {
   }
 
   beginLoad(requestId: string): void {
+    this.#underWay += 1;
     this.#entryOf(requestId).loadsUnderWay += 1;
   }
 
   /** `error` is set when the load ended badly. */
   endLoad(requestId: string, error: FailedLoad | null): void {
     const entry = this.#entryOf(requestId);
+    this.#underWay -= 1;
     entry.loadsUnderWay -= 1;
     if (error) this.#errors.push(error);
     this.#loaded.push(requestId);
@@ -51,12 +53,14 @@ export class TransferLedger {
 
   beginSave(requestId: string): void {
     const entry = this.#entryOf(requestId);
+    this.#underWay += 1;
     entry.savesUnderWay += 1;
     entry.hasSaves = true;
   }
 
   endSave(requestId: string): void {
     const entry = this.#entryOf(requestId);
+    this.#underWay -= 1;
     entry.savesUnderWay -= 1;
     if (entry.isFinished) this.#tellSavesIfEnded(requestId, entry);
     this.#ended(requestId, entry);

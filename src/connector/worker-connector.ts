@@ -13,8 +13,9 @@ import {
   workerMachine,
 } from '../../machines/index.ts';
 import { createLink } from '../actors/link.ts';
-import { createRegister } from '../actors/register.ts';
-import { createVerify } from '../actors/verify.ts';
+import { Owners } from '../actors/owners.ts';
+import { createRegister, type RegistrationOwner } from '../actors/register.ts';
+import { createVerify, type RankIdentity } from '../actors/verify.ts';
 import { Connection } from '../rpc/connection.ts';
 import { type KvCacheLayer, registrationOf } from './kv-caches.ts';
 import { Loads } from './loads.ts';
@@ -55,6 +56,23 @@ export type WorkerStopOutcome =
   | { readonly kind: 'clean' }
   | { readonly kind: 'unconfirmed'; readonly requestIds: readonly string[] };
 
+interface WorkerOwner extends RegistrationOwner {
+  readonly rank: RankIdentity;
+  readonly settled: () => Promise<void>;
+}
+
+const owners = new Owners<WorkerOwner>();
+
+const machine = workerMachine.provide({
+  actors: {
+    link: createLink<WorkerEvent>(owners.of),
+    register: createRegister(owners.of),
+    verify: createVerify(owners.of),
+    settleTransfers: fromPromise<void>(({ system }) => owners.of(system).settled()),
+  },
+  delays: { redialBackoff: ({ context }) => context.budgets.rankRedialMs * (0.5 + Math.random() / 2) },
+});
+
 /** One rank's half of a connector: registers its KV memory when it is told to, saves and loads blocks. */
 export class WorkerConnector {
   readonly stats: WorkerStats = {
@@ -89,9 +107,16 @@ export class WorkerConnector {
     this.#budgets = budgetsFrom(options.budgets);
     this.#loads = new Loads(this.#budgets);
     this.#connection = new Connection({ endpoint: options.endpoint, budgets: this.#budgets });
-    this.#actor = createActor(this.#machine(), {
+    this.#actor = createActor(machine, {
       input: { rank: options.rank, workerBootId: randomUUID(), budgets: this.#budgets },
       ...(options.inspect ? { inspect: options.inspect } : {}),
+    });
+    const { instanceId, tpRank, ppRank = 0, deviceId } = options;
+    owners.set(this.#actor.system, {
+      connection: this.#connection,
+      registration: () => registrationOf(this.#options, this.#layers),
+      rank: { instanceId, tpRank, ppRank, deviceId },
+      settled: () => this.#ledger.settled(),
     });
     this.#board = new StatusBoard(this.#actor.getSnapshot().value, null);
     this.#lastReport = this.takeReport();
@@ -318,18 +343,6 @@ export class WorkerConnector {
     if (!isNews) return;
     this.#lastReport = report;
     for (const listener of this.#reportListeners) listener(report);
-  }
-
-  #machine() {
-    return workerMachine.provide({
-      actors: {
-        link: createLink<WorkerEvent>(this.#connection),
-        register: createRegister(this.#connection, () => registrationOf(this.#options, this.#layers)),
-        verify: createVerify(this.#connection, { ppRank: 0, ...this.#options }),
-        settleTransfers: fromPromise<void>(() => this.#ledger.settled()),
-      },
-      delays: { redialBackoff: ({ context }) => context.budgets.rankRedialMs * (0.5 + Math.random() / 2) },
-    });
   }
 }
 

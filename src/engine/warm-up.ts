@@ -47,7 +47,7 @@ export const warmUp = async ({
   const [clientSide, serverSide] = duplexPair();
   listener.accept(serverSide);
   const client = http2.connect('http://warm-up', { createConnection: () => clientSide });
-  const { session, registerContextBatch, save, queryPrefetch, health } = EngineService.method;
+  const { session, registerContextBatch, unregisterContext, save, queryPrefetch, health } = EngineService.method;
   const saves = [{ layerName: 'layer', blockIds: [0], blockHashes: [new Uint8Array(1)] }];
   try {
     open(client, session, { instanceId });
@@ -55,6 +55,10 @@ export const warmUp = async ({
     await call(client, save, { ...rank, saves });
     await call(client, queryPrefetch, { instanceId, reqId: 'warm-up', blockHashes: [new Uint8Array(1)] });
     await call(client, health, {});
+    for (const _ of ['registered', 'not found']) {
+      await call(client, queryPrefetch, { instanceId, reqId: 'warm-up', groupId: 1 });
+      await call(client, unregisterContext, { instanceId });
+    }
   } finally {
     client.destroy();
     listener.destroy();

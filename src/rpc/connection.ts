@@ -95,6 +95,7 @@ export class ServerLink {
   /** Called when nobody waits for this server's death any more. */
   onForgotten: () => void = () => {};
   #client: EngineClient | null = null;
+  #isIdentified = false;
   #waiters = new Set<LinkWaiter>();
 
   constructor({ endpoint, budgets }: ConnectionOptions, events: ConnectionEvents) {
@@ -104,11 +105,7 @@ export class ServerLink {
     this.link = new Link(
       { endpoint, pingIntervalMs: budgets.pingIntervalMs, pingTimeoutMs: budgets.pingTimeoutMs },
       {
-        up: () => {
-          const ends = this.link.addresses;
-          if (ends) void this.death.identify(ends);
-          events.up();
-        },
+        up: events.up,
         draining: events.draining,
         down: (end) => {
           // A draining server stops listening while it lives: a refusal then proves nothing.
@@ -150,8 +147,14 @@ export class ServerLink {
     return this.#waiters.size > 0;
   }
 
-  /** Tells `waiter` of the link's end and the server's death, until the function that comes back is called. */
+  /**
+   * Tells `waiter` of the link's end and the server's death, until the function that comes back is called. The first
+   * one starts the search for the server's process, which has no place in a recovery.
+   */
   watch(waiter: LinkWaiter): () => void {
+    const ends = this.#isIdentified ? null : this.link.addresses;
+    this.#isIdentified = true;
+    if (ends) void this.death.identify(ends);
     this.#waiters.add(waiter);
     const { proof } = this.death;
     if (proof !== null) queueMicrotask(() => this.#waiters.has(waiter) && waiter.dead(proof));

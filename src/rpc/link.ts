@@ -1,22 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, constants } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { Fault } from '../../machines/index.ts';
-
-/** How a link ended, as it was observed; never guessed from an RPC's error code. */
-export type LinkEndCause =
-  /** Nothing listens at the address. */
-  | 'refused'
-  /** The peer closed the connection (FIN). */
-  | 'closed'
-  /** The connection was reset (RST) or failed otherwise. */
-  | 'reset'
-  /** A ping was not answered, and nothing else arrived either. */
-  | 'pingLost'
-  /** What the peer sent is not HTTP/2, or it ended the connection with an HTTP/2 error. */
-  | 'protocolError'
-  /** We ended it. */
-  | 'dropped';
+import type { Fault, LinkEndCause } from '../../machines/index.ts';
 
 export interface LinkEnd {
   readonly cause: LinkEndCause;

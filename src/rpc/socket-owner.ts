@@ -40,20 +40,50 @@ export async function pidOfSocket(inode: string, hint: number | null): Promise<n
 }
 
 async function holdsSocket(pid: number, inode: string): Promise<boolean> {
-  const folder = `/proc/${pid}/fd`;
-  const target = `socket:[${inode}]`;
-  const fds = await readdir(folder).catch(() => []);
-  for (const fd of fds) {
-    if ((await readlink(`${folder}/${fd}`).catch(() => '')) === target) return true;
-  }
-  return false;
+  const read = openSockets.get(pid) ?? shared(() => readOpenSockets(pid));
+  openSockets.set(pid, read);
+  const inodes = await read();
+  if (inodes.size === 0) openSockets.delete(pid);
+  return inodes.has(inode);
 }
 
-async function socketRows(): Promise<SocketRow[]> {
+/** One reader a process that was ever asked for and still has sockets. */
+const openSockets = new Map<number, () => Promise<ReadonlySet<string>>>();
+
+async function readOpenSockets(pid: number): Promise<ReadonlySet<string>> {
+  const folder = `/proc/${pid}/fd`;
+  const fds = await readdir(folder).catch(() => []);
+  const targets = await Promise.all(fds.map((fd) => readlink(`${folder}/${fd}`).catch(() => '')));
+  return new Set(targets.flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? []));
+}
+
+const socketRows = shared(async (): Promise<readonly SocketRow[]> => {
   const tables = await Promise.all(
     ['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFile(file, 'utf8').catch(() => '')),
   );
   return tables.flatMap((table) => table.split('\n').slice(1).flatMap(rowFrom));
+});
+
+/**
+ * Reads for all who ask meanwhile: whoever comes while a pass is under way gets the next one, with everybody else who
+ * does, because what they look for may have appeared since it began.
+ */
+function shared<T>(read: () => Promise<T>): () => Promise<T> {
+  let current: Promise<T> | null = null;
+  let next: Promise<T> | null = null;
+  const start = (): Promise<T> => {
+    next = null;
+    const pass = read().finally(() => {
+      if (current === pass) current = null;
+    });
+    current = pass;
+    return pass;
+  };
+  return () => {
+    if (current === null) return start();
+    next ??= current.then(start, start);
+    return next;
+  };
 }
 
 function rowFrom(line: string): SocketRow[] {

@@ -53,13 +53,12 @@ function harness({ worldSize = 2 } = {}) {
       },
     });
   const deliver = () => actor.send({ type: 'announcement.delivered', epoch: context().announcement.epoch });
-  const toSurvey = async () => {
+  const toSession = async () => {
     script.tell({ type: 'link.up' });
     await script.answer('openSession');
   };
   const toSealing = async () => {
-    await toSurvey();
-    await script.answer('survey', notFound);
+    await toSession();
     await script.answer('clear');
     deliver();
   };
@@ -68,18 +67,16 @@ function harness({ worldSize = 2 } = {}) {
     for (let rank = 0; rank < worldSize; rank += 1) report(rank);
     await script.answer('survey', sealed);
   };
-  return { script, actor, path, context, report, deliver, toSurvey, toSealing, toConnected, errors };
+  return { script, actor, path, context, report, deliver, toSession, toSealing, toConnected, errors };
 }
 
 describe('scheduler machine', () => {
-  it('reaches connected by session, survey, clear, announcement, seal and read-back, in that order', async () => {
+  it('reaches connected by session, clear, announcement, seal and read-back, in that order', async () => {
     const h = harness();
     expect(h.path()).toBe('reconnecting.dialing');
     h.script.tell({ type: 'link.up' });
     expect(h.path()).toBe('reRegistering.openingSession');
     await h.script.answer('openSession');
-    expect(h.path()).toBe('reRegistering.surveying');
-    await h.script.answer('survey', notFound);
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     await h.script.answer('clear');
     expect(h.path()).toBe('reRegistering.announcing');
@@ -91,7 +88,7 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.readingBack');
     await h.script.answer('survey', sealed);
     expect(h.path()).toBe('connected.settling');
-    expect(h.script.started).toEqual(['openSession', 'survey', 'clear', 'survey']);
+    expect(h.script.started).toEqual(['openSession', 'clear', 'survey']);
   });
 
   it('an instance is published as connected only after the server said sealed and every rank’s current boot confirmed its own registration in that epoch', async () => {
@@ -125,17 +122,35 @@ describe('scheduler machine', () => {
     const h = harness();
     h.report(0);
     h.report(1);
-    await h.toSurvey();
-    await h.script.answer('survey', sealed);
+    await h.toSession();
     expect(h.path()).toBe('reRegistering.clearing.waiting');
+    expect(h.script.started).not.toContain('survey');
+  });
+
+  it('nothing is kept after a refused dial: nobody was there to hold it', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.down', cause: 'refused', fault: gone });
+    h.script.clock.tick(budgets.redialFirstMs);
+    await h.toSession();
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+  });
+
+  it('the ranks are told to look for the server as soon as there is one', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.up' });
+    expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 1 }, action: 'wait' });
   });
 
   it('a flap that the server did not notice is kept, each rank vouching for itself', async () => {
     const h = harness();
     await h.toConnected();
-    h.script.tell({ type: 'link.down', fault: gone });
+    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
     expect(h.path()).toBe('reconnecting.dialing');
-    await h.toSurvey();
+    await h.toSession();
     await h.script.answer('survey', sealed);
     expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 2 }, action: 'keep' });
     h.deliver();
@@ -149,15 +164,14 @@ describe('scheduler machine', () => {
   it('a refused keep is followed by a fresh link and session, a clear, and register', async () => {
     const h = harness();
     await h.toConnected();
-    h.script.tell({ type: 'link.down', fault: gone });
-    await h.toSurvey();
+    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    await h.toSession();
     await h.script.answer('survey', sealed);
     h.deliver();
     h.report(0, { outcome: 'failed', fault: { kind: 'forgotten', message: 'instance not found', lost: 'instance' } });
     expect(h.path()).toBe('reconnecting.dialing');
     expect(h.script.openLinks).toBe(1);
-    await h.toSurvey();
-    await h.script.answer('survey', sealed);
+    await h.toSession();
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     await h.script.answer('clear');
     expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 3 }, action: 'register' });
@@ -166,9 +180,9 @@ describe('scheduler machine', () => {
   it('a rank that was replaced is not kept', async () => {
     const h = harness();
     await h.toConnected();
-    h.script.tell({ type: 'link.down', fault: gone });
+    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
     h.report(1, { workerBootId: 'worker-1-again', epoch: null, outcome: 'pending' });
-    await h.toSurvey();
+    await h.toSession();
     await h.script.answer('survey', sealed);
     expect(h.path()).toBe('reRegistering.clearing.waiting');
   });
@@ -191,8 +205,7 @@ describe('scheduler machine', () => {
 
   it('a generation passes its clear only when the clear was answered', async () => {
     const h = harness();
-    await h.toSurvey();
-    await h.script.answer('survey', notFound);
+    await h.toSession();
     h.script.clock.tick(budgets.stalledAfterMs);
     expect(h.path()).toBe('reRegistering.clearing.stalled');
     expect(h.actor.getSnapshot().hasTag('stalled')).toBe(true);
@@ -333,7 +346,7 @@ describe('scheduler machine', () => {
     h.script.clock.tick(budgets.versionProbeIntervalMs);
     await h.script.fail('probeVersion', new FaultError({ kind: 'incompatible', message: 'still 0.24.0' }));
     expect(h.path()).toBe('incompatible.waiting');
-    h.script.tell({ type: 'link.down', fault: gone });
+    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
     expect(h.path()).toBe('reconnecting.dialing');
     await h.toConnected();
     expect(h.path()).toBe('connected.settling');
@@ -341,8 +354,7 @@ describe('scheduler machine', () => {
 
   it('waits without a budget until a host that makes no steps carried the announcement', async () => {
     const h = harness();
-    await h.toSurvey();
-    await h.script.answer('survey', notFound);
+    await h.toSession();
     await h.script.answer('clear');
     h.script.clock.tick(3_600_000);
     expect(h.path()).toBe('reRegistering.announcing');
@@ -367,7 +379,10 @@ describe('scheduler machine', () => {
     expect(session.path()).toBe('reconnecting.waiting');
 
     const survey = harness();
-    await survey.toSurvey();
+    await survey.toConnected();
+    survey.script.tell({ type: 'link.down', cause: 'reset', fault: gone });
+    await survey.toSession();
+    expect(survey.path()).toBe('reRegistering.surveying');
     survey.script.clock.tick(budgets.surveyTimeoutMs);
     expect(survey.path()).toBe('reconnecting.waiting');
 
@@ -382,8 +397,8 @@ describe('scheduler machine', () => {
   it('the wait between dials grows slowly from 1 ms and never above its ceiling', () => {
     const h = harness();
     const waits: number[] = [];
-    for (let dial = 0; dial < 300; dial += 1) {
-      h.script.tell({ type: 'link.down', fault: gone });
+    for (let dial = 0; dial < 1_000; dial += 1) {
+      h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
       let waitedMs = 0;
       while (h.path() === 'reconnecting.waiting') {
         h.script.clock.tick(1);
@@ -414,10 +429,9 @@ describe('scheduler machine', () => {
   it('stop ends within its budget in every state, and says unconfirmed when nobody answers', async () => {
     const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
       () => {},
-      (h) => h.script.tell({ type: 'link.down', fault: gone }),
+      (h) => h.script.tell({ type: 'link.down', cause: 'closed', fault: gone }),
       (h) => h.script.tell({ type: 'link.up' }),
-      (h) => h.toSurvey(),
-      (h) => h.toSurvey().then(() => h.script.answer('survey', notFound)),
+      (h) => h.toSession(),
       (h) => h.toSealing(),
       (h) => h.toConnected(),
       (h) => h.toConnected().then(() => h.actor.send({ type: 'rpc.failed', fault: gone })),
@@ -437,7 +451,7 @@ describe('scheduler machine', () => {
   it('survives every event in every state it passes on the way to connected', async () => {
     const events: SchedulerEvent[] = [
       { type: 'link.up' },
-      { type: 'link.down', fault: gone },
+      { type: 'link.down', cause: 'closed', fault: gone },
       { type: 'server.draining' },
       { type: 'session.ended', fault: gone },
       { type: 'rpc.failed', fault: gone },
@@ -447,7 +461,7 @@ describe('scheduler machine', () => {
     const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
       () => {},
       (h) => h.script.tell({ type: 'link.up' }),
-      (h) => h.toSurvey(),
+      (h) => h.toSession(),
       (h) => h.toSealing(),
       (h) => h.toConnected(),
     ];

@@ -56,7 +56,7 @@ describe('worker machine', () => {
     expect(linkFirst.context().outcome).toBe('registered');
 
     const wordFirst = harness();
-    wordFirst.script.tell({ type: 'link.down', fault: gone });
+    wordFirst.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
     expect(wordFirst.path()).toBe('reconnecting.waiting');
     wordFirst.announce(1);
     expect(wordFirst.path()).toBe('reconnecting.dialing');
@@ -109,7 +109,7 @@ describe('worker machine', () => {
   it('a rank that lost only its link stays in its epoch', async () => {
     const h = harness();
     await h.toConnected();
-    h.script.tell({ type: 'link.down', fault: gone });
+    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
     expect(h.path()).toBe('reconnecting.dialing');
     expect(h.isServing()).toBe(false);
     h.script.tell({ type: 'link.up' });
@@ -224,7 +224,7 @@ describe('worker machine', () => {
     const h = harness();
     h.script.tell({ type: 'link.up' });
     h.announce(1);
-    h.script.tell({ type: 'link.down', fault: gone });
+    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
     expect(h.path()).toBe('reconnecting.dialing');
     h.script.tell({ type: 'link.up' });
     await h.script.answer('register');
@@ -234,7 +234,7 @@ describe('worker machine', () => {
 
   it('ranks do not poll: a refused dial waits for the word, or long', async () => {
     const h = harness();
-    h.script.tell({ type: 'link.down', fault: gone });
+    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
     h.script.clock.tick(budgets.rankRedialMs - 1);
     expect(h.script.links).toHaveLength(1);
     h.script.clock.tick(1);
@@ -256,7 +256,7 @@ describe('worker machine', () => {
   it('stops within its budget in every state, by command and by announcement', async () => {
     const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
       () => {},
-      (h) => h.script.tell({ type: 'link.down', fault: gone }),
+      (h) => h.script.tell({ type: 'link.down', cause: 'closed', fault: gone }),
       (h) => h.script.tell({ type: 'link.up' }),
       (h) => {
         h.script.tell({ type: 'link.up' });
