@@ -6,7 +6,7 @@ import type { Fault } from './faults.ts';
 export interface Announcement {
   readonly epoch: Epoch;
   /**
-   * - `wait`: the server is there again, a generation is about to begin; find it too
+   * - `wait`: a generation is about to begin; find the server and serve nothing until then
    * - `register`: the instance was cleared; register in this epoch
    * - `keep`: the registration of the epoch before seems to have survived; show that yours has
    * - `stop`: finish or drop what is under way; the instance will be unregistered

@@ -83,7 +83,9 @@ export const workerMachine = setup({
     isToldToStop: ({ context }) => context.announcement?.action === 'stop',
     isToldToRegister: ({ context }) => context.announcement?.action === 'register' && context.outcome === 'pending',
     isToldToKeep: ({ context }) => context.announcement?.action === 'keep' && context.outcome === 'pending',
-    isConfirmed: ({ context }) => context.outcome === 'registered' || context.outcome === 'kept',
+    isToldToWait: ({ context }) => context.announcement?.action === 'wait',
+    isConfirmed: ({ context }) => isConfirmed(context),
+    isConfirmedAndInService: ({ context }) => isConfirmed(context) && context.announcement?.action !== 'wait',
     isLinkFault: ({ context }) => context.fault?.kind === 'unreachable',
     isAnswerLate: ({ context }) => !isAttemptCurrent(context),
     isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
@@ -202,7 +204,7 @@ export const workerMachine = setup({
           entry: 'openLink',
           on: {
             'link.up': [
-              { guard: 'isConfirmed', target: '#worker.degraded.verifying' },
+              { guard: 'isConfirmedAndInService', target: '#worker.degraded.verifying' },
               { target: '#worker.reRegistering' },
             ],
             'link.down': { target: 'waiting', actions: { type: 'recordFault', params: faultOf } },
@@ -226,6 +228,7 @@ export const workerMachine = setup({
             { guard: 'isToldToStop', target: '#worker.stopping' },
             { guard: 'isToldToRegister', target: 'registering' },
             { guard: 'isToldToKeep', target: 'verifying' },
+            { guard: 'isToldToWait', target: 'waiting' },
             { guard: 'isConfirmed', target: '#worker.connected' },
             { target: 'waiting' },
           ],
@@ -314,6 +317,10 @@ function isNewEpoch(held: Announcement | null, next: Announcement): boolean {
 function isNewsTo(held: Announcement | null, next: Announcement): boolean {
   if (held === null || supersedes(next.epoch, held.epoch)) return true;
   return isSameEpoch(next.epoch, held.epoch) && next.action !== held.action;
+}
+
+function isConfirmed({ outcome }: WorkerContext): boolean {
+  return outcome === 'registered' || outcome === 'kept';
 }
 
 function isAttemptCurrent({ announcement, attempted }: WorkerContext): boolean {

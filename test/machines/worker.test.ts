@@ -120,6 +120,28 @@ describe('worker machine', () => {
     expect(h.script.started).toEqual(['register', 'verify']);
   });
 
+  it('a rank that is told to wait finds the server, serves nothing and asks nothing, and keeps its word', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.down', cause: 'refused', fault: gone });
+    expect(h.path()).toBe('reconnecting.waiting');
+    h.announce(1, 'wait');
+    expect(h.path()).toBe('reconnecting.dialing');
+    h.script.tell({ type: 'link.up' });
+    expect(h.path()).toBe('reRegistering.waiting');
+    expect(h.context().outcome).toBe('registered');
+    expect(h.script.started).toEqual(['register']);
+
+    const linked = harness();
+    await linked.toConnected();
+    linked.announce(1, 'wait');
+    expect(linked.isServing()).toBe(false);
+    linked.announce(2, 'keep');
+    await linked.script.answer('verify');
+    expect(linked.isServing()).toBe(true);
+  });
+
   it('a rank whose registration is gone says so and waits for the scheduler', async () => {
     const h = harness();
     await h.toConnected();
