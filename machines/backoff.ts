@@ -22,6 +22,11 @@ export function redialCeilingMs(failedDials: number, budgets: Budgets): number {
   return ceilingMs(failedDials, { firstMs: budgets.redialFirstMs, growth: 1.005, maxMs: budgets.redialMaxMs });
 }
 
+/** Ceiling of the wait before a rank's next dial, in milliseconds: ranks do not poll, they are told. */
+export function rankRedialCeilingMs(failedDials: number, budgets: Budgets): number {
+  return ceilingMs(failedDials, { firstMs: budgets.rankRedialFirstMs, growth: 2, maxMs: budgets.rankRedialMaxMs });
+}
+
 /** Ceiling of the wait before the next generation, in milliseconds. The second attempt waits for none. */
 export function voidCeilingMs(voidGenerations: number, budgets: Budgets): number {
   const shape = { firstMs: budgets.voidBackoffFirstMs, growth: 2, maxMs: budgets.voidBackoffMaxMs };

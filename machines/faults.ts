@@ -37,6 +37,11 @@ export type LinkEndCause =
 /** A lost lease alone is ambiguous: it may have expired or been used up. */
 export type LostThing = 'instance' | 'device' | 'seal' | 'lease';
 
+/** Whether the server denied that the registration is there. A lost lease does not say so: it may have expired. */
+export function isDenial({ kind, lost }: Fault): boolean {
+  return kind === 'forgotten' && lost !== 'lease';
+}
+
 /** An `Error` that carries its fault across promise boundaries. */
 export class FaultError extends Error {
   readonly fault: Fault;

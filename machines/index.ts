@@ -1,4 +1,4 @@
-export { redialCeilingMs, voidCeilingMs } from './backoff.ts';
+export { rankRedialCeilingMs, redialCeilingMs, voidCeilingMs } from './backoff.ts';
 export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
 export { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 export type { Evidence } from './evidence.ts';

@@ -35,10 +35,6 @@ export function allIdle(reports: RankReports): boolean {
   return reports.every((report) => report === null || report.idle);
 }
 
-export function allStopped(reports: RankReports): boolean {
-  return reports.every((report) => report?.outcome === 'stopped');
-}
-
 export function lineageOf(reports: RankReports, epoch: Epoch): Lineage {
   return { epoch, workerBootIds: reports.map((report) => report?.workerBootId ?? '') };
 }
@@ -51,9 +47,24 @@ export function upholds(reports: RankReports, lineage: Lineage): boolean {
   );
 }
 
-/** Whether this report takes back what `lineage` rests on: the rank was replaced, or says that it lost its registration. */
+/** Whether every rank that reported is the process that `lineage` knows. */
+export function areSameBoots(reports: RankReports, lineage: Lineage): boolean {
+  return reports.every((report, rank) => report === null || report.workerBootId === lineage.workerBootIds[rank]);
+}
+
+/** The first rank that has not said that it stopped. */
+export function unstoppedRank(reports: RankReports): number | undefined {
+  const rank = reports.findIndex((report) => report?.outcome !== 'stopped');
+  return rank < 0 ? undefined : rank;
+}
+
+/**
+ * Whether this report takes back what `lineage` rests on: the rank was replaced, follows another scheduler, or says that
+ * it lost its registration.
+ */
 export function refutes(report: RankReport, lineage: Lineage): boolean {
   if (report.workerBootId !== lineage.workerBootIds[report.rank]) return true;
+  if (report.epoch !== null && report.epoch.schedulerBootId !== lineage.epoch.schedulerBootId) return true;
   return speaksOf(report, lineage.epoch) && !isConfirmation(report);
 }
 

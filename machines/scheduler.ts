@@ -15,18 +15,19 @@ import { redialCeilingMs, voidCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
 import { type Evidence, rankEvidence, surveyEvidence } from './evidence.ts';
-import { type Fault, faultFrom, type LinkEndCause } from './faults.ts';
+import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
 import type { Announcement, RankReport, Survey } from './messages.ts';
 import {
   allConfirm,
   allIdle,
-  allStopped,
+  areSameBoots,
   isLate,
   type Lineage,
   lineageOf,
   type RankReports,
   refusalIn,
   refutes,
+  unstoppedRank,
   upholds,
 } from './ranks.ts';
 import { unprovided } from './unprovided.ts';
@@ -47,7 +48,9 @@ export interface SchedulerContext extends SchedulerInput {
   readonly voidGenerations: number;
   /** The newest observation that something was lost or went wrong. */
   readonly evidence: Evidence | null;
-  /** Reports of a generation that was over when they arrived. */
+  /** Worker processes that were replaced: their late words count for nothing. Bounded. */
+  readonly formerWorkers: readonly string[];
+  /** Reports of a generation or a process that was over when they arrived. */
   readonly lateReports: number;
   /** Set when the machine stops. */
   readonly stopOutcome: StopOutcome | null;
@@ -106,16 +109,20 @@ export const schedulerMachine = setup({
     isSealedAndConfirmed: ({ context }, { survey }: SurveyParams) =>
       survey.kind === 'sealed' && allConfirm(context.reports, context.announcement.epoch),
     areRanksIdle: ({ context }) => allIdle(context.reports),
-    areRanksStopped: ({ context }) => allStopped(context.reports),
+    areRanksStopped: ({ context }) => unstoppedRank(context.reports) === undefined,
     areRanksConfirmed: ({ context }) => allConfirm(context.reports, context.announcement.epoch),
+    hasTrouble: ({ context }) => context.voidGenerations >= 2,
     isRefusedByVersion: ({ context }) =>
       refusalIn(context.reports, context.announcement.epoch)?.fault?.kind === 'incompatible',
     isRefused: (_, { cause }: { cause: LinkEndCause }) => cause === 'refused',
     isRegisterRefused: ({ context }) => refusalIn(context.reports, context.announcement.epoch) !== undefined,
-    isKeepRefused: ({ context }) =>
-      context.announcement.action === 'keep' && refusalIn(context.reports, context.announcement.epoch) !== undefined,
+    isKeepRefused: ({ context: { announcement, reports, lineage } }) =>
+      announcement.action === 'keep' &&
+      (lineage === null || !areSameBoots(reports, lineage) || refusalIn(reports, announcement.epoch) !== undefined),
     isRefutation: ({ context }, { report }: { report: RankReport }) =>
-      context.lineage !== null && refutes(report, context.lineage),
+      context.lineage !== null &&
+      !context.formerWorkers.includes(report.workerBootId) &&
+      refutes(report, context.lineage),
     isCurrentEpoch: ({ context }, { epoch }: { epoch: Epoch }) => isSameEpoch(epoch, context.announcement.epoch),
     isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
     hasLineage: ({ context }) => context.lineage !== null,
@@ -132,11 +139,9 @@ export const schedulerMachine = setup({
         fault: { kind: 'unreachable', message: 'the server is draining: it announced its end' },
       } as const,
     }),
-    recordRpcFault: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'rpc', fault }) as const }),
+    recordRpcFault: assign(({ context }, { fault }: FaultParams) => observed(context, { of: 'rpc', fault })),
     recordAuditFault: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'audit', fault }) as const }),
-    recordSurvey: assign({
-      evidence: (_, { survey }: SurveyParams) => surveyEvidence(survey),
-    }),
+    recordSurvey: assign(({ context }, { survey }: SurveyParams) => observed(context, surveyEvidence(survey))),
     recordRankFault: assign({
       evidence: ({ context }, { report }: { report: RankReport }) => rankEvidence(context.lineage, report),
     }),
@@ -146,12 +151,7 @@ export const schedulerMachine = setup({
         return refusal ? rankEvidence(context.lineage, refusal) : context.evidence;
       },
     }),
-    recordReport: assign(({ context }, { report }: { report: RankReport }) => {
-      const held = context.reports[report.rank];
-      if (held === undefined) return {};
-      if (isLate(report, held)) return { lateReports: context.lateReports + 1 };
-      return { reports: context.reports.with(report.rank, report) };
-    }),
+    recordReport: assign(({ context }, { report }: { report: RankReport }) => received(context, report)),
     countFailedDial: assign({ failedDials: ({ context }) => context.failedDials + 1 }),
     countVoid: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1, lineage: null }),
     forgetLineage: assign({ lineage: null }),
@@ -163,9 +163,11 @@ export const schedulerMachine = setup({
     announceStop: assign({
       announcement: ({ context }) => ({ epoch: context.announcement.epoch, action: 'stop' }) as const,
     }),
+    /** Counted as void until it has outlived its first audit: what is lost again and again is repeated ever slower. */
     publish: assign({
       lineage: ({ context }) => lineageOf(context.reports, context.announcement.epoch),
       failedDials: 0,
+      voidGenerations: ({ context }) => context.voidGenerations + 1,
     }),
     forgetVoids: assign({ voidGenerations: 0 }),
     recordStop: assign({ stopOutcome: (_, { outcome }: { outcome: StopOutcome }) => outcome }),
@@ -196,6 +198,7 @@ export const schedulerMachine = setup({
     failedDials: 0,
     voidGenerations: 0,
     evidence: null,
+    formerWorkers: [],
     lateReports: 0,
     stopOutcome: null,
   }),
@@ -271,7 +274,7 @@ export const schedulerMachine = setup({
             src: 'survey',
             onDone: [
               { guard: { type: 'isIntact', params: outputOf }, target: '#scheduler.connected' },
-              { target: '#scheduler.reRegistering.quiescing' },
+              { target: '#scheduler.reRegistering.voided' },
             ],
             onError: { target: '#scheduler.reconnecting', actions: { type: 'recordLinkLoss', params: errorOf } },
           },
@@ -285,8 +288,8 @@ export const schedulerMachine = setup({
         },
         /** Ending the session unmaps our memory at the server, so the ranks finish their copies first. */
         draining: {
-          always: { guard: 'areRanksIdle', target: '#scheduler.reconnecting' },
-          after: { drainTimeout: '#scheduler.reconnecting' },
+          always: { guard: 'areRanksIdle', target: '#scheduler.reconnecting.waiting' },
+          after: { drainTimeout: '#scheduler.reconnecting.waiting' },
         },
       },
     },
@@ -324,15 +327,19 @@ export const schedulerMachine = setup({
     reRegistering: {
       initial: 'openingSession',
       on: {
-        'link.down': { target: 'reconnecting', actions: { type: 'recordLinkLoss', params: faultOf } },
-        'session.ended': { target: 'reconnecting', actions: { type: 'recordSessionLoss', params: faultOf } },
+        'link.down': { target: 'reconnecting.waiting', actions: { type: 'recordLinkLoss', params: faultOf } },
+        'session.ended': { target: 'reconnecting.waiting', actions: { type: 'recordSessionLoss', params: faultOf } },
         'server.draining': { target: 'degraded', actions: 'recordDrain' },
       },
       states: {
         openingSession: {
           invoke: {
             src: 'openSession',
-            onDone: [{ guard: 'hasLineage', target: 'surveying' }, { target: 'quiescing' }],
+            onDone: [
+              { guard: 'hasTrouble', target: 'pausing' },
+              { guard: 'hasLineage', target: 'surveying' },
+              { target: 'quiescing' },
+            ],
             onError: [
               {
                 guard: { type: 'isIncompatible', params: errorOf },
@@ -419,8 +426,10 @@ export const schedulerMachine = setup({
         },
         voided: {
           entry: 'countVoid',
-          always: { guard: 'isFirstVoid', target: 'quiescing' },
-          after: { voidBackoff: 'quiescing' },
+          always: [{ guard: 'isFirstVoid', target: 'quiescing' }, { target: 'pausing' }],
+        },
+        pausing: {
+          after: { voidBackoff: [{ guard: 'hasLineage', target: 'surveying' }, { target: 'quiescing' }] },
         },
       },
     },
@@ -456,7 +465,10 @@ export const schedulerMachine = setup({
             src: 'retire',
             onDone: {
               target: '#scheduler.stopped',
-              actions: { type: 'recordStop', params: ({ event }) => ({ outcome: event.output }) },
+              actions: {
+                type: 'recordStop',
+                params: ({ context, event }) => ({ outcome: stopOutcome(context, event.output) }),
+              },
             },
             onError: {
               target: '#scheduler.stopped',
@@ -486,4 +498,31 @@ export const schedulerMachine = setup({
 
 function nextAnnouncement({ announcement: { epoch } }: SchedulerContext, action: 'register' | 'keep'): Announcement {
   return { epoch: { ...epoch, counter: epoch.counter + 1 }, action };
+}
+
+/** What was observed; a denial by the server ends the lineage, whatever a later probe finds. */
+function observed(context: SchedulerContext, evidence: Evidence): Partial<SchedulerContext> {
+  return { evidence, lineage: isDenial(evidence.fault) ? null : context.lineage };
+}
+
+const FORMER_WORKERS_PER_RANK = 4;
+
+function received(context: SchedulerContext, report: RankReport): Partial<SchedulerContext> {
+  const { reports, formerWorkers, lateReports } = context;
+  const held = reports[report.rank];
+  if (held === undefined) return {};
+  if (formerWorkers.includes(report.workerBootId) || isLate(report, held)) return { lateReports: lateReports + 1 };
+  const isReplaced = held !== null && held.workerBootId !== report.workerBootId;
+  const former = isReplaced ? [...formerWorkers, held.workerBootId] : formerWorkers;
+  return {
+    reports: reports.with(report.rank, report),
+    formerWorkers: former.slice(-FORMER_WORKERS_PER_RANK * reports.length),
+  };
+}
+
+/** A rank that was told to register and has not said that it stopped may still register after the clear. */
+function stopOutcome({ announcement, reports }: SchedulerContext, outcome: StopOutcome): StopOutcome {
+  const rank = unstoppedRank(reports);
+  if (outcome.kind !== 'clean' || announcement.epoch.counter === 0 || rank === undefined) return outcome;
+  return { kind: 'unconfirmed', reason: `rank ${rank} did not say that it stopped` };
 }

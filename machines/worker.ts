@@ -9,9 +9,10 @@
  * - every machine reaches connected with no operator once faults stop
  */
 import { assign, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
+import { rankRedialCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
-import { type Fault, faultFrom, type LinkEndCause } from './faults.ts';
+import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
 import type { Announcement, RankOutcome } from './messages.ts';
 import { unprovided } from './unprovided.ts';
 
@@ -30,6 +31,9 @@ export interface WorkerContext extends WorkerInput {
   readonly attempted: Epoch | null;
   /** The newest observation that something was lost or refused. */
   readonly fault: Fault | null;
+  readonly failedDials: number;
+  /** Schedulers that were followed before this one: their late words count for nothing. Bounded. */
+  readonly formerSchedulers: readonly string[];
   /** Answers to a Register of an epoch that was over when they arrived. */
   readonly lateAnswers: number;
 }
@@ -54,7 +58,8 @@ const announcementOf = ({ event }: { event: AnnouncementParams }) => ({ announce
 const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
 const adopt = { type: 'adoptAnnouncement', params: announcementOf } as const;
 const isNews = { type: 'isNews', params: announcementOf } as const;
-const linkLost = { target: '#worker.reconnecting', actions: { type: 'recordFault', params: faultOf } } as const;
+/** Gone while something was still being found out or made: the next dial waits. */
+const linkLost = { target: '#worker.reconnecting.waiting', actions: { type: 'recordFault', params: faultOf } } as const;
 const isIncompatible = { type: 'isIncompatible', params: errorOf } as const;
 const isUnreachable = { type: 'isUnreachable', params: errorOf } as const;
 const refuse = { type: 'recordRefusal', params: errorOf } as const;
@@ -78,7 +83,7 @@ export const workerMachine = setup({
     settleTransfers: fromPromise<void>(unprovided('settleTransfers')),
   },
   guards: {
-    isNews: ({ context }, { announcement }: AnnouncementParams) => isNewsTo(context.announcement, announcement),
+    isNews: ({ context }, { announcement }: AnnouncementParams) => isNewsTo(context, announcement),
     isStop: (_, { announcement }: AnnouncementParams) => announcement.action === 'stop',
     isToldToStop: ({ context }) => context.announcement?.action === 'stop',
     isToldToRegister: ({ context }) => context.announcement?.action === 'register' && context.outcome === 'pending',
@@ -86,6 +91,8 @@ export const workerMachine = setup({
     isToldToWait: ({ context }) => context.announcement?.action === 'wait',
     isConfirmed: ({ context }) => isConfirmed(context),
     isConfirmedAndInService: ({ context }) => isConfirmed(context) && context.announcement?.action !== 'wait',
+    /** Within one epoch only somebody else can bring back what the server has once denied. */
+    isRefutation: (_, { fault }: FaultParams) => isDenial(fault),
     isLinkFault: ({ context }) => context.fault?.kind === 'unreachable',
     isAnswerLate: ({ context }) => !isAttemptCurrent(context),
     isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
@@ -94,13 +101,12 @@ export const workerMachine = setup({
   actions: {
     openLink: spawnChild('link', { id: 'link' }),
     dropLink: stopChild('link'),
-    adoptAnnouncement: assign(({ context }, { announcement }: AnnouncementParams) => ({
-      announcement,
-      ...(isNewEpoch(context.announcement, announcement) ? { outcome: 'pending' as const, fault: null } : {}),
-    })),
+    adoptAnnouncement: assign(({ context }, { announcement }: AnnouncementParams) => adopted(context, announcement)),
     beginAttempt: assign({ attempted: ({ context }) => context.announcement?.epoch ?? null }),
     confirmRegistered: assign({ outcome: 'registered', fault: null }),
     confirmKept: assign({ outcome: 'kept', fault: null }),
+    countFailedDial: assign({ failedDials: ({ context }) => context.failedDials + 1 }),
+    forgetFailedDials: assign({ failedDials: 0 }),
     recordFault: assign({ fault: (_, { fault }: FaultParams) => fault }),
     recordRefusal: assign((_, { fault }: FaultParams) => ({ outcome: 'failed' as const, fault })),
     recordLoss: assign((_, { fault }: FaultParams) => ({ outcome: 'lost' as const, fault })),
@@ -119,7 +125,7 @@ export const workerMachine = setup({
   delays: {
     dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
     /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
-    redialBackoff: ({ context }) => context.budgets.rankRedialMs,
+    redialBackoff: ({ context }) => rankRedialCeilingMs(context.failedDials, context.budgets),
     verifyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
     stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
@@ -135,6 +141,8 @@ export const workerMachine = setup({
     outcome: 'pending',
     attempted: null,
     fault: null,
+    failedDials: 0,
+    formerSchedulers: [],
     lateAnswers: 0,
   }),
   on: {
@@ -145,10 +153,18 @@ export const workerMachine = setup({
   states: {
     connected: {
       tags: 'cacheUsable',
+      entry: 'forgetFailedDials',
       on: {
         'link.down': { target: 'degraded', actions: { type: 'recordFault', params: faultOf } },
         'server.draining': 'degraded.draining',
-        'rpc.failed': { target: 'degraded', actions: { type: 'recordFault', params: faultOf } },
+        'rpc.failed': [
+          {
+            guard: { type: 'isRefutation', params: faultOf },
+            target: 'degraded.refuted',
+            actions: { type: 'recordLoss', params: faultOf },
+          },
+          { target: 'degraded', actions: { type: 'recordFault', params: faultOf } },
+        ],
         'registration.refuted': { target: 'degraded.refuted', actions: { type: 'recordLoss', params: faultOf } },
       },
     },
@@ -183,6 +199,7 @@ export const workerMachine = setup({
         },
         /** What is under way is followed to its end on this link. */
         draining: {
+          on: { 'announcement.received': { guard: isNews, actions: adopt } },
           invoke: { src: 'settleTransfers', onDone: '#worker.reconnecting', onError: '#worker.reconnecting' },
           after: { drainTimeout: '#worker.reconnecting' },
         },
@@ -198,6 +215,7 @@ export const workerMachine = setup({
       on: {
         // Told while there is no link: the answer to it comes after the dial.
         'announcement.received': { guard: isNews, target: '.dialing', reenter: true, actions: ['dropLink', adopt] },
+        'registration.refuted': { actions: { type: 'recordLoss', params: faultOf } },
       },
       states: {
         dialing: {
@@ -212,10 +230,7 @@ export const workerMachine = setup({
           after: { dialTimeout: { target: 'waiting', actions: { type: 'recordFault', params: timeout('the dial') } } },
         },
         /** The scheduler looks for the server and tells: ranks do not poll. */
-        waiting: {
-          entry: 'dropLink',
-          after: { redialBackoff: 'dialing' },
-        },
+        waiting: { entry: ['dropLink', 'countFailedDial'], after: { redialBackoff: 'dialing' } },
       },
     },
 
@@ -272,7 +287,10 @@ export const workerMachine = setup({
               entry: 'recordStall',
               after: { stalledTimeout: '#worker.reconnecting' },
             },
-            stopping: { after: { registerStopTimeout: '#worker.stopping' } },
+            stopping: {
+              on: { stop: {}, 'announcement.received': {} },
+              after: { registerStopTimeout: '#worker.stopping' },
+            },
           },
         },
         verifying: {
@@ -314,10 +332,32 @@ function isNewEpoch(held: Announcement | null, next: Announcement): boolean {
 }
 
 /** A newer epoch, or another word on the epoch that is held. */
-function isNewsTo(held: Announcement | null, next: Announcement): boolean {
-  if (held === null || supersedes(next.epoch, held.epoch)) return true;
-  return isSameEpoch(next.epoch, held.epoch) && next.action !== held.action;
+function isNewsTo({ announcement: held, formerSchedulers }: WorkerContext, next: Announcement): boolean {
+  if (formerSchedulers.includes(next.epoch.schedulerBootId)) return false;
+  if (isNewEpoch(held, next)) return true;
+  return held !== null && isSameEpoch(next.epoch, held.epoch) && next.action !== held.action;
 }
+
+const FORMER_SCHEDULERS_KEPT = 16;
+
+/** A rank without a registration of its own cannot vouch for what it finds at the server: that is somebody else's. */
+function adopted(context: WorkerContext, announcement: Announcement): Partial<WorkerContext> {
+  const { announcement: held, formerSchedulers } = context;
+  if (!isNewEpoch(held, announcement)) return { announcement };
+  const isReplaced = held !== null && held.epoch.schedulerBootId !== announcement.epoch.schedulerBootId;
+  const schedulers = isReplaced
+    ? [...formerSchedulers, held.epoch.schedulerBootId].slice(-FORMER_SCHEDULERS_KEPT)
+    : formerSchedulers;
+  const isKeepInVain = announcement.action === 'keep' && !isConfirmed(context);
+  return {
+    announcement,
+    formerSchedulers: schedulers,
+    outcome: isKeepInVain ? 'failed' : 'pending',
+    fault: isKeepInVain ? (context.fault ?? NOTHING_TO_KEEP) : null,
+  };
+}
+
+const NOTHING_TO_KEEP: Fault = { kind: 'forgotten', message: 'this rank has no registration to keep', lost: 'device' };
 
 function isConfirmed({ outcome }: WorkerContext): boolean {
   return outcome === 'registered' || outcome === 'kept';

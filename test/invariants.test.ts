@@ -231,7 +231,7 @@ describe('invariants', () => {
       stalledAfterMs: 200,
       stalledTimeoutMs: 300,
       versionProbeIntervalMs: 100,
-      rankRedialMs: 100,
+      rankRedialMaxMs: 100,
     };
     let engine = await startEngine();
     const instance = startInstance(engine, { budgets });

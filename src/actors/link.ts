@@ -14,9 +14,13 @@ type LinkFact =
  */
 export const createLink = <Event extends EventObject>(ownerOf: OwnerOf<{ readonly connection: Connection }>) =>
   fromCallback<Event>(({ sendBack, system }) => {
-    const tell: (fact: LinkFact) => void = sendBack;
     const { connection } = ownerOf(system);
+    let isStopped = false;
     let drop = () => {};
+    // What we do to the link ourselves is not news, and would reach the state that follows.
+    const tell = (fact: LinkFact) => {
+      if (!isStopped) (sendBack as (fact: LinkFact) => void)(fact);
+    };
     const dial = setImmediate(() => {
       drop = connection.open({
         up: () => tell({ type: 'link.up' }),
@@ -25,6 +29,7 @@ export const createLink = <Event extends EventObject>(ownerOf: OwnerOf<{ readonl
       });
     });
     return () => {
+      isStopped = true;
       clearImmediate(dial);
       drop();
     };

@@ -1,13 +1,17 @@
 import { hash } from 'node:crypto';
 import { type Epoch, isSameEpoch } from '../../machines/index.ts';
 
-/** What the server promised to keep for one request until it is loaded. */
-export interface Hit {
-  readonly requestId: string;
+export interface HeldLease {
+  /** The epoch in which it was given. */
   readonly epoch: Epoch;
+  readonly lease: Uint8Array;
+}
+
+/** What the server promised to keep for one request until it is loaded. */
+export interface Hit extends HeldLease {
+  readonly requestId: string;
   /** Which hashes were asked for. */
   readonly digest: string;
-  readonly lease: Uint8Array;
   readonly blocks: number;
   /** When the lease was given, in milliseconds of the monotonic clock. */
   readonly sinceMs: number;

@@ -1,4 +1,4 @@
-import { type Budgets, FaultError, faultFrom } from '../../machines/index.ts';
+import type { Budgets } from '../../machines/index.ts';
 import { LoadState } from '../../native-bindings/index.ts';
 import type { ServerLink } from '../rpc/connection.ts';
 import type { LoadIntent } from './metadata.ts';
@@ -65,7 +65,7 @@ export class Loads {
       .then(
         () => {},
         (error) => {
-          transfer.rpcFailed(faultFrom(error));
+          transfer.rpcFailed(error);
         },
       );
   }
@@ -75,8 +75,11 @@ export class Loads {
   }
 
   #poll = (): void => {
-    for (const flight of this.#flights) this.#look(flight);
-    this.#pollTimer = this.#flights.size > 0 ? setTimeout(this.#poll, this.#budgets.loadPollIntervalMs) : undefined;
+    try {
+      for (const flight of this.#flights) this.#look(flight);
+    } finally {
+      this.#pollTimer = this.#flights.size > 0 ? setTimeout(this.#poll, this.#budgets.loadPollIntervalMs) : undefined;
+    }
   };
 
   #look(flight: Flight): void {
@@ -90,7 +93,7 @@ export class Loads {
   #failAfterAcceptance({ transfer, refuted }: Flight): void {
     const message = 'the server accepted the load and failed to copy';
     refuted(message);
-    transfer.fail(new FaultError({ kind: 'defect', message }).fault);
+    transfer.fail({ kind: 'defect', message });
   }
 }
 

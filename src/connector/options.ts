@@ -22,7 +22,7 @@ export interface InstanceOptions {
 /** Throws a TypeError or RangeError that says which option cannot work, and why. */
 export function checkInstanceOptions(options: InstanceOptions & { readonly tpSize: number }): void {
   const { endpoint, instanceId, worldSize, tpSize } = options;
-  if (!/^http:\/\/[^/]+:\d+\/?$/.test(endpoint)) {
+  if (!/^http:\/\/[^/]+:[1-9]\d*\/?$/.test(endpoint) || !URL.canParse(endpoint)) {
     throw new TypeError(`endpoint must look like http://host:port, which "${endpoint}" does not`);
   }
   if (instanceId === '') throw new TypeError('instanceId must not be empty');

@@ -23,9 +23,9 @@ import { createProbeVersion } from '../actors/probe-version.ts';
 import { createRetire } from '../actors/retire.ts';
 import { createSurvey } from '../actors/survey.ts';
 import { Connection, type ServerLink } from '../rpc/connection.ts';
-import { type Hit, Hits, queryDigest, wireRequestId } from './hits.ts';
-import type { ConnectorMetadata, FinishedTransfers, LoadIntent } from './metadata.ts';
-import { checkInstanceOptions, type InstanceOptions, PEGAFLOW_VERSION } from './options.ts';
+import { type HeldLease, type Hit, Hits, queryDigest, wireRequestId } from './hits.ts';
+import type { ConnectorMetadata, FinishedTransfers } from './metadata.ts';
+import { checkInstanceOptions, checkRank, type InstanceOptions, PEGAFLOW_VERSION } from './options.ts';
 import { RequestLedger } from './request-ledger.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
 
@@ -107,6 +107,8 @@ export class SchedulerConnector {
   #actor: Actor<typeof schedulerMachine>;
   #board: StatusBoard;
   #hits = new Hits();
+  /** Leases to give back when a server is in service again. */
+  #owed: HeldLease[] = [];
   #ledger = new RequestLedger();
   #loadingSinceMs = new Map<string, number>();
   #announcementListeners = new Set<(announcement: Announcement) => void>();
@@ -172,9 +174,13 @@ export class SchedulerConnector {
    */
   scheduleLoad(requestId: string, blockIds: readonly (number | null)[]): boolean {
     const hit = this.#hits.take(requestId);
-    if (!hit || this.#epoch === null || !isSameEpoch(hit.epoch, this.#epoch)) return false;
+    if (!hit) return false;
+    if (this.#epoch === null || !isSameEpoch(hit.epoch, this.#epoch)) {
+      this.#release(hit);
+      return false;
+    }
     if (blockIds.length !== hit.blocks) {
-      this.#releaseLease(hit.lease);
+      this.#release(hit);
       throw new RangeError(`request ${requestId}: ${blockIds.length} block ids for a hit of ${hit.blocks} blocks`);
     }
     this.#ledger.scheduleLoad({ requestId, epoch: hit.epoch, lease: hit.lease, blockIds });
@@ -192,7 +198,7 @@ export class SchedulerConnector {
   /** Gives up a hit that will not be loaded. */
   release(requestId: string): void {
     const hit = this.#hits.take(requestId);
-    if (hit) this.#releaseLease(hit.lease);
+    if (hit) this.#release(hit);
   }
 
   /** vLLM: `build_connector_meta`. Call it once a step and carry the result to every rank. */
@@ -201,8 +207,12 @@ export class SchedulerConnector {
     return { announcement: this.#announcement, ...this.#ledger.drain() };
   }
 
-  /** What {@link WorkerConnector.takeReport} of a rank returned. Repeats and late ones do no harm. */
+  /**
+   * What {@link WorkerConnector.takeReport} of a rank returned. Repeats and late ones do no harm; a rank that is not one
+   * of `worldSize` is a RangeError.
+   */
   acceptReport(report: RankReport): void {
+    checkRank('the report of rank', report.rank, this.#options.worldSize);
     this.#send({ type: 'report.received', report });
   }
 
@@ -214,7 +224,7 @@ export class SchedulerConnector {
     const { finished, loads } = this.#ledger.settle(ended);
     const failed = new Set(ended.failedLoads);
     // A rank that did not load left its share: the lease would pin the blocks until it expires.
-    for (const load of loads) if (failed.has(load.requestId)) this.#releaseLoad(load);
+    for (const load of loads) if (failed.has(load.requestId)) this.#release(load);
     return finished;
   }
 
@@ -223,7 +233,7 @@ export class SchedulerConnector {
     this.#loadingSinceMs.delete(requestId);
     this.release(requestId);
     const withdrawn = this.#ledger.withdrawLoad(requestId);
-    if (withdrawn) this.#releaseLoad(withdrawn);
+    if (withdrawn) this.#release(withdrawn);
     return this.#ledger.finish(requestId);
   }
 
@@ -234,7 +244,7 @@ export class SchedulerConnector {
   }
 
   async #stop(): Promise<StopOutcome> {
-    for (const hit of this.#hits.takeAll()) this.#releaseLease(hit.lease);
+    for (const hit of this.#hits.takeAll()) this.#release(hit);
     if (this.#actor.getSnapshot().status === 'active') this.#actor.start().send({ type: 'stop' });
     const outcome = await toPromise(this.#actor).catch(
       (error): StopOutcome => ({ kind: 'unconfirmed', reason: faultFrom(error).message }),
@@ -280,7 +290,7 @@ export class SchedulerConnector {
     }
     if (hit.blocks === 0) return { kind: 'miss', reason: 'notCached' };
     const other = this.#hits.take(hit.requestId);
-    if (other) this.#releaseLease(other.lease);
+    if (other) this.#release(other);
     this.#hits.add(hit);
     return { kind: 'hit', blocks: hit.blocks };
   }
@@ -303,12 +313,15 @@ export class SchedulerConnector {
     else if (fault.kind !== 'rejected') this.#send({ type: 'rpc.failed', fault });
   }
 
-  #releaseLoad(load: LoadIntent): void {
-    if (this.#epoch !== null && isSameEpoch(load.epoch, this.#epoch)) this.#releaseLease(load.lease);
+  /** Gives a lease back, now or when a server is in service that may still hold it. */
+  #release(held: HeldLease): void {
+    if (this.#epoch === null || !this.#connection.isUp) this.#owed.push(held);
+    else if (this.#isStillHeld(held, this.#epoch)) this.#releaseAt(this.#connection.server, held.lease);
   }
 
-  #releaseLease(lease: Uint8Array): void {
-    if (this.#epoch !== null && this.#connection.isUp) this.#releaseAt(this.#connection.server, lease);
+  /** A clear drops every lease of the epochs before it; a `keep` drops none. */
+  #isStillHeld({ epoch }: HeldLease, current: Epoch): boolean {
+    return isSameEpoch(epoch, current) || this.#announcement.action === 'keep';
   }
 
   /** Best effort: what is not released expires at the server. */
@@ -330,15 +343,13 @@ export class SchedulerConnector {
     const { announcement, evidence } = snapshot.context;
     const wasUsable = this.#epoch !== null;
     this.#epoch = snapshot.hasTag('cacheUsable') ? announcement.epoch : null;
-    if (!wasUsable && this.#epoch !== null) this.#dropOutdatedHits(this.#epoch, announcement.action);
-    this.#board.post(snapshot.value, announcement.epoch, evidence?.fault ?? null);
     if (announcement !== this.#announcement) this.#announce(announcement);
+    if (!wasUsable && this.#epoch !== null) this.#settleLeases(this.#epoch);
+    this.#board.post(snapshot.value, announcement.epoch, evidence?.fault ?? null);
   }
 
-  /** After a clear the server has dropped the leases of the epoch before; after a `keep` it still holds them. */
-  #dropOutdatedHits(epoch: Epoch, action: Announcement['action']): void {
-    const outdated = this.#hits.takeOutdated(epoch);
-    if (action === 'keep') for (const hit of outdated) this.#releaseLease(hit.lease);
+  #settleLeases(epoch: Epoch): void {
+    for (const held of [...this.#owed.splice(0), ...this.#hits.takeOutdated(epoch)]) this.#release(held);
   }
 
   #announce(announcement: Announcement): void {

@@ -1,5 +1,6 @@
-import type { Fault } from '../../machines/index.ts';
+import { type Fault, faultFrom } from '../../machines/index.ts';
 import type { ServerLink } from '../rpc/connection.ts';
+import { RpcError } from '../rpc/rpc-error.ts';
 
 /** How a load or a save ended. */
 export type TransferOutcome =
@@ -10,7 +11,7 @@ export type TransferOutcome =
 export interface TransferEvents {
   /** Once for each transfer. */
   readonly ended: (outcome: TransferOutcome) => void;
-  /** The server answered no. */
+  /** The RPC failed while the link lives: perhaps evidence. */
   readonly refused: (fault: Fault) => void;
 }
 
@@ -54,11 +55,12 @@ export class Transfer {
     this.#end({ kind: 'failed', fault, isUnsafe: false });
   }
 
-  /** The RPC failed: final where the server itself said so; with the link gone nobody knows. */
-  rpcFailed(fault: Fault): void {
-    if (this.#isOver || this.#server.link.end !== null) return;
-    this.#events.refused(fault);
-    this.fail(fault);
+  /** The RPC failed: final where the server itself said so or never heard of it. Otherwise nobody knows. */
+  rpcFailed(error: unknown): void {
+    if (this.#isOver) return;
+    const fault = faultFrom(error);
+    if (this.#server.link.end === null) this.#events.refused(fault);
+    if (error instanceof RpcError && error.isFinal) this.fail(fault);
   }
 
   /** Gives the transfer up without knowing. */

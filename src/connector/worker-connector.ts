@@ -9,6 +9,7 @@ import {
   faultFrom,
   isSameEpoch,
   type RankReport,
+  rankRedialCeilingMs,
   type WorkerEvent,
   workerMachine,
 } from '../../machines/index.ts';
@@ -70,7 +71,9 @@ const machine = workerMachine.provide({
     verify: createVerify(owners.of),
     settleTransfers: fromPromise<void>(({ system }) => owners.of(system).settled()),
   },
-  delays: { redialBackoff: ({ context }) => context.budgets.rankRedialMs * (0.5 + Math.random() / 2) },
+  delays: {
+    redialBackoff: ({ context }) => Math.random() * rankRedialCeilingMs(context.failedDials, context.budgets),
+  },
 });
 
 /** One rank's half of a connector: registers its KV memory when it is told to, saves and loads blocks. */
@@ -236,6 +239,11 @@ export class WorkerConnector {
       this.#refuseLoad(intent, 'the lease is of another epoch');
       return;
     }
+    const impossible = impossibleBlockId(intent.blockIds, this.#layers);
+    if (impossible !== null) {
+      this.#refuseLoad(intent, impossible);
+      return;
+    }
     const { instanceId, tpRank, deviceId } = this.#options;
     const layerNames = this.#layers.map((layer) => layer.name);
     try {
@@ -259,7 +267,9 @@ export class WorkerConnector {
 
   #startSave({ requestId, epoch, blockIds, blockHashes }: SaveIntent): void {
     const isCurrent = this.#epoch !== null && isSameEpoch(epoch, this.#epoch);
-    if (!isCurrent || !this.#connection.isUp) {
+    const impossible = impossibleBlockId(blockIds, this.#layers);
+    if (impossible !== null) process.emitWarning(`save of request ${requestId} refused: ${impossible}`);
+    if (!isCurrent || !this.#connection.isUp || impossible !== null) {
       this.stats.saves.refused += 1;
       this.#ledger.endSave(requestId);
       return;
@@ -284,7 +294,7 @@ export class WorkerConnector {
       .call((client) => client.save({ instanceId, tpRank, ppRank, deviceId, saves }))
       .then(
         () => transfer.succeed(),
-        (error) => transfer.rpcFailed(faultFrom(error)),
+        (error) => transfer.rpcFailed(error),
       );
   }
 
@@ -344,6 +354,14 @@ export class WorkerConnector {
     this.#lastReport = report;
     for (const listener of this.#reportListeners) listener(report);
   }
+}
+
+/** Why these ids cannot be sent, or `null`. The server would copy the wrong bytes, or fail long after it accepted. */
+function impossibleBlockId(blockIds: readonly (number | null)[], layers: readonly KvCacheLayer[]): string | null {
+  const numBlocks = Math.min(...layers.map((layer) => layer.numBlocks));
+  const isPossible = (id: number | null) => id === null || (Number.isInteger(id) && id >= 0 && id < numBlocks);
+  const impossible = blockIds.find((id) => !isPossible(id));
+  return impossible === undefined ? null : `block id ${impossible} is not one of ${numBlocks} blocks`;
 }
 
 function failedLoad({ requestId, blockIds }: LoadIntent, reason: string): FailedLoad {

@@ -3,8 +3,8 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { type Budgets, FaultError } from '../../machines/index.ts';
 import { Engine } from '../gen/pegaflow/engine_pb.ts';
 import { DeathWatch, type ProofOfDeath } from './death-watch.ts';
-import { faultFromRpc } from './fault-from-rpc.ts';
 import { Link, type LinkEnd } from './link.ts';
+import { RpcError } from './rpc-error.ts';
 import { listeningInodes } from './socket-owner.ts';
 
 /** Largest message either way, in bytes; pegaflow-server's own limit. */
@@ -133,12 +133,12 @@ export class ServerLink {
     return this.#client;
   }
 
-  /** Makes a call; whatever goes wrong comes as a FaultError. */
+  /** Makes a call; whatever goes wrong comes as an RpcError. */
   async call<T>(rpc: (client: EngineClient) => Promise<T>): Promise<T> {
     try {
       return await rpc(this.client);
     } catch (error) {
-      throw new FaultError(faultFromRpc(error, this.link), { cause: error });
+      throw new RpcError(error, this.link);
     }
   }
 
@@ -154,7 +154,8 @@ export class ServerLink {
   watch(waiter: LinkWaiter): () => void {
     const ends = this.#isIdentified ? null : this.link.addresses;
     this.#isIdentified = true;
-    if (ends) void this.death.identify(ends);
+    // Without the process there is weak proof; a host without /proc has no other.
+    if (ends) this.death.identify(ends).catch(() => {});
     this.#waiters.add(waiter);
     const { proof } = this.death;
     if (proof !== null) queueMicrotask(() => this.#waiters.has(waiter) && waiter.dead(proof));

@@ -21,12 +21,13 @@ export class DeathWatch {
   #pid: number | null = null;
   #isClosed = false;
   #isDisposed = false;
-  #listeners: readonly string[] = [];
+  #listeners: readonly string[];
   #processWatch: ProcessExitWatch | null = null;
   #settling: NodeJS.Timeout | undefined;
 
   /** `onProof` is called at most once, never after dispose. */
-  constructor(settleMs: number, onProof: (proof: ProofOfDeath) => void) {
+  constructor(settleMs: number, onProof: (proof: ProofOfDeath) => void, listeners: readonly string[] = []) {
+    this.#listeners = listeners;
     this.#settleMs = settleMs;
     this.#onProof = onProof;
   }
@@ -80,7 +81,13 @@ export class DeathWatch {
   /** A dial after the close was answered; `listeners` is who listens there now. */
   observeListeners(listeners: readonly string[]): void {
     const isAnother = listeners.length > 0 && !listeners.some((inode) => this.#listeners.includes(inode));
-    if (this.#isClosed && this.#listeners.length > 0 && isAnother) this.#settle();
+    if (!this.#isClosed || this.#listeners.length === 0) return;
+    if (isAnother) {
+      this.#settle();
+    } else {
+      clearTimeout(this.#settling);
+      this.#settling = undefined;
+    }
   }
 
   [Symbol.dispose](): void {
@@ -90,7 +97,9 @@ export class DeathWatch {
     this.#processWatch = null;
   }
 
+  /** Where the process is known, only its own end is proof. */
   #settle(): void {
+    if (this.#processWatch !== null) return;
     this.#settling ??= setTimeout(() => this.#prove('weak'), this.#settleMs);
   }
 

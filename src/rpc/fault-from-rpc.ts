@@ -1,6 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type Fault, FaultError, type LostThing, type Survey } from '../../machines/index.ts';
-import type { Link } from './link.ts';
+import { type Link, NotSentError } from './link.ts';
 
 /**
  * The one place that reads what a server's refusal says. One code has several causes, so the text decides; text that
@@ -13,6 +13,7 @@ export function faultFromRpc(error: unknown, link: Pick<Link, 'end' | 'isDrainin
   if (!(error instanceof ConnectError)) {
     return { kind: link.isDraining ? 'unreachable' : 'defect', message: String(error) };
   }
+  if (error.cause instanceof NotSentError) return { kind: 'unreachable', message: error.cause.message };
   const text = error.rawMessage;
   const message = `${Code[error.code]}: ${text}`;
   for (const [code, pattern, build] of refusals) {

@@ -29,6 +29,11 @@ export interface LinkOptions {
 /** Node's default of 10 MB would drop an early refusal while a large message is still being sent. */
 const MAX_SESSION_MEMORY_MB = 1024;
 
+/** The request never left this process. connect-node passes it on as the `cause` of its own error. */
+export class NotSentError extends Error {
+  override readonly name = 'NotSentError';
+}
+
 /** Bytes that one HTTP/2 stream may receive before it must be read: whole replies of this size need no round trip. */
 const STREAM_WINDOW_BYTES = 1 << 20;
 
@@ -111,9 +116,9 @@ export class Link {
     path: string,
     headers: Record<string, string | string[] | undefined>,
   ): Promise<ClientHttp2Stream> {
-    if (this.#end !== null) throw new ConnectError(this.#end.fault.message, Code.Unavailable);
+    if (this.#end !== null) throw new NotSentError(this.#end.fault.message);
     // Node would queue it, to fail when the connection ends.
-    if (this.#isDraining) throw new ConnectError(`${this.authority}: the server is draining`, Code.Unavailable);
+    if (this.#isDraining) throw new NotSentError(`${this.authority}: the server is draining`);
     return this.#session.request({ ...headers, ':method': method, ':path': path });
   }
 

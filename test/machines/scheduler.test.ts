@@ -67,7 +67,13 @@ function harness({ worldSize = 2 } = {}) {
     for (let rank = 0; rank < worldSize; rank += 1) report(rank);
     await script.answer('survey', sealed);
   };
-  return { script, actor, path, context, report, deliver, toSession, toSealing, toConnected, errors };
+  /** A generation that outlived its first audit. */
+  const toServing = async () => {
+    await toConnected();
+    script.clock.tick(budgets.auditFirstMs);
+    await script.answer('survey', sealed);
+  };
+  return { script, actor, path, context, report, deliver, toSession, toSealing, toConnected, toServing, errors };
 }
 
 describe('scheduler machine', () => {
@@ -147,7 +153,7 @@ describe('scheduler machine', () => {
 
   it('a flap that the server did not notice is kept, each rank vouching for itself', async () => {
     const h = harness();
-    await h.toConnected();
+    await h.toServing();
     h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
     expect(h.path()).toBe('reconnecting.dialing');
     await h.toSession();
@@ -163,7 +169,7 @@ describe('scheduler machine', () => {
 
   it('a refused keep is followed by a fresh link and session, a clear, and register', async () => {
     const h = harness();
-    await h.toConnected();
+    await h.toServing();
     h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
     await h.toSession();
     await h.script.answer('survey', sealed);
@@ -175,6 +181,103 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     await h.script.answer('clear');
     expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 3 }, action: 'register' });
+  });
+
+  it('a rank that was replaced while the keep was under way refuses it by being another process', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    await h.toSession();
+    await h.script.answer('survey', sealed);
+    h.deliver();
+    h.report(0, { workerBootId: 'replacement', outcome: 'kept' });
+    expect(h.path()).toBe('reconnecting.dialing');
+    expect(h.context().lineage).toBe(null);
+  });
+
+  it('what the server has denied once is not trusted again, whatever the next probe finds', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'instance not found', lost: 'instance' } });
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('reRegistering.pausing');
+
+    const audited = harness();
+    await audited.toConnected();
+    audited.script.clock.tick(budgets.auditFirstMs);
+    await audited.script.answer('survey', { kind: 'incomplete', registered: 1, expected: 2 });
+    await audited.script.answer('survey', sealed);
+    expect(audited.path()).toBe('reRegistering.pausing');
+  });
+
+  it('a rank that follows another scheduler refutes the registration', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.report(0, { epoch: { schedulerBootId: 'another', counter: 9 }, outcome: 'failed' });
+    expect(h.path()).toBe('degraded.surveying');
+  });
+
+  it('late words of a worker process that was replaced count for nothing', async () => {
+    const h = harness();
+    await h.toSealing();
+    h.report(0, { workerBootId: 'old', outcome: 'pending' });
+    h.report(0);
+    h.report(0, { workerBootId: 'old', outcome: 'failed' });
+    h.report(1);
+    await h.script.answer('survey', sealed);
+    h.report(0, { workerBootId: 'old', outcome: 'pending' });
+    expect(h.path()).toBe('connected.settling');
+    expect(h.context().lateReports).toBe(2);
+  });
+
+  it('what is lost again and again is repeated ever slower', async () => {
+    const h = harness();
+    await h.toConnected();
+    const pauses: string[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'not found', lost: 'instance' } });
+      await h.script.answer('survey', notFound);
+      pauses.push(h.path());
+      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      await h.script.answer('clear');
+      h.deliver();
+      h.report(0);
+      h.report(1);
+      await h.script.answer('survey', sealed);
+    }
+    expect(new Set(pauses)).toEqual(new Set(['reRegistering.pausing']));
+    expect(h.script.clock.now).toBeGreaterThan(budgets.voidBackoffFirstMs * 20);
+
+    h.script.clock.tick(budgets.auditFirstMs);
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('connected.serving');
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'not found', lost: 'instance' } });
+    await h.script.answer('survey', notFound);
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+  });
+
+  it('a server that accepts and closes, or ends the session, again and again is met with a backoff', async () => {
+    const flapping = harness();
+    flapping.script.tell({ type: 'link.up' });
+    flapping.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    expect(flapping.path()).toBe('reconnecting.waiting');
+
+    const ending = harness();
+    await ending.toConnected();
+    for (let round = 0; round < 3; round += 1) {
+      ending.script.tell({ type: 'session.ended', fault: gone });
+      await ending.toSession();
+      while (ending.path() !== 'reRegistering.clearing.waiting') {
+        if (ending.path() === 'reRegistering.surveying') await ending.script.answer('survey', notFound);
+        else ending.script.clock.tick(1);
+      }
+      await ending.script.answer('clear');
+      ending.deliver();
+      ending.report(0);
+      ending.report(1);
+      await ending.script.answer('survey', sealed);
+    }
+    expect(ending.script.clock.now).toBeGreaterThan(budgets.voidBackoffFirstMs);
   });
 
   it('a rank that was replaced is not kept', async () => {
@@ -189,7 +292,7 @@ describe('scheduler machine', () => {
 
   it('a rank that comes back with a new boot id re-forms the instance once', async () => {
     const h = harness();
-    await h.toConnected();
+    await h.toServing();
     h.report(1, { workerBootId: 'worker-1-again', epoch: null, outcome: 'pending' });
     expect(h.path()).toBe('degraded.surveying');
     await h.script.answer('survey', sealed);
@@ -228,7 +331,7 @@ describe('scheduler machine', () => {
     h.deliver();
     h.report(0);
     h.report(1, { outcome: 'failed', fault: refused });
-    expect(h.path()).toBe('reRegistering.voided');
+    expect(h.path()).toBe('reRegistering.pausing');
     h.script.clock.tick(budgets.voidBackoffFirstMs);
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     expect(h.context().announcement.epoch.counter).toBe(2);
@@ -236,7 +339,7 @@ describe('scheduler machine', () => {
 
   it('where ranks are busy the clear waits for them, bounded', async () => {
     const h = harness();
-    await h.toConnected();
+    await h.toServing();
     h.report(0, { idle: false });
     h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'instance not found', lost: 'instance' } });
     await h.script.answer('survey', notFound);
@@ -247,7 +350,7 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.clearing.waiting');
 
     const other = harness();
-    await other.toConnected();
+    await other.toServing();
     other.report(0, { idle: false });
     other.actor.send({ type: 'rpc.failed', fault: gone });
     await other.script.answer('survey', notFound);
@@ -283,7 +386,7 @@ describe('scheduler machine', () => {
 
   it('a rank’s own word against its registration outweighs a survey that says sealed', async () => {
     const h = harness();
-    await h.toConnected();
+    await h.toServing();
     h.report(0, { outcome: 'lost', fault: { kind: 'defect', message: 'the load failed after it was accepted' } });
     expect(h.path()).toBe('degraded.surveying');
     await h.script.answer('survey', sealed);
@@ -304,7 +407,7 @@ describe('scheduler machine', () => {
 
   it('a late report of an epoch that is over is dropped and counted', async () => {
     const h = harness();
-    await h.toConnected();
+    await h.toServing();
     h.actor.send({ type: 'rpc.failed', fault: gone });
     await h.script.answer('survey', notFound);
     await h.script.answer('clear');
@@ -324,7 +427,7 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('degraded.draining');
     expect(h.script.openLinks).toBe(1);
     h.report(0, { idle: true });
-    expect(h.path()).toBe('reconnecting.dialing');
+    expect(h.path()).toBe('reconnecting.waiting');
     expect(h.script.links[0]?.isDropped).toBe(true);
 
     const other = harness();
@@ -332,7 +435,7 @@ describe('scheduler machine', () => {
     other.report(0, { idle: false });
     other.script.tell({ type: 'server.draining' });
     other.script.clock.tick(budgets.drainTimeoutMs);
-    expect(other.path()).toBe('reconnecting.dialing');
+    expect(other.path()).toBe('reconnecting.waiting');
   });
 
   it('an incompatible server parks the instance, is asked slowly, and a compatible one is taken up', async () => {
@@ -424,6 +527,17 @@ describe('scheduler machine', () => {
     await h.script.answer('retire', { kind: 'clean' });
     expect(h.actor.getSnapshot().output).toEqual({ kind: 'clean' });
     expect(h.script.openLinks).toBe(0);
+  });
+
+  it('stop is unconfirmed while a rank that was told to register has not said that it stopped', async () => {
+    const h = harness();
+    await h.toSealing();
+    h.report(0);
+    h.actor.send({ type: 'stop' });
+    h.report(0, { outcome: 'stopped' });
+    h.script.clock.tick(budgets.stopTimeoutMs / 2);
+    await h.script.answer('retire', { kind: 'clean' });
+    expect(h.actor.getSnapshot().output).toEqual({ kind: 'unconfirmed', reason: 'rank 1 did not say that it stopped' });
   });
 
   it('stop ends within its budget in every state, and says unconfirmed when nobody answers', async () => {

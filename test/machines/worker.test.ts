@@ -14,6 +14,7 @@ import { machineClock, Script } from '../support/scripted-actors.ts';
 
 const budgets = budgetsFrom();
 const gone: Fault = { kind: 'unreachable', message: 'the server closed the connection' };
+const leaseGone: Fault = { kind: 'forgotten', message: 'lease unknown', lost: 'lease' };
 const forgotten: Fault = { kind: 'forgotten', message: 'instance not found', lost: 'instance' };
 
 function harness() {
@@ -142,14 +143,13 @@ describe('worker machine', () => {
     expect(linked.isServing()).toBe(true);
   });
 
-  it('a rank whose registration is gone says so and waits for the scheduler', async () => {
+  it('a rank whose registration the server denied says so, whatever a later probe would find, and waits for the scheduler', async () => {
     const h = harness();
     await h.toConnected();
     h.actor.send({ type: 'rpc.failed', fault: forgotten });
-    expect(h.path()).toBe('degraded.verifying');
-    await h.script.fail('verify', new FaultError(forgotten));
     expect(h.path()).toBe('reRegistering.waiting');
     expect(h.context()).toMatchObject({ outcome: 'lost', fault: forgotten });
+    expect(h.script.started).toEqual(['register']);
     h.announce(2);
     await h.script.answer('register');
     expect(h.path()).toBe('connected');
@@ -158,7 +158,7 @@ describe('worker machine', () => {
   it('an ambiguous answer that the check does not confirm changes nothing', async () => {
     const h = harness();
     await h.toConnected();
-    h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'lease unknown', lost: 'lease' } });
+    h.actor.send({ type: 'rpc.failed', fault: leaseGone });
     await h.script.answer('verify');
     expect(h.path()).toBe('connected');
     expect(h.context().outcome).toBe('registered');
@@ -176,7 +176,8 @@ describe('worker machine', () => {
   it('a refutation that arrives during a check outweighs what the check says', async () => {
     const h = harness();
     await h.toConnected();
-    h.actor.send({ type: 'rpc.failed', fault: forgotten });
+    h.actor.send({ type: 'rpc.failed', fault: leaseGone });
+    expect(h.path()).toBe('degraded.verifying');
     h.actor.send({ type: 'registration.refuted', fault: { kind: 'defect', message: 'copy failed' } });
     expect(h.path()).toBe('reRegistering.waiting');
     expect(h.context().outcome).toBe('lost');
@@ -194,6 +195,72 @@ describe('worker machine', () => {
     await h.script.fail('verify', new FaultError(forgotten));
     expect(h.context()).toMatchObject({ outcome: 'failed', fault: forgotten });
     expect(h.path()).toBe('reRegistering.waiting');
+  });
+
+  it('a rank without a registration of its own vouches for nothing: what it would find is somebody else’s', async () => {
+    const replacement = harness();
+    replacement.script.tell({ type: 'link.up' });
+    replacement.announce(7, 'keep');
+    expect(replacement.context().outcome).toBe('failed');
+    expect(replacement.script.started).toEqual([]);
+
+    const doubtful = harness();
+    await doubtful.toConnected();
+    doubtful.actor.send({ type: 'registration.refuted', fault: { kind: 'defect', message: 'copy failed' } });
+    doubtful.announce(2, 'keep');
+    expect(doubtful.context()).toMatchObject({ outcome: 'failed', fault: { message: 'copy failed' } });
+    expect(doubtful.script.pending).toEqual([]);
+  });
+
+  it('a refutation that arrives while the link is gone is not forgotten over the redial', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.actor.send({ type: 'registration.refuted', fault: { kind: 'defect', message: 'copy failed' } });
+    h.script.tell({ type: 'link.up' });
+    expect(h.path()).toBe('reRegistering.waiting');
+    expect(h.context().outcome).toBe('lost');
+  });
+
+  it('late words of a scheduler that was replaced count for nothing', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.up' });
+    h.announce(5, 'register', 'old');
+    await h.script.answer('register');
+    h.announce(1, 'register', 'new');
+    await h.script.answer('register');
+    h.announce(6, 'register', 'old');
+    h.announce(6, 'stop', 'old');
+    expect(h.path()).toBe('connected');
+    expect(h.context().announcement?.epoch).toEqual({ schedulerBootId: 'new', counter: 1 });
+  });
+
+  it('a wait never brings an unverified or a draining rank into service', async () => {
+    const unverified = harness();
+    await unverified.toConnected();
+    unverified.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    unverified.script.tell({ type: 'link.up' });
+    unverified.announce(1, 'wait');
+    expect(unverified.isServing()).toBe(false);
+
+    const draining = harness();
+    await draining.toConnected();
+    draining.script.tell({ type: 'server.draining' });
+    draining.announce(1, 'wait');
+    expect(draining.path()).toBe('degraded.draining');
+    await draining.script.answer('settleTransfers');
+    draining.script.tell({ type: 'link.up' });
+    expect(draining.path()).toBe('reRegistering.waiting');
+  });
+
+  it('a server that accepts and closes again and again is dialled with a backoff', async () => {
+    const h = harness();
+    for (let round = 0; round < 50 && h.script.openLinks > 0; round += 1) {
+      h.script.tell({ type: 'link.up' });
+      h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    }
+    expect(h.script.links).toHaveLength(1);
+    expect(h.path()).toBe('reconnecting.waiting');
   });
 
   it('a scheduler that comes back with a new boot id is obeyed', async () => {
@@ -247,7 +314,8 @@ describe('worker machine', () => {
     h.script.tell({ type: 'link.up' });
     h.announce(1);
     h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
-    expect(h.path()).toBe('reconnecting.dialing');
+    expect(h.path()).toBe('reconnecting.waiting');
+    h.script.clock.tick(budgets.rankRedialFirstMs);
     h.script.tell({ type: 'link.up' });
     await h.script.answer('register');
     expect(h.path()).toBe('connected');
@@ -257,11 +325,13 @@ describe('worker machine', () => {
   it('ranks do not poll: a refused dial waits for the word, or long', async () => {
     const h = harness();
     h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
-    h.script.clock.tick(budgets.rankRedialMs - 1);
+    h.script.clock.tick(budgets.rankRedialFirstMs - 1);
     expect(h.script.links).toHaveLength(1);
-    h.script.clock.tick(1);
-    expect(h.path()).toBe('reconnecting.dialing');
-    expect(h.script.links).toHaveLength(2);
+    for (let second = 0; second < 60; second += 1) {
+      h.script.clock.tick(1_000);
+      if (h.path() === 'reconnecting.dialing') h.script.tell({ type: 'link.down', cause: 'refused', fault: gone });
+    }
+    expect(h.script.links.length).toBeLessThan(70);
   });
 
   it('on a draining server the transfers under way end first', async () => {
@@ -308,6 +378,8 @@ describe('worker machine', () => {
     h.announce(1);
     h.actor.send({ type: 'stop' });
     expect(h.path()).toBe('reRegistering.registering.stopping');
+    h.announce(2);
+    h.announce(1, 'wait');
     await h.script.answer('register');
     expect(h.path()).toBe('stopping');
     await h.script.answer('settleTransfers');

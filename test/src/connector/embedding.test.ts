@@ -134,6 +134,9 @@ describe('embedding', () => {
     expect(scheduler({ instanceId: 'a:b' })).toThrow('must not contain ":"');
     expect(scheduler({ endpoint: '127.0.0.1:50055' })).toThrow('http://host:port');
     expect(scheduler({ endpoint: 'https://127.0.0.1:50055' })).toThrow('http://host:port');
+    expect(scheduler({ endpoint: 'http://127.0.0.1:99999' })).toThrow('http://host:port');
+    expect(scheduler({ endpoint: 'http://a b:80' })).toThrow('http://host:port');
+    expect(scheduler({ endpoint: 'http://127.0.0.1:0' })).toThrow('http://host:port');
     expect(scheduler({ worldSize: 0 })).toThrow('worldSize');
     expect(scheduler({ tpSize: 1.5 })).toThrow('tpSize');
     expect(scheduler({ budgets: { dialTimeoutMs: 0 } })).toThrow('dialTimeoutMs must be above 0');
@@ -142,6 +145,11 @@ describe('embedding', () => {
     expect(() => new WorkerConnector({ ...rankOptions, rank: 1 })).toThrow('rank 1 is not one of 1 ranks');
     expect(() => new WorkerConnector({ ...rankOptions, tpRank: 1 })).toThrow('tpRank 1 is not one of 1');
     expect(() => new WorkerConnector(rankOptions).registerKvCaches([])).toThrow('no KV cache layers');
+  });
+
+  it('refuses the report of a rank that cannot be one of its own', () => {
+    const report = new WorkerConnector({ ...rankOptions, worldSize: 8, rank: 7 }).takeReport();
+    expect(() => new SchedulerConnector(options).acceptReport(report)).toThrow('rank 7 is not one of 1 ranks');
   });
 
   it('stops cleanly when it was never started', async () => {

@@ -1,4 +1,9 @@
+import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
+import { budgetsFrom } from '../../../machines/index.ts';
+import { Loads } from '../../../src/connector/loads.ts';
+import type { TransferOutcome } from '../../../src/connector/transfer.ts';
+import { Connection } from '../../../src/rpc/connection.ts';
 import { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
@@ -106,20 +111,34 @@ describe('transfers in flight', () => {
     await instance.reached('connected');
   });
 
-  it('S-62: an accepted load that fails to copy is failed after the settling time and refutes the registration', async () => {
+  it('S-62: an accepted load that fails to copy is final after the settling time only, and refutes the registration', async () => {
     const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine, { budgets: { settleMs: 200 } });
-    const { epoch } = instance.scheduler.status;
+    const { instance, memory } = await connected(engine, { instanceId: 'fails-to-copy' });
+    instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
+    const [intent] = instance.scheduler.buildMetadata().loads;
+    const budgets = budgetsFrom({ settleMs: 200 });
+    const connection = new Connection({ endpoint: `http://${engine.grpcAddress}`, budgets });
+    own({ [Symbol.asyncDispose]: async () => connection[Symbol.dispose]() });
+    const up = Promise.withResolvers<void>();
+    connection.open({ up: up.resolve, draining: () => {}, down: () => {} });
+    await up.promise;
+    const ended = Promise.withResolvers<TransferOutcome>();
+    const said: string[] = [];
     const startedMs = performance.now();
-    instance.scheduler.scheduleLoad('loads', [4, 5, 1_000_000]);
-    const { failedLoads } = await instance.ended('loads', 'loaded');
-    expect(failedLoads).toEqual(['loads']);
+    new Loads(budgets).start(
+      connection.server,
+      { instanceId: 'fails-to-copy', tpRank: 0, deviceId: 0, layerNames: memory.layerNames },
+      { ...intent!, blockIds: [4, 5, 1_000_000] },
+      {
+        ended: ended.resolve,
+        refused: ({ message }) => said.push(`refused: ${message}`),
+        refuted: (message) => said.push(`refuted: ${message}`),
+      },
+    );
+    const outcome = await within(5_000, 'the end of the load', ended.promise);
+    expect(outcome).toMatchObject({ kind: 'failed', fault: { kind: 'defect' }, isUnsafe: false });
     expect(performance.now() - startedMs).toBeGreaterThanOrEqual(200);
-    expect(worker.takeReport().outcome).not.toBe('kept');
-    await eventually('a new epoch', () => {
-      const { status } = instance.scheduler;
-      return status.state === 'connected' && status.epoch !== epoch ? true : null;
-    });
+    expect(said).toEqual(['refuted: the server accepted the load and failed to copy']);
   });
 
   it('S-19: a lease that the server no longer knows becomes a failed load, and nothing else changes', async () => {
@@ -229,6 +248,57 @@ describe('transfers in flight', () => {
     await engine.http('GET', '/health');
     engine.signal('SIGKILL');
     expect(await within(5_000, 'the query', asked)).toEqual({ kind: 'miss', reason: 'failed' });
+  });
+
+  it('refuses block ids that are not there before anything is sent, and loses nothing by it', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker } = await connected(engine);
+    const { epoch } = instance.scheduler.status;
+    const warned = once(process, 'warning');
+    for (const impossible of [8, -1, 1.5, 2 ** 40, Number.NaN]) {
+      await instance.hit('bad', hashes);
+      instance.scheduler.scheduleLoad('bad', [4, 5, impossible]);
+      const { failedLoads } = await instance.ended('bad', 'loaded');
+      expect(failedLoads).toEqual(['bad']);
+      await instance.save(`bad ${impossible}`, [4, 5, impossible], hashesOf(3, 'bad'));
+    }
+    expect(worker.stats).toMatchObject({ loads: { refused: 5 }, saves: { refused: 5 } });
+    expect(String((await warned)[0])).toContain('block id 8 is not one of 8 blocks');
+    expect(instance.scheduler.status).toMatchObject({ state: 'connected', epoch });
+    const { text } = await engine.http('POST', '/cache/memory/cleanup');
+    expect(JSON.parse(text).still_referenced_blocks).toBe(3);
+    instance.scheduler.release('loads');
+  });
+
+  it('S-63: a lease that could not be used or given back in time is given back afterwards', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance } = await connected(engine, { budgets: { queryTimeoutMs: 50 } });
+    await instance.hit('finished', hashes);
+    const { epoch } = instance.scheduler.status;
+    await engine.fault({ methods: { queryPrefetch: { delayMs: 300, times: 2 } } });
+    await instance.scheduler.query({ requestId: 'slow', blockHashes: hashesOf(1, 'x') });
+    await instance.reached('degraded');
+    expect(instance.scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(false);
+    instance.finish('finished');
+    await instance.reached('connected');
+    expect(instance.scheduler.status.epoch).toBe(epoch);
+    await eventually('the leases to be given back', async () => {
+      const { text } = await engine.http('POST', '/cache/memory/cleanup');
+      return JSON.parse(text).still_referenced_blocks === 0 ? true : null;
+    });
+  });
+
+  it('a rank that gives its link up dials again at once', async () => {
+    const engine = own(await EngineProcess.start());
+    const budgets = { rankRedialFirstMs: 60_000, rankRedialMaxMs: 60_000 };
+    const { instance, worker } = await connected(engine, { budgets });
+    const refuse = { code: 14, message: 'go away' };
+    await engine.fault({ methods: { save: { refuse, times: 1 } } });
+    const states: string[] = [];
+    worker.onStatus(({ state }) => states.push(state));
+    await instance.save('refused', [3], hashesOf(1, 'refused'));
+    await eventually('the rank to be back', () => (states.at(-1) === 'connected' ? true : null));
+    expect(states).toContain('reconnecting');
   });
 
   it('refuses lists that do not fit together before anything is sent', async () => {

@@ -4,7 +4,7 @@ import { createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
 import { Connection, type ConnectionEvents, type ServerLink } from '../../../src/rpc/connection.ts';
-import type { ProofOfDeath } from '../../../src/rpc/death-watch.ts';
+import { DeathWatch, type ProofOfDeath } from '../../../src/rpc/death-watch.ts';
 import { Link } from '../../../src/rpc/link.ts';
 import { acceptedInode, listeningInodes, pidOfSocket } from '../../../src/rpc/socket-owner.ts';
 import { EngineProcess } from '../../support/engine-process.ts';
@@ -112,35 +112,62 @@ describe('proof of death', () => {
     expect(await eventually('the proof after all', () => proofs[0] ?? null)).toBe('strong');
   });
 
-  it('is weak when the connection closed, then nobody listened, then the settling time passed', async () => {
-    const { endpoint, closeConnections, stop } = await hiddenServer();
-    const { down, redial, proofs, proof } = await watching(endpoint);
+  it('is weak where no process can be seen: the connection closed, then nobody listened, then the settling time passed', async () => {
+    const { watch, proofs, proof } = unseen(50);
+    watch.observeRefusal();
+    watch.observeClose();
+    expect(proofs).toEqual([]);
+    watch.observeRefusal();
+    expect(proofs).toEqual([]);
+    watch.observeRefusal();
+    expect(await proof()).toBe('weak');
+    expect(proofs).toHaveLength(1);
+  });
+
+  it('is not weak while the process that owned the connection is seen to live', async () => {
+    const { endpoint, closeConnections, stop } = await ownServer();
+    const { server, down, redial, proofs } = await watching(endpoint, 1);
+    await identified(server);
     closeConnections();
     await down();
-    expect(proofs).toEqual([]);
-    expect(await redial()).not.toBe('refused');
-    expect(proofs).toEqual([]);
     await stop();
     expect(await redial()).toBe('refused');
-    expect(proofs).toEqual([]);
-    expect(await proof()).toBe('weak');
+    await expect(eventually('a proof', () => proofs[0] ?? null, 200)).rejects.toThrow('waited');
   });
 
   it('is not taken from a refusal when we closed the connection ourselves', async () => {
-    const { endpoint, stop } = await hiddenServer();
+    const { endpoint, stop } = await ownServer();
     const { server, redial, proofs } = await watching(endpoint, 1);
     server.drop();
     await stop();
     expect(await redial()).toBe('refused');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(proofs).toEqual([]);
+    await expect(eventually('a proof', () => proofs[0] ?? null, 200)).rejects.toThrow('waited');
+  });
+
+  it('is called off when the same socket turns out to be listening still', async () => {
+    const { endpoint } = await ownServer();
+    const { watch, proofs } = unseen(100, await listeningInodes(Number(new URL(endpoint).port)));
+    watch.observeClose();
+    watch.observeRefusal();
+    watch.observeListeners(watch.listeners);
+    await expect(eventually('a proof', () => proofs[0] ?? null, 300)).rejects.toThrow('waited');
+    watch.observeListeners(['another']);
+    expect(await eventually('the proof', () => proofs[0] ?? null)).toBe('weak');
   });
 });
 
+/** A watch over a server whose process cannot be seen. */
+function unseen(settleMs: number, listeners: readonly string[] = []) {
+  const proofs: ProofOfDeath[] = [];
+  const watch = new DeathWatch(settleMs, (proof) => proofs.push(proof), listeners);
+  cleanups.push(() => watch[Symbol.dispose]());
+  return { watch, proofs, proof: () => eventually('a proof of death', () => proofs[0] ?? null) };
+}
+
 const identified = (server: ServerLink) => eventually('the process behind the link', () => server.death.pid);
 
-/** An HTTP/2 server in this process, which never exits: only weak proof can be had of its end. */
-async function hiddenServer() {
+/** An HTTP/2 server in this process, which lives on when the server is gone. */
+async function ownServer() {
   const server = createHttp2Server();
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {

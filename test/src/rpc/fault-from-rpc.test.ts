@@ -2,6 +2,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
 import { type Fault, FaultError } from '../../../machines/index.ts';
 import { faultFromRpc, surveyFromRpc } from '../../../src/rpc/fault-from-rpc.ts';
+import { NotSentError } from '../../../src/rpc/link.ts';
 
 const alive = { end: null, isDraining: false };
 const gone: Fault = { kind: 'unreachable', message: 'the server closed the connection' };
@@ -65,9 +66,10 @@ describe('faultFromRpc', () => {
     expect(faultFromRpc(new TypeError('oops'), alive)).toEqual({ kind: 'defect', message: 'TypeError: oops' });
   });
 
-  it('takes a request that a draining connection did not let through for an unreachable server', () => {
+  it('takes a request that never left this process for an unreachable server', () => {
     const draining = { end: null, isDraining: true };
-    expect(faultFromRpc(new Error('session closed'), draining)).toMatchObject({ kind: 'unreachable' });
+    const error = ConnectError.from(new NotSentError('the server is draining'), Code.Internal);
+    expect(faultFromRpc(error, draining)).toEqual({ kind: 'unreachable', message: 'the server is draining' });
   });
 });
 

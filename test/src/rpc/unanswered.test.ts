@@ -1,0 +1,112 @@
+import { constants, createServer, type Http2Server, type ServerHttp2Stream } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { budgetsFrom } from '../../../machines/index.ts';
+import { Loads } from '../../../src/connector/loads.ts';
+import { Transfer, type TransferOutcome } from '../../../src/connector/transfer.ts';
+import { Connection } from '../../../src/rpc/connection.ts';
+import { RpcError } from '../../../src/rpc/rpc-error.ts';
+import { eventually, within } from '../../support/within.ts';
+
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+/** A server that does to each call what `treat` says, instead of answering it. */
+async function server(treat: (stream: ServerHttp2Stream) => void): Promise<string> {
+  const server: Http2Server = createServer();
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+  });
+  server.on('session', (session) => session.on('error', () => {}));
+  server.on('stream', (stream) => {
+    stream.on('error', () => {});
+    stream.resume();
+    stream.on('end', () => treat(stream));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function connect(endpoint: string): Promise<Connection> {
+  const connection = new Connection({ endpoint, budgets: budgetsFrom() });
+  cleanups.push(() => connection[Symbol.dispose]());
+  const up = Promise.withResolvers<void>();
+  connection.open({ up: up.resolve, draining: () => {}, down: () => {} });
+  await within(5_000, 'the link', up.promise);
+  return connection;
+}
+
+const refusing = (stream: ServerHttp2Stream) =>
+  stream.respond(
+    { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '13', 'grpc-message': 'no' },
+    { endStream: true },
+  );
+
+const unanswered: readonly (readonly [string, (stream: ServerHttp2Stream) => void])[] = [
+  ['a stream reset with CANCEL', (stream) => stream.close(constants.NGHTTP2_CANCEL)],
+  ['a stream reset with INTERNAL_ERROR', (stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR)],
+  ['a closed connection', (stream) => stream.session?.destroy()],
+];
+
+describe('a call without an answer', () => {
+  it.each(unanswered)('%s is no answer: a save stays under way', async (_, treat) => {
+    const connection = await connect(await server(treat));
+    const outcomes: TransferOutcome[] = [];
+    const refusals: string[] = [];
+    const transfer = new Transfer(connection.server, 60_000, {
+      ended: (outcome) => outcomes.push(outcome),
+      refused: ({ kind }) => refusals.push(kind),
+    });
+    cleanups.push(() => transfer.abandon());
+    const error = await connection.server.call((client) => client.save({})).catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(RpcError);
+    expect((error as RpcError).isFinal).toBe(false);
+    transfer.rpcFailed(error);
+    expect(outcomes).toEqual([]);
+  });
+
+  it('a reset stream leaves a load to its record', async () => {
+    const connection = await connect(await server((stream) => stream.close(constants.NGHTTP2_CANCEL)));
+    const outcomes: TransferOutcome[] = [];
+    const refusals: string[] = [];
+    const loads = new Loads(budgetsFrom());
+    cleanups.push(() => loads.abandonAll());
+    const epoch = { schedulerBootId: 'boot', counter: 1 };
+    const intent = { requestId: 'a', epoch, lease: new Uint8Array(16), blockIds: [0] };
+    loads.start(connection.server, { instanceId: 'a', tpRank: 0, deviceId: 0, layerNames: ['x'] }, intent, {
+      ended: (outcome) => outcomes.push(outcome),
+      refused: ({ kind }) => refusals.push(kind),
+      refuted: () => {},
+    });
+    await eventually('the failed call', () => refusals[0] ?? null);
+    expect(refusals).toEqual(['unreachable']);
+    expect(outcomes).toEqual([]);
+  });
+
+  it('what the server answered is final, and so is what was never sent', async () => {
+    const connection = await connect(await server(refusing));
+    const failureOf = (call: Promise<unknown>) =>
+      call.then(
+        () => null,
+        (error: unknown) => error,
+      );
+    const answered = await failureOf(connection.server.call((client) => client.save({})));
+    expect(answered).toMatchObject({ isFinal: true, fault: { kind: 'defect' } });
+    const { server: link } = connection;
+    const big = new Uint8Array(65 << 20);
+    const tooLarge = await failureOf(link.call((client) => client.release({ lease: big })));
+    expect(tooLarge).toMatchObject({ isFinal: true, fault: { kind: 'rejected' } });
+    link.drop();
+    const afterwards = await failureOf(link.call((client) => client.save({})));
+    expect(afterwards).toMatchObject({ isFinal: true, fault: { kind: 'unreachable' } });
+  });
+});
