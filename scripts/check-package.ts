@@ -11,6 +11,7 @@ const NODE_MAJORS = [22, 24];
 const EXPECTED_NAMES: Readonly<Record<string, readonly string[]>> = {
   '.': ['SchedulerConnector', 'WorkerConnector', 'budgetTable'],
   './machines': ['schedulerMachine', 'workerMachine', 'budgetsFrom'],
+  './engine': ['startEngine', 'createPrometheusMetrics'],
   './native-bindings': ['createEmulatedDriver', 'LoadState', 'sweepSharedMemory'],
 };
 

@@ -30,8 +30,8 @@ export const runEngine = async (options: Partial<EngineOptions>, { log, printLin
     pid: process.pid,
     atMs: performance.timeOrigin + performance.now(),
   };
-  printLine(JSON.stringify(line));
   const unhandle = handleSignals(engine, log);
+  printLine(JSON.stringify(line));
   await engine.stopped;
   unhandle();
 };
