@@ -307,10 +307,10 @@ export const schedulerMachine = setup({
             'link.up': { target: '#scheduler.reRegistering', actions: 'announceWait' },
             'link.down': [
               {
-                // Nobody listens: whatever held our registration is gone or going.
+                // Nobody listens: whatever held our registration, or disputed it, is gone or going.
                 guard: { type: 'isRefused', params: ({ event }) => ({ cause: event.cause }) },
                 target: 'waiting',
-                actions: [{ type: 'recordLinkLoss', params: faultOf }, 'forgetLineage'],
+                actions: [{ type: 'recordLinkLoss', params: faultOf }, 'forgetLineage', 'forgetVoids'],
               },
               { target: 'waiting', actions: { type: 'recordLinkLoss', params: faultOf } },
             ],

@@ -256,6 +256,21 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.clearing.waiting');
   });
 
+  it('a server that really was away is no trouble, however often: its successor is registered with at once', async () => {
+    const h = harness();
+    await h.toConnected();
+    for (let round = 0; round < 5; round += 1) {
+      h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+      h.script.tell({ type: 'link.down', cause: 'refused', fault: gone });
+      h.script.clock.tick(budgets.redialFirstMs);
+      await h.toSealing();
+      h.report(0);
+      h.report(1);
+      await h.script.answer('survey', sealed);
+      expect(h.path()).toBe('connected.settling');
+    }
+  });
+
   it('a server that accepts and closes, or ends the session, again and again is met with a backoff', async () => {
     const flapping = harness();
     flapping.script.tell({ type: 'link.up' });
