@@ -13,7 +13,7 @@ export function faultFromRpc(error: unknown, link: Pick<Link, 'end' | 'isDrainin
   if (!(error instanceof ConnectError)) {
     return { kind: link.isDraining ? 'unreachable' : 'defect', message: String(error) };
   }
-  if (error.cause instanceof NotSentError) return { kind: 'unreachable', message: error.cause.message };
+  if (isUnprocessed(error)) return { kind: 'unreachable', message: error.rawMessage };
   const text = error.rawMessage;
   const message = `${Code[error.code]}: ${text}`;
   for (const [code, pattern, build] of refusals) {
@@ -21,6 +21,15 @@ export function faultFromRpc(error: unknown, link: Pick<Link, 'end' | 'isDrainin
     if (match) return { message, ...build(match) };
   }
   return { kind: kindByCode[error.code] ?? 'defect', message };
+}
+
+/**
+ * The request never left this process, or its stream was refused, by GOAWAY or by itself: then the server has not
+ * processed it (RFC 9113, section 8.7).
+ */
+export function isUnprocessed(error: unknown): boolean {
+  if (!(error instanceof ConnectError)) return false;
+  return error.cause instanceof NotSentError || /REFUSED_STREAM/.test(error.rawMessage);
 }
 
 type Verdict = Pick<Fault, 'kind'> & Partial<Fault>;

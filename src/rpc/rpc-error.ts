@@ -1,7 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { FaultError } from '../../machines/index.ts';
-import { faultFromRpc } from './fault-from-rpc.ts';
-import { type Link, NotSentError } from './link.ts';
+import { faultFromRpc, isUnprocessed } from './fault-from-rpc.ts';
+import type { Link } from './link.ts';
 
 /** A call that failed, with its fault. */
 export class RpcError extends FaultError {
@@ -14,7 +14,7 @@ export class RpcError extends FaultError {
   constructor(error: unknown, link: Pick<Link, 'end' | 'isDraining'>) {
     super(faultFromRpc(error, link), { cause: error });
     this.name = 'RpcError';
-    this.isFinal = isAnswer(error) || isUnsent(error);
+    this.isFinal = error instanceof FaultError || isAnswer(error) || isUnprocessed(error) || isTooLarge(error);
   }
 }
 
@@ -24,9 +24,6 @@ function isAnswer(error: unknown): boolean {
 }
 
 /** The client's own limit on a message's size is checked before anything is sent. */
-function isUnsent(error: unknown): boolean {
-  if (error instanceof FaultError) return true;
-  return (
-    error instanceof ConnectError && (error.cause instanceof NotSentError || error.code === Code.ResourceExhausted)
-  );
+function isTooLarge(error: unknown): boolean {
+  return error instanceof ConnectError && error.code === Code.ResourceExhausted && /larger than/.test(error.rawMessage);
 }

@@ -92,6 +92,12 @@ describe('a call without an answer', () => {
     expect(outcomes).toEqual([]);
   });
 
+  it('a stream that the server refused to process is final, as after GOAWAY', async () => {
+    const connection = await connect(await server((stream) => stream.close(constants.NGHTTP2_REFUSED_STREAM)));
+    const error = await connection.server.call((client) => client.save({})).catch((error: unknown) => error);
+    expect(error).toMatchObject({ isFinal: true, fault: { kind: 'unreachable' } });
+  });
+
   it('what the server answered is final, and so is what was never sent', async () => {
     const connection = await connect(await server(refusing));
     const failureOf = (call: Promise<unknown>) =>
