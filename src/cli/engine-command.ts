@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { UsageError } from '../demo/usage-error.ts';
-import type { FaultPatch } from '../engine/index.ts';
+import type { EngineLog, FaultPatch, PrometheusMetrics } from '../engine/index.ts';
 import { address, jsonObject, sizeBytes, wholeNumber } from './values.ts';
 
 interface EngineFlags {
@@ -11,7 +11,7 @@ interface EngineFlags {
   readonly leaseTtlMs?: number;
   readonly fault?: object;
   readonly faultControl: boolean;
-  readonly metrics: boolean;
+  readonly metrics?: boolean;
   readonly logLevel: string;
 }
 
@@ -30,6 +30,10 @@ export function engineCommand(): Command {
     .option('--lease-ttl-ms <ms>', 'how long a query lease lives', wholeNumber(1, MAX_TIMER_MS))
     .option('--fault <json>', 'fault switches that are on from the start', jsonObject)
     .option('--fault-control', 'let /faults of the HTTP port show and change the fault switches', false)
+    .option(
+      '--metrics',
+      'serve /metrics or fail; by default it is served where the OpenTelemetry packages are installed',
+    )
     .option('--no-metrics', 'do not serve /metrics')
     .addOption(
       new Option('--log-level <level>', 'what is logged, as JSON lines on standard error')
@@ -47,7 +51,8 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     import('../engine/process.ts'),
     import('../engine/index.ts'),
   ]);
-  const prometheus = metrics ? await engine.createPrometheusMetrics() : null;
+  const log = pino({ name: 'pegaflow-engine', level: logLevel }, pino.destination({ dest: 2, sync: true }));
+  const prometheus = metrics === false ? null : await metricsFrom(engine, metrics === true, log);
   const options = {
     addr,
     httpAddr,
@@ -58,8 +63,22 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     ...(fault === undefined ? {} : { faults: faultsFrom(engine, fault) }),
     ...(prometheus === null ? {} : { meterProvider: prometheus.meterProvider, metricsHandler: prometheus.handler }),
   };
-  const log = pino({ name: 'pegaflow-engine', level: logLevel }, pino.destination({ dest: 2, sync: true }));
   await runEngine(options, { log, printLine: (line) => process.stdout.write(`${line}\n`) });
+}
+
+async function metricsFrom(
+  { createPrometheusMetrics }: typeof import('../engine/index.ts'),
+  isDemanded: boolean,
+  log: EngineLog,
+): Promise<PrometheusMetrics | null> {
+  try {
+    return await createPrometheusMetrics();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (isDemanded) throw new UsageError(`--metrics: ${reason}`);
+    log.info({}, `/metrics is not served: ${reason}`);
+    return null;
+  }
 }
 
 /** A host that forks the engine with a channel takes it along when it dies, however it dies. */
