@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { decodeIpcWrapper, encodeIpcWrapper, type IpcWrapper } from '../../../src/registration/ipc-wrapper.ts';
+import { missing } from '../../support/missing.ts';
 import { emulatedWrapper, extremeWrapper } from './wrappers.ts';
 
 const PYTHON = '/usr/bin/python3';
@@ -20,6 +21,8 @@ const askPython = (wrapper: IpcWrapper): Answer => {
   return answer;
 };
 
+const reason = missing(PYTHON, existsSync(PYTHON));
+
 const bytes = (value: Uint8Array): object => ({ bytes: Buffer.from(value).toString('hex') });
 
 const wrappers: readonly [string, IpcWrapper][] = [
@@ -29,7 +32,7 @@ const wrappers: readonly [string, IpcWrapper][] = [
 
 describe('the IPC wrapper and CPython', { timeout: 30_000 }, () => {
   test.for(wrappers)('Python unpickles a wrapper %s to the same attributes', ([, wrapper], { skip }) => {
-    if (!existsSync(PYTHON)) skip(`${PYTHON} is not installed`);
+    if (reason) skip(reason);
     expect(askPython(wrapper).attributes).toEqual({
       handle: {
         tuple: [
@@ -52,7 +55,7 @@ describe('the IPC wrapper and CPython', { timeout: 30_000 }, () => {
   });
 
   test.for(wrappers)('a wrapper %s is read from what Python writes at protocols 2 to 5', ([, wrapper], { skip }) => {
-    if (!existsSync(PYTHON)) skip(`${PYTHON} is not installed`);
+    if (reason) skip(reason);
     const pickles = Object.entries(askPython(wrapper).pickles);
     expect(pickles.map(([protocol]) => protocol)).toEqual(['2', '3', '4', '5']);
     for (const [protocol, pickle] of pickles) {

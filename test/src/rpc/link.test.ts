@@ -155,15 +155,15 @@ describe('Link', () => {
   });
 
   it('does not take its own stalled event loop for a dead peer', async () => {
-    const { port } = await http2Server();
+    const { port, session } = await http2Server();
     const watched = new Watched(port, { pingIntervalMs: 10, pingTimeoutMs: 50 });
     await watched.up();
     for (let stall = 0; stall < 3; stall += 1) {
+      await within(5_000, 'a ping', once(await session, 'ping'));
       const untilMs = performance.now() + 200;
       while (performance.now() < untilMs);
-      await new Promise((resolve) => setImmediate(resolve));
-      await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    await within(5_000, 'one more ping', once(await session, 'ping'));
     expect(watched.facts).toEqual(['up']);
   });
 
