@@ -10,26 +10,25 @@ export interface HeldLease {
 /** What the server promised to keep for one request until it is loaded. */
 export interface Hit extends HeldLease {
   readonly requestId: string;
-  /** Which hashes were asked for. */
+  /** What was asked for. */
   readonly digest: string;
   readonly blocks: number;
   /** When the lease was given, in milliseconds of the monotonic clock. */
   readonly sinceMs: number;
 }
 
-/** A short name of a query's content: group and hashes, each with its length. */
-export function queryDigest(groupId: number, blockHashes: readonly Uint8Array[]): string {
-  const head = `${groupId}:${blockHashes.map(({ length }) => length).join()}:`;
-  return hash('sha256', Buffer.concat([Buffer.from(head), ...blockHashes]), 'base64url').slice(0, 22);
+/**
+ * A short name of everything that a query's result belongs to: epoch, group and hashes, each with its length. The server
+ * keys running prefetches by the request id alone and keeps them across our epochs, so the id on the wire ends with it.
+ */
+export function queryDigest(epoch: Epoch, groupId: number, blockHashes: readonly Uint8Array[]): string {
+  const head = Buffer.from(`${epoch.schedulerBootId}/${epoch.counter}/${groupId}/${blockHashes.length}/`);
+  const lengths = Buffer.from(Uint32Array.from(blockHashes, ({ length }) => length).buffer);
+  return hash('sha256', Buffer.concat([head, lengths, ...blockHashes]), 'base64url').slice(0, DIGEST_LENGTH);
 }
 
-/**
- * The id of a query on the wire. The server keys running prefetches by it alone and keeps them across our epochs, so
- * it names everything that a result belongs to.
- */
-export function wireRequestId(requestId: string, epoch: Epoch, digest: string): string {
-  return `${requestId}/${epoch.schedulerBootId}/${epoch.counter}/${digest}`;
-}
+/** 132 bits in base64url: no two queries share one by chance. */
+const DIGEST_LENGTH = 22;
 
 /** Leases that are neither loaded nor given up yet, by request. */
 export class Hits {

@@ -6,6 +6,7 @@ import {
   budgetsFrom,
   type Epoch,
   type Fault,
+  FaultError,
   faultFrom,
   isSameEpoch,
   type RankReport,
@@ -22,8 +23,9 @@ import { Owners } from '../actors/owners.ts';
 import { createProbeVersion } from '../actors/probe-version.ts';
 import { createRetire } from '../actors/retire.ts';
 import { createSurvey } from '../actors/survey.ts';
+import type { QueryResponse } from '../gen/pegaflow/engine_pb.ts';
 import { Connection, type ServerLink } from '../rpc/connection.ts';
-import { type HeldLease, type Hit, Hits, queryDigest, wireRequestId } from './hits.ts';
+import { type HeldLease, type Hit, Hits, queryDigest } from './hits.ts';
 import type { ConnectorMetadata, FinishedTransfers } from './metadata.ts';
 import { checkInstanceOptions, checkRank, type InstanceOptions, PEGAFLOW_VERSION } from './options.ts';
 import { RequestLedger } from './request-ledger.ts';
@@ -256,20 +258,13 @@ export class SchedulerConnector {
   async #query(requestId: string, blockHashes: readonly Uint8Array[]): Promise<QueryOutcome> {
     const epoch = this.#epoch;
     if (epoch === null) return NOT_CONNECTED;
-    const digest = queryDigest(0, blockHashes);
+    const digest = queryDigest(epoch, 0, blockHashes);
     const held = this.#hits.get(requestId);
     if (held && this.#isFresh(held, epoch, digest)) return { kind: 'hit', blocks: held.blocks };
     if (held) this.release(requestId);
-    const reqId = wireRequestId(requestId, epoch, digest);
     try {
       const server = this.#connection.server;
-      const timeoutMs = this.#budgets.queryTimeoutMs;
-      const { outcome } = await server.call((client) =>
-        client.queryPrefetch(
-          { instanceId: this.#options.instanceId, blockHashes: blockHashes as Uint8Array[], reqId },
-          { timeoutMs },
-        ),
-      );
+      const { outcome } = await this.#ask(server, `${requestId}/${digest}`, blockHashes);
       if (outcome.case === 'loading') return this.#stillLoading(requestId);
       this.#loadingSinceMs.delete(requestId);
       const blocks = Number(outcome.value?.numHitBlocks ?? 0n);
@@ -279,6 +274,23 @@ export class SchedulerConnector {
     } catch (error) {
       this.#suspect(faultFrom(error), epoch);
       return { kind: 'miss', reason: 'failed' };
+    }
+  }
+
+  /** The deadline is ours alone: on the wire it would cost every query a header to write, to read and to time. */
+  async #ask(server: ServerLink, reqId: string, blockHashes: readonly Uint8Array[]): Promise<QueryResponse> {
+    const { instanceId } = this.#options;
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), this.#budgets.queryTimeoutMs);
+    const request = { instanceId, blockHashes: blockHashes as Uint8Array[], reqId };
+    try {
+      return await server.call((client) => client.queryPrefetch(request, { signal: deadline.signal }));
+    } catch (error) {
+      if (!deadline.signal.aborted) throw error;
+      const message = `no answer to a query in ${this.#budgets.queryTimeoutMs} ms`;
+      throw new FaultError({ kind: 'timedOut', message }, { cause: error });
+    } finally {
+      clearTimeout(timer);
     }
   }
 
