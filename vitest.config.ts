@@ -3,7 +3,6 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/**/*.gpu.test.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // Files start processes of their own: more at a time than cores only makes them wait for each other.

@@ -18,8 +18,8 @@ function ceilingMs(failures: number, { firstMs, growth, maxMs }: Backoff): numbe
  * Ceiling of the wait before the next dial, in milliseconds. By default 1 ms grows to 25 ms within about 3 s: a server
  * that comes back soon is met at once, one that stays away costs little.
  */
-export function redialCeilingMs(failedDials: number, budgets: Budgets): number {
-  return ceilingMs(failedDials, { firstMs: budgets.redialFirstMs, growth: 1.005, maxMs: budgets.redialMaxMs });
+export function redialCeilingMs(failedAttempts: number, budgets: Budgets): number {
+  return ceilingMs(failedAttempts, { firstMs: budgets.redialFirstMs, growth: 1.005, maxMs: budgets.redialMaxMs });
 }
 
 /** Ceiling of the wait before a rank's next dial, in milliseconds: ranks do not poll, they are told. */
@@ -27,7 +27,8 @@ export function rankRedialCeilingMs(failedDials: number, budgets: Budgets): numb
   return ceilingMs(failedDials, { firstMs: budgets.rankRedialFirstMs, growth: 2, maxMs: budgets.rankRedialMaxMs });
 }
 
-/** Ceiling of the wait before the next generation, in milliseconds. The second attempt waits for none. */
+/** Ceiling of the wait before the next generation, in milliseconds. Asked from the second void on: after the first the
+ * machine does not wait. */
 export function voidCeilingMs(voidGenerations: number, budgets: Budgets): number {
   const shape = { firstMs: budgets.voidBackoffFirstMs, growth: 2, maxMs: budgets.voidBackoffMaxMs };
   return ceilingMs(voidGenerations - 1, shape);

@@ -9,7 +9,10 @@ export const budgetTable = {
   rankRedialFirstMs: { default: 20, end: 'ceiling of the first wait of a rank that nobody tells; then it dials' },
   rankRedialMaxMs: { default: 1_000, end: 'highest ceiling of that wait; then the next dial' },
   sessionTimeoutMs: { default: 2_000, end: 'no session headers: the link is dropped and dialled again' },
-  surveyTimeoutMs: { default: 2_000, end: 'no answer to a probe: the link is dropped and dialled again' },
+  surveyTimeoutMs: {
+    default: 2_000,
+    end: 'no answer to a probe: a fresh link; after an audit one more probe first, after a version probe the next one',
+  },
   quiesceTimeoutMs: { default: 2_000, end: 'the instance is cleared although a rank is not idle' },
   stalledAfterMs: { default: 5_000, end: 'Register or Unregister unanswered: shown as stalled, still waited for' },
   stalledTimeoutMs: { default: 60_000, end: 'a stalled Register or Unregister: the link is dropped and dialled again' },

@@ -8,7 +8,7 @@
  * - nothing is kept that this scheduler did not publish itself
  * - a generation passes its clear only when the clear was answered
  * - a lost registration is noticed and replayed whoever lost it
- * - every machine reaches connected with no operator once faults stop
+ * - after faults stop, every machine reaches connected with no operator
  */
 import { assign, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
 import { redialCeilingMs, voidCeilingMs } from './backoff.ts';
@@ -44,7 +44,7 @@ export interface SchedulerContext extends SchedulerInput {
   readonly reports: RankReports;
   /** The generation in service, or the last one as long as nothing refuted it. */
   readonly lineage: Lineage | null;
-  readonly failedDials: number;
+  readonly failedAttempts: number;
   readonly voidGenerations: number;
   /** The newest observation that something was lost or went wrong. */
   readonly evidence: Evidence | null;
@@ -60,16 +60,17 @@ export interface SchedulerContext extends SchedulerInput {
 export type StopOutcome = { readonly kind: 'clean' } | { readonly kind: 'unconfirmed'; readonly reason: string };
 
 export type SchedulerEvent =
-  | { readonly type: 'link.up' }
-  | { readonly type: 'link.down'; readonly cause: LinkEndCause; readonly fault: Fault }
-  | { readonly type: 'server.draining' }
+  | { readonly type: 'link.opened' }
+  | { readonly type: 'link.ended'; readonly cause: LinkEndCause; readonly fault: Fault }
+  | { readonly type: 'drain.announced' }
   | { readonly type: 'session.ended'; readonly fault: Fault }
   | { readonly type: 'rpc.failed'; readonly fault: Fault }
   | { readonly type: 'report.received'; readonly report: RankReport }
   | { readonly type: 'announcement.delivered'; readonly epoch: Epoch }
   | { readonly type: 'stop' };
 
-const outputOf = <T>({ event }: { event: { readonly output: T } }) => ({ survey: event.output });
+const surveyOf = <T>({ event }: { event: { readonly output: T } }) => ({ survey: event.output });
+const reportOf = ({ event }: { event: { readonly report: RankReport } }) => ({ report: event.report });
 const errorOf = ({ event }: { event: { readonly error: unknown } }) => ({ fault: faultFrom(event.error) });
 const faultOf = ({ event }: { event: { readonly fault: Fault } }) => ({ fault: event.fault });
 const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
@@ -79,8 +80,8 @@ type SurveyParams = { readonly survey: Survey };
 
 const lostLink = <P>(params: P) =>
   ({ target: '#scheduler.reconnecting.waiting', actions: { type: 'recordLinkLoss', params } }) as const;
-const failedDial = lostLink(errorOf);
-const silentDial = (what: string) => lostLink(timeout(what));
+const attemptFailed = lostLink(errorOf);
+const attemptUnanswered = (what: string) => lostLink(timeout(what));
 
 export const schedulerMachine = setup({
   types: {} as {
@@ -91,7 +92,7 @@ export const schedulerMachine = setup({
     tags: 'cacheUsable' | 'stalled';
   },
   actors: {
-    /** Owns one link and its session from the dial to the end: `link.up`, then facts. */
+    /** Owns one link and its session from the dial to the end: `link.opened`, then facts. */
     link: fromCallback<SchedulerEvent>(unprovided('link')),
     openSession: fromPromise<void>(unprovided('openSession')),
     survey: fromPromise<Survey>(unprovided('survey')),
@@ -102,7 +103,6 @@ export const schedulerMachine = setup({
   },
   guards: {
     isLinkLost: ({ context }) => context.evidence?.of === 'link' || context.evidence?.of === 'session',
-    isDraining: ({ context }) => context.evidence?.of === 'drain',
     isIntact: ({ context }, { survey }: SurveyParams) =>
       survey.kind === 'sealed' && context.lineage !== null && upholds(context.reports, context.lineage),
     isSealed: (_, { survey }: SurveyParams) => survey.kind === 'sealed',
@@ -126,7 +126,6 @@ export const schedulerMachine = setup({
     isCurrentEpoch: ({ context }, { epoch }: { epoch: Epoch }) => isSameEpoch(epoch, context.announcement.epoch),
     isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
     hasLineage: ({ context }) => context.lineage !== null,
-    isFirstVoid: ({ context }) => context.voidGenerations <= 1,
   },
   actions: {
     openLink: spawnChild('link', { id: 'link' }),
@@ -152,7 +151,7 @@ export const schedulerMachine = setup({
       },
     }),
     recordReport: assign(({ context }, { report }: { report: RankReport }) => received(context, report)),
-    countFailedDial: assign({ failedDials: ({ context }) => context.failedDials + 1 }),
+    countFailedAttempt: assign({ failedAttempts: ({ context }) => context.failedAttempts + 1 }),
     countVoid: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1, lineage: null }),
     forgetLineage: assign({ lineage: null }),
     announceWait: assign({
@@ -166,7 +165,7 @@ export const schedulerMachine = setup({
     /** Counted as void until it has outlived its first audit: what is lost again and again is repeated ever slower. */
     publish: assign({
       lineage: ({ context }) => lineageOf(context.reports, context.announcement.epoch),
-      failedDials: 0,
+      failedAttempts: 0,
       voidGenerations: ({ context }) => context.voidGenerations + 1,
     }),
     forgetVoids: assign({ voidGenerations: 0 }),
@@ -175,7 +174,7 @@ export const schedulerMachine = setup({
   delays: {
     dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
     /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
-    redialBackoff: ({ context }) => redialCeilingMs(context.failedDials, context.budgets),
+    redialBackoff: ({ context }) => redialCeilingMs(context.failedAttempts, context.budgets),
     sessionTimeout: ({ context }) => context.budgets.sessionTimeoutMs,
     surveyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
     quiesceTimeout: ({ context }) => context.budgets.quiesceTimeoutMs,
@@ -186,7 +185,7 @@ export const schedulerMachine = setup({
     auditInterval: ({ context }) => context.budgets.auditIntervalMs,
     versionProbeInterval: ({ context }) => context.budgets.versionProbeIntervalMs,
     drainTimeout: ({ context }) => context.budgets.drainTimeoutMs,
-    ranksStopTimeout: ({ context }) => context.budgets.stopTimeoutMs / 2,
+    stopStepTimeout: ({ context }) => context.budgets.stopTimeoutMs / 2,
   },
 }).createMachine({
   id: 'scheduler',
@@ -195,7 +194,7 @@ export const schedulerMachine = setup({
     announcement: { epoch: { schedulerBootId: input.schedulerBootId, counter: 0 }, action: 'wait' },
     reports: Array.from({ length: input.worldSize }, () => null),
     lineage: null,
-    failedDials: 0,
+    failedAttempts: 0,
     voidGenerations: 0,
     evidence: null,
     formerWorkers: [],
@@ -205,7 +204,7 @@ export const schedulerMachine = setup({
   output: ({ context }) => context.stopOutcome ?? { kind: 'unconfirmed', reason: 'stopped without an outcome' },
   on: {
     stop: '.stopping',
-    'report.received': { actions: { type: 'recordReport', params: ({ event }) => ({ report: event.report }) } },
+    'report.received': { actions: { type: 'recordReport', params: reportOf } },
   },
   initial: 'reconnecting',
   states: {
@@ -214,20 +213,20 @@ export const schedulerMachine = setup({
       entry: 'publish',
       initial: 'settling',
       on: {
-        'link.down': { target: 'degraded', actions: { type: 'recordLinkLoss', params: faultOf } },
+        'link.ended': { target: 'degraded', actions: { type: 'recordLinkLoss', params: faultOf } },
         'session.ended': { target: 'degraded', actions: { type: 'recordSessionLoss', params: faultOf } },
-        'server.draining': { target: 'degraded', actions: 'recordDrain' },
+        'drain.announced': { target: 'degraded.draining', actions: 'recordDrain' },
         'rpc.failed': { target: 'degraded', actions: { type: 'recordRpcFault', params: faultOf } },
         'report.received': [
           {
-            guard: { type: 'isRefutation', params: ({ event }) => ({ report: event.report }) },
+            guard: { type: 'isRefutation', params: reportOf },
             target: 'degraded',
             actions: [
-              { type: 'recordReport', params: ({ event }) => ({ report: event.report }) },
-              { type: 'recordRankFault', params: ({ event }) => ({ report: event.report }) },
+              { type: 'recordReport', params: reportOf },
+              { type: 'recordRankFault', params: reportOf },
             ],
           },
-          { actions: { type: 'recordReport', params: ({ event }) => ({ report: event.report }) } },
+          { actions: { type: 'recordReport', params: reportOf } },
         ],
       },
       states: {
@@ -237,8 +236,8 @@ export const schedulerMachine = setup({
           invoke: {
             src: 'survey',
             onDone: [
-              { guard: { type: 'isSealed', params: outputOf }, target: 'serving' },
-              { target: '#scheduler.degraded', actions: { type: 'recordSurvey', params: outputOf } },
+              { guard: { type: 'isSealed', params: surveyOf }, target: 'serving' },
+              { target: '#scheduler.degraded', actions: { type: 'recordSurvey', params: surveyOf } },
             ],
             onError: { target: '#scheduler.degraded', actions: { type: 'recordAuditFault', params: errorOf } },
           },
@@ -258,27 +257,23 @@ export const schedulerMachine = setup({
     degraded: {
       initial: 'assessing',
       on: {
-        'link.down': { target: 'reconnecting', actions: { type: 'recordLinkLoss', params: faultOf } },
+        'link.ended': { target: 'reconnecting', actions: { type: 'recordLinkLoss', params: faultOf } },
         'session.ended': { target: 'reconnecting', actions: { type: 'recordSessionLoss', params: faultOf } },
       },
       states: {
         assessing: {
-          always: [
-            { guard: 'isLinkLost', target: '#scheduler.reconnecting' },
-            { guard: 'isDraining', target: 'draining' },
-            { target: 'surveying' },
-          ],
+          always: [{ guard: 'isLinkLost', target: '#scheduler.reconnecting' }, { target: 'surveying' }],
         },
         surveying: {
           invoke: {
             src: 'survey',
             onDone: [
-              { guard: { type: 'isIntact', params: outputOf }, target: '#scheduler.connected' },
+              { guard: { type: 'isIntact', params: surveyOf }, target: '#scheduler.connected' },
               { target: '#scheduler.reRegistering.voided' },
             ],
             onError: { target: '#scheduler.reconnecting', actions: { type: 'recordLinkLoss', params: errorOf } },
           },
-          on: { 'server.draining': { target: 'draining', actions: 'recordDrain' } },
+          on: { 'drain.announced': { target: 'draining', actions: 'recordDrain' } },
           after: {
             surveyTimeout: {
               target: '#scheduler.reconnecting',
@@ -304,8 +299,8 @@ export const schedulerMachine = setup({
           entry: 'openLink',
           on: {
             // The ranks dial while the session is opened and the instance cleared.
-            'link.up': { target: '#scheduler.reRegistering', actions: 'announceWait' },
-            'link.down': [
+            'link.opened': { target: '#scheduler.reRegistering', actions: 'announceWait' },
+            'link.ended': [
               {
                 // Nobody listens: whatever held our registration, or disputed it, is gone or going.
                 guard: { type: 'isRefused', params: ({ event }) => ({ cause: event.cause }) },
@@ -320,16 +315,16 @@ export const schedulerMachine = setup({
           },
         },
         /** Every failed attempt ends here, so how long to wait is decided once. */
-        waiting: { entry: ['dropLink', 'countFailedDial'], after: { redialBackoff: 'dialing' } },
+        waiting: { entry: ['dropLink', 'countFailedAttempt'], after: { redialBackoff: 'dialing' } },
       },
     },
 
     reRegistering: {
       initial: 'openingSession',
       on: {
-        'link.down': { target: 'reconnecting.waiting', actions: { type: 'recordLinkLoss', params: faultOf } },
+        'link.ended': { target: 'reconnecting.waiting', actions: { type: 'recordLinkLoss', params: faultOf } },
         'session.ended': { target: 'reconnecting.waiting', actions: { type: 'recordSessionLoss', params: faultOf } },
-        'server.draining': { target: 'degraded', actions: 'recordDrain' },
+        'drain.announced': { target: 'degraded.draining', actions: 'recordDrain' },
       },
       states: {
         openingSession: {
@@ -346,10 +341,10 @@ export const schedulerMachine = setup({
                 target: '#scheduler.incompatible',
                 actions: { type: 'recordRpcFault', params: errorOf },
               },
-              failedDial,
+              attemptFailed,
             ],
           },
-          after: { sessionTimeout: silentDial('the session') },
+          after: { sessionTimeout: attemptUnanswered('the session') },
         },
         /** Only where something may be kept; otherwise every answer would lead to the clear. */
         surveying: {
@@ -357,15 +352,15 @@ export const schedulerMachine = setup({
             src: 'survey',
             onDone: [
               {
-                guard: { type: 'isIntact', params: outputOf },
+                guard: { type: 'isIntact', params: surveyOf },
                 target: 'announcing',
                 actions: 'announceKeep',
               },
               { target: 'quiescing' },
             ],
-            onError: failedDial,
+            onError: attemptFailed,
           },
-          after: { surveyTimeout: silentDial('the survey') },
+          after: { surveyTimeout: attemptUnanswered('the survey') },
         },
         /** Unmapping memory under a running copy can poison a living server's CUDA context. */
         quiescing: {
@@ -377,13 +372,13 @@ export const schedulerMachine = setup({
           invoke: {
             src: 'clear',
             onDone: { target: 'announcing', actions: 'announceRegister' },
-            onError: failedDial,
+            onError: attemptFailed,
           },
           initial: 'waiting',
           states: {
             waiting: { after: { stalledAfter: 'stalled' } },
             /** Never cancelled: that would leave the instance half-done. */
-            stalled: { tags: 'stalled', after: { stalledTimeout: silentDial('UnregisterContext') } },
+            stalled: { tags: 'stalled', after: { stalledTimeout: attemptUnanswered('UnregisterContext') } },
           },
         },
         /** No budget runs: a host without a channel of its own makes no steps while it is idle. */
@@ -407,7 +402,7 @@ export const schedulerMachine = setup({
             waiting: { after: { stalledAfter: 'stalled' } },
             stalled: {
               tags: 'stalled',
-              after: { stalledTimeout: silentDial('RegisterContextBatch of every rank') },
+              after: { stalledTimeout: attemptUnanswered('RegisterContextBatch of every rank') },
             },
           },
         },
@@ -415,18 +410,18 @@ export const schedulerMachine = setup({
           invoke: {
             src: 'survey',
             onDone: [
-              { guard: { type: 'isSealedAndConfirmed', params: outputOf }, target: '#scheduler.connected' },
+              { guard: { type: 'isSealedAndConfirmed', params: surveyOf }, target: '#scheduler.connected' },
               // A rank may have taken its word back meanwhile.
-              { guard: { type: 'isSealed', params: outputOf }, target: 'voided', actions: 'recordRefusal' },
-              { target: 'voided', actions: { type: 'recordSurvey', params: outputOf } },
+              { guard: { type: 'isSealed', params: surveyOf }, target: 'voided', actions: 'recordRefusal' },
+              { target: 'voided', actions: { type: 'recordSurvey', params: surveyOf } },
             ],
-            onError: failedDial,
+            onError: attemptFailed,
           },
-          after: { surveyTimeout: silentDial('the read-back') },
+          after: { surveyTimeout: attemptUnanswered('the read-back') },
         },
         voided: {
           entry: 'countVoid',
-          always: [{ guard: 'isFirstVoid', target: 'quiescing' }, { target: 'pausing' }],
+          always: [{ guard: 'hasTrouble', target: 'pausing' }, { target: 'quiescing' }],
         },
         pausing: {
           after: { voidBackoff: [{ guard: 'hasLineage', target: 'surveying' }, { target: 'quiescing' }] },
@@ -438,9 +433,9 @@ export const schedulerMachine = setup({
     incompatible: {
       initial: 'waiting',
       on: {
-        'link.down': { target: 'reconnecting', actions: { type: 'recordLinkLoss', params: faultOf } },
+        'link.ended': { target: 'reconnecting', actions: { type: 'recordLinkLoss', params: faultOf } },
         'session.ended': { target: 'reconnecting', actions: { type: 'recordSessionLoss', params: faultOf } },
-        'server.draining': { target: 'degraded', actions: 'recordDrain' },
+        'drain.announced': { target: 'degraded.draining', actions: 'recordDrain' },
       },
       states: {
         waiting: { after: { versionProbeInterval: 'probing' } },
@@ -458,7 +453,7 @@ export const schedulerMachine = setup({
       states: {
         stoppingRanks: {
           always: { guard: 'areRanksStopped', target: 'retiring' },
-          after: { ranksStopTimeout: 'retiring' },
+          after: { stopStepTimeout: 'retiring' },
         },
         retiring: {
           invoke: {
@@ -481,7 +476,7 @@ export const schedulerMachine = setup({
             },
           },
           after: {
-            ranksStopTimeout: {
+            stopStepTimeout: {
               target: '#scheduler.stopped',
               actions: {
                 type: 'recordStop',

@@ -6,7 +6,7 @@
  * - at most one Register of a rank is outstanding and none is cancelled while its link is up
  * - a rank that lost only its link stays in its epoch
  * - a scheduler that comes back with a new boot id is obeyed
- * - every machine reaches connected with no operator once faults stop
+ * - after faults stop, every machine reaches connected with no operator
  */
 import { assign, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
 import { rankRedialCeilingMs } from './backoff.ts';
@@ -39,9 +39,9 @@ export interface WorkerContext extends WorkerInput {
 }
 
 export type WorkerEvent =
-  | { readonly type: 'link.up' }
-  | { readonly type: 'link.down'; readonly cause: LinkEndCause; readonly fault: Fault }
-  | { readonly type: 'server.draining' }
+  | { readonly type: 'link.opened' }
+  | { readonly type: 'link.ended'; readonly cause: LinkEndCause; readonly fault: Fault }
+  | { readonly type: 'drain.announced' }
   /** An RPC failed in a way that may mean a lost registration. */
   | { readonly type: 'rpc.failed'; readonly fault: Fault }
   /** The server said yes to the registration and no to using it. */
@@ -74,7 +74,7 @@ export const workerMachine = setup({
     tags: 'cacheUsable' | 'stalled';
   },
   actors: {
-    /** Owns one link from the dial to the end: `link.up`, then facts. */
+    /** Owns one link from the dial to the end: `link.opened`, then facts. */
     link: fromCallback<WorkerEvent>(unprovided('link')),
     register: fromPromise<void>(unprovided('register')),
     /** An empty Save: is this rank registered and the instance sealed? */
@@ -88,8 +88,6 @@ export const workerMachine = setup({
     isToldToStop: ({ context }) => context.announcement?.action === 'stop',
     isToldToRegister: ({ context }) => context.announcement?.action === 'register' && context.outcome === 'pending',
     isToldToKeep: ({ context }) => context.announcement?.action === 'keep' && context.outcome === 'pending',
-    isToldToWait: ({ context }) => context.announcement?.action === 'wait',
-    isConfirmed: ({ context }) => isConfirmed(context),
     isConfirmedAndInService: ({ context }) => isConfirmed(context) && context.announcement?.action !== 'wait',
     /** Within one epoch only somebody else can bring back what the server has once denied. */
     isRefutation: (_, { fault }: FaultParams) => isDenial(fault),
@@ -155,17 +153,17 @@ export const workerMachine = setup({
       tags: 'cacheUsable',
       entry: 'forgetFailedDials',
       on: {
-        'link.down': { target: 'degraded', actions: { type: 'recordFault', params: faultOf } },
-        'server.draining': 'degraded.draining',
+        'link.ended': { target: 'degraded', actions: { type: 'recordFault', params: faultOf } },
+        'drain.announced': 'degraded.draining',
         'rpc.failed': [
           {
             guard: { type: 'isRefutation', params: faultOf },
-            target: 'degraded.refuted',
+            target: 'reRegistering',
             actions: { type: 'recordLoss', params: faultOf },
           },
           { target: 'degraded', actions: { type: 'recordFault', params: faultOf } },
         ],
-        'registration.refuted': { target: 'degraded.refuted', actions: { type: 'recordLoss', params: faultOf } },
+        'registration.refuted': { target: 'reRegistering', actions: { type: 'recordLoss', params: faultOf } },
       },
     },
 
@@ -173,8 +171,8 @@ export const workerMachine = setup({
     degraded: {
       initial: 'assessing',
       on: {
-        'link.down': linkLost,
-        'registration.refuted': { target: '.refuted', actions: { type: 'recordLoss', params: faultOf } },
+        'link.ended': linkLost,
+        'registration.refuted': { target: 'reRegistering', actions: { type: 'recordLoss', params: faultOf } },
       },
       states: {
         assessing: {
@@ -186,10 +184,10 @@ export const workerMachine = setup({
             onDone: '#worker.connected',
             onError: [
               { guard: isUnreachable, target: '#worker.reconnecting', actions: record },
-              { target: 'refuted', actions: lose },
+              { target: '#worker.reRegistering', actions: lose },
             ],
           },
-          on: { 'server.draining': 'draining' },
+          on: { 'drain.announced': 'draining' },
           after: {
             verifyTimeout: {
               target: '#worker.reconnecting',
@@ -203,8 +201,6 @@ export const workerMachine = setup({
           invoke: { src: 'settleTransfers', onDone: '#worker.reconnecting', onError: '#worker.reconnecting' },
           after: { drainTimeout: '#worker.reconnecting' },
         },
-        /** Only the scheduler may heal this: the report tells it. */
-        refuted: { always: '#worker.reRegistering' },
       },
     },
 
@@ -221,11 +217,11 @@ export const workerMachine = setup({
         dialing: {
           entry: 'openLink',
           on: {
-            'link.up': [
+            'link.opened': [
               { guard: 'isConfirmedAndInService', target: '#worker.degraded.verifying' },
               { target: '#worker.reRegistering' },
             ],
-            'link.down': { target: 'waiting', actions: { type: 'recordFault', params: faultOf } },
+            'link.ended': { target: 'waiting', actions: { type: 'recordFault', params: faultOf } },
           },
           after: { dialTimeout: { target: 'waiting', actions: { type: 'recordFault', params: timeout('the dial') } } },
         },
@@ -236,15 +232,14 @@ export const workerMachine = setup({
 
     reRegistering: {
       initial: 'deciding',
-      on: { 'link.down': linkLost, 'server.draining': '#worker.degraded.draining' },
+      on: { 'link.ended': linkLost, 'drain.announced': '#worker.degraded.draining' },
       states: {
         deciding: {
           always: [
             { guard: 'isToldToStop', target: '#worker.stopping' },
             { guard: 'isToldToRegister', target: 'registering' },
             { guard: 'isToldToKeep', target: 'verifying' },
-            { guard: 'isToldToWait', target: 'waiting' },
-            { guard: 'isConfirmed', target: '#worker.connected' },
+            { guard: 'isConfirmedAndInService', target: '#worker.connected' },
             { target: 'waiting' },
           ],
         },
@@ -314,7 +309,7 @@ export const workerMachine = setup({
     },
 
     /** Parked: the scheduler asks for the version and announces when a compatible server is back. */
-    incompatible: { on: { 'link.down': linkLost } },
+    incompatible: { on: { 'link.ended': linkLost } },
 
     /** Serves nothing; what is under way is followed to its end, if the link still lives. */
     stopping: {

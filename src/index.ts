@@ -23,6 +23,7 @@ export {
   PEGAFLOW_VERSION,
   type Query,
   type QueryOutcome,
+  type RefusedSave,
   type Save,
   type SaveIntent,
   SchedulerConnector,

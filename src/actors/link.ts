@@ -4,9 +4,9 @@ import type { Connection } from '../rpc/connection.ts';
 import type { OwnerOf } from './owners.ts';
 
 type LinkFact =
-  | { readonly type: 'link.up' }
-  | { readonly type: 'server.draining' }
-  | { readonly type: 'link.down'; readonly cause: LinkEndCause; readonly fault: Fault };
+  | { readonly type: 'link.opened' }
+  | { readonly type: 'drain.announced' }
+  | { readonly type: 'link.ended'; readonly cause: LinkEndCause; readonly fault: Fault };
 
 /**
  * Owns one link: dials when it starts, tells what happens, drops it when it is stopped. It dials one turn of the event
@@ -23,9 +23,9 @@ export const createLink = <Event extends EventObject>(ownerOf: OwnerOf<{ readonl
     };
     const dial = setImmediate(() => {
       drop = connection.open({
-        up: () => tell({ type: 'link.up' }),
-        draining: () => tell({ type: 'server.draining' }),
-        down: ({ cause, fault }) => tell({ type: 'link.down', cause, fault }),
+        up: () => tell({ type: 'link.opened' }),
+        draining: () => tell({ type: 'drain.announced' }),
+        down: ({ cause, fault }) => tell({ type: 'link.ended', cause, fault }),
       });
     });
     return () => {

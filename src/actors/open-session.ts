@@ -4,7 +4,7 @@ import type { Connection, ServerLink } from '../rpc/connection.ts';
 import { faultFromRpc } from '../rpc/fault-from-rpc.ts';
 import type { OwnerOf } from './owners.ts';
 
-export interface SessionIdentity {
+interface SessionIdentity {
   readonly instanceId: string;
   readonly namespace: string;
   readonly tpSize: number;

@@ -1,11 +1,11 @@
 import { fromPromise } from 'xstate';
+import type { RegisterContextRequest } from '../gen/pegaflow/engine_pb.ts';
 import type { Connection } from '../rpc/connection.ts';
 import type { OwnerOf } from './owners.ts';
-import type { Registration } from './registration.ts';
 
 export interface RegistrationOwner {
   readonly connection: Connection;
-  readonly registration: () => Registration;
+  readonly registration: () => RegisterContextRequest;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { UsageError } from '../demo/usage-error.ts';
 import type { EngineLog, FaultPatch, PrometheusMetrics } from '../engine/index.ts';
-import { address, jsonObject, sizeBytes, wholeNumber } from './values.ts';
+import { address, jsonObject, MAX_TIMER_MS, sizeBytes, wholeNumber } from './values.ts';
 
 interface EngineFlags {
   readonly addr: string;
@@ -16,9 +16,6 @@ interface EngineFlags {
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
-
-/** Longest delay that a timer can wait, in milliseconds. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export function engineCommand(): Command {
   return new Command('engine')

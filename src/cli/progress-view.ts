@@ -1,11 +1,13 @@
 /** What a run shows while it goes: on a terminal a live line per machine, elsewhere a plain line per event that matters. */
+
 import type { WriteStream } from 'node:tty';
 import { createLogUpdate } from 'log-update';
-import { type DemoEvent, wallMs } from '../demo/journal.ts';
+import type { DemoEvent } from '../demo/journal.ts';
 import type { DemoObserver } from '../demo/observer.ts';
 import type { DemoOptions } from '../demo/options.ts';
 import { stateOf } from '../demo/outages.ts';
 import type { Progress } from '../demo/progress.ts';
+import { wallTimeMs } from '../wall-time.ts';
 import { milliseconds, sizeText } from './numbers.ts';
 
 export interface ProgressView extends DemoObserver {
@@ -24,10 +26,10 @@ export function createProgressView(stream: WriteStream, totals: Totals): Progres
 }
 
 function createPlainView(stream: NodeJS.WritableStream): ProgressView {
-  const startedAtMs = wallMs();
+  const startedAtMs = wallTimeMs();
   let state = '';
   const note = (text: string) => {
-    stream.write(`${((wallMs() - startedAtMs) / 1_000).toFixed(3).padStart(8)} s  ${text}\n`);
+    stream.write(`${((wallTimeMs() - startedAtMs) / 1_000).toFixed(3).padStart(8)} s  ${text}\n`);
   };
   return {
     note,
@@ -93,7 +95,7 @@ function createLiveView(stream: WriteStream, totals: Totals): ProgressView {
 const NAME_WIDTH = 10;
 
 function linesOf(progress: Progress, { requests, restarts }: Totals): string[] {
-  const nowMs = wallMs();
+  const nowMs = wallTimeMs();
   const machines = [...progress.machines].map(([name, { path, sinceMs, fault }]) => {
     return `${name.padEnd(NAME_WIDTH)} ${path}  for ${milliseconds(nowMs - sinceMs)}${reasonOf({ path, fault })}`;
   });

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import type { OutageRange } from '../demo/options.ts';
 
 /** Longest delay that a timer can wait; a longer one would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A whole number in a range, both ends included. */
 export function wholeNumber(least: number, most: number): (text: string) => number {

@@ -1,6 +1,14 @@
+export { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 export type { KvCacheLayer } from './kv-caches.ts';
-export type { ConnectorMetadata, FailedLoad, FinishedTransfers, LoadIntent, SaveIntent } from './metadata.ts';
-export { type InstanceOptions, PEGAFLOW_VERSION } from './options.ts';
+export type {
+  ConnectorMetadata,
+  FailedLoad,
+  FinishedTransfers,
+  LoadIntent,
+  RefusedSave,
+  SaveIntent,
+} from './metadata.ts';
+export type { InstanceOptions } from './options.ts';
 export {
   type MissReason,
   type Query,

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { type RegisterContextRequest, RegisterContextRequestSchema, TransferMode } from '../gen/pegaflow/engine_pb.ts';
-import { PEGAFLOW_VERSION } from './options.ts';
+import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import type { WorkerConnectorOptions } from './worker-connector.ts';
 
 /** One layer's KV memory on this rank's device, as pegaflow-server wants it described. */

@@ -62,12 +62,7 @@ export class Loads {
           ],
         }),
       )
-      .then(
-        () => {},
-        (error) => {
-          transfer.rpcFailed(error);
-        },
-      );
+      .catch((error) => transfer.rpcFailed(error));
   }
 
   abandonAll(): void {

@@ -31,6 +31,13 @@ export interface SaveIntent {
   readonly blockHashes: readonly Uint8Array[];
 }
 
+/** A save that was not even begun. */
+export interface RefusedSave {
+  readonly requestId: string;
+  /** For people. */
+  readonly reason: string;
+}
+
 /** Requests whose transfers ended, each once. vLLM: the two sets of `get_finished`. */
 export interface FinishedTransfers {
   /** Finished requests whose saves have all ended (`finished_sending`). */

@@ -1,8 +1,5 @@
 import type { Budgets } from '../../machines/index.ts';
 
-/** The pegaflow release whose wire contract this library speaks. The server demands equality to the byte. */
-export const PEGAFLOW_VERSION = '0.23.12';
-
 /** What both halves of a connector must agree on. */
 export interface InstanceOptions {
   /** The server, as `http://host:port`. Plain gRPC: pegaflow-server has no TLS. */
@@ -13,7 +10,7 @@ export interface InstanceOptions {
   readonly namespace: string;
   /** Ranks that register before the instance is usable. */
   readonly worldSize: number;
-  /** Default {@link PEGAFLOW_VERSION}. */
+  /** Default `PEGAFLOW_VERSION`. */
   readonly clientVersion?: string;
   /** Replaces single waits of the table of budgets; milliseconds. */
   readonly budgets?: Partial<Budgets>;

@@ -24,10 +24,11 @@ import { createProbeVersion } from '../actors/probe-version.ts';
 import { createRetire } from '../actors/retire.ts';
 import { createSurvey } from '../actors/survey.ts';
 import type { QueryResponse } from '../gen/pegaflow/engine_pb.ts';
+import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { Connection, type ServerLink } from '../rpc/connection.ts';
 import { type HeldLease, type Hit, Hits, queryDigest } from './hits.ts';
 import type { ConnectorMetadata, FinishedTransfers } from './metadata.ts';
-import { checkInstanceOptions, checkRank, type InstanceOptions, PEGAFLOW_VERSION } from './options.ts';
+import { checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
 import { RequestLedger } from './request-ledger.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
 
@@ -92,7 +93,7 @@ const machine = schedulerMachine.provide({
     retire: createRetire(owners.of),
   },
   delays: {
-    redialBackoff: ({ context }) => Math.random() * redialCeilingMs(context.failedDials, context.budgets),
+    redialBackoff: ({ context }) => Math.random() * redialCeilingMs(context.failedAttempts, context.budgets),
     voidBackoff: ({ context }) => Math.random() * voidCeilingMs(context.voidGenerations, context.budgets),
   },
 });
@@ -117,6 +118,7 @@ export class SchedulerConnector {
   #announcement: Announcement;
   /** Set exactly while the cache may be used. */
   #epoch: Epoch | null = null;
+  #isStarted = false;
   #stopped: Promise<StopOutcome> | null = null;
 
   /** Throws a RangeError or TypeError for an option that cannot work. */
@@ -139,11 +141,12 @@ export class SchedulerConnector {
     const { value, context } = this.#actor.getSnapshot();
     this.#announcement = context.announcement;
     this.#board = new StatusBoard(value, context.announcement.epoch);
+    this.#actor.subscribe((snapshot) => this.#follow(snapshot));
   }
 
   /** Begins to look for the server. Returns at once; until it is found every query is a miss. */
   start(): void {
-    this.#actor.subscribe((snapshot) => this.#follow(snapshot));
+    this.#isStarted = true;
     this.#actor.start();
   }
 
@@ -177,7 +180,7 @@ export class SchedulerConnector {
   scheduleLoad(requestId: string, blockIds: readonly (number | null)[]): boolean {
     const hit = this.#hits.take(requestId);
     if (!hit) return false;
-    if (this.#epoch === null || !isSameEpoch(hit.epoch, this.#epoch)) {
+    if (!this.#isCurrent(hit.epoch)) {
       this.#release(hit);
       return false;
     }
@@ -246,8 +249,10 @@ export class SchedulerConnector {
   }
 
   async #stop(): Promise<StopOutcome> {
+    // Never started, nothing is ours: what the server holds under this id belongs to somebody else.
+    if (!this.#isStarted) return { kind: 'clean' };
     for (const hit of this.#hits.takeAll()) this.#release(hit);
-    if (this.#actor.getSnapshot().status === 'active') this.#actor.start().send({ type: 'stop' });
+    this.#send({ type: 'stop' });
     const outcome = await toPromise(this.#actor).catch(
       (error): StopOutcome => ({ kind: 'unconfirmed', reason: faultFrom(error).message }),
     );
@@ -265,11 +270,12 @@ export class SchedulerConnector {
     try {
       const server = this.#connection.server;
       const { outcome } = await this.#ask(server, `${requestId}/${digest}`, blockHashes);
-      if (outcome.case === 'loading') return this.#stillLoading(requestId);
+      if (outcome.case === 'loading' && this.#isCurrent(epoch)) return this.#stillLoading(requestId);
       this.#loadingSinceMs.delete(requestId);
-      const blocks = Number(outcome.value?.numHitBlocks ?? 0n);
+      const ready = outcome.case === 'ready' ? outcome.value : null;
+      const blocks = Number(ready?.numHitBlocks ?? 0n);
       // A copy: the decoded bytes are a view that would keep the whole received chunk alive.
-      const lease = Uint8Array.from(outcome.value?.lease ?? []);
+      const lease = Uint8Array.from(ready?.lease ?? []);
       return this.#accept({ requestId, epoch, digest, lease, blocks, sinceMs: performance.now() }, server);
     } catch (error) {
       this.#suspect(faultFrom(error), epoch);
@@ -295,7 +301,7 @@ export class SchedulerConnector {
   }
 
   #accept(hit: Hit, server: ServerLink): QueryOutcome {
-    if (this.#epoch === null || !isSameEpoch(hit.epoch, this.#epoch)) {
+    if (!this.#isCurrent(hit.epoch)) {
       this.stats.fencedResults += 1;
       if (hit.blocks > 0) this.#releaseAt(server, hit.lease);
       return { kind: 'miss', reason: 'superseded' };
@@ -305,6 +311,10 @@ export class SchedulerConnector {
     if (other) this.#release(other);
     this.#hits.add(hit);
     return { kind: 'hit', blocks: hit.blocks };
+  }
+
+  #isCurrent(epoch: Epoch): boolean {
+    return this.#epoch !== null && isSameEpoch(epoch, this.#epoch);
   }
 
   #isFresh(hit: Hit, epoch: Epoch, digest: string): boolean {

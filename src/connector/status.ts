@@ -1,12 +1,13 @@
 import type { StateValue } from 'xstate';
-import type { Epoch, Fault } from '../../machines/index.ts';
+import { type Epoch, type Fault, pathFrom } from '../../machines/index.ts';
+import { wallTimeMs } from '../wall-time.ts';
 
 /** What an operator wants to know of one connector. Callers of the cache need none of it: they get outcomes. */
 export interface ConnectorStatus {
   readonly state: ConnectorState;
   /** The state with its parts, such as `reRegistering.sealing.waiting`. */
   readonly path: string;
-  /** The announced epoch; `null` before the first. */
+  /** The announced epoch. Before the first: `null` at a rank, counter 0 at the scheduler. */
   readonly epoch: Epoch | null;
   /** When this state was entered, in milliseconds of wall time with fraction. */
   readonly sinceMs: number;
@@ -22,19 +23,6 @@ export type ConnectorState =
   | 'incompatible'
   | 'stopping'
   | 'stopped';
-
-/** A state value of XState as one dotted path. */
-export function pathFrom(value: StateValue): string {
-  if (typeof value === 'string') return value;
-  return Object.entries(value)
-    .map(([name, inner]) => (inner === undefined ? name : `${name}.${pathFrom(inner)}`))
-    .join(',');
-}
-
-/** Wall time in milliseconds with fraction; monotonic within one process. */
-export function wallTimeMs(): number {
-  return performance.timeOrigin + performance.now();
-}
 
 /** Follows a machine and tells its listeners when its state or its epoch changes; steps inside a state are not news. */
 export class StatusBoard {

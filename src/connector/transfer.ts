@@ -34,17 +34,12 @@ export class Transfer {
     this.#events = events;
     this.#release = release;
     this.#unwatch = server.watch({
-      down: () => {},
       dead: (proof) => this.fail({ kind: 'unreachable', message: `the server is dead (${proof} proof)` }),
     });
     this.#budgetTimer = setTimeout(() => {
       const message = `unknown outcome after ${timeoutMs} ms: the server may still touch the blocks`;
       this.#end({ kind: 'failed', fault: { kind: 'timedOut', message }, isUnsafe: true });
     }, timeoutMs);
-  }
-
-  get isOver(): boolean {
-    return this.#isOver;
   }
 
   succeed(): void {

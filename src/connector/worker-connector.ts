@@ -20,10 +20,18 @@ import { createVerify, type RankIdentity } from '../actors/verify.ts';
 import { Connection } from '../rpc/connection.ts';
 import { type KvCacheLayer, registrationOf } from './kv-caches.ts';
 import { Loads } from './loads.ts';
-import type { ConnectorMetadata, FailedLoad, FinishedTransfers, LoadIntent, SaveIntent } from './metadata.ts';
+import type {
+  ConnectorMetadata,
+  FailedLoad,
+  FinishedTransfers,
+  LoadIntent,
+  RefusedSave,
+  SaveIntent,
+} from './metadata.ts';
 import { checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
+import { Saves } from './saves.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
-import { Transfer, type TransferOutcome } from './transfer.ts';
+import type { TransferOutcome } from './transfer.ts';
 import { TransferLedger } from './transfer-ledger.ts';
 
 export interface WorkerConnectorOptions extends InstanceOptions {
@@ -40,7 +48,7 @@ export interface WorkerConnectorOptions extends InstanceOptions {
   readonly inspect?: (event: InspectionEvent) => void;
 }
 
-/** Counts since the start. `refused`: without an RPC, because nothing was in service. */
+/** Counts since the start. `refused`: without an RPC: not in service, of another epoch, or impossible. */
 export interface WorkerStats {
   loads: Record<'succeeded' | 'failed' | 'refused', number>;
   saves: Record<'succeeded' | 'failed' | 'refused', number>;
@@ -92,7 +100,7 @@ export class WorkerConnector {
   #board: StatusBoard;
   #layers: readonly KvCacheLayer[] = [];
   #loads: Loads;
-  #saves = new Set<Transfer>();
+  #saves: Saves;
   #ledger = new TransferLedger(() => this.#tellNews());
   #reportListeners = new Set<(report: RankReport) => void>();
   #settledListeners = new Set<() => void>();
@@ -109,6 +117,7 @@ export class WorkerConnector {
     this.#options = options;
     this.#budgets = budgetsFrom(options.budgets);
     this.#loads = new Loads(this.#budgets);
+    this.#saves = new Saves(this.#budgets);
     this.#connection = new Connection({ endpoint: options.endpoint, budgets: this.#budgets });
     this.#actor = createActor(machine, {
       input: { rank: options.rank, workerBootId: randomUUID(), budgets: this.#budgets },
@@ -123,13 +132,13 @@ export class WorkerConnector {
     });
     this.#board = new StatusBoard(this.#actor.getSnapshot().value, null);
     this.#lastReport = this.takeReport();
+    this.#actor.subscribe((snapshot) => this.#follow(snapshot));
   }
 
   /** vLLM: `register_kv_caches`. Keeps the layers for every registration to come, and begins to look for the server. */
   registerKvCaches(layers: readonly KvCacheLayer[]): void {
     if (layers.length === 0) throw new RangeError('no KV cache layers');
     this.#layers = layers;
-    this.#actor.subscribe((snapshot) => this.#follow(snapshot));
     this.#actor.start();
   }
 
@@ -141,7 +150,10 @@ export class WorkerConnector {
     return this.#board.listen(listener);
   }
 
-  /** vLLM: `bind_connector_metadata`, once a step. */
+  /**
+   * vLLM: `bind_connector_metadata`, once a step. Takes the announcement; hand `loads` to {@link startLoad} and `saves` to
+   * {@link save}.
+   */
   acceptMetadata(metadata: ConnectorMetadata): void {
     this.acceptAnnouncement(metadata.announcement);
   }
@@ -173,13 +185,19 @@ export class WorkerConnector {
     this.#pushReport();
   }
 
-  /** vLLM: `wait_for_save`, without waiting: the blocks are read until the request is told as saved. */
-  save(saves: readonly SaveIntent[]): void {
+  /**
+   * vLLM: `wait_for_save`, without waiting: the blocks are read until the request is told as saved. Returns what was
+   * refused at once, and why; that is told as saved too, for its blocks are free.
+   */
+  save(saves: readonly SaveIntent[]): RefusedSave[] {
+    const refused: RefusedSave[] = [];
     for (const intent of saves) {
       this.#ledger.beginSave(intent.requestId);
-      this.#startSave(intent);
+      const reason = this.#startSave(intent);
+      if (reason !== null) refused.push({ requestId: intent.requestId, reason });
     }
     this.#pushReport();
+    return refused;
   }
 
   /** vLLM: `get_finished`, with the ids of the requests that the scheduler finished. */
@@ -222,7 +240,7 @@ export class WorkerConnector {
     await this.#settledWithin(this.#budgets.stopTimeoutMs / 4);
     const requestIds = this.#ledger.requestsUnderWay;
     this.#loads.abandonAll();
-    for (const transfer of this.#saves) transfer.abandon();
+    this.#saves.abandonAll();
     this.#connection[Symbol.dispose]();
     return requestIds.length === 0 ? { kind: 'clean' } : { kind: 'unconfirmed', requestIds };
   }
@@ -265,37 +283,30 @@ export class WorkerConnector {
     this.#ledger.endLoad(intent.requestId, failedLoad(intent, reason));
   }
 
-  #startSave({ requestId, epoch, blockIds, blockHashes }: SaveIntent): void {
-    const isCurrent = this.#epoch !== null && isSameEpoch(epoch, this.#epoch);
-    const impossible = impossibleBlockId(blockIds, this.#layers);
-    if (impossible !== null) process.emitWarning(`save of request ${requestId} refused: ${impossible}`);
-    if (!isCurrent || !this.#connection.isUp || impossible !== null) {
+  /** Why the save was refused at once, or `null`. */
+  #startSave(intent: SaveIntent): string | null {
+    const { requestId, epoch, blockIds } = intent;
+    const reason = this.#whyNotSave(intent) ?? impossibleBlockId(blockIds, this.#layers);
+    if (reason !== null) {
       this.stats.saves.refused += 1;
       this.#ledger.endSave(requestId);
-      return;
+      return reason;
     }
-    const server = this.#connection.server;
-    const transfer = new Transfer(server, this.#budgets.transferTimeoutMs, {
+    const { instanceId, tpRank, ppRank = 0, deviceId } = this.#options;
+    const source = { instanceId, tpRank, ppRank, deviceId, layerNames: this.#layers.map((layer) => layer.name) };
+    this.#saves.start(this.#connection.server, source, intent, {
       ended: (outcome) => {
-        this.#saves.delete(transfer);
         this.#count(this.stats.saves, outcome);
         this.#ledger.endSave(requestId);
       },
       refused: (fault) => this.#suspect(fault, epoch),
     });
-    this.#saves.add(transfer);
-    const { instanceId, tpRank, ppRank = 0, deviceId } = this.#options;
-    const saves = this.#layers.map(({ name }) => ({
-      layerName: name,
-      blockIds: [...blockIds],
-      blockHashes: blockHashes as Uint8Array<ArrayBuffer>[],
-    }));
-    server
-      .call((client) => client.save({ instanceId, tpRank, ppRank, deviceId, saves }))
-      .then(
-        () => transfer.succeed(),
-        (error) => transfer.rpcFailed(error),
-      );
+    return null;
+  }
+
+  #whyNotSave({ epoch }: SaveIntent): string | null {
+    if (this.#epoch === null || !this.#connection.isUp) return 'not connected';
+    return isSameEpoch(epoch, this.#epoch) ? null : 'the save is of another epoch';
   }
 
   /** What arrives after the end is not news. */

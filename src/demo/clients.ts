@@ -1,5 +1,5 @@
 /** The users of the model: they send requests as they fall due, and never more than a number of them at a time. */
-import { wallMs } from './journal.ts';
+import { wallTimeMs } from '../wall-time.ts';
 import type { DemoRequest, Workload } from './workload.ts';
 
 export interface ClientsOptions {
@@ -12,7 +12,7 @@ export interface ClientsOptions {
 
 export class Clients {
   readonly #options: ClientsOptions;
-  readonly #startedAtMs = wallMs();
+  readonly #startedAtMs = wallTimeMs();
   #next: DemoRequest;
   #outstanding = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -40,7 +40,7 @@ export class Clients {
     clearTimeout(this.#timer);
     const { workload, concurrency, maxBlocks, send } = this.#options;
     while (!this.#isClosed && this.#outstanding < concurrency) {
-      const waitMs = this.#startedAtMs + this.#next.arrivalMs - wallMs();
+      const waitMs = this.#startedAtMs + this.#next.arrivalMs - wallTimeMs();
       if (waitMs > 0) {
         this.#timer = setTimeout(() => this.#sendDue(), waitMs);
         return;

@@ -1,12 +1,7 @@
 /**
  * What happened in a run, as plain data: the processes of the demo write it, the report and the oracle are computed
- * from it. All times are wall-clock milliseconds with a fraction ({@link wallMs}), so that processes can be compared.
+ * from it. All times are wall-clock milliseconds with a fraction (`wallTimeMs`), so that processes can be compared.
  */
-
-/** Now, in wall-clock milliseconds with the resolution of the monotonic clock. */
-export function wallMs(): number {
-  return performance.timeOrigin + performance.now();
-}
 
 /** How the engine is stopped: SIGKILL and an outage, SIGKILL and back at once, or SIGINT and a drain. */
 export type StopKind = 'kill' | 'kill at once' | 'graceful';

@@ -48,14 +48,14 @@ function observedSaves(facts: RunFacts): ObservedSave[] {
   const endedAtMs = new Map(eventsOf(events, 'save.ended').map(({ requestId, atMs }) => [requestId, atMs]));
   const submissions = Map.groupBy(eventsOf(events, 'save.submitted'), ({ requestId }) => requestId);
   const inService = Array.from({ length: ranks }, (_, rank) => connectedTimes(events, `rank ${rank}`));
-  return eventsOf(events, 'save.scheduled').map(({ requestId, positions }): ObservedSave => {
+  return eventsOf(events, 'save.scheduled').map(({ requestId, positions, atMs: scheduledAtMs }): ObservedSave => {
     const blocks = blocksOf(facts, requestId);
     const submitted = submissions.get(requestId) ?? [];
     const served = submitted.filter(({ rank, atMs }) => inService[rank]?.(atMs) === true).map(({ atMs }) => atMs);
     const isWhole = served.length === ranks || (ranksShareBlocks && served.length > 0);
     return {
       blocks: positions.flatMap((position) => blocks[position] ?? []),
-      startedAtMs: submitted.length === 0 ? null : Math.min(...submitted.map(({ atMs }) => atMs)),
+      startedAtMs: submitted.length === 0 ? null : scheduledAtMs,
       wholeAtMs: isWhole ? (ranksShareBlocks ? Math.min(...served) : Math.max(...served)) : null,
       endedAtMs: endedAtMs.get(requestId) ?? null,
     };

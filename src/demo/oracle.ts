@@ -18,7 +18,7 @@ export const VISIBILITY_MS = 250;
 export interface ObservedSave {
   /** Keys of the blocks (their hashes in hex). */
   readonly blocks: readonly string[];
-  /** When the first rank handed it over; `null` where none did. */
+  /** When it was scheduled, which decides its epoch; `null` where no rank handed it over. */
   readonly startedAtMs: number | null;
   /** When every slot of the blocks was handed over by a rank that was in service; `null`: they can never be visible. */
   readonly wholeAtMs: number | null;

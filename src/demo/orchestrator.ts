@@ -2,13 +2,14 @@
  * The parent of a run: it starts the engine and the scheduler host, sends the requests, stops and starts the engine
  * under them, ends everything in order and looks for what was left behind.
  */
+
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { sweepSharedMemory } from '../../native-bindings/index.ts';
+import { wallTimeMs } from '../wall-time.ts';
 import { Clients } from './clients.ts';
 import { within } from './deadline.ts';
 import { freePort } from './free-port.ts';
-import { wallMs } from './journal.ts';
 import { countLeaks, type LeakCounts } from './leaks.ts';
 import { type KvLayout, kvLayout } from './models.ts';
 import type { DemoObserver } from './observer.ts';
@@ -50,7 +51,7 @@ export async function runDemo(options: DemoOptions, observer: DemoObserver, sign
   const interrupt = () => log.fail(new InterruptedError('interrupted'));
   signal.addEventListener('abort', interrupt, { once: true });
   if (signal.aborted) interrupt();
-  const startedAtMs = wallMs();
+  const startedAtMs = wallTimeMs();
   let complaint: string | null;
   try {
     await start(processes, { layout, port, transitions: options.transitions }, observer);
@@ -67,7 +68,7 @@ export async function runDemo(options: DemoOptions, observer: DemoObserver, sign
     ranksShareBlocks: model.attention === 'mla',
     blockBytesStored: layout.blockBytesStored,
     poolSizeBytes,
-    durationMs: wallMs() - startedAtMs,
+    durationMs: wallTimeMs() - startedAtMs,
     leaks: await leaksOf(processes, port),
   });
 }
@@ -174,10 +175,10 @@ async function limited(limitMs: number, complaint: string, promise: Promise<void
 
 /** The kernel takes a moment to close what the last process held. */
 async function leaksOf({ identities }: DemoProcesses, port: number): Promise<LeakCounts> {
-  const untilMs = wallMs() + LEAK_TIMEOUT_MS;
+  const untilMs = wallTimeMs() + LEAK_TIMEOUT_MS;
   for (;;) {
     const leaks = countLeaks(identities, port);
-    if (wallMs() >= untilMs || Object.values(leaks).every((count) => count === 0)) return leaks;
+    if (wallTimeMs() >= untilMs || Object.values(leaks).every((count) => count === 0)) return leaks;
     await pause(LEAK_POLL_INTERVAL_MS);
   }
 }

@@ -1,8 +1,9 @@
 /** The child processes of a run: the engine, stopped and started again, and the scheduler host with its workers. */
+import { wallTimeMs } from '../wall-time.ts';
 import { within } from './deadline.ts';
 import { type EngineOptions, type EngineProcess, spawnEngine } from './engine-process.ts';
 import { type Child, forkHost } from './ipc.ts';
-import { type StopKind, wallMs } from './journal.ts';
+import type { StopKind } from './journal.ts';
 import { identifyProcess, type ProcessIdentity } from './leaks.ts';
 import type { FromScheduler, ToScheduler } from './messages.ts';
 import { RunError } from './run-error.ts';
@@ -45,7 +46,7 @@ export class DemoProcesses {
     const engine = this.#engine;
     if (engine === null) throw new RunError('there is no engine to stop');
     this.#engine = null;
-    this.#log.record({ type: 'engine.stopped', atMs: wallMs(), kind, outageMs });
+    this.#log.record({ type: 'engine.stopped', atMs: wallTimeMs(), kind, outageMs });
     const how = await this.#endEngine(engine, kind === 'graceful' ? 'SIGINT' : 'SIGKILL');
     if (how === null) throw new RunError(`the engine did not finish draining within ${DRAIN_TIMEOUT_MS} ms`);
   }

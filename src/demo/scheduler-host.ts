@@ -2,12 +2,14 @@
  * The scheduler's process: it owns the scheduler connector and the GPU's block ids, spawns one worker process per
  * rank, and serves several requests at a time in steps, as vLLM's engine core does.
  */
+
 import { SchedulerConnector } from '../connector/index.ts';
+import { wallTimeMs } from '../wall-time.ts';
 import { AwaitedEnds } from './awaited-ends.ts';
 import { BlockPool } from './block-pool.ts';
 import { within } from './deadline.ts';
 import { type Child, forkHost, parentChannel } from './ipc.ts';
-import { type DemoEvent, wallMs } from './journal.ts';
+import type { DemoEvent } from './journal.ts';
 import type { BlockContents, FromScheduler, FromWorker, RankOutput, ToScheduler, ToWorker } from './messages.ts';
 import { RankAggregate } from './rank-aggregate.ts';
 import { type IncomingRequest, type Serving, serveRequest } from './serve-request.ts';
@@ -60,7 +62,7 @@ class SchedulerHost implements Serving {
     this.#connector.onAnnounce((announcement) => this.#tellAll({ type: 'announce', announcement }));
     this.#connector.onStatus(({ path, fault }) => {
       const machine = 'scheduler';
-      this.record({ type: 'status.changed', atMs: wallMs(), machine, path, fault: fault?.message ?? null });
+      this.record({ type: 'status.changed', atMs: wallTimeMs(), machine, path, fault: fault?.message ?? null });
     });
     channel.send({ type: 'started', pids: this.#workers.map(({ pid }) => pid) });
     this.#connector.start();
@@ -72,19 +74,19 @@ class SchedulerHost implements Serving {
 
   serve(request: IncomingRequest): void {
     const { requestId, blockHashes } = request;
-    this.record({ type: 'request.arrived', atMs: wallMs(), requestId, blocks: blockHashes.length });
+    this.record({ type: 'request.arrived', atMs: wallTimeMs(), requestId, blocks: blockHashes.length });
     void serveRequest(request, this);
   }
 
   async query({ requestId, blockHashes }: IncomingRequest) {
     this.#queries += 1;
     const queryId = this.#queries;
-    this.record({ type: 'query.sent', atMs: wallMs(), requestId, queryId });
+    this.record({ type: 'query.sent', atMs: wallTimeMs(), requestId, queryId });
     const outcome = await this.#connector.query({ requestId, blockHashes });
     const blocks = outcome.kind === 'hit' ? outcome.blocks : 0;
     const reason = outcome.kind === 'miss' ? outcome.reason : null;
     const result = outcome.kind;
-    this.record({ type: 'query.answered', atMs: wallMs(), requestId, queryId, result, blocks, reason });
+    this.record({ type: 'query.answered', atMs: wallTimeMs(), requestId, queryId, result, blocks, reason });
     return outcome;
   }
 
@@ -160,11 +162,11 @@ class SchedulerHost implements Serving {
     const ended = this.#connector.acceptFinished({ loaded, saved, failedLoads });
     for (const requestId of ended.loaded) {
       const succeeded = !this.#failedLoads.delete(requestId);
-      this.record({ type: 'load.ended', atMs: wallMs(), requestId, succeeded });
+      this.record({ type: 'load.ended', atMs: wallTimeMs(), requestId, succeeded });
       this.#loads.settle(requestId, succeeded);
     }
     for (const requestId of ended.saved) {
-      this.record({ type: 'request.freed', atMs: wallMs(), requestId });
+      this.record({ type: 'request.freed', atMs: wallTimeMs(), requestId });
       this.#holds.settle(requestId);
     }
     for (const requestId of computed) this.#computations.settle(requestId);

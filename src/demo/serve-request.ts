@@ -1,8 +1,10 @@
 /** The life of one request in the scheduler, as vLLM's engine core leads it. */
+
 import { setTimeout as pause } from 'node:timers/promises';
 import type { QueryOutcome } from '../connector/index.ts';
+import { wallTimeMs } from '../wall-time.ts';
 import type { BlockPool } from './block-pool.ts';
-import { type DemoEvent, wallMs } from './journal.ts';
+import type { DemoEvent } from './journal.ts';
 import type { BlockContents } from './messages.ts';
 
 /** Until a query that found its blocks on the way is asked again, in milliseconds: a step of a real engine. */
@@ -40,14 +42,14 @@ export async function serveRequest(request: IncomingRequest, serving: Serving): 
 
   const missing = loaded ? all.slice(hitBlocks) : all;
   if (missing.length > 0) {
-    serving.record({ type: 'save.scheduled', atMs: wallMs(), requestId, positions: missing });
+    serving.record({ type: 'save.scheduled', atMs: wallTimeMs(), requestId, positions: missing });
     await serving.computeAndSave(contentsAt(missing));
   }
 
   const freed = serving.finish(requestId);
-  serving.record({ type: 'request.finished', atMs: wallMs(), requestId, held: freed !== null });
+  serving.record({ type: 'request.finished', atMs: wallTimeMs(), requestId, held: freed !== null });
   await freed;
-  serving.record({ type: 'save.ended', atMs: wallMs(), requestId });
+  serving.record({ type: 'save.ended', atMs: wallTimeMs(), requestId });
   serving.pool.give(blockIds);
 }
 
@@ -65,7 +67,7 @@ async function admit(request: IncomingRequest, serving: Serving) {
     if (blockIds !== null) return { blockIds, hitBlocks };
     if (hitBlocks > 0) {
       serving.releaseHit(requestId);
-      serving.record({ type: 'hit.released', atMs: wallMs(), requestId });
+      serving.record({ type: 'hit.released', atMs: wallTimeMs(), requestId });
     }
     await serving.pool.whenFree(blockHashes.length);
   }
@@ -75,9 +77,9 @@ async function load(contents: BlockContents, serving: Serving): Promise<boolean>
   const { requestId, blockIds } = contents;
   const ended = serving.load(contents);
   if (ended === null) {
-    serving.record({ type: 'load.refused', atMs: wallMs(), requestId });
+    serving.record({ type: 'load.refused', atMs: wallTimeMs(), requestId });
     return false;
   }
-  serving.record({ type: 'load.scheduled', atMs: wallMs(), requestId, blocks: blockIds.length });
+  serving.record({ type: 'load.scheduled', atMs: wallTimeMs(), requestId, blocks: blockIds.length });
   return ended;
 }

@@ -2,10 +2,12 @@
  * One rank's process: it owns the device memory and a worker connector, and stands in for the model. It computes
  * blocks by writing their content, and verifies every byte of what a load brought.
  */
+
 import { createEmulatedDriver } from '../../native-bindings/index.ts';
 import { type KvCacheLayer, WorkerConnector, type WorkerStopOutcome } from '../connector/index.ts';
+import { wallTimeMs } from '../wall-time.ts';
 import { parentChannel } from './ipc.ts';
-import { type DemoEvent, wallMs } from './journal.ts';
+import type { DemoEvent } from './journal.ts';
 import { KvMemory } from './kv-memory.ts';
 import type { BlockContents, FromWorker, Step, ToWorker } from './messages.ts';
 import { describeTransition } from './transition-line.ts';
@@ -41,7 +43,7 @@ class WorkerHost implements Disposable {
     this.#connector.onReport((report) => channel.send({ type: 'report', report }));
     this.#connector.onSettled(() => this.#sendOutput([], []));
     this.#connector.onStatus(({ path, fault }) => {
-      this.#record({ type: 'status.changed', atMs: wallMs(), machine, path, fault: fault?.message ?? null });
+      this.#record({ type: 'status.changed', atMs: wallTimeMs(), machine, path, fault: fault?.message ?? null });
     });
     const layers: KvCacheLayer[] = this.#memory.registration();
     this.#connector.registerKvCaches(layers);
@@ -73,7 +75,7 @@ class WorkerHost implements Disposable {
         }
       }
       for (const { requestId } of metadata.saves)
-        this.#record({ type: 'save.submitted', atMs: wallMs(), rank: this.#rank, requestId });
+        this.#record({ type: 'save.submitted', atMs: wallTimeMs(), rank: this.#rank, requestId });
       this.#connector.save(metadata.saves);
       this.#sendOutput(
         finishedRequestIds,
@@ -103,7 +105,15 @@ class WorkerHost implements Disposable {
     }, 0);
     const blocks = blockIds.length;
     const bytes = blocks * this.#memory.blockBytes;
-    this.#record({ type: 'blocks.verified', atMs: wallMs(), rank: this.#rank, requestId, blocks, bytes, wrongBytes });
+    this.#record({
+      type: 'blocks.verified',
+      atMs: wallTimeMs(),
+      rank: this.#rank,
+      requestId,
+      blocks,
+      bytes,
+      wrongBytes,
+    });
   }
 
   #sendCounts(): void {
@@ -113,7 +123,7 @@ class WorkerHost implements Disposable {
     this.#lastCounts = counts;
     this.#record({
       type: 'worker.counted',
-      atMs: wallMs(),
+      atMs: wallTimeMs(),
       rank: this.#rank,
       loads: { ...loads },
       saves: { ...saves },

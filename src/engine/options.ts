@@ -1,5 +1,6 @@
 import type { MeterProvider } from '@opentelemetry/api';
 import type { DeviceDriver } from '../../native-bindings/device-memory.ts';
+import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { type EngineLog, silentLog } from './engine-log.ts';
 import type { FaultPatch } from './faults.ts';
 import type { MetricsHandler } from './http-admin.ts';
@@ -38,7 +39,7 @@ const defaultEngineOptions: EngineOptions = {
   addr: '127.0.0.1:50055',
   httpAddr: '127.0.0.1:9091',
   poolSizeBytes: 2 ** 30,
-  version: '0.23.12',
+  version: PEGAFLOW_VERSION,
   leaseTtlMs: 600_000,
   pingIntervalMs: 30_000,
   pingTimeoutMs: 20_000,

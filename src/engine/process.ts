@@ -1,3 +1,4 @@
+import { wallTimeMs } from '../wall-time.ts';
 import type { EngineLog } from './engine-log.ts';
 import type { EngineOptions } from './options.ts';
 import { type RunningEngine, startEngine } from './start-engine.ts';
@@ -28,7 +29,7 @@ export const runEngine = async (options: Partial<EngineOptions>, { log, printLin
     grpc: engine.grpcAddress,
     http: engine.httpAddress,
     pid: process.pid,
-    atMs: performance.timeOrigin + performance.now(),
+    atMs: wallTimeMs(),
   };
   const unhandle = handleSignals(engine, log);
   printLine(JSON.stringify(line));

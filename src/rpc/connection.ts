@@ -111,7 +111,6 @@ export class ServerLink {
           // A draining server stops listening while it lives: a refusal then proves nothing.
           const isAbrupt = end.cause === 'closed' || end.cause === 'reset';
           if (isAbrupt && !this.link.isDraining) this.death.observeClose();
-          for (const waiter of this.#waiters) waiter.down(end);
           events.down(end);
           this.#disposeIfForgotten();
         },
@@ -148,7 +147,7 @@ export class ServerLink {
   }
 
   /**
-   * Tells `waiter` of the link's end and the server's death, until the function that comes back is called. The first
+   * Tells `waiter` of the server's death, until the function that comes back is called. The first
    * one starts the search for the server's process, which has no place in a recovery.
    */
   watch(waiter: LinkWaiter): () => void {
@@ -177,6 +176,5 @@ export class ServerLink {
 }
 
 export interface LinkWaiter {
-  readonly down: (end: LinkEnd) => void;
   readonly dead: (proof: ProofOfDeath) => void;
 }

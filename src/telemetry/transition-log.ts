@@ -1,5 +1,6 @@
-import type { InspectionEvent } from 'xstate';
-import { pathFrom, wallTimeMs } from '../connector/status.ts';
+import type { InspectionEvent, StateValue } from 'xstate';
+import { pathFrom } from '../../machines/index.ts';
+import { wallTimeMs } from '../wall-time.ts';
 
 /** One step of a machine from one state to another. */
 export interface Transition {
@@ -26,7 +27,7 @@ export function transitionLog(
     if (inspection.actorRef.sessionId !== inspection.rootId) return;
     if (inspection.type !== '@xstate.microstep' && inspection.type !== '@xstate.snapshot') return;
     if (!('value' in inspection.snapshot)) return;
-    const to = pathFrom(inspection.snapshot.value as Parameters<typeof pathFrom>[0]);
+    const to = pathFrom(inspection.snapshot.value as StateValue);
     if (to === from) return;
     write({ machine, from, event: inspection.event.type, to, atMs: wallTimeMs() });
     from = to;

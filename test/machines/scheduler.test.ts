@@ -4,13 +4,13 @@ import {
   budgetsFrom,
   type Fault,
   FaultError,
+  pathFrom,
   type RankReport,
   type SchedulerEvent,
   type StopOutcome,
   type Survey,
   schedulerMachine,
 } from '../../machines/index.ts';
-import { pathFrom } from '../../src/connector/status.ts';
 import { delaysUsedIn } from '../support/machine-structure.ts';
 import { machineClock, Script } from '../support/scripted-actors.ts';
 
@@ -54,7 +54,7 @@ function harness({ worldSize = 2 } = {}) {
     });
   const deliver = () => actor.send({ type: 'announcement.delivered', epoch: context().announcement.epoch });
   const toSession = async () => {
-    script.tell({ type: 'link.up' });
+    script.tell({ type: 'link.opened' });
     await script.answer('openSession');
   };
   const toSealing = async () => {
@@ -73,14 +73,41 @@ function harness({ worldSize = 2 } = {}) {
     script.clock.tick(budgets.auditFirstMs);
     await script.answer('survey', sealed);
   };
-  return { script, actor, path, context, report, deliver, toSession, toSealing, toConnected, toServing, errors };
+  /** Whatever is waited for happens, as it does where nothing is wrong. */
+  const answerAll = async () => {
+    if (path() === 'reconnecting.dialing') script.tell({ type: 'link.opened' });
+    if (path() === 'reRegistering.announcing') deliver();
+    if (path().startsWith('reRegistering.sealing')) {
+      for (const [rank, held] of context().reports.entries()) {
+        report(rank, held ? { workerBootId: held.workerBootId } : {});
+      }
+    }
+    const answers: Record<string, unknown> = { survey: path().startsWith('degraded') ? notFound : sealed };
+    const [call] = script.pending;
+    if (call) await script.answer(call, answers[call]);
+    else script.clock.tick(1_000);
+  };
+  return {
+    script,
+    actor,
+    path,
+    context,
+    report,
+    deliver,
+    toSession,
+    toSealing,
+    toConnected,
+    toServing,
+    answerAll,
+    errors,
+  };
 }
 
 describe('scheduler machine', () => {
   it('reaches connected by session, clear, announcement, seal and read-back, in that order', async () => {
     const h = harness();
     expect(h.path()).toBe('reconnecting.dialing');
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     expect(h.path()).toBe('reRegistering.openingSession');
     await h.script.answer('openSession');
     expect(h.path()).toBe('reRegistering.clearing.waiting');
@@ -116,7 +143,7 @@ describe('scheduler machine', () => {
 
   it('the session is open before anything is asked or registered', async () => {
     const h = harness();
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     expect(h.script.started).toEqual(['openSession']);
     await h.script.fail('openSession', new FaultError({ kind: 'unreachable', message: 'reset' }));
     expect(h.path()).toBe('reconnecting.waiting');
@@ -136,8 +163,8 @@ describe('scheduler machine', () => {
   it('nothing is kept after a refused dial: nobody was there to hold it', async () => {
     const h = harness();
     await h.toConnected();
-    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
-    h.script.tell({ type: 'link.down', cause: 'refused', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
     h.script.clock.tick(budgets.redialFirstMs);
     await h.toSession();
     expect(h.path()).toBe('reRegistering.clearing.waiting');
@@ -146,15 +173,15 @@ describe('scheduler machine', () => {
   it('the ranks are told to look for the server as soon as there is one', async () => {
     const h = harness();
     await h.toConnected();
-    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.opened' });
     expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 1 }, action: 'wait' });
   });
 
   it('a flap that the server did not notice is kept, each rank vouching for itself', async () => {
     const h = harness();
     await h.toServing();
-    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     expect(h.path()).toBe('reconnecting.dialing');
     await h.toSession();
     await h.script.answer('survey', sealed);
@@ -170,7 +197,7 @@ describe('scheduler machine', () => {
   it('a refused keep is followed by a fresh link and session, a clear, and register', async () => {
     const h = harness();
     await h.toServing();
-    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     await h.toSession();
     await h.script.answer('survey', sealed);
     h.deliver();
@@ -186,7 +213,7 @@ describe('scheduler machine', () => {
   it('a rank that was replaced while the keep was under way refuses it by being another process', async () => {
     const h = harness();
     await h.toConnected();
-    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     await h.toSession();
     await h.script.answer('survey', sealed);
     h.deliver();
@@ -260,8 +287,8 @@ describe('scheduler machine', () => {
     const h = harness();
     await h.toConnected();
     for (let round = 0; round < 5; round += 1) {
-      h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
-      h.script.tell({ type: 'link.down', cause: 'refused', fault: gone });
+      h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+      h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
       h.script.clock.tick(budgets.redialFirstMs);
       await h.toSealing();
       h.report(0);
@@ -273,8 +300,8 @@ describe('scheduler machine', () => {
 
   it('a server that accepts and closes, or ends the session, again and again is met with a backoff', async () => {
     const flapping = harness();
-    flapping.script.tell({ type: 'link.up' });
-    flapping.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    flapping.script.tell({ type: 'link.opened' });
+    flapping.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     expect(flapping.path()).toBe('reconnecting.waiting');
 
     const ending = harness();
@@ -298,7 +325,7 @@ describe('scheduler machine', () => {
   it('a rank that was replaced is not kept', async () => {
     const h = harness();
     await h.toConnected();
-    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     h.report(1, { workerBootId: 'worker-1-again', epoch: null, outcome: 'pending' });
     await h.toSession();
     await h.script.answer('survey', sealed);
@@ -438,7 +465,7 @@ describe('scheduler machine', () => {
     const h = harness();
     await h.toConnected();
     h.report(0, { idle: false });
-    h.script.tell({ type: 'server.draining' });
+    h.script.tell({ type: 'drain.announced' });
     expect(h.path()).toBe('degraded.draining');
     expect(h.script.openLinks).toBe(1);
     h.report(0, { idle: true });
@@ -448,7 +475,7 @@ describe('scheduler machine', () => {
     const other = harness();
     await other.toConnected();
     other.report(0, { idle: false });
-    other.script.tell({ type: 'server.draining' });
+    other.script.tell({ type: 'drain.announced' });
     other.script.clock.tick(budgets.drainTimeoutMs);
     expect(other.path()).toBe('reconnecting.waiting');
   });
@@ -464,7 +491,7 @@ describe('scheduler machine', () => {
     h.script.clock.tick(budgets.versionProbeIntervalMs);
     await h.script.fail('probeVersion', new FaultError({ kind: 'incompatible', message: 'still 0.24.0' }));
     expect(h.path()).toBe('incompatible.waiting');
-    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     expect(h.path()).toBe('reconnecting.dialing');
     await h.toConnected();
     expect(h.path()).toBe('connected.settling');
@@ -492,13 +519,13 @@ describe('scheduler machine', () => {
     expect(dial.script.openLinks).toBe(1);
 
     const session = harness();
-    session.script.tell({ type: 'link.up' });
+    session.script.tell({ type: 'link.opened' });
     session.script.clock.tick(budgets.sessionTimeoutMs);
     expect(session.path()).toBe('reconnecting.waiting');
 
     const survey = harness();
     await survey.toConnected();
-    survey.script.tell({ type: 'link.down', cause: 'reset', fault: gone });
+    survey.script.tell({ type: 'link.ended', cause: 'reset', fault: gone });
     await survey.toSession();
     expect(survey.path()).toBe('reRegistering.surveying');
     survey.script.clock.tick(budgets.surveyTimeoutMs);
@@ -516,7 +543,7 @@ describe('scheduler machine', () => {
     const h = harness();
     const waits: number[] = [];
     for (let dial = 0; dial < 1_000; dial += 1) {
-      h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+      h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
       let waitedMs = 0;
       while (h.path() === 'reconnecting.waiting') {
         h.script.clock.tick(1);
@@ -558,8 +585,8 @@ describe('scheduler machine', () => {
   it('stop ends within its budget in every state, and says unconfirmed when nobody answers', async () => {
     const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
       () => {},
-      (h) => h.script.tell({ type: 'link.down', cause: 'closed', fault: gone }),
-      (h) => h.script.tell({ type: 'link.up' }),
+      (h) => h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone }),
+      (h) => h.script.tell({ type: 'link.opened' }),
       (h) => h.toSession(),
       (h) => h.toSealing(),
       (h) => h.toConnected(),
@@ -577,11 +604,49 @@ describe('scheduler machine', () => {
     }
   });
 
+  it('after faults stop, every machine reaches connected with no operator', async () => {
+    const faults: SchedulerEvent[] = [
+      { type: 'link.ended', cause: 'closed', fault: gone },
+      { type: 'link.ended', cause: 'refused', fault: gone },
+      { type: 'drain.announced' },
+      { type: 'session.ended', fault: gone },
+      { type: 'rpc.failed', fault: { kind: 'defect', message: 'what is this' } },
+    ];
+    const refusals: Partial<RankReport>[] = [
+      { outcome: 'failed', fault: { kind: 'rejected', message: 'already registered' } },
+      { outcome: 'failed', fault: { kind: 'incompatible', message: 'server=0.24.0' } },
+      { outcome: 'lost', fault: { kind: 'defect', message: 'copy failed' } },
+      { workerBootId: 'replacement', outcome: 'pending' },
+    ];
+    const strikes: ((h: ReturnType<typeof harness>) => void)[] = [
+      ...faults.map((fault) => (h: ReturnType<typeof harness>) => h.actor.send(fault)),
+      ...refusals.map((refusal) => (h: ReturnType<typeof harness>) => h.report(0, refusal)),
+    ];
+    const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
+      () => {},
+      (h) => h.script.tell({ type: 'link.opened' }),
+      (h) => h.toSession(),
+      (h) => h.toSealing(),
+      (h) => h.toConnected(),
+      (h) => h.toServing(),
+    ];
+    for (const stage of stages) {
+      for (const strike of strikes) {
+        const h = harness();
+        await stage(h);
+        strike(h);
+        for (let step = 0; step < 60 && !h.path().startsWith('connected.s'); step += 1) await h.answerAll();
+        expect(h.path()).toMatch(/^connected/);
+        expect(h.script.openLinks).toBe(1);
+      }
+    }
+  });
+
   it('survives every event in every state it passes on the way to connected', async () => {
     const events: SchedulerEvent[] = [
-      { type: 'link.up' },
-      { type: 'link.down', cause: 'closed', fault: gone },
-      { type: 'server.draining' },
+      { type: 'link.opened' },
+      { type: 'link.ended', cause: 'closed', fault: gone },
+      { type: 'drain.announced' },
       { type: 'session.ended', fault: gone },
       { type: 'rpc.failed', fault: gone },
       { type: 'announcement.delivered', epoch: { schedulerBootId: 'boot', counter: 9 } },
@@ -589,7 +654,7 @@ describe('scheduler machine', () => {
     ];
     const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
       () => {},
-      (h) => h.script.tell({ type: 'link.up' }),
+      (h) => h.script.tell({ type: 'link.opened' }),
       (h) => h.toSession(),
       (h) => h.toSealing(),
       (h) => h.toConnected(),

@@ -5,10 +5,10 @@ import {
   budgetsFrom,
   type Fault,
   FaultError,
+  pathFrom,
   type WorkerEvent,
   workerMachine,
 } from '../../machines/index.ts';
-import { pathFrom } from '../../src/connector/status.ts';
 import { delaysUsedIn } from '../support/machine-structure.ts';
 import { machineClock, Script } from '../support/scripted-actors.ts';
 
@@ -37,7 +37,7 @@ function harness() {
     actor.send({ type: 'announcement.received', announcement: { epoch: { schedulerBootId, counter }, action } });
   const isServing = () => actor.getSnapshot().hasTag('cacheUsable');
   const toConnected = async () => {
-    script.tell({ type: 'link.up' });
+    script.tell({ type: 'link.opened' });
     announce(1);
     await script.answer('register');
   };
@@ -47,7 +47,7 @@ function harness() {
 describe('worker machine', () => {
   it('registers when it is told to, whichever comes first, the link or the word', async () => {
     const linkFirst = harness();
-    linkFirst.script.tell({ type: 'link.up' });
+    linkFirst.script.tell({ type: 'link.opened' });
     expect(linkFirst.path()).toBe('reRegistering.waiting');
     expect(linkFirst.script.started).toEqual([]);
     linkFirst.announce(1);
@@ -57,11 +57,11 @@ describe('worker machine', () => {
     expect(linkFirst.context().outcome).toBe('registered');
 
     const wordFirst = harness();
-    wordFirst.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    wordFirst.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     expect(wordFirst.path()).toBe('reconnecting.waiting');
     wordFirst.announce(1);
     expect(wordFirst.path()).toBe('reconnecting.dialing');
-    wordFirst.script.tell({ type: 'link.up' });
+    wordFirst.script.tell({ type: 'link.opened' });
     expect(wordFirst.path()).toBe('reRegistering.registering.waiting');
     expect(wordFirst.script.openLinks).toBe(1);
   });
@@ -80,7 +80,7 @@ describe('worker machine', () => {
 
   it('at most one Register of a rank is outstanding and none is cancelled while its link is up', async () => {
     const h = harness();
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     h.announce(1);
     h.announce(2);
     h.announce(3);
@@ -100,7 +100,7 @@ describe('worker machine', () => {
 
   it('a stalled Register ends with its link at the end of the budget', async () => {
     const h = harness();
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     h.announce(1);
     h.script.clock.tick(budgets.stalledAfterMs + budgets.stalledTimeoutMs);
     expect(h.path()).toBe('reconnecting.dialing');
@@ -110,10 +110,10 @@ describe('worker machine', () => {
   it('a rank that lost only its link stays in its epoch', async () => {
     const h = harness();
     await h.toConnected();
-    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     expect(h.path()).toBe('reconnecting.dialing');
     expect(h.isServing()).toBe(false);
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     expect(h.path()).toBe('degraded.verifying');
     await h.script.answer('verify');
     expect(h.path()).toBe('connected');
@@ -124,12 +124,12 @@ describe('worker machine', () => {
   it('a rank that is told to wait finds the server, serves nothing and asks nothing, and keeps its word', async () => {
     const h = harness();
     await h.toConnected();
-    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
-    h.script.tell({ type: 'link.down', cause: 'refused', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
     expect(h.path()).toBe('reconnecting.waiting');
     h.announce(1, 'wait');
     expect(h.path()).toBe('reconnecting.dialing');
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     expect(h.path()).toBe('reRegistering.waiting');
     expect(h.context().outcome).toBe('registered');
     expect(h.script.started).toEqual(['register']);
@@ -199,7 +199,7 @@ describe('worker machine', () => {
 
   it('a rank without a registration of its own vouches for nothing: what it would find is somebody else’s', async () => {
     const replacement = harness();
-    replacement.script.tell({ type: 'link.up' });
+    replacement.script.tell({ type: 'link.opened' });
     replacement.announce(7, 'keep');
     expect(replacement.context().outcome).toBe('failed');
     expect(replacement.script.started).toEqual([]);
@@ -215,16 +215,16 @@ describe('worker machine', () => {
   it('a refutation that arrives while the link is gone is not forgotten over the redial', async () => {
     const h = harness();
     await h.toConnected();
-    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     h.actor.send({ type: 'registration.refuted', fault: { kind: 'defect', message: 'copy failed' } });
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     expect(h.path()).toBe('reRegistering.waiting');
     expect(h.context().outcome).toBe('lost');
   });
 
   it('late words of a scheduler that was replaced count for nothing', async () => {
     const h = harness();
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     h.announce(5, 'register', 'old');
     await h.script.answer('register');
     h.announce(1, 'register', 'new');
@@ -238,26 +238,26 @@ describe('worker machine', () => {
   it('a wait never brings an unverified or a draining rank into service', async () => {
     const unverified = harness();
     await unverified.toConnected();
-    unverified.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
-    unverified.script.tell({ type: 'link.up' });
+    unverified.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+    unverified.script.tell({ type: 'link.opened' });
     unverified.announce(1, 'wait');
     expect(unverified.isServing()).toBe(false);
 
     const draining = harness();
     await draining.toConnected();
-    draining.script.tell({ type: 'server.draining' });
+    draining.script.tell({ type: 'drain.announced' });
     draining.announce(1, 'wait');
     expect(draining.path()).toBe('degraded.draining');
     await draining.script.answer('settleTransfers');
-    draining.script.tell({ type: 'link.up' });
+    draining.script.tell({ type: 'link.opened' });
     expect(draining.path()).toBe('reRegistering.waiting');
   });
 
   it('a server that accepts and closes again and again is dialled with a backoff', async () => {
     const h = harness();
     for (let round = 0; round < 50 && h.script.openLinks > 0; round += 1) {
-      h.script.tell({ type: 'link.up' });
-      h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+      h.script.tell({ type: 'link.opened' });
+      h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     }
     expect(h.script.links).toHaveLength(1);
     expect(h.path()).toBe('reconnecting.waiting');
@@ -287,7 +287,7 @@ describe('worker machine', () => {
 
   it('a refused registration is reported and not retried', async () => {
     const h = harness();
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     h.announce(1);
     const refused: Fault = { kind: 'rejected', message: 'context is already registered' };
     await h.script.fail('register', new FaultError(refused));
@@ -299,7 +299,7 @@ describe('worker machine', () => {
 
   it('another version parks the rank until the scheduler announces again', async () => {
     const h = harness();
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     h.announce(1);
     await h.script.fail('register', new FaultError({ kind: 'incompatible', message: 'server=0.24.0' }));
     expect(h.path()).toBe('incompatible');
@@ -311,12 +311,12 @@ describe('worker machine', () => {
 
   it('a link that dies under a Register is dialled again and the Register sent again in the same epoch', async () => {
     const h = harness();
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     h.announce(1);
-    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     expect(h.path()).toBe('reconnecting.waiting');
     h.script.clock.tick(budgets.rankRedialFirstMs);
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     await h.script.answer('register');
     expect(h.path()).toBe('connected');
     expect(h.context().outcome).toBe('registered');
@@ -324,12 +324,12 @@ describe('worker machine', () => {
 
   it('ranks do not poll: a refused dial waits for the word, or long', async () => {
     const h = harness();
-    h.script.tell({ type: 'link.down', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     h.script.clock.tick(budgets.rankRedialFirstMs - 1);
     expect(h.script.links).toHaveLength(1);
     for (let second = 0; second < 60; second += 1) {
       h.script.clock.tick(1_000);
-      if (h.path() === 'reconnecting.dialing') h.script.tell({ type: 'link.down', cause: 'refused', fault: gone });
+      if (h.path() === 'reconnecting.dialing') h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
     }
     expect(h.script.links.length).toBeLessThan(70);
   });
@@ -337,7 +337,7 @@ describe('worker machine', () => {
   it('on a draining server the transfers under way end first', async () => {
     const h = harness();
     await h.toConnected();
-    h.script.tell({ type: 'server.draining' });
+    h.script.tell({ type: 'drain.announced' });
     expect(h.path()).toBe('degraded.draining');
     expect(h.isServing()).toBe(false);
     expect(h.script.openLinks).toBe(1);
@@ -348,10 +348,10 @@ describe('worker machine', () => {
   it('stops within its budget in every state, by command and by announcement', async () => {
     const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
       () => {},
-      (h) => h.script.tell({ type: 'link.down', cause: 'closed', fault: gone }),
-      (h) => h.script.tell({ type: 'link.up' }),
+      (h) => h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone }),
+      (h) => h.script.tell({ type: 'link.opened' }),
       (h) => {
-        h.script.tell({ type: 'link.up' });
+        h.script.tell({ type: 'link.opened' });
         h.announce(1);
       },
       (h) => h.toConnected(),
@@ -372,9 +372,47 @@ describe('worker machine', () => {
     }
   });
 
+  it('after faults stop, every machine reaches connected with no operator', async () => {
+    const faults: WorkerEvent[] = [
+      { type: 'link.ended', cause: 'closed', fault: gone },
+      { type: 'link.ended', cause: 'refused', fault: gone },
+      { type: 'drain.announced' },
+      { type: 'rpc.failed', fault: leaseGone },
+      { type: 'rpc.failed', fault: forgotten },
+      { type: 'registration.refuted', fault: { kind: 'defect', message: 'copy failed' } },
+    ];
+    const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
+      () => {},
+      (h) => h.script.tell({ type: 'link.opened' }),
+      (h) => h.announce(1),
+      (h) => {
+        h.script.tell({ type: 'link.opened' });
+        h.announce(1);
+      },
+      (h) => h.toConnected(),
+    ];
+    for (const stage of stages) {
+      for (const fault of faults) {
+        const h = harness();
+        await stage(h);
+        h.actor.send(fault);
+        h.announce(2);
+        for (let step = 0; step < 40 && h.path() !== 'connected'; step += 1) {
+          if (h.path() === 'reconnecting.dialing') h.script.tell({ type: 'link.opened' });
+          const [call] = h.script.pending;
+          if (call) await h.script.answer(call);
+          else h.script.clock.tick(1_000);
+        }
+        expect(h.path()).toBe('connected');
+        expect(h.context().attempted?.counter).toBe(2);
+        expect(h.script.openLinks).toBe(1);
+      }
+    }
+  });
+
   it('a Register that is answered during the stop does not bring the rank back', async () => {
     const h = harness();
-    h.script.tell({ type: 'link.up' });
+    h.script.tell({ type: 'link.opened' });
     h.announce(1);
     h.actor.send({ type: 'stop' });
     expect(h.path()).toBe('reRegistering.registering.stopping');

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
 import { Loads } from '../../../src/connector/loads.ts';
@@ -235,7 +234,7 @@ describe('transfers in flight', () => {
       worker.status.state === 'connected' && worker.status.epoch !== epoch ? true : null,
     );
     await instance.reached('connected');
-    worker.save(saves);
+    expect(worker.save(saves)).toEqual([{ requestId: 'late', reason: 'the save is of another epoch' }]);
     expect(worker.stats.saves.refused).toBe(1);
     expect(worker.takeFinished(['late'])).toEqual({ loaded: [], saved: ['late'] });
   });
@@ -254,7 +253,6 @@ describe('transfers in flight', () => {
     const engine = own(await EngineProcess.start());
     const { instance, worker } = await connected(engine);
     const { epoch } = instance.scheduler.status;
-    const warned = once(process, 'warning');
     for (const impossible of [8, -1, 1.5, 2 ** 40, Number.NaN]) {
       await instance.hit('bad', hashes);
       instance.scheduler.scheduleLoad('bad', [4, 5, impossible]);
@@ -263,7 +261,10 @@ describe('transfers in flight', () => {
       await instance.save(`bad ${impossible}`, [4, 5, impossible], hashesOf(3, 'bad'));
     }
     expect(worker.stats).toMatchObject({ loads: { refused: 5 }, saves: { refused: 5 } });
-    expect(String((await warned)[0])).toContain('block id 8 is not one of 8 blocks');
+    instance.scheduler.scheduleSave({ requestId: 'told', blockIds: [8], blockHashes: hashesOf(1) });
+    expect(worker.save(instance.scheduler.buildMetadata().saves)).toEqual([
+      { requestId: 'told', reason: 'block id 8 is not one of 8 blocks' },
+    ]);
     expect(instance.scheduler.status).toMatchObject({ state: 'connected', epoch });
     const { text } = await engine.http('POST', '/cache/memory/cleanup');
     expect(JSON.parse(text).still_referenced_blocks).toBe(3);

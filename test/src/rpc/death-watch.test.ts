@@ -33,7 +33,7 @@ async function watching(endpoint: string, settleMs = 50) {
   await within(5_000, 'the link', up.promise);
   const { server } = connection;
   const proofs: ProofOfDeath[] = [];
-  const unwatch = server.watch({ down: () => {}, dead: (proof) => proofs.push(proof) });
+  const unwatch = server.watch({ dead: (proof) => proofs.push(proof) });
   cleanups.push(unwatch);
   const redial = () => {
     const answered = Promise.withResolvers<string>();

@@ -1,0 +1,48 @@
+import type { Budgets } from '../../machines/index.ts';
+import type { ServerLink } from '../rpc/connection.ts';
+import type { SaveIntent } from './metadata.ts';
+import { Transfer, type TransferEvents } from './transfer.ts';
+
+export interface SaveSource {
+  readonly instanceId: string;
+  readonly tpRank: number;
+  readonly ppRank: number;
+  readonly deviceId: number;
+  readonly layerNames: readonly string[];
+}
+
+/** Saves under way. The server reads the blocks until it answers. */
+export class Saves {
+  #budgets: Budgets;
+  #transfers = new Set<Transfer>();
+
+  constructor(budgets: Budgets) {
+    this.#budgets = budgets;
+  }
+
+  start(
+    server: ServerLink,
+    { layerNames, ...rank }: SaveSource,
+    { blockIds, blockHashes }: SaveIntent,
+    events: TransferEvents,
+  ): void {
+    const release = () => this.#transfers.delete(transfer);
+    const transfer = new Transfer(server, this.#budgets.transferTimeoutMs, events, release);
+    this.#transfers.add(transfer);
+    const saves = layerNames.map((layerName) => ({
+      layerName,
+      blockIds: [...blockIds],
+      blockHashes: blockHashes as Uint8Array<ArrayBuffer>[],
+    }));
+    server
+      .call((client) => client.save({ ...rank, saves }))
+      .then(
+        () => transfer.succeed(),
+        (error) => transfer.rpcFailed(error),
+      );
+  }
+
+  abandonAll(): void {
+    for (const transfer of this.#transfers) transfer.abandon();
+  }
+}
