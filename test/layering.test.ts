@@ -54,6 +54,24 @@ describe('layering', () => {
     expect(strangers('native-bindings', isAllowed)).toEqual([]);
   });
 
+  it.each([
+    ['src/rpc', ['machines', 'native-bindings', 'src/gen']],
+    ['src/actors', ['machines', 'src/rpc', 'src/gen']],
+    ['src/connector', ['machines', 'native-bindings', 'src/actors', 'src/rpc', 'src/gen']],
+    ['src/telemetry', ['machines']],
+    ['src/registration', []],
+    ['src/engine', ['native-bindings', 'src/registration', 'src/gen']],
+  ])('%s imports of ours what its row in CONTRIBUTING.md says', (folder, allowed) => {
+    const isAllowed = ({ file, specifier }: Import) => {
+      if (!specifier.startsWith('.')) return true;
+      const path = relative(root, resolve(root, dirname(file), specifier));
+      const isShared = /^src\/[^/]+\.ts$/.test(path);
+      return isShared || [folder, ...allowed].some((border) => path.startsWith(`${border}/`));
+    };
+    expect(importsOf(folder).length).toBeGreaterThan(0);
+    expect(strangers(folder, isAllowed)).toEqual([]);
+  });
+
   it('the library imports no OpenTelemetry SDK; only the engine, on demand, names its optional peers', () => {
     const isAllowed = ({ file, target }: Import) =>
       !target.startsWith('@opentelemetry/') || target === '@opentelemetry/api' || file === 'src/engine/prometheus.ts';
@@ -64,7 +82,7 @@ describe('layering', () => {
     const offenders = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts') && !/^(cli|demo|gen)\//.test(name))
       .filter((name) =>
-        /console\.|process\.exit\(|process\.stdout/.test(readFileSync(join(root, 'src', name), 'utf8')),
+        /console\.|process\.(exit\(|stdout|stderr|emitWarning)/.test(readFileSync(join(root, 'src', name), 'utf8')),
       );
     expect(offenders).toEqual([]);
   });

@@ -7,7 +7,7 @@ import { milliseconds, percent, sizeText } from './numbers.ts';
 export function printReport(report: RunReport, stream: NodeJS.WritableStream): void {
   if (report.restarts.length > 0) stream.write(`${restartTable(report.restarts)}\n`);
   stream.write(`${runTable(report)}\n`);
-  stream.write(report.ok ? 'ok: everything that must be 0 is 0\n' : 'FAILED: something is not as it must be\n');
+  stream.write(report.ok ? 'ok: everything that must be 0 is 0\n' : `FAILED: ${whyNotOk(report)}\n`);
 }
 
 const PLAIN = { style: { head: [], border: [] } };
@@ -62,6 +62,13 @@ function runTable({ zeros, oracle, ...run }: RunReport): string {
     ['leaked sockets', zeros.leakedSockets],
   );
   return table.toString();
+}
+
+function whyNotOk({ zeros, oracle }: RunReport): string {
+  const wrong = Object.entries(zeros).flatMap(([name, count]) => (count > 0 ? [`${name} is ${count}`] : []));
+  const outside = oracle.disagreements.length;
+  if (oracle.comparable && outside > 0) wrong.push(`${outside} queries hit other than the oracle allows`);
+  return wrong.join(', ');
 }
 
 function oracleText(oracle: RunReport['oracle']): string {
