@@ -10,7 +10,7 @@ export function printReport(report: RunReport, stream: NodeJS.WritableStream): v
   stream.write(report.ok ? 'ok: everything that must be 0 is 0\n' : `FAILED: ${whyNotOk(report)}\n`);
 }
 
-const PLAIN = { style: { head: [], border: [] } };
+const PLAIN = { style: { head: [], border: [], compact: true } };
 
 function restartTable(restarts: readonly RestartReport[]): string {
   const head = [
