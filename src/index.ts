@@ -34,4 +34,5 @@ export {
   type WorkerStats,
   type WorkerStopOutcome,
 } from './connector/index.ts';
+export { encodeIpcWrapper, type IpcWrapper } from './registration/ipc-wrapper.ts';
 export { type Transition, transitionLog } from './telemetry/transition-log.ts';

@@ -3,6 +3,7 @@ import { MODEL_PRESETS, modelPreset } from '../demo/models.ts';
 import type { DemoOptions, OutageRange } from '../demo/options.ts';
 import { InterruptedError } from '../demo/run-error.ts';
 import { readTrace } from '../demo/trace.ts';
+import { UsageError } from '../demo/usage-error.ts';
 import { outageRange, positiveNumber, sizeBytes, wholeNumber } from './values.ts';
 
 /** What a shell reports for a program that Ctrl-C ended. */
@@ -18,12 +19,12 @@ interface DemoFlags {
   readonly seed: number;
   readonly concurrency: number;
   readonly trace?: string;
-  readonly timeScale: number;
-  readonly blocksPerId: number;
+  readonly timeScale?: number;
+  readonly blocksPerId?: number;
   readonly deviceMemory: number;
   readonly poolSize: number;
-  readonly transitions: boolean;
-  readonly json: boolean;
+  readonly transitions?: boolean;
+  readonly json?: boolean;
 }
 
 const MIB = 2 ** 20;
@@ -39,10 +40,14 @@ export function demoCommand(): Command {
       wholeNumber(0, 1_000),
       3,
     )
-    .option('--outage-ms <ms>', 'how long it stays away: a number or a range such as 0..500', outageRange, {
-      fromMs: 400,
-      toMs: 400,
-    })
+    .addOption(
+      new Option(
+        '--outage-ms <ms>',
+        'how long a killed or drained engine stays away: a number or a range such as 0..500',
+      )
+        .argParser(outageRange)
+        .default({ fromMs: 400, toMs: 400 }, '400'),
+    )
     .addOption(new Option('--model <name>', 'KV-cache geometry').choices(models).default(models[0]))
     .option(
       '--requests <n>',
@@ -53,17 +58,24 @@ export function demoCommand(): Command {
     .option('--seed <n>', 'decides chats, outages and moments', wholeNumber(0, 2 ** 32 - 1), 1)
     .option('--concurrency <n>', 'requests in flight at a time', wholeNumber(1, 256), 6)
     .option('--trace <file>', 'replay a trace in the Mooncake format instead of generated chats')
-    .option('--time-scale <factor>', 'with --trace: how many times faster than recorded', positiveNumber, 10)
+    .option('--time-scale <factor>', 'with --trace: how many times faster than recorded (default: 10)', positiveNumber)
     .option(
       '--blocks-per-id <n>',
-      'with --trace: blocks per 512-token id (32 is the real number)',
+      'with --trace: blocks per 512-token id; 32 is the real number (default: 1)',
       wholeNumber(1, 32),
-      1,
     )
-    .option('--device-memory <size>', 'device memory of all ranks together', sizeBytes, 256 * MIB)
-    .option('--pool-size <size>', "the engine's pool", sizeBytes, 1024 * MIB)
-    .option('--transitions', 'print every transition of every machine on standard error', false)
-    .option('--json', 'print the report as one JSON object', false)
+    .addOption(
+      new Option('--device-memory <size>', 'device memory of all ranks together')
+        .argParser(sizeBytes)
+        .default(256 * MIB, '256mb'),
+    )
+    .addOption(
+      new Option('--pool-size <size>', "the engine's pool, such as 512mb or 1.5gb")
+        .argParser(sizeBytes)
+        .default(1024 * MIB, '1gb'),
+    )
+    .option('--transitions', 'print every transition of every machine on standard error')
+    .option('--json', 'print the report as one JSON object')
     .action((flags: DemoFlags) => runDemoCommand(flags));
 }
 
@@ -93,14 +105,30 @@ async function runDemoCommand(flags: DemoFlags): Promise<void> {
 }
 
 function demoOptionsFrom(flags: DemoFlags): DemoOptions {
-  const { model, outageMs, deviceMemory, poolSize, trace, timeScale, blocksPerId, ...same } = flags;
+  const {
+    model,
+    outageMs,
+    deviceMemory,
+    poolSize,
+    trace,
+    timeScale,
+    blocksPerId,
+    transitions = false,
+    ...same
+  } = flags;
+  if (trace === undefined && timeScale !== undefined) throw new UsageError('--time-scale needs --trace');
+  if (trace === undefined && blocksPerId !== undefined) throw new UsageError('--blocks-per-id needs --trace');
   return {
     ...same,
+    transitions,
     model: modelPreset(model),
     outage: outageMs,
     deviceMemoryBytes: deviceMemory,
     poolSizeBytes: poolSize,
-    trace: trace === undefined ? null : { lines: readTrace(trace), scale: { timeScale, blocksPerId } },
+    trace:
+      trace === undefined
+        ? null
+        : { lines: readTrace(trace), scale: { timeScale: timeScale ?? 10, blocksPerId: blocksPerId ?? 1 } },
   };
 }
 

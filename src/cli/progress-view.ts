@@ -53,7 +53,7 @@ function lineOf(event: DemoEvent): string | null {
     case 'engine.stopped':
       return `engine stopped: ${event.kind}, back after ${event.outageMs} ms`;
     case 'status.changed':
-      return event.machine === 'scheduler' ? `scheduler ${event.path}${reasonOf(event)}` : null;
+      return event.machine === 'scheduler' ? `scheduler ${stateOf(event.path)}${reasonOf(event)}` : null;
     case 'blocks.verified':
       return event.wrongBytes === 0
         ? null
@@ -63,9 +63,11 @@ function lineOf(event: DemoEvent): string | null {
   }
 }
 
-/** Why a machine is not connected, where it has said so. */
+const STATES_WITH_A_REASON = ['degraded', 'reconnecting', 'incompatible'];
+
+/** What a machine lacks, where it lacks something: an older fault explains nothing any more. */
 function reasonOf({ path, fault }: { readonly path: string; readonly fault: string | null }): string {
-  return fault === null || stateOf(path) === 'connected' ? '' : `  (${fault})`;
+  return fault !== null && STATES_WITH_A_REASON.includes(stateOf(path)) ? `  (${fault})` : '';
 }
 
 function createLiveView(stream: WriteStream, totals: Totals): ProgressView {
@@ -92,12 +94,18 @@ function createLiveView(stream: WriteStream, totals: Totals): ProgressView {
   };
 }
 
+/** The scheduler, then the ranks. */
+function orderOf(machine: string): number {
+  return machine === 'scheduler' ? -1 : Number(machine.replace(/\D/g, ''));
+}
+
 const NAME_WIDTH = 10;
 
 function linesOf(progress: Progress, { requests, restarts }: Totals): string[] {
   const nowMs = wallTimeMs();
-  const machines = [...progress.machines].map(([name, { path, sinceMs, fault }]) => {
-    return `${name.padEnd(NAME_WIDTH)} ${path}  for ${milliseconds(nowMs - sinceMs)}${reasonOf({ path, fault })}`;
+  const byName = [...progress.machines].sort(([a], [b]) => orderOf(a) - orderOf(b));
+  const machines = byName.map(([name, { path, sinceMs, fault }]) => {
+    return `${name.padEnd(NAME_WIDTH)} ${stateOf(path)}  for ${milliseconds(nowMs - sinceMs)}${reasonOf({ path, fault })}`;
   });
   return [
     `${'engine'.padEnd(NAME_WIDTH)} ${progress.engine}`,

@@ -16,7 +16,7 @@ function restartTable(restarts: readonly RestartReport[]): string {
   const head = [
     '#',
     'stopped by',
-    'outage',
+    'away',
     'detected',
     'registered',
     'first hit',
@@ -30,7 +30,7 @@ function restartTable(restarts: readonly RestartReport[]): string {
     table.push([
       index + 1,
       restart.stop,
-      milliseconds(restart.outageMs),
+      milliseconds(restart.awayMs),
       milliseconds(restart.detectionMs),
       milliseconds(restart.registeredMs),
       milliseconds(restart.firstHitMs),
@@ -40,8 +40,12 @@ function restartTable(restarts: readonly RestartReport[]): string {
       `${restart.loadsInFlight.succeeded} / ${restart.loadsInFlight.failed}`,
     ]);
   }
-  return `${table}\ndetected: after the stop; registered (all ranks) and first hit (on something saved since): after the new engine listened`;
+  return `${table}\n${LEGEND}`;
 }
+
+const LEGEND = `away: from the stop to the new engine listening; detected: after the stop
+registered (all ranks), first hit (on something saved since): after the new engine listened
+missed: until the recovery; refused: over all ranks; in flight at the stop: a failed load is computed again`;
 
 function runTable({ zeros, oracle, ...run }: RunReport): string {
   const table = new Table(PLAIN);
@@ -73,7 +77,7 @@ function whyNotOk({ zeros, oracle }: RunReport): string {
 
 function oracleText(oracle: RunReport['oracle']): string {
   if (!oracle.comparable) return 'not comparable: the pool is too small to keep what was saved (--pool-size)';
-  const range = `${oracle.atLeastBlocks} to ${oracle.atMostBlocks} blocks`;
-  const open = `${oracle.notYetVisibleBlocks} of them in saves not yet visible`;
-  return `${range}, ${open}; ${oracle.disagreements.length} queries outside`;
+  const range = `${oracle.atLeastBlocks} to ${oracle.atMostBlocks} blocks must have hit`;
+  const open = `${oracle.notYetVisibleBlocks} were being saved`;
+  return `${range} (${open}); ${oracle.disagreements.length} queries outside`;
 }

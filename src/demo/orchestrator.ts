@@ -58,6 +58,8 @@ export async function runDemo(options: DemoOptions, observer: DemoObserver, sign
     await replay(options, { log, processes, layout, requestBlocks });
   } finally {
     complaint = await processes.end();
+    // A rank that was killed could not take its memory along.
+    if (complaint !== null) sweepSharedMemory();
     signal.removeEventListener('abort', interrupt);
   }
   if (complaint !== null) throw new RunError(complaint);

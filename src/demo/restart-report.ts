@@ -4,7 +4,10 @@ import { type Outage, startOf } from './outages.ts';
 
 export interface RestartReport {
   readonly stop: StopKind;
-  readonly outageMs: number;
+  /** How long the engine was to stay away. */
+  readonly plannedOutageMs: number;
+  /** From the stop to the new engine listening. */
+  readonly awayMs: number | null;
   /** From the stop to the scheduler leaving `connected`. */
   readonly detectionMs: number | null;
   /** From the new engine listening to the scheduler being `connected` again: all ranks registered. */
@@ -37,7 +40,8 @@ function restartReport(events: readonly DemoEvent[], outage: Outage, untilMs: nu
   const inFlight = loadsInFlightAt(events, fromMs);
   return {
     stop: stopKind ?? 'kill',
-    outageMs: outage.outageMs,
+    plannedOutageMs: outage.outageMs,
+    awayMs: difference(listeningAtMs, stoppedAtMs),
     detectionMs: difference(noticedAtMs, stoppedAtMs),
     registeredMs: difference(recoveredAtMs, listeningAtMs),
     firstHitMs: difference(firstHit?.atMs ?? null, listeningAtMs),

@@ -97,7 +97,8 @@ describe('the report', () => {
     expect(reportFor().restarts).toEqual([
       {
         stop: 'kill',
-        outageMs: 400,
+        plannedOutageMs: 400,
+        awayMs: 500,
         detectionMs: 3,
         registeredMs: 20,
         firstHitMs: 2_501,
