@@ -12,7 +12,7 @@ export interface Evidence {
 export function rankEvidence(lineage: Lineage | null, report: RankReport): Evidence {
   const { rank, workerBootId, outcome } = report;
   const isReplaced = lineage !== null && lineage.workerBootIds[rank] !== workerBootId;
-  const said: Fault = report.fault ?? { kind: 'defect', message: outcome };
+  const said: Fault = report.fault ?? { kind: 'forgotten', message: `is ${outcome}`, lost: 'device' };
   const fault: Fault = isReplaced
     ? { kind: 'forgotten', message: 'was replaced by another process', lost: 'device' }
     : said;

@@ -27,9 +27,13 @@ const UNITS = new Map([
   ['', 1],
   ['b', 1],
   ['kb', 2 ** 10],
+  ['kib', 2 ** 10],
   ['mb', 2 ** 20],
+  ['mib', 2 ** 20],
   ['gb', 2 ** 30],
+  ['gib', 2 ** 30],
   ['tb', 2 ** 40],
+  ['tib', 2 ** 40],
 ]);
 
 /** Bytes, as pegaflow-server reads sizes: units of 1024, decimals allowed, such as `1.5gb`. */

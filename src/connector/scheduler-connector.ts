@@ -51,7 +51,7 @@ export type QueryOutcome =
  * - `notCached`: the server has none of these blocks
  * - `notConnected`: there is no server in service; no RPC was made
  * - `failed`: the server refused, or did not answer in time
- * - `superseded`: the answer belongs to an epoch that is over
+ * - `superseded`: the answer belongs to an epoch that is over, or came when the request had finished or asked anew
  */
 export type MissReason = 'notCached' | 'notConnected' | 'failed' | 'superseded';
 
@@ -71,7 +71,7 @@ export interface Save {
 /** Counts since the start. */
 export interface SchedulerStats {
   queries: Record<'hit' | 'loading' | MissReason, number>;
-  /** Answers that arrived for an epoch that was over. */
+  /** Answers that arrived when nobody could use them any more. */
   fencedResults: number;
 }
 
@@ -113,6 +113,8 @@ export class SchedulerConnector {
   /** Leases to give back when a server is in service again. */
   #owed: HeldLease[] = [];
   #ledger = new RequestLedger();
+  /** The newest query of each request that is under way. */
+  #asked = new Map<string, symbol>();
   #loadingSinceMs = new Map<string, number>();
   #announcementListeners = new Set<(announcement: Announcement) => void>();
   #announcement: Announcement;
@@ -236,6 +238,7 @@ export class SchedulerConnector {
   /** vLLM: `request_finished`. `true`: hold the request's blocks until {@link acceptFinished} returns it. */
   requestFinished(requestId: string): boolean {
     this.#loadingSinceMs.delete(requestId);
+    this.#asked.delete(requestId);
     this.release(requestId);
     const withdrawn = this.#ledger.withdrawLoad(requestId);
     if (withdrawn) this.#release(withdrawn);
@@ -267,19 +270,25 @@ export class SchedulerConnector {
     const held = this.#hits.get(requestId);
     if (held && this.#isFresh(held, epoch, digest)) return { kind: 'hit', blocks: held.blocks };
     if (held) this.release(requestId);
+    const asked = Symbol(requestId);
+    this.#asked.set(requestId, asked);
     try {
       const server = this.#connection.server;
       const { outcome } = await this.#ask(server, `${requestId}/${digest}`, blockHashes);
-      if (outcome.case === 'loading' && this.#isCurrent(epoch)) return this.#stillLoading(requestId);
+      const isWanted = this.#isCurrent(epoch) && this.#asked.get(requestId) === asked;
+      if (outcome.case === 'loading' && isWanted) return this.#stillLoading(requestId);
       this.#loadingSinceMs.delete(requestId);
       const ready = outcome.case === 'ready' ? outcome.value : null;
       const blocks = Number(ready?.numHitBlocks ?? 0n);
       // A copy: the decoded bytes are a view that would keep the whole received chunk alive.
       const lease = Uint8Array.from(ready?.lease ?? []);
-      return this.#accept({ requestId, epoch, digest, lease, blocks, sinceMs: performance.now() }, server);
+      if (!isWanted) return this.#supersede(server, lease);
+      return this.#accept({ requestId, epoch, digest, lease, blocks, sinceMs: performance.now() });
     } catch (error) {
       this.#suspect(faultFrom(error), epoch);
       return { kind: 'miss', reason: 'failed' };
+    } finally {
+      if (this.#asked.get(requestId) === asked) this.#asked.delete(requestId);
     }
   }
 
@@ -300,15 +309,15 @@ export class SchedulerConnector {
     }
   }
 
-  #accept(hit: Hit, server: ServerLink): QueryOutcome {
-    if (!this.#isCurrent(hit.epoch)) {
-      this.stats.fencedResults += 1;
-      if (hit.blocks > 0) this.#releaseAt(server, hit.lease);
-      return { kind: 'miss', reason: 'superseded' };
-    }
+  /** The epoch is over, or nobody waits for the answer any more. */
+  #supersede(server: ServerLink, lease: Uint8Array): QueryOutcome {
+    this.stats.fencedResults += 1;
+    if (lease.length > 0) this.#releaseAt(server, lease);
+    return { kind: 'miss', reason: 'superseded' };
+  }
+
+  #accept(hit: Hit): QueryOutcome {
     if (hit.blocks === 0) return { kind: 'miss', reason: 'notCached' };
-    const other = this.#hits.take(hit.requestId);
-    if (other) this.#release(other);
     this.#hits.add(hit);
     return { kind: 'hit', blocks: hit.blocks };
   }

@@ -289,6 +289,21 @@ describe('transfers in flight', () => {
     });
   });
 
+  it('S-24: a hit that arrives when its request has been aborted is given back', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance } = await connected(engine);
+    instance.scheduler.release('loads');
+    await engine.fault({ methods: { queryPrefetch: { delayMs: 200, times: 1 } } });
+    const asked = instance.scheduler.query({ requestId: 'aborted', blockHashes: hashes });
+    instance.finish('aborted');
+    expect(await asked).toEqual({ kind: 'miss', reason: 'superseded' });
+    await eventually('the lease to be given back', async () => {
+      const { text } = await engine.http('POST', '/cache/memory/cleanup');
+      return JSON.parse(text).still_referenced_blocks === 0 ? true : null;
+    });
+    expect(instance.scheduler.scheduleLoad('aborted', [4, 5, 6])).toBe(false);
+  });
+
   it('a rank that gives its link up dials again at once', async () => {
     const engine = own(await EngineProcess.start());
     const budgets = { rankRedialFirstMs: 60_000, rankRedialMaxMs: 60_000 };
