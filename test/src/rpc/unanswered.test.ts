@@ -14,8 +14,10 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
+type Treatment = (stream: ServerHttp2Stream, sockets: ReadonlySet<Socket>) => void;
+
 /** A server that does to each call what `treat` says, instead of answering it. */
-async function server(treat: (stream: ServerHttp2Stream) => void): Promise<string> {
+async function server(treat: Treatment): Promise<string> {
   const server: Http2Server = createServer();
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
@@ -26,7 +28,7 @@ async function server(treat: (stream: ServerHttp2Stream) => void): Promise<strin
   server.on('stream', (stream) => {
     stream.on('error', () => {});
     stream.resume();
-    stream.on('end', () => treat(stream));
+    stream.on('end', () => treat(stream, sockets));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   cleanups.push(() => {
@@ -51,9 +53,15 @@ const refusing = (stream: ServerHttp2Stream) =>
     { endStream: true },
   );
 
-const unanswered: readonly (readonly [string, (stream: ServerHttp2Stream) => void])[] = [
+const unanswered: readonly (readonly [string, Treatment])[] = [
   ['a stream reset with CANCEL', (stream) => stream.close(constants.NGHTTP2_CANCEL)],
   ['a stream reset with INTERNAL_ERROR', (stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR)],
+  [
+    'garbage on the connection',
+    (_, sockets) => {
+      for (const socket of sockets) socket.write(Buffer.alloc(64, 0xff));
+    },
+  ],
   ['a closed connection', (stream) => stream.session?.destroy()],
 ];
 
