@@ -57,6 +57,7 @@ const faultOf = ({ event }: { event: { readonly fault: Fault } }) => ({ fault: e
 const announcementOf = ({ event }: { event: AnnouncementParams }) => ({ announcement: event.announcement });
 const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
 const adopt = { type: 'adoptAnnouncement', params: announcementOf } as const;
+const isNewStop = { type: 'isNewStop', params: announcementOf } as const;
 const isNews = { type: 'isNews', params: announcementOf } as const;
 /** Gone while something was still being found out or made: the next dial waits. */
 const linkLost = { target: '#worker.reconnecting.waiting', actions: { type: 'recordFault', params: faultOf } } as const;
@@ -84,7 +85,8 @@ export const workerMachine = setup({
   },
   guards: {
     isNews: ({ context }, { announcement }: AnnouncementParams) => isNewsTo(context, announcement),
-    isStop: (_, { announcement }: AnnouncementParams) => announcement.action === 'stop',
+    isNewStop: ({ context }, { announcement }: AnnouncementParams) =>
+      announcement.action === 'stop' && isNewsTo(context, announcement),
     isToldToStop: ({ context }) => context.announcement?.action === 'stop',
     isToldToRegister: ({ context }) => context.announcement?.action === 'register' && context.outcome === 'pending',
     isToldToKeep: ({ context }) => context.announcement?.action === 'keep' && context.outcome === 'pending',
@@ -197,7 +199,12 @@ export const workerMachine = setup({
         },
         /** What is under way is followed to its end on this link. */
         draining: {
-          on: { 'announcement.received': { guard: isNews, actions: adopt } },
+          on: {
+            'announcement.received': [
+              { guard: isNewStop, target: '#worker.stopping', actions: adopt },
+              { guard: isNews, actions: adopt },
+            ],
+          },
           invoke: { src: 'settleTransfers', onDone: '#worker.reconnecting', onError: '#worker.reconnecting' },
           after: { drainTimeout: '#worker.reconnecting' },
         },
@@ -244,7 +251,7 @@ export const workerMachine = setup({
           ],
         },
         /** The scheduler has to speak first; it may be in another process that is just starting. */
-        waiting: {},
+        waiting: { on: { 'registration.refuted': { actions: { type: 'recordLoss', params: faultOf } } } },
         registering: {
           entry: 'beginAttempt',
           invoke: {
@@ -266,11 +273,7 @@ export const workerMachine = setup({
             stop: { target: '.stopping', actions: 'stopHere' },
             // Never cancelled for a newer epoch: a second Register beside it could only collide.
             'announcement.received': [
-              {
-                guard: { type: 'isStop', params: announcementOf },
-                target: '.stopping',
-                actions: adopt,
-              },
+              { guard: isNewStop, target: '.stopping', actions: adopt },
               { guard: isNews, actions: adopt },
             ],
           },

@@ -235,6 +235,35 @@ describe('worker machine', () => {
     expect(h.context().announcement?.epoch).toEqual({ schedulerBootId: 'new', counter: 1 });
   });
 
+  it('a late stop of a scheduler that was replaced does not end a rank that is registering', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.opened' });
+    h.announce(5, 'register', 'old');
+    await h.script.answer('register');
+    h.announce(1, 'register', 'new');
+    h.announce(5, 'stop', 'old');
+    await h.script.answer('register');
+    expect(h.path()).toBe('connected');
+  });
+
+  it('a refutation that arrives while a rank waits for the scheduler is not forgotten over the keep', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.announce(1, 'wait');
+    h.actor.send({ type: 'registration.refuted', fault: { kind: 'defect', message: 'copy failed' } });
+    expect(h.context().outcome).toBe('lost');
+    h.announce(2, 'keep');
+    expect(h.context()).toMatchObject({ outcome: 'failed', fault: { message: 'copy failed' } });
+  });
+
+  it('a stop that is announced to a rank on a draining server does not wait for the drain', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.tell({ type: 'drain.announced' });
+    h.announce(1, 'stop');
+    expect(h.path()).toBe('stopping');
+  });
+
   it('a wait never brings an unverified or a draining rank into service', async () => {
     const unverified = harness();
     await unverified.toConnected();
