@@ -1,4 +1,5 @@
 import type { Budgets } from './budgets.ts';
+import type { Fault } from './faults.ts';
 
 /** How the wait before the next attempt grows; waits are drawn evenly from below their ceiling. */
 interface Backoff {
@@ -32,4 +33,18 @@ export function rankRedialCeilingMs(failedDials: number, budgets: Budgets): numb
 export function voidCeilingMs(voidGenerations: number, budgets: Budgets): number {
   const shape = { firstMs: budgets.voidBackoffFirstMs, growth: 2, maxMs: budgets.voidBackoffMaxMs };
   return ceilingMs(voidGenerations - 1, shape);
+}
+
+/**
+ * Ceiling of the wait between a clear and the registrations that follow it, in milliseconds; 0 where the server answers
+ * promptly. One thread of the server runs both, so what the clear took tells how many wait there: each instance spreads
+ * its `worldSize` registrations over as many such times.
+ */
+export function paceCeilingMs(clearTookMs: number, worldSize: number, budgets: Budgets): number {
+  return clearTookMs < budgets.paceFromMs ? 0 : Math.min(budgets.paceMaxMs, clearTookMs * worldSize);
+}
+
+/** How long the server itself asked to be left alone, in milliseconds; 0 where it did not. */
+export function pushbackMs(fault: Fault | null | undefined, { pushbackMaxMs }: Budgets): number {
+  return Math.min(fault?.retryAfterMs ?? 0, pushbackMaxMs);
 }

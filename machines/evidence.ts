@@ -19,13 +19,19 @@ export function rankEvidence(lineage: Lineage | null, report: RankReport): Evide
   return { of: 'rank', fault: { ...fault, message: `rank ${rank}: ${fault.message}` } };
 }
 
-/** What an answer other than "sealed" says. */
-export function surveyEvidence(survey: Survey): Evidence {
+const CONFLICT = ', again: does another replica use the same instance id?';
+
+/**
+ * What an answer other than "sealed" says. A registration that goes again and again, before it is old, while link and
+ * session live, is taken by somebody.
+ */
+export function surveyEvidence(survey: Survey, voidGenerations: number): Evidence {
   if (survey.kind === 'incomplete') {
     const { registered, expected } = survey;
     const message = `${registered} of ${expected} ranks are registered`;
     return { of: 'audit', fault: { kind: 'forgotten', message, lost: 'seal' } };
   }
-  const message = 'the server does not know the instance';
+  const isConflict = voidGenerations >= 2;
+  const message = `the server does not know the instance${isConflict ? CONFLICT : ''}`;
   return { of: 'audit', fault: { kind: 'forgotten', message, lost: 'instance' } };
 }

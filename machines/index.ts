@@ -1,4 +1,4 @@
-export { rankRedialCeilingMs, redialCeilingMs, voidCeilingMs } from './backoff.ts';
+export { paceCeilingMs, pushbackMs, rankRedialCeilingMs, redialCeilingMs, voidCeilingMs } from './backoff.ts';
 export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
 export { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 export type { Evidence } from './evidence.ts';
@@ -7,6 +7,7 @@ export type { Announcement, RankOutcome, RankReport, Survey } from './messages.t
 export { pathFrom } from './path.ts';
 export type { Lineage, RankReports } from './ranks.ts';
 export {
+  type Cleared,
   type SchedulerContext,
   type SchedulerEvent,
   type SchedulerInput,

@@ -10,8 +10,8 @@
  * - a lost registration is noticed and replayed whoever lost it
  * - after faults stop, every machine reaches connected with no operator
  */
-import { assign, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
-import { redialCeilingMs, voidCeilingMs } from './backoff.ts';
+import { assign, fromCallback, fromPromise, not, setup, spawnChild, stopChild } from 'xstate';
+import { paceCeilingMs, pushbackMs, redialCeilingMs, voidCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
 import { type Evidence, rankEvidence, surveyEvidence } from './evidence.ts';
@@ -46,6 +46,8 @@ export interface SchedulerContext extends SchedulerInput {
   readonly lineage: Lineage | null;
   readonly failedAttempts: number;
   readonly voidGenerations: number;
+  /** How long the server took for the last clear, in milliseconds: its registration thread serves one call at a time. */
+  readonly clearTookMs: number;
   /** The newest observation that something was lost or went wrong. */
   readonly evidence: Evidence | null;
   /** Worker processes that were replaced: their late words count for nothing. Bounded. */
@@ -67,7 +69,15 @@ export type SchedulerEvent =
   | { readonly type: 'rpc.failed'; readonly fault: Fault }
   | { readonly type: 'report.received'; readonly report: RankReport }
   | { readonly type: 'announcement.delivered'; readonly epoch: Epoch }
+  /** The server is about to be restarted: let go of it. */
+  | { readonly type: 'drain' }
+  | { readonly type: 'resume' }
   | { readonly type: 'stop' };
+
+/** What the `clear` actor tells when the server has answered. */
+export interface Cleared {
+  readonly tookMs: number;
+}
 
 const surveyOf = <T>({ event }: { event: { readonly output: T } }) => ({ survey: event.output });
 const reportOf = ({ event }: { event: { readonly report: RankReport } }) => ({ report: event.report });
@@ -89,14 +99,14 @@ export const schedulerMachine = setup({
     events: SchedulerEvent;
     input: SchedulerInput;
     output: StopOutcome;
-    tags: 'cacheUsable' | 'stalled';
+    tags: 'cacheUsable' | 'stalled' | 'handedBack';
   },
   actors: {
     /** Owns one link and its session from the dial to the end: `link.opened`, then facts. */
     link: fromCallback<SchedulerEvent>(unprovided('link')),
     openSession: fromPromise<void>(unprovided('openSession')),
     survey: fromPromise<Survey>(unprovided('survey')),
-    clear: fromPromise<void>(unprovided('clear')),
+    clear: fromPromise<Cleared>(unprovided('clear')),
     probeVersion: fromPromise<void>(unprovided('probeVersion')),
     /** Unregisters over whatever link there is, or a fresh one. */
     retire: fromPromise<StopOutcome>(unprovided('retire')),
@@ -111,7 +121,10 @@ export const schedulerMachine = setup({
     areRanksIdle: ({ context }) => allIdle(context.reports),
     areRanksStopped: ({ context }) => unstoppedRank(context.reports) === undefined,
     areRanksConfirmed: ({ context }) => allConfirm(context.reports, context.announcement.epoch),
+    mustPause: ({ context }) =>
+      context.voidGenerations >= 2 || pushbackMs(context.evidence?.fault, context.budgets) > 0,
     hasTrouble: ({ context }) => context.voidGenerations >= 2,
+    isServerBusy: ({ context }) => paceCeilingMs(context.clearTookMs, context.worldSize, context.budgets) > 0,
     isRefusedByVersion: ({ context }) =>
       refusalIn(context.reports, context.announcement.epoch)?.fault?.kind === 'incompatible',
     isRefused: (_, { cause }: { cause: LinkEndCause }) => cause === 'refused',
@@ -140,7 +153,10 @@ export const schedulerMachine = setup({
     }),
     recordRpcFault: assign(({ context }, { fault }: FaultParams) => observed(context, { of: 'rpc', fault })),
     recordAuditFault: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'audit', fault }) as const }),
-    recordSurvey: assign(({ context }, { survey }: SurveyParams) => observed(context, surveyEvidence(survey))),
+    recordSurvey: assign(({ context }, { survey }: SurveyParams) =>
+      observed(context, surveyEvidence(survey, context.voidGenerations)),
+    ),
+    recordClear: assign({ clearTookMs: (_, { tookMs }: Cleared) => tookMs }),
     recordRankFault: assign({
       evidence: ({ context }, { report }: { report: RankReport }) => rankEvidence(context.lineage, report),
     }),
@@ -174,17 +190,22 @@ export const schedulerMachine = setup({
   delays: {
     dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
     /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
-    redialBackoff: ({ context }) => redialCeilingMs(context.failedAttempts, context.budgets),
+    redialBackoff: ({ context: { failedAttempts, evidence, budgets } }) =>
+      Math.max(redialCeilingMs(failedAttempts, budgets), pushbackMs(evidence?.fault, budgets)),
+    /** Replaced where jitter is wanted, like the backoffs. */
+    registrationPace: ({ context }) => paceCeilingMs(context.clearTookMs, context.worldSize, context.budgets),
     sessionTimeout: ({ context }) => context.budgets.sessionTimeoutMs,
     surveyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
     quiesceTimeout: ({ context }) => context.budgets.quiesceTimeoutMs,
     stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
-    voidBackoff: ({ context }) => voidCeilingMs(context.voidGenerations, context.budgets),
+    voidBackoff: ({ context: { voidGenerations, evidence, budgets } }) =>
+      Math.max(voidCeilingMs(voidGenerations, budgets), pushbackMs(evidence?.fault, budgets)),
     auditFirst: ({ context }) => context.budgets.auditFirstMs,
     auditInterval: ({ context }) => context.budgets.auditIntervalMs,
     versionProbeInterval: ({ context }) => context.budgets.versionProbeIntervalMs,
     drainTimeout: ({ context }) => context.budgets.drainTimeoutMs,
+    drainedTimeout: ({ context }) => context.budgets.drainedTimeoutMs,
     stopStepTimeout: ({ context }) => context.budgets.stopTimeoutMs / 2,
   },
 }).createMachine({
@@ -196,6 +217,7 @@ export const schedulerMachine = setup({
     lineage: null,
     failedAttempts: 0,
     voidGenerations: 0,
+    clearTookMs: 0,
     evidence: null,
     formerWorkers: [],
     lateReports: 0,
@@ -204,6 +226,7 @@ export const schedulerMachine = setup({
   output: ({ context }) => context.stopOutcome ?? { kind: 'unconfirmed', reason: 'stopped without an outcome' },
   on: {
     stop: '.stopping',
+    drain: '.drained',
     'report.received': { actions: { type: 'recordReport', params: reportOf } },
   },
   initial: 'reconnecting',
@@ -292,8 +315,11 @@ export const schedulerMachine = setup({
     reconnecting: {
       entry: 'dropLink',
       initial: 'dialing',
-      // A dial under way would take the place of the one that unregisters.
-      on: { stop: { target: 'stopping', actions: 'dropLink' } },
+      on: {
+        // A dial under way would take the place of the one that unregisters.
+        stop: { target: 'stopping', actions: 'dropLink' },
+        drain: { target: 'drained', actions: 'dropLink' },
+      },
       states: {
         dialing: {
           entry: 'openLink',
@@ -371,7 +397,10 @@ export const schedulerMachine = setup({
           entry: 'forgetLineage',
           invoke: {
             src: 'clear',
-            onDone: { target: 'announcing', actions: 'announceRegister' },
+            onDone: {
+              target: 'pacing',
+              actions: [{ type: 'recordClear', params: ({ event }) => event.output }],
+            },
             onError: attemptFailed,
           },
           initial: 'waiting',
@@ -380,6 +409,14 @@ export const schedulerMachine = setup({
             /** Never cancelled: that would leave the instance half-done. */
             stalled: { tags: 'stalled', after: { stalledTimeout: attemptUnanswered('UnregisterContext') } },
           },
+        },
+        /**
+         * Many instances that lost one server come back to it at once. The slower it answers, the wider they spread what
+         * costs it most.
+         */
+        pacing: {
+          always: { guard: not('isServerBusy'), target: 'announcing', actions: 'announceRegister' },
+          after: { registrationPace: { target: 'announcing', actions: 'announceRegister' } },
         },
         /** No budget runs: a host without a channel of its own makes no steps while it is idle. */
         announcing: {
@@ -421,7 +458,7 @@ export const schedulerMachine = setup({
         },
         voided: {
           entry: 'countVoid',
-          always: [{ guard: 'hasTrouble', target: 'pausing' }, { target: 'quiescing' }],
+          always: [{ guard: 'mustPause', target: 'pausing' }, { target: 'quiescing' }],
         },
         pausing: {
           after: { voidBackoff: [{ guard: 'hasLineage', target: 'surveying' }, { target: 'quiescing' }] },
@@ -446,10 +483,28 @@ export const schedulerMachine = setup({
       },
     },
 
+    /** The host expects a restart: no link, no dial, until it says that the server is back or a long time has passed. */
+    drained: {
+      // Ending the session makes the server drop the registration.
+      entry: ['announceWait', 'forgetLineage'],
+      initial: 'quiescing',
+      on: { drain: {}, resume: 'reconnecting' },
+      after: { drainedTimeout: 'reconnecting' },
+      states: {
+        /** Ending the session unmaps our memory at the server, so the ranks finish their copies first. */
+        quiescing: {
+          always: { guard: 'areRanksIdle', target: 'handedBack' },
+          on: { 'link.ended': { target: 'handedBack', actions: { type: 'recordLinkLoss', params: faultOf } } },
+          after: { drainTimeout: 'handedBack' },
+        },
+        handedBack: { tags: 'handedBack', entry: 'dropLink' },
+      },
+    },
+
     stopping: {
       entry: 'announceStop',
       initial: 'stoppingRanks',
-      on: { stop: {} },
+      on: { stop: {}, drain: {} },
       states: {
         stoppingRanks: {
           always: { guard: 'areRanksStopped', target: 'retiring' },

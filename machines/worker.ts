@@ -9,7 +9,7 @@
  * - after faults stop, every machine reaches connected with no operator
  */
 import { assign, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
-import { rankRedialCeilingMs } from './backoff.ts';
+import { pushbackMs, rankRedialCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
@@ -65,7 +65,12 @@ const isIncompatible = { type: 'isIncompatible', params: errorOf } as const;
 const isUnreachable = { type: 'isUnreachable', params: errorOf } as const;
 const refuse = { type: 'recordRefusal', params: errorOf } as const;
 const lose = { type: 'recordLoss', params: errorOf } as const;
-const record = { type: 'recordFault', params: errorOf } as const;
+/** An answer that nothing can be done with on this link: the next dial waits, or a server that refuses is stormed. */
+const linkUseless = {
+  guard: isUnreachable,
+  target: '#worker.reconnecting.waiting',
+  actions: { type: 'recordFault', params: errorOf },
+} as const;
 
 export const workerMachine = setup({
   types: {} as {
@@ -125,7 +130,8 @@ export const workerMachine = setup({
   delays: {
     dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
     /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
-    redialBackoff: ({ context }) => rankRedialCeilingMs(context.failedDials, context.budgets),
+    redialBackoff: ({ context: { failedDials, fault, budgets } }) =>
+      Math.max(rankRedialCeilingMs(failedDials, budgets), pushbackMs(fault, budgets)),
     verifyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
     stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
@@ -184,10 +190,7 @@ export const workerMachine = setup({
           invoke: {
             src: 'verify',
             onDone: '#worker.connected',
-            onError: [
-              { guard: isUnreachable, target: '#worker.reconnecting', actions: record },
-              { target: '#worker.reRegistering', actions: lose },
-            ],
+            onError: [linkUseless, { target: '#worker.reRegistering', actions: lose }],
           },
           on: { 'drain.announced': 'draining' },
           after: {
@@ -264,7 +267,7 @@ export const workerMachine = setup({
             onError: [
               { guard: 'isToldToStop', target: '#worker.stopping' },
               { guard: 'isAnswerLate', target: 'deciding', actions: 'countLateAnswer' },
-              { guard: isUnreachable, target: '#worker.reconnecting', actions: record },
+              linkUseless,
               { guard: isIncompatible, target: '#worker.incompatible', actions: refuse },
               { target: 'waiting', actions: refuse },
             ],
@@ -296,10 +299,7 @@ export const workerMachine = setup({
           invoke: {
             src: 'verify',
             onDone: { target: '#worker.connected', actions: 'confirmKept' },
-            onError: [
-              { guard: isUnreachable, target: '#worker.reconnecting', actions: record },
-              { target: 'waiting', actions: refuse },
-            ],
+            onError: [linkUseless, { target: 'waiting', actions: refuse }],
           },
           after: {
             verifyTimeout: {

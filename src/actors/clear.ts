@@ -1,5 +1,5 @@
 import { fromPromise } from 'xstate';
-import { FaultError } from '../../machines/index.ts';
+import { type Cleared, FaultError } from '../../machines/index.ts';
 import type { ServerLink } from '../rpc/connection.ts';
 import type { InstanceOwner, OwnerOf } from './owners.ts';
 
@@ -8,9 +8,11 @@ import type { InstanceOwner, OwnerOf } from './owners.ts';
  * that is cancelled leaves half an instance; it ends with its link.
  */
 export const createClear = (ownerOf: OwnerOf<InstanceOwner>) =>
-  fromPromise<void>(({ system }) => {
+  fromPromise<Cleared>(async ({ system }) => {
     const { connection, session } = ownerOf(system);
-    return clearInstance(connection.server, session.instanceId);
+    const sinceMs = performance.now();
+    await clearInstance(connection.server, session.instanceId);
+    return { tookMs: performance.now() - sinceMs };
   });
 
 const underWay = new WeakMap<ServerLink, Promise<void>>();

@@ -9,6 +9,8 @@ import {
   FaultError,
   faultFrom,
   isSameEpoch,
+  paceCeilingMs,
+  pushbackMs,
   type RankReport,
   redialCeilingMs,
   type SchedulerEvent,
@@ -93,8 +95,12 @@ const machine = schedulerMachine.provide({
     retire: createRetire(owners.of),
   },
   delays: {
-    redialBackoff: ({ context }) => Math.random() * redialCeilingMs(context.failedAttempts, context.budgets),
-    voidBackoff: ({ context }) => Math.random() * voidCeilingMs(context.voidGenerations, context.budgets),
+    redialBackoff: ({ context: { failedAttempts, evidence, budgets } }) =>
+      Math.random() * redialCeilingMs(failedAttempts, budgets) + pushbackMs(evidence?.fault, budgets),
+    voidBackoff: ({ context: { voidGenerations, evidence, budgets } }) =>
+      Math.random() * voidCeilingMs(voidGenerations, budgets) + pushbackMs(evidence?.fault, budgets),
+    registrationPace: ({ context: { clearTookMs, worldSize, budgets } }) =>
+      Math.random() * paceCeilingMs(clearTookMs, worldSize, budgets),
   },
 });
 

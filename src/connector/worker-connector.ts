@@ -8,6 +8,7 @@ import {
   type Fault,
   faultFrom,
   isSameEpoch,
+  pushbackMs,
   type RankReport,
   rankRedialCeilingMs,
   type WorkerEvent,
@@ -80,7 +81,8 @@ const machine = workerMachine.provide({
     settleTransfers: fromPromise<void>(({ system }) => owners.of(system).settled()),
   },
   delays: {
-    redialBackoff: ({ context }) => Math.random() * rankRedialCeilingMs(context.failedDials, context.budgets),
+    redialBackoff: ({ context: { failedDials, fault, budgets } }) =>
+      Math.random() * rankRedialCeilingMs(failedDials, budgets) + pushbackMs(fault, budgets),
   },
 });
 

@@ -54,7 +54,7 @@ const fields = (checks: Readonly<Record<string, Check>>, isNullAllowed = false):
 };
 
 const refusal: Check = (value, path) => {
-  const checked = fields({ code: grpcCode, message: text })(value, path);
+  const checked = fields({ code: grpcCode, message: text, retryPushbackMs: milliseconds })(value, path);
   if (isObject(checked) && 'code' in checked && 'message' in checked) return checked;
   return refuse(path, 'an object with code and message', value);
 };

@@ -4,6 +4,13 @@ import type { Engine } from '../gen/pegaflow/engine_pb.ts';
 /** An RPC by the name that the generated client gives it: `save`, `registerContextBatch`, `session` and so on. */
 export type RpcMethod = keyof typeof Engine.method;
 
+/** A refusal; `retryPushbackMs` goes along as gRPC's `grpc-retry-pushback-ms`. */
+export interface MethodRefusal {
+  readonly code: Code;
+  readonly message: string;
+  readonly retryPushbackMs?: number;
+}
+
 /** What goes wrong with one RPC. */
 export interface MethodFault {
   /** Milliseconds to wait before anything is done. Default 0. */
@@ -14,7 +21,7 @@ export interface MethodFault {
    */
   readonly hang?: boolean;
   /** Answer this instead of doing anything. */
-  readonly refuse?: { readonly code: Code; readonly message: string };
+  readonly refuse?: MethodRefusal;
   /** Do the work, then end the connection in place of the answer. */
   readonly loseAck?: boolean;
   /** Register, Unregister and the cleanup of a Session: milliseconds between the two stores. Default 0. */

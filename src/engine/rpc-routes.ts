@@ -14,7 +14,7 @@ import type { Engine } from './engine.ts';
 import { type EngineClock, sleep } from './engine-clock.ts';
 import type { EngineLog } from './engine-log.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
-import type { FaultBoard, MethodFault, RpcMethod } from './faults.ts';
+import type { FaultBoard, MethodFault, MethodRefusal, RpcMethod } from './faults.ts';
 import { rpcErrorFrom, statusLabel } from './rpc-status.ts';
 import { untilAborted } from './until-aborted.ts';
 
@@ -133,7 +133,12 @@ export const untilFaultAllows = async (
 ): Promise<void> => {
   if (fault.delayMs !== undefined) await sleep(clock, fault.delayMs);
   if (fault.hang === true && !hangsInRegistry.has(method)) await faults.untilLifted(method);
-  if (fault.refuse !== undefined) throw new ConnectError(fault.refuse.message, fault.refuse.code);
+  if (fault.refuse !== undefined) throw refusalError(fault.refuse);
+};
+
+const refusalError = ({ code, message, retryPushbackMs }: MethodRefusal): ConnectError => {
+  const metadata = retryPushbackMs === undefined ? undefined : { 'grpc-retry-pushback-ms': String(retryPushbackMs) };
+  return new ConnectError(message, code, metadata);
 };
 
 /** Aborts with what the real server answers: a deadline that it enforces itself is CANCELLED, not DEADLINE_EXCEEDED. */

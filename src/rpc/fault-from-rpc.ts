@@ -15,12 +15,20 @@ export function faultFromRpc(error: unknown, link: Pick<Link, 'end' | 'isDrainin
   }
   if (isUnprocessed(error)) return { kind: 'unreachable', message: error.rawMessage };
   const text = error.rawMessage;
-  const message = `${Code[error.code]}: ${text}`;
+  const said = { message: `${Code[error.code]}: ${text}`, ...pushbackIn(error) };
   for (const [code, pattern, build] of refusals) {
     const match = error.code === code ? pattern.exec(text) : null;
-    if (match) return { message, ...build(match) };
+    if (match) return { ...said, ...build(match) };
   }
-  return { kind: kindByCode[error.code] ?? 'defect', message };
+  return { kind: kindByCode[error.code] ?? 'defect', ...said };
+}
+
+/** gRPC (proposal A6): how long the server wants to be left alone; a negative value means "do not ask again". */
+function pushbackIn(error: ConnectError): Pick<Fault, 'retryAfterMs'> {
+  const text = error.metadata.get('grpc-retry-pushback-ms');
+  if (text === null || !/^-?\d+$/.test(text)) return {};
+  const pushbackMs = Number(text);
+  return { retryAfterMs: pushbackMs < 0 ? Number.MAX_SAFE_INTEGER : pushbackMs };
 }
 
 /**

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createActor } from 'xstate';
 import {
   budgetsFrom,
+  type Cleared,
   type Fault,
   FaultError,
   pathFrom,
@@ -27,7 +28,7 @@ function harness({ worldSize = 2 } = {}) {
         link: script.link<SchedulerEvent>(),
         openSession: script.promise<void>('openSession'),
         survey: script.promise<Survey>('survey'),
-        clear: script.promise<void>('clear'),
+        clear: script.promise<Cleared>('clear'),
         probeVersion: script.promise<void>('probeVersion'),
         retire: script.promise<StopOutcome>('retire'),
       },
@@ -59,7 +60,7 @@ function harness({ worldSize = 2 } = {}) {
   };
   const toSealing = async () => {
     await toSession();
-    await script.answer('clear');
+    await script.answer('clear', { tookMs: 1 });
     deliver();
   };
   const toConnected = async () => {
@@ -82,7 +83,10 @@ function harness({ worldSize = 2 } = {}) {
         report(rank, held ? { workerBootId: held.workerBootId } : {});
       }
     }
-    const answers: Record<string, unknown> = { survey: path().startsWith('degraded') ? notFound : sealed };
+    const answers: Record<string, unknown> = {
+      clear: { tookMs: 1 },
+      survey: path().startsWith('degraded') ? notFound : sealed,
+    };
     const [call] = script.pending;
     if (call) await script.answer(call, answers[call]);
     else script.clock.tick(1_000);
@@ -111,7 +115,7 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.openingSession');
     await h.script.answer('openSession');
     expect(h.path()).toBe('reRegistering.clearing.waiting');
-    await h.script.answer('clear');
+    await h.script.answer('clear', { tookMs: 1 });
     expect(h.path()).toBe('reRegistering.announcing');
     expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 1 }, action: 'register' });
     h.deliver();
@@ -206,7 +210,7 @@ describe('scheduler machine', () => {
     expect(h.script.openLinks).toBe(1);
     await h.toSession();
     expect(h.path()).toBe('reRegistering.clearing.waiting');
-    await h.script.answer('clear');
+    await h.script.answer('clear', { tookMs: 1 });
     expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 3 }, action: 'register' });
   });
 
@@ -266,7 +270,7 @@ describe('scheduler machine', () => {
       await h.script.answer('survey', notFound);
       pauses.push(h.path());
       while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
-      await h.script.answer('clear');
+      await h.script.answer('clear', { tookMs: 1 });
       h.deliver();
       h.report(0);
       h.report(1);
@@ -313,7 +317,7 @@ describe('scheduler machine', () => {
         if (ending.path() === 'reRegistering.surveying') await ending.script.answer('survey', notFound);
         else ending.script.clock.tick(1);
       }
-      await ending.script.answer('clear');
+      await ending.script.answer('clear', { tookMs: 1 });
       ending.deliver();
       ending.report(0);
       ending.report(1);
@@ -338,7 +342,7 @@ describe('scheduler machine', () => {
     h.report(1, { workerBootId: 'worker-1-again', epoch: null, outcome: 'pending' });
     expect(h.path()).toBe('degraded.surveying');
     await h.script.answer('survey', sealed);
-    await h.script.answer('clear');
+    await h.script.answer('clear', { tookMs: 1 });
     h.deliver();
     h.report(0);
     h.report(1, { workerBootId: 'worker-1-again' });
@@ -369,7 +373,7 @@ describe('scheduler machine', () => {
     const refused: Fault = { kind: 'rejected', message: 'already registered' };
     h.report(1, { outcome: 'failed', fault: refused });
     expect(h.path()).toBe('reRegistering.clearing.waiting');
-    await h.script.answer('clear');
+    await h.script.answer('clear', { tookMs: 1 });
     h.deliver();
     h.report(0);
     h.report(1, { outcome: 'failed', fault: refused });
@@ -452,7 +456,7 @@ describe('scheduler machine', () => {
     await h.toServing();
     h.actor.send({ type: 'rpc.failed', fault: gone });
     await h.script.answer('survey', notFound);
-    await h.script.answer('clear');
+    await h.script.answer('clear', { tookMs: 1 });
     h.deliver();
     h.report(0);
     h.report(0, { epoch: { schedulerBootId: 'boot', counter: 1 }, outcome: 'failed' });
@@ -500,7 +504,7 @@ describe('scheduler machine', () => {
   it('waits without a budget until a host that makes no steps carried the announcement', async () => {
     const h = harness();
     await h.toSession();
-    await h.script.answer('clear');
+    await h.script.answer('clear', { tookMs: 1 });
     h.script.clock.tick(3_600_000);
     expect(h.path()).toBe('reRegistering.announcing');
     h.actor.send({ type: 'announcement.delivered', epoch: { schedulerBootId: 'boot', counter: 0 } });
@@ -602,6 +606,113 @@ describe('scheduler machine', () => {
       expect(h.script.openLinks).toBe(0);
       expect(h.script.clock.countTimers()).toBe(0);
     }
+  });
+
+  describe('drain and resume', () => {
+    it('hands the session back when all ranks are idle, and dials again only when it is told', async () => {
+      const h = harness();
+      await h.toServing();
+      h.report(0, { idle: false });
+      h.actor.send({ type: 'drain' });
+      expect(h.path()).toBe('drained.quiescing');
+      expect(h.context().announcement.action).toBe('wait');
+      expect(h.script.openLinks).toBe(1);
+      h.report(0);
+      expect(h.path()).toBe('drained.handedBack');
+      expect(h.actor.getSnapshot().hasTag('handedBack')).toBe(true);
+      expect(h.script.openLinks).toBe(0);
+      h.script.clock.tick(budgets.drainedTimeoutMs - 1);
+      expect(h.path()).toBe('drained.handedBack');
+      h.actor.send({ type: 'resume' });
+      expect(h.path()).toBe('reconnecting.dialing');
+      await h.toSession();
+      // Nothing is kept: the end of the session made the server drop it.
+      expect(h.path()).toBe('reRegistering.clearing.waiting');
+    });
+
+    it('does not wait for a busy rank beyond its budget', async () => {
+      const h = harness();
+      await h.toServing();
+      h.report(0, { idle: false });
+      h.actor.send({ type: 'drain' });
+      h.script.clock.tick(budgets.drainTimeoutMs);
+      expect(h.path()).toBe('drained.handedBack');
+    });
+
+    it('a host that never resumes is served again in the end', async () => {
+      const h = harness();
+      await h.toServing();
+      h.actor.send({ type: 'drain' });
+      h.script.clock.tick(budgets.drainedTimeoutMs);
+      expect(h.path()).toBe('reconnecting.dialing');
+    });
+
+    it('a drain gives up a dial under way', () => {
+      const h = harness();
+      h.actor.send({ type: 'drain' });
+      expect(h.path()).toBe('drained.handedBack');
+      expect(h.script.openLinks).toBe(0);
+    });
+  });
+
+  it('after a slow clear the registrations wait, spread over the time that the ranks will need, bounded', async () => {
+    const h = harness();
+    await h.toSession();
+    await h.script.answer('clear', { tookMs: budgets.paceFromMs });
+    expect(h.path()).toBe('reRegistering.pacing');
+    expect(h.context().announcement.action).toBe('wait');
+    h.script.clock.tick(2 * budgets.paceFromMs - 1);
+    expect(h.path()).toBe('reRegistering.pacing');
+    h.script.clock.tick(1);
+    expect(h.path()).toBe('reRegistering.announcing');
+    expect(h.context().announcement.action).toBe('register');
+
+    const slow = harness();
+    await slow.toSession();
+    await slow.script.answer('clear', { tookMs: 60_000 });
+    slow.script.clock.tick(budgets.paceMaxMs);
+    expect(slow.path()).toBe('reRegistering.announcing');
+  });
+
+  it('leaves a server alone for as long as it asked, bounded', async () => {
+    const pushback: Fault = { kind: 'rejected', message: 'busy', retryAfterMs: 3_000 };
+    const h = harness();
+    await h.toSealing();
+    h.report(0, { outcome: 'failed', fault: pushback });
+    expect(h.path()).toBe('reRegistering.pausing');
+    h.script.clock.tick(2_999);
+    expect(h.path()).toBe('reRegistering.pausing');
+    h.script.clock.tick(1);
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+
+    const dialing = harness();
+    dialing.script.tell({ type: 'link.opened' });
+    await dialing.script.fail('openSession', new FaultError({ ...pushback, retryAfterMs: Number.MAX_SAFE_INTEGER }));
+    expect(dialing.path()).toBe('reconnecting.waiting');
+    dialing.script.clock.tick(budgets.pushbackMaxMs - 1);
+    expect(dialing.path()).toBe('reconnecting.waiting');
+    dialing.script.clock.tick(1);
+    expect(dialing.path()).toBe('reconnecting.dialing');
+  });
+
+  it('a registration that goes twice before its first audit is reported as a conflict of ids', async () => {
+    const h = harness();
+    await h.toConnected();
+    const lose = async () => {
+      h.script.clock.tick(budgets.auditFirstMs);
+      await h.script.answer('survey', notFound);
+    };
+    await lose();
+    expect(h.context().evidence?.fault.message).not.toContain('same instance id');
+    await h.script.answer('survey', notFound);
+    h.script.clock.tick(budgets.voidBackoffMaxMs);
+    await h.script.answer('clear', { tookMs: 1 });
+    h.deliver();
+    h.report(0);
+    h.report(1);
+    await h.script.answer('survey', sealed);
+    await lose();
+    expect(h.context().evidence?.fault.message).toContain('same instance id');
   });
 
   it('after faults stop, every machine reaches connected with no operator', async () => {

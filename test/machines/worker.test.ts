@@ -292,6 +292,25 @@ describe('worker machine', () => {
     expect(h.path()).toBe('reconnecting.waiting');
   });
 
+  it('a server that refuses a Register or a check on a living link is not stormed', async () => {
+    const busy: Fault = { kind: 'unreachable', message: 'busy', retryAfterMs: 700 };
+    const h = harness();
+    h.script.tell({ type: 'link.opened' });
+    h.announce(1);
+    await h.script.fail('register', new FaultError(busy));
+    expect(h.path()).toBe('reconnecting.waiting');
+    h.script.clock.tick(699);
+    expect(h.path()).toBe('reconnecting.waiting');
+    h.script.clock.tick(1);
+    expect(h.path()).toBe('reconnecting.dialing');
+
+    const kept = harness();
+    await kept.toConnected();
+    kept.announce(2, 'keep');
+    await kept.script.fail('verify', new FaultError(gone));
+    expect(kept.path()).toBe('reconnecting.waiting');
+  });
+
   it('a scheduler that comes back with a new boot id is obeyed', async () => {
     const h = harness();
     await h.toConnected();

@@ -66,6 +66,16 @@ describe('faultFromRpc', () => {
     expect(faultFromRpc(new TypeError('oops'), alive)).toEqual({ kind: 'defect', message: 'TypeError: oops' });
   });
 
+  it('reads how long the server wants to be left alone', () => {
+    const busy = (text: string) => {
+      const error = new ConnectError('busy', Code.ResourceExhausted, { 'grpc-retry-pushback-ms': text });
+      return faultFromRpc(error, alive).retryAfterMs;
+    };
+    expect(busy('250')).toBe(250);
+    expect(busy('-1')).toBe(Number.MAX_SAFE_INTEGER);
+    expect(busy('soon')).toBeUndefined();
+  });
+
   it('takes a request that never left this process for an unreachable server', () => {
     const draining = { end: null, isDraining: true };
     const error = ConnectError.from(new NotSentError('the server is draining'), Code.Internal);
