@@ -1,11 +1,6 @@
 import { hash } from 'node:crypto';
 import { type Epoch, isSameEpoch } from '../../machines/index.ts';
-
-export interface HeldLease {
-  /** The epoch in which it was given. */
-  readonly epoch: Epoch;
-  readonly lease: Uint8Array;
-}
+import type { HeldLease } from './leases.ts';
 
 /** What the server promised to keep for one request until it is loaded. */
 export interface Hit extends HeldLease {

@@ -1,4 +1,5 @@
 export { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
+export type { SchedulerStats } from './cache-queries.ts';
 export type { KvCacheLayer } from './kv-caches.ts';
 export type {
   ConnectorMetadata,
@@ -9,15 +10,8 @@ export type {
   SaveIntent,
 } from './metadata.ts';
 export type { InstanceOptions } from './options.ts';
-export {
-  type MissReason,
-  type Query,
-  type QueryOutcome,
-  type Save,
-  SchedulerConnector,
-  type SchedulerConnectorOptions,
-  type SchedulerStats,
-} from './scheduler-connector.ts';
+export type { MissReason, Query, QueryOutcome } from './query.ts';
+export { type Save, SchedulerConnector, type SchedulerConnectorOptions } from './scheduler-connector.ts';
 export type { ConnectorState, ConnectorStatus } from './status.ts';
 export {
   WorkerConnector,

@@ -1,0 +1,13 @@
+import { type Announcement, type Epoch, isSameEpoch } from '../../machines/index.ts';
+
+/** What the scheduler's machine says at this moment. */
+export interface Service {
+  readonly announcement: Announcement;
+  /** Set exactly while the cache may be used. */
+  readonly epoch: Epoch | null;
+}
+
+/** Whether the cache may be used with what this epoch gave. */
+export function isServing({ epoch }: Service, wanted: Epoch): boolean {
+  return epoch !== null && isSameEpoch(epoch, wanted);
+}
