@@ -148,17 +148,20 @@ export class SchedulerConnector {
   }
 
   /**
-   * vLLM: `update_state_after_alloc`. Loads the hit of this request in the next step; `blockIds` has one entry per
-   * block of the hit, `null` for one that is not wanted. `false`: the hit is gone, treat it as a miss.
+   * vLLM: `update_state_after_alloc`. Loads the hit of this request in the next step: block `i` of it into
+   * `blockIds[i]`. `null`, or the end of the list, leaves blocks of the hit where they are. `false`: the hit is gone,
+   * treat it as a miss. Throws a RangeError, and gives the hit back, where the list is longer than the hit.
    */
   scheduleLoad(requestId: string, blockIds: readonly (number | null)[]): boolean {
     const hit = this.#queries.take(requestId);
     if (hit === null) return false;
-    if (blockIds.length !== hit.blocks) {
+    if (blockIds.length > hit.blocks) {
       this.#leases.release(hit);
       throw new RangeError(`request ${requestId}: ${blockIds.length} block ids for a hit of ${hit.blocks} blocks`);
     }
-    this.#ledger.scheduleLoad({ requestId, epoch: hit.epoch, lease: hit.lease, blockIds });
+    // The server wants a target for each block of the lease.
+    const targets = Array.from({ length: hit.blocks }, (_, index) => blockIds[index] ?? null);
+    this.#ledger.scheduleLoad({ requestId, epoch: hit.epoch, lease: hit.lease, blockIds: targets });
     return true;
   }
 

@@ -317,9 +317,18 @@ describe('transfers in flight', () => {
     expect(states).toContain('reconnecting');
   });
 
+  it('loads the beginning of a hit where fewer blocks are given than it has', async () => {
+    const { instance, memory } = await connected(own(await EngineProcess.start()));
+    for (const block of [4, 5, 6]) memory.fill(block, 9);
+    expect(instance.scheduler.scheduleLoad('loads', [4, null])).toBe(true);
+    expect(await instance.ended('loads', 'loaded')).toMatchObject({ failedLoads: [] });
+    expect(memory.holds(4, 1)).toBe(true);
+    expect([5, 6].every((block) => memory.holds(block, 9))).toBe(true);
+  });
+
   it('refuses lists that do not fit together before anything is sent', async () => {
     const { instance } = await connected(own(await EngineProcess.start()));
-    expect(() => instance.scheduler.scheduleLoad('loads', [4, 5])).toThrow('2 block ids for a hit of 3 blocks');
+    expect(() => instance.scheduler.scheduleLoad('loads', [4, 5, 6, 7])).toThrow('4 block ids for a hit of 3 blocks');
     expect(instance.scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(false);
     const save = { requestId: 'saves', blockIds: [0, 1], blockHashes: hashesOf(1) };
     expect(() => instance.scheduler.scheduleSave(save)).toThrow('2 block ids and 1 hashes');
