@@ -45,6 +45,6 @@ export function paceCeilingMs(clearTookMs: number, worldSize: number, budgets: B
 }
 
 /** How long the server itself asked to be left alone, in milliseconds; 0 where it did not. */
-export function pushbackMs(fault: Fault | null | undefined, { pushbackMaxMs }: Budgets): number {
-  return Math.min(fault?.retryAfterMs ?? 0, pushbackMaxMs);
+export function pushbackMs(fault: Fault | null | undefined, budgets: Budgets): number {
+  return Math.min(fault?.retryAfterMs ?? 0, budgets.pushbackMaxMs);
 }

@@ -33,6 +33,8 @@ export interface RankReport {
   readonly fault: Fault | null;
   /** No load may still write and no save may still read this rank's memory. */
   readonly idle: boolean;
+  /** Whether the rank begins loads and saves that it is told of. */
+  readonly serves: boolean;
 }
 
 export type RankOutcome = 'pending' | 'registered' | 'kept' | 'failed' | 'lost' | 'stopped';

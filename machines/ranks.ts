@@ -30,9 +30,12 @@ export function refusalIn(reports: RankReports, epoch: Epoch): RankReport | unde
   );
 }
 
-/** A rank that never reported holds nothing. */
-export function allIdle(reports: RankReports): boolean {
-  return reports.every((report) => report === null || report.idle);
+/**
+ * Whether no rank copies, and none will begin to: a report of the last step says nothing of the loads that came with this
+ * one. A rank that never reported holds nothing.
+ */
+export function allQuiet(reports: RankReports): boolean {
+  return reports.every((report) => report === null || (report.idle && !report.serves));
 }
 
 export function lineageOf(reports: RankReports, epoch: Epoch): Lineage {

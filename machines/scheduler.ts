@@ -19,7 +19,7 @@ import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts'
 import type { Announcement, RankReport, Survey } from './messages.ts';
 import {
   allConfirm,
-  allIdle,
+  allQuiet,
   areSameBoots,
   isLate,
   type Lineage,
@@ -46,6 +46,8 @@ export interface SchedulerContext extends SchedulerInput {
   readonly lineage: Lineage | null;
   readonly failedAttempts: number;
   readonly voidGenerations: number;
+  /** Nobody listened since the last registration: what listens now never mapped our memory. */
+  readonly isServerNew: boolean;
   /** How long the server took for the last clear, in milliseconds: its registration thread serves one call at a time. */
   readonly clearTookMs: number;
   /** The newest observation that something was lost or went wrong. */
@@ -99,7 +101,7 @@ export const schedulerMachine = setup({
     events: SchedulerEvent;
     input: SchedulerInput;
     output: StopOutcome;
-    tags: 'cacheUsable' | 'stalled' | 'handedBack';
+    tags: 'cacheUsable' | 'stalled' | 'handingBack';
   },
   actors: {
     /** Owns one link and its session from the dial to the end: `link.opened`, then facts. */
@@ -118,7 +120,7 @@ export const schedulerMachine = setup({
     isSealed: (_, { survey }: SurveyParams) => survey.kind === 'sealed',
     isSealedAndConfirmed: ({ context }, { survey }: SurveyParams) =>
       survey.kind === 'sealed' && allConfirm(context.reports, context.announcement.epoch),
-    areRanksIdle: ({ context }) => allIdle(context.reports),
+    areRanksQuiet: ({ context }) => context.isServerNew || allQuiet(context.reports),
     areRanksStopped: ({ context }) => unstoppedRank(context.reports) === undefined,
     areRanksConfirmed: ({ context }) => allConfirm(context.reports, context.announcement.epoch),
     mustPause: ({ context }) =>
@@ -170,10 +172,14 @@ export const schedulerMachine = setup({
     countFailedAttempt: assign({ failedAttempts: ({ context }) => context.failedAttempts + 1 }),
     countVoid: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1, lineage: null }),
     forgetLineage: assign({ lineage: null }),
+    forgetServer: assign({ lineage: null, voidGenerations: 0, isServerNew: true }),
     announceWait: assign({
       announcement: ({ context }) => ({ epoch: context.announcement.epoch, action: 'wait' }) as const,
     }),
-    announceRegister: assign({ announcement: ({ context }) => nextAnnouncement(context, 'register') }),
+    announceRegister: assign({
+      announcement: ({ context }) => nextAnnouncement(context, 'register'),
+      isServerNew: false,
+    }),
     announceKeep: assign({ announcement: ({ context }) => nextAnnouncement(context, 'keep') }),
     announceStop: assign({
       announcement: ({ context }) => ({ epoch: context.announcement.epoch, action: 'stop' }) as const,
@@ -217,6 +223,7 @@ export const schedulerMachine = setup({
     lineage: null,
     failedAttempts: 0,
     voidGenerations: 0,
+    isServerNew: false,
     clearTookMs: 0,
     evidence: null,
     formerWorkers: [],
@@ -306,7 +313,8 @@ export const schedulerMachine = setup({
         },
         /** Ending the session unmaps our memory at the server, so the ranks finish their copies first. */
         draining: {
-          always: { guard: 'areRanksIdle', target: '#scheduler.reconnecting.waiting' },
+          entry: 'announceWait',
+          always: { guard: 'areRanksQuiet', target: '#scheduler.reconnecting.waiting' },
           after: { drainTimeout: '#scheduler.reconnecting.waiting' },
         },
       },
@@ -331,7 +339,7 @@ export const schedulerMachine = setup({
                 // Nobody listens: whatever held our registration, or disputed it, is gone or going.
                 guard: { type: 'isRefused', params: ({ event }) => ({ cause: event.cause }) },
                 target: 'waiting',
-                actions: [{ type: 'recordLinkLoss', params: faultOf }, 'forgetLineage', 'forgetVoids'],
+                actions: [{ type: 'recordLinkLoss', params: faultOf }, 'forgetServer'],
               },
               { target: 'waiting', actions: { type: 'recordLinkLoss', params: faultOf } },
             ],
@@ -390,7 +398,8 @@ export const schedulerMachine = setup({
         },
         /** Unmapping memory under a running copy can poison a living server's CUDA context. */
         quiescing: {
-          always: { guard: 'areRanksIdle', target: 'clearing' },
+          entry: 'announceWait',
+          always: { guard: 'areRanksQuiet', target: 'clearing' },
           after: { quiesceTimeout: 'clearing' },
         },
         clearing: {
@@ -493,11 +502,12 @@ export const schedulerMachine = setup({
       states: {
         /** Ending the session unmaps our memory at the server, so the ranks finish their copies first. */
         quiescing: {
-          always: { guard: 'areRanksIdle', target: 'handedBack' },
+          tags: 'handingBack',
+          always: { guard: 'areRanksQuiet', target: 'handedBack' },
           on: { 'link.ended': { target: 'handedBack', actions: { type: 'recordLinkLoss', params: faultOf } } },
           after: { drainTimeout: 'handedBack' },
         },
-        handedBack: { tags: 'handedBack', entry: 'dropLink' },
+        handedBack: { entry: 'dropLink' },
       },
     },
 

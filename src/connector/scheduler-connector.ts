@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Actor, createActor, type InspectionEvent, type SnapshotFrom, toPromise } from 'xstate';
+import { type Actor, createActor, type InspectionEvent, type SnapshotFrom, toPromise, waitFor } from 'xstate';
 import {
   type Announcement,
   budgetsFrom,
@@ -211,6 +211,22 @@ export class SchedulerConnector {
     const withdrawn = this.#ledger.withdrawLoad(requestId);
     if (withdrawn) this.#leases.release(withdrawn);
     return this.#ledger.finish(requestId);
+  }
+
+  /**
+   * Before a planned restart of the server: queries miss, the ranks finish what is under way, and the session is handed
+   * back, so that the server can exit at once. Resolves then, at the latest after `drainTimeoutMs`. Nothing is dialled
+   * until {@link resume}, or `drainedTimeoutMs` later.
+   */
+  async drain(): Promise<void> {
+    if (!this.#isStarted) return;
+    this.#send({ type: 'drain' });
+    await waitFor(this.#actor, (snapshot) => !snapshot.hasTag('handingBack'));
+  }
+
+  /** The server may be back: looks for it at once. */
+  resume(): void {
+    this.#send({ type: 'resume' });
   }
 
   /** Stops the ranks, unregisters and closes everything, within `stopTimeoutMs`. Never rejects. */

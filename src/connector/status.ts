@@ -21,6 +21,7 @@ export type ConnectorState =
   | 'reconnecting'
   | 'reRegistering'
   | 'incompatible'
+  | 'drained'
   | 'stopping'
   | 'stopped';
 

@@ -168,7 +168,16 @@ export class WorkerConnector {
   /** vLLM: `build_connector_worker_meta`. Carry it to {@link SchedulerConnector.acceptReport} after every step. */
   takeReport(): RankReport {
     const { rank, workerBootId, announcement, outcome, fault } = this.#actor.getSnapshot().context;
-    return { rank, workerBootId, epoch: announcement?.epoch ?? null, outcome, fault, idle: this.#ledger.isIdle };
+    const { isIdle: idle } = this.#ledger;
+    return {
+      rank,
+      workerBootId,
+      epoch: announcement?.epoch ?? null,
+      outcome,
+      fault,
+      idle,
+      serves: this.#epoch !== null,
+    };
   }
 
   /** Tells `listener` the report there is and every change: the push form of {@link takeReport}. */
@@ -362,6 +371,7 @@ export class WorkerConnector {
       report.outcome !== last.outcome ||
       report.epoch !== last.epoch ||
       report.idle !== last.idle ||
+      report.serves !== last.serves ||
       report.fault !== last.fault;
     if (!isNews) return;
     this.#lastReport = report;

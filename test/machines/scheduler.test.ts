@@ -50,6 +50,7 @@ function harness({ worldSize = 2 } = {}) {
         outcome: 'registered',
         fault: null,
         idle: true,
+        serves: false,
         ...change,
       },
     });
@@ -404,6 +405,34 @@ describe('scheduler machine', () => {
     expect(other.path()).toBe('reRegistering.clearing.waiting');
   });
 
+  it('the clear waits until the ranks have heeded the wait: one that serves may just be told of a load', async () => {
+    const h = harness();
+    await h.toServing();
+    h.report(0, { serves: true });
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'instance not found', lost: 'instance' } });
+    await h.script.answer('survey', notFound);
+    expect(h.path()).toBe('reRegistering.quiescing');
+    expect(h.context().announcement.action).toBe('wait');
+    h.report(0, { serves: false });
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+  });
+
+  it('a server that came after a refused dial never mapped our memory: nobody is waited for', async () => {
+    const h = harness();
+    await h.toServing();
+    h.report(0, { idle: false, serves: true });
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
+    h.script.clock.tick(budgets.redialMaxMs);
+    await h.toSession();
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+    await h.script.answer('clear', { tookMs: 1 });
+    h.deliver();
+    h.report(0, { outcome: 'failed', serves: true });
+    // From its first registration on it is a server like any other.
+    expect(h.path()).toBe('reRegistering.quiescing');
+  });
+
   it('a lost registration is noticed and replayed whoever lost it', async () => {
     const h = harness();
     await h.toConnected();
@@ -615,11 +644,12 @@ describe('scheduler machine', () => {
       h.report(0, { idle: false });
       h.actor.send({ type: 'drain' });
       expect(h.path()).toBe('drained.quiescing');
+      expect(h.actor.getSnapshot().hasTag('handingBack')).toBe(true);
       expect(h.context().announcement.action).toBe('wait');
       expect(h.script.openLinks).toBe(1);
       h.report(0);
       expect(h.path()).toBe('drained.handedBack');
-      expect(h.actor.getSnapshot().hasTag('handedBack')).toBe(true);
+      expect(h.actor.getSnapshot().hasTag('handingBack')).toBe(false);
       expect(h.script.openLinks).toBe(0);
       h.script.clock.tick(budgets.drainedTimeoutMs - 1);
       expect(h.path()).toBe('drained.handedBack');

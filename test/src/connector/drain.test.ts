@@ -1,0 +1,68 @@
+import { Code } from '@connectrpc/connect';
+import { afterEach, describe, expect, it } from 'vitest';
+import { EngineProcess } from '../../support/engine-process.ts';
+import { hashesOf } from '../../support/engine-rank.ts';
+import { TestInstance } from '../../support/test-instance.ts';
+import { eventually } from '../../support/within.ts';
+
+const cleanups: AsyncDisposable[] = [];
+
+afterEach(async () => {
+  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
+});
+
+function own<T extends AsyncDisposable>(resource: T): T {
+  cleanups.push(resource);
+  return resource;
+}
+
+const hashes = hashesOf(2);
+
+describe('a host that plans a restart', () => {
+  it('S-38: drains, the server exits by itself with nobody holding it, and is taken up again on resume', async () => {
+    const first = own(await EngineProcess.start());
+    const { grpcAddress, httpAddress } = first;
+    const instance = own(new TestInstance(`http://${grpcAddress}`).start());
+    await instance.reached('connected');
+    await instance.save('kept', [0, 1], hashes);
+    await instance.scheduler.drain();
+    expect(instance.scheduler.status).toMatchObject({ state: 'drained' });
+    expect(await instance.scheduler.query({ requestId: 'asks', blockHashes: hashes })).toEqual({
+      kind: 'miss',
+      reason: 'notConnected',
+    });
+    first.signal('SIGINT');
+    expect(await first.exited).toBe(0);
+    own(await EngineProcess.start({ addr: grpcAddress, httpAddr: httpAddress }));
+    instance.scheduler.resume();
+    await instance.reached('connected');
+    await instance.save('again', [0, 1], hashes);
+    await instance.hit('asks again', hashes);
+  });
+
+  it('drains at once where there is nothing to hand back, before the start and after the stop', async () => {
+    const instance = own(new TestInstance('http://127.0.0.1:1'));
+    await instance.scheduler.drain();
+    expect(instance.scheduler.status.state).toBe('reconnecting');
+    instance.start();
+    await instance.scheduler.drain();
+    expect(instance.scheduler.status.state).toBe('drained');
+    expect(await instance.scheduler.stop()).toEqual({ kind: 'clean' });
+    await instance.scheduler.drain();
+    instance.scheduler.resume();
+    expect(instance.scheduler.status.state).toBe('stopped');
+  });
+
+  it('leaves a server alone for as long as it asks', async () => {
+    const pushback = { code: Code.ResourceExhausted, message: 'one thread, long queue', retryPushbackMs: 300 };
+    const engine = own(
+      await EngineProcess.start({ faults: { methods: { registerContextBatch: { refuse: pushback, times: 1 } } } }),
+    );
+    const sinceMs = performance.now();
+    const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1 }).start());
+    await eventually('the pause', () => (instance.scheduler.status.path === 'reRegistering.pausing' ? true : null));
+    expect(instance.scheduler.status.fault).toMatchObject({ kind: 'rejected', retryAfterMs: 300 });
+    await instance.reached('connected');
+    expect(performance.now() - sinceMs).toBeGreaterThan(300);
+  });
+});
