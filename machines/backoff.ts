@@ -36,12 +36,14 @@ export function voidCeilingMs(voidGenerations: number, budgets: Budgets): number
 }
 
 /**
- * Ceiling of the wait between a clear and the registrations that follow it, in milliseconds; 0 where the server answers
- * promptly. One thread of the server runs both, so what the clear took tells how many wait there: each instance spreads
- * its `worldSize` registrations over as many such times.
+ * Ceiling of the wait between a clear and the registrations that follow it, in milliseconds; 0 where there is none. One
+ * thread of the server runs both, so what the clear took tells how many wait there: each instance spreads its `worldSize`
+ * registrations over as many such times. Who knows that many share a server declares the spread.
  */
 export function paceCeilingMs(clearTookMs: number, worldSize: number, budgets: Budgets): number {
-  return clearTookMs < budgets.paceFromMs ? 0 : Math.min(budgets.paceMaxMs, clearTookMs * worldSize);
+  const observedMs = clearTookMs < budgets.paceFromMs ? 0 : Math.min(budgets.paceMaxMs, clearTookMs * worldSize);
+  const declaredMs = budgets.registrationSpreadMs > 1 ? budgets.registrationSpreadMs : 0;
+  return Math.max(observedMs, declaredMs);
 }
 
 /** How long the server itself asked to be left alone, in milliseconds; 0 where it did not. */

@@ -21,6 +21,10 @@ export const budgetTable = {
   pushbackMaxMs: { default: 10_000, end: 'longest pushback of the server that is obeyed; then the next attempt' },
   paceFromMs: { default: 50, end: 'a clear that took longer shows a busy server: the registrations are spread' },
   paceMaxMs: { default: 2_000, end: 'highest ceiling of that wait; then the ranks register' },
+  registrationSpreadMs: {
+    default: 1,
+    end: 'least ceiling of that wait; above 1 where many instances share a server and none shall storm it',
+  },
   auditFirstMs: { default: 1_000, end: 'first audit of a new generation' },
   auditIntervalMs: { default: 10_000, end: 'next audit' },
   versionProbeIntervalMs: { default: 5_000, end: 'an incompatible server is asked for its version again' },

@@ -1,0 +1,70 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { EngineProcess } from '../support/engine-process.ts';
+import { TestInstance } from '../support/test-instance.ts';
+import { eventually } from '../support/within.ts';
+
+const INSTANCES = 64;
+const RANKS = 8;
+/** Of the registrations of each instance, in milliseconds: 512 of them in as many as this server can serve meanwhile. */
+const SPREAD_MS = 5_000;
+/** The spread, and what the server and 576 connections on two busy cores may need besides. */
+const WINDOW_MS = 45_000;
+
+const cleanups: AsyncDisposable[] = [];
+
+afterEach(async () => {
+  await Promise.all(cleanups.splice(0).map((resource) => resource[Symbol.asyncDispose]()));
+}, 60_000);
+
+function own<T extends AsyncDisposable>(resource: T): T {
+  cleanups.push(resource);
+  return resource;
+}
+
+function allConnected(instances: readonly TestInstance[]): Promise<true> {
+  const isConnected = () => instances.every(({ scheduler }) => scheduler.status.state === 'connected');
+  return eventually('all instances to be connected', () => (isConnected() ? true : null), WINDOW_MS);
+}
+
+/** Counts ranks with a Register under way; `peak` is the most there were at once. */
+function watchRegistrations(instances: readonly TestInstance[]) {
+  const underWay = new Set<unknown>();
+  const seen = { peak: 0 };
+  for (const worker of instances.flatMap(({ workers }) => workers)) {
+    worker.onReport(() => {
+      if (worker.status.path.startsWith('reRegistering.registering')) underWay.add(worker);
+      else underWay.delete(worker);
+      seen.peak = Math.max(seen.peak, underWay.size);
+    });
+  }
+  return seen;
+}
+
+/** Registrations that the engine has answered, well or badly. */
+async function registrationsAt(engine: EngineProcess): Promise<number> {
+  const { text } = await engine.http('GET', '/metrics');
+  const rows = text.matchAll(/^pegaflow_rpc_requests_total\{method="register_context_batch".*\} (\d+)$/gm);
+  return [...rows].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+describe('a herd', () => {
+  it('S-36: 64 instances of 8 ranks come back to one server, each rank with one registration, spread over the window', {
+    timeout: 3 * WINDOW_MS,
+  }, async () => {
+    const first = own(await EngineProcess.start());
+    const { grpcAddress, httpAddress } = first;
+    const budgets = { registrationSpreadMs: SPREAD_MS };
+    const instances = Array.from({ length: INSTANCES }, () =>
+      own(new TestInstance(`http://${grpcAddress}`, { worldSize: RANKS, budgets })),
+    );
+    for (const instance of instances) instance.start();
+    await allConnected(instances);
+    const seen = watchRegistrations(instances);
+    await first[Symbol.asyncDispose]();
+    const second = own(await EngineProcess.start({ addr: grpcAddress, httpAddr: httpAddress }));
+    await allConnected(instances);
+    expect(await registrationsAt(second)).toBe(INSTANCES * RANKS);
+    expect(seen.peak).toBeGreaterThan(0);
+    expect(seen.peak).toBeLessThanOrEqual((INSTANCES * RANKS) / 2);
+  });
+});
