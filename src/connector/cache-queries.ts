@@ -47,6 +47,12 @@ export class CacheQueries {
     return outcome;
   }
 
+  /** Blocks of the hit that {@link take} would return; 0 where it is gone. */
+  heldBlocks(requestId: string): number {
+    const hit = this.#hits.get(requestId);
+    return hit && isServing(this.#options.service(), hit.epoch) ? hit.blocks : 0;
+  }
+
   /** The hit that this request is about to load, or `null` where it is gone. */
   take(requestId: string): Hit | null {
     const hit = this.#hits.take(requestId);

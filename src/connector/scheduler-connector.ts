@@ -142,6 +142,16 @@ export class SchedulerConnector {
     return () => this.#announcementListeners.delete(listener);
   }
 
+  /** Whether a query would be asked: a server is in service. */
+  get isInService(): boolean {
+    return this.#service.epoch !== null;
+  }
+
+  /** Blocks that {@link scheduleLoad} would load for this request now; 0 without a hit that is good. */
+  heldBlocks(requestId: string): number {
+    return this.#queries.heldBlocks(requestId);
+  }
+
   /** vLLM: `get_num_new_matched_tokens`. Asking again for the same blocks costs no RPC while the hit is fresh. */
   query(query: Query): Promise<QueryOutcome> {
     return this.#queries.query(query);

@@ -206,7 +206,7 @@ export class TestInstance implements AsyncDisposable {
   }
 }
 
-function layersOf(rank: TestRank): KvCacheLayer[] {
+export function layersOf(rank: TestRank): KvCacheLayer[] {
   const { layerNames, wrapperBytes, numBlocks, bytesPerBlock, kvStrideBytes, segments } = rank.registration();
   return (layerNames ?? []).map((name, layer) => ({
     name,

@@ -1,0 +1,219 @@
+import type { InspectionEvent } from 'xstate';
+import type { Announcement, RankReport, StopOutcome } from '../../machines/index.ts';
+import type { SchedulerStats } from './cache-queries.ts';
+import type { ConnectorMetadata, FinishedTransfers } from './metadata.ts';
+import type { MissReason, Query, QueryOutcome } from './query.ts';
+import { type Save, SchedulerConnector, type SchedulerConnectorOptions } from './scheduler-connector.ts';
+import { placeOf, type Shard, type ShardLayoutOptions, shardLayout } from './shard-layout.ts';
+import { type ShardedStatus, shardedStatus } from './sharded-status.ts';
+
+export interface ShardedSchedulerOptions
+  extends ShardLayoutOptions,
+    Omit<SchedulerConnectorOptions, 'endpoint' | 'inspect' | keyof ShardLayoutOptions> {
+  /** Makes what sees every event, snapshot and microstep of one shard's machine, as XState tells them. */
+  readonly inspect?: (shard: number) => (event: InspectionEvent) => void;
+}
+
+const NOT_CONNECTED: QueryOutcome = { kind: 'miss', reason: 'notConnected' };
+const SUPERSEDED: QueryOutcome = { kind: 'miss', reason: 'superseded' };
+
+/** Where shards miss for several reasons, the first of these is told. */
+const MISS_REASONS: readonly MissReason[] = ['notConnected', 'failed', 'superseded', 'notCached'];
+
+/**
+ * The scheduler's half of a connector whose ranks are spread over several servers: one {@link SchedulerConnector} per
+ * server, so that only the shard whose server was lost recovers, and the cache is used while all are in service. A load
+ * and a save go to every shard or to none, so the ledgers of the shards agree. Workers are plain `WorkerConnector`s with
+ * the options that {@link placeOf} gives.
+ */
+export class ShardedSchedulerConnector {
+  readonly layout: readonly Shard[];
+  #shards: readonly SchedulerConnector[];
+  /** The newest query of each request that is under way. */
+  #asked = new Map<string, symbol>();
+  #queries: SchedulerStats['queries'] = {
+    hit: 0,
+    loading: 0,
+    notCached: 0,
+    notConnected: 0,
+    failed: 0,
+    superseded: 0,
+  };
+
+  /** Throws a RangeError or TypeError for an option that cannot work. */
+  constructor(options: ShardedSchedulerOptions) {
+    const { endpoints: _, inspect, ...shared } = options;
+    this.layout = shardLayout(options);
+    this.#shards = this.layout.map(
+      (shard) => new SchedulerConnector({ ...shared, ...shard, ...(inspect ? { inspect: inspect(shard.shard) } : {}) }),
+    );
+  }
+
+  /** Begins to look for the servers. Returns at once; until all are found every query is a miss. */
+  start(): void {
+    for (const shard of this.#shards) shard.start();
+  }
+
+  /** That of the shard which is worst off, with those of all. */
+  get status(): ShardedStatus {
+    return shardedStatus(this.#shards.map((shard) => shard.status));
+  }
+
+  /** Calls `listener` when the state or epoch of any shard changes. */
+  onStatus(listener: (status: ShardedStatus) => void): () => void {
+    return unlistenAll(this.#shards.map((shard) => shard.onStatus(() => listener(this.status))));
+  }
+
+  /** Counts since the start: queries as they were answered here, the rest summed over the shards. */
+  get stats(): SchedulerStats {
+    const fencedResults = this.#shards.reduce((sum, { stats }) => sum + stats.fencedResults, 0);
+    return { queries: { ...this.#queries }, fencedResults };
+  }
+
+  /** Tells `listener` the announcement for the ranks of one shard, and every one that follows. */
+  onAnnounce(shard: number, listener: (announcement: Announcement) => void): () => void {
+    return this.#shard(shard).onAnnounce(listener);
+  }
+
+  /** Whether a query would be asked: every server is in service. */
+  get isInService(): boolean {
+    return this.#shards.every((shard) => shard.isInService);
+  }
+
+  /**
+   * vLLM: `get_num_new_matched_tokens`. Asks all shards at once; a hit is the prefix that all of them hold. Nothing
+   * stays held for a request that is told anything else, and nothing is asked unless every server is in service.
+   */
+  async query(query: Query): Promise<QueryOutcome> {
+    const outcome = await this.#query(query);
+    this.#queries[outcome.kind === 'miss' ? outcome.reason : outcome.kind] += 1;
+    return outcome;
+  }
+
+  async #query(query: Query): Promise<QueryOutcome> {
+    const { requestId } = query;
+    if (!this.isInService) {
+      this.release(requestId);
+      return NOT_CONNECTED;
+    }
+    const asked = Symbol(requestId);
+    this.#asked.set(requestId, asked);
+    const outcomes = await Promise.all(this.#shards.map((shard) => shard.query(query)));
+    // What the shards hold now is another query's, or was given up with the request.
+    if (this.#asked.get(requestId) !== asked) return SUPERSEDED;
+    this.#asked.delete(requestId);
+    const outcome = this.#combined(requestId, outcomes);
+    if (outcome.kind !== 'hit') this.release(requestId);
+    return outcome;
+  }
+
+  #combined(requestId: string, outcomes: readonly QueryOutcome[]): QueryOutcome {
+    const reasons = outcomes.map((outcome) => (outcome.kind === 'miss' ? outcome.reason : null));
+    const reason = MISS_REASONS.find((candidate) => reasons.includes(candidate));
+    if (reason) return { kind: 'miss', reason };
+    if (outcomes.some(({ kind }) => kind === 'loading')) return { kind: 'loading' };
+    const blocks = this.heldBlocks(requestId);
+    return blocks > 0 ? { kind: 'hit', blocks } : SUPERSEDED;
+  }
+
+  /** Blocks that {@link scheduleLoad} would load for this request now; 0 without a hit that is good on every shard. */
+  heldBlocks(requestId: string): number {
+    return Math.min(...this.#shards.map((shard) => shard.heldBlocks(requestId)));
+  }
+
+  /**
+   * vLLM: `update_state_after_alloc`. Loads the hit of this request on all shards in the next step, or on none: `false`
+   * says that it is gone on one, which is a miss. `blockIds` is as for one server. What a shard holds beyond the common
+   * prefix stays where it is, so nothing is asked again.
+   */
+  scheduleLoad(requestId: string, blockIds: readonly (number | null)[]): boolean {
+    const blocks = this.heldBlocks(requestId);
+    const isLonger = blockIds.length > blocks;
+    if (blocks === 0 || isLonger) this.release(requestId);
+    if (blocks === 0) return false;
+    if (isLonger) {
+      throw new RangeError(`request ${requestId}: ${blockIds.length} block ids for a hit of ${blocks} blocks`);
+    }
+    for (const shard of this.#shards) shard.scheduleLoad(requestId, blockIds);
+    return true;
+  }
+
+  /**
+   * Saves these blocks on all shards in the next step; on none while a server is not in service, for a block that one
+   * shard lacks is no hit. Best effort: a save that fails is only a later miss.
+   */
+  scheduleSave(save: Save): void {
+    if (!this.isInService) return;
+    for (const shard of this.#shards) shard.scheduleSave(save);
+  }
+
+  /** Gives up a hit that will not be loaded. */
+  release(requestId: string): void {
+    for (const shard of this.#shards) shard.release(requestId);
+  }
+
+  /** vLLM: `build_connector_meta`. Call it once a step; entry `i` goes to every rank of shard `i`. */
+  buildMetadata(): ConnectorMetadata[] {
+    return this.#shards.map((shard) => shard.buildMetadata());
+  }
+
+  /**
+   * What `WorkerConnector.takeReport` of a rank returned. `rank` counts over all servers. Throws a RangeError where it is
+   * no rank, or not the one that reports.
+   */
+  acceptReport(rank: number, report: RankReport): void {
+    const place = placeOf(this.layout, rank);
+    if (report.rank !== place.rank) {
+      throw new RangeError(
+        `rank ${rank} is rank ${place.rank} of shard ${place.shard} but reports as ${report.rank}: give its WorkerConnector the options of placeOf`,
+      );
+    }
+    this.#shards[place.shard]!.acceptReport(report);
+  }
+
+  /**
+   * vLLM: `update_connector_output`. Takes what has ended on all ranks of all shards, with the requests whose load failed
+   * on any, and returns what to act on: each running request once, each finished one once when its blocks may be freed.
+   */
+  acceptFinished(ended: FinishedTransfers & { readonly failedLoads?: readonly string[] }): FinishedTransfers {
+    const [told] = this.#shards.map((shard) => shard.acceptFinished(ended));
+    return told!;
+  }
+
+  /** vLLM: `request_finished`. `true`: hold the request's blocks until {@link acceptFinished} returns it. */
+  requestFinished(requestId: string): boolean {
+    this.#asked.delete(requestId);
+    return this.#shards.map((shard) => shard.requestFinished(requestId)).includes(true);
+  }
+
+  /** As `SchedulerConnector.drain`, before a planned restart of one server: every query misses, the other shards stay. */
+  async drain(shard: number): Promise<void> {
+    await this.#shard(shard).drain();
+  }
+
+  /** As `SchedulerConnector.resume`, when that server may be back. */
+  resume(shard: number): void {
+    this.#shard(shard).resume();
+  }
+
+  /** Stops the ranks, unregisters and closes everything at every server, within `stopTimeoutMs`. Never rejects. */
+  async stop(): Promise<StopOutcome> {
+    const outcomes = await Promise.all(this.#shards.map((shard) => shard.stop()));
+    const reasons = outcomes.flatMap((outcome, shard) =>
+      outcome.kind === 'unconfirmed' ? [`${this.layout[shard]!.endpoint}: ${outcome.reason}`] : [],
+    );
+    return reasons.length === 0 ? { kind: 'clean' } : { kind: 'unconfirmed', reason: reasons.join('; ') };
+  }
+
+  #shard(shard: number): SchedulerConnector {
+    const found = this.#shards[shard];
+    if (!found) throw new RangeError(`shard ${shard} is not one of ${this.#shards.length} shards`);
+    return found;
+  }
+}
+
+function unlistenAll(unlisten: readonly (() => void)[]): () => void {
+  return () => {
+    for (const end of unlisten) end();
+  };
+}
