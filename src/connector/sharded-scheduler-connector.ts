@@ -99,7 +99,7 @@ export class ShardedSchedulerConnector {
     const asked = Symbol(requestId);
     this.#asked.set(requestId, asked);
     const outcomes = await Promise.all(this.#shards.map((shard) => shard.query(query)));
-    // What the shards hold now is another query's, or was given up with the request.
+    // What the shards hold now is the newer query's to keep or to give up.
     if (this.#asked.get(requestId) !== asked) return SUPERSEDED;
     this.#asked.delete(requestId);
     const outcome = this.#combined(requestId, outcomes);
@@ -182,7 +182,6 @@ export class ShardedSchedulerConnector {
 
   /** vLLM: `request_finished`. `true`: hold the request's blocks until {@link acceptFinished} returns it. */
   requestFinished(requestId: string): boolean {
-    this.#asked.delete(requestId);
     return this.#shards.map((shard) => shard.requestFinished(requestId)).includes(true);
   }
 
