@@ -29,6 +29,8 @@ export interface WorkerContext extends WorkerInput {
   readonly outcome: RankOutcome;
   /** The epoch a Register or check was begun for; its answer counts for that one only. */
   readonly attempted: Epoch | null;
+  /** The epoch in which the server took the registration there is; a `keep` does not change it. `null`: there is none. */
+  readonly registeredIn: Epoch | null;
   /** The newest observation that something was lost or refused. */
   readonly fault: Fault | null;
   readonly failedDials: number;
@@ -108,7 +110,11 @@ export const workerMachine = setup({
     dropLink: stopChild('link'),
     adoptAnnouncement: assign(({ context }, { announcement }: AnnouncementParams) => adopted(context, announcement)),
     beginAttempt: assign({ attempted: ({ context }) => context.announcement?.epoch ?? null }),
-    confirmRegistered: assign({ outcome: 'registered', fault: null }),
+    confirmRegistered: assign(({ context }) => ({
+      outcome: 'registered' as const,
+      registeredIn: context.attempted,
+      fault: null,
+    })),
     confirmKept: assign({ outcome: 'kept', fault: null }),
     countFailedDial: assign({ failedDials: ({ context }) => context.failedDials + 1 }),
     forgetFailedDials: assign({ failedDials: 0 }),
@@ -146,6 +152,7 @@ export const workerMachine = setup({
     announcement: null,
     outcome: 'pending',
     attempted: null,
+    registeredIn: null,
     fault: null,
     failedDials: 0,
     formerSchedulers: [],
@@ -296,6 +303,10 @@ export const workerMachine = setup({
         },
         verifying: {
           entry: 'beginAttempt',
+          on: {
+            // What was begun before the `keep` speaks of the same registration.
+            'registration.refuted': { target: 'waiting', actions: { type: 'recordLoss', params: faultOf } },
+          },
           invoke: {
             src: 'verify',
             onDone: { target: '#worker.connected', actions: 'confirmKept' },
@@ -351,6 +362,7 @@ function adopted(context: WorkerContext, announcement: Announcement): Partial<Wo
     announcement,
     formerSchedulers: schedulers,
     outcome: isKeepInVain ? 'failed' : 'pending',
+    registeredIn: announcement.action === 'keep' ? context.registeredIn : null,
     fault: isKeepInVain ? (context.fault ?? NOTHING_TO_KEEP) : null,
   };
 }

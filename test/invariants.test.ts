@@ -107,7 +107,7 @@ describe('invariants', () => {
     expect(failedLoads).toEqual(['loads']);
     instance.finish('saves');
     await instance.ended('saves', 'saved', 5_000);
-    expect(instance.workers.map((worker) => worker.stats.unsafeReleases)).toEqual([3, 3]);
+    expect(instance.workers.map((worker) => worker.stats.unsafeReleases)).toEqual([2, 2]);
     expect(await within(5_000, 'the stop', instance.scheduler.stop())).toMatchObject({ kind: 'unconfirmed' });
     engine.signal('SIGCONT');
   });

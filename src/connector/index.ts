@@ -10,12 +10,14 @@ export type {
   SaveIntent,
 } from './metadata.ts';
 export type { InstanceOptions } from './options.ts';
+export type { QuarantineCounts } from './quarantine.ts';
 export type { MissReason, Query, QueryOutcome } from './query.ts';
 export { type Save, SchedulerConnector, type SchedulerConnectorOptions } from './scheduler-connector.ts';
 export { placeOf, type Shard, type ShardLayoutOptions, type ShardRank, shardLayout } from './shard-layout.ts';
 export { ShardedSchedulerConnector, type ShardedSchedulerOptions } from './sharded-scheduler-connector.ts';
 export type { ShardedStatus } from './sharded-status.ts';
 export type { ConnectorState, ConnectorStatus } from './status.ts';
+export type { TransferEnd, UnsafeRelease } from './transfer.ts';
 export {
   WorkerConnector,
   type WorkerConnectorOptions,

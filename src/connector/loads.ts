@@ -11,15 +11,10 @@ export interface LoadTarget {
   readonly layerNames: readonly string[];
 }
 
-export interface LoadEvents extends TransferEvents {
-  /** The server accepted the load and then failed to copy: the registration itself is in doubt. */
-  readonly refuted: (message: string) => void;
-}
-
 interface Flight {
   readonly transfer: Transfer;
   readonly record: LoadState;
-  readonly refuted: LoadEvents['refuted'];
+  readonly refuted: TransferEvents['refuted'];
   settling: NodeJS.Timeout | undefined;
 }
 
@@ -37,14 +32,16 @@ export class Loads {
   }
 
   /** Throws where no record can be made; then nothing was sent. */
-  start(server: ServerLink, target: LoadTarget, intent: LoadIntent, events: LoadEvents): void {
+  start(server: ServerLink, target: LoadTarget, intent: LoadIntent, events: TransferEvents): void {
     const record = LoadState.create();
     const release = () => {
       clearTimeout(flight.settling);
       record[Symbol.dispose]();
       this.#flights.delete(flight);
     };
-    const transfer = new Transfer(server, this.#budgets.transferTimeoutMs, events, release);
+    const { requestId } = intent;
+    const subject = { kind: 'load', requestId, blockIds: destinationsOf(intent) } as const;
+    const transfer = new Transfer(subject, server, this.#budgets.transferTimeoutMs, events, release);
     const flight: Flight = { transfer, record, refuted: events.refuted, settling: undefined };
     this.#flights.add(flight);
     this.#pollTimer ??= setTimeout(this.#poll, this.#budgets.loadPollIntervalMs);
@@ -65,8 +62,8 @@ export class Loads {
       .catch((error) => transfer.rpcFailed(error));
   }
 
-  abandonAll(): void {
-    for (const { transfer } of this.#flights) transfer.abandon();
+  get transfers(): Transfer[] {
+    return [...this.#flights].map(({ transfer }) => transfer);
   }
 
   #poll = (): void => {
@@ -79,17 +76,22 @@ export class Loads {
 
   #look(flight: Flight): void {
     const state = flight.record.state();
-    if (state > 0) flight.transfer.succeed();
+    if (state > 0) flight.transfer.succeed('record');
     // The server stops at its first error without waiting for the copies it had queued, and a refused RPC also leaves
     // its mark here; its own answer, if one comes in time, says more.
     if (state < 0) flight.settling ??= setTimeout(() => this.#failAfterAcceptance(flight), this.#budgets.settleMs);
   }
 
   #failAfterAcceptance({ transfer, refuted }: Flight): void {
-    const message = 'the server accepted the load and failed to copy';
-    refuted(message);
-    transfer.fail({ kind: 'defect', message });
+    const fault = { kind: 'defect', message: 'the server accepted the load and failed to copy' } as const;
+    refuted(fault);
+    transfer.fail(fault, 'record');
   }
+}
+
+/** The blocks that the load writes. */
+export function destinationsOf({ blockIds }: LoadIntent): number[] {
+  return blockIds.filter((blockId) => blockId !== null);
 }
 
 function targetsOf({ blockIds }: LoadIntent) {

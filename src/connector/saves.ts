@@ -23,11 +23,12 @@ export class Saves {
   start(
     server: ServerLink,
     { layerNames, ...rank }: SaveSource,
-    { blockIds, blockHashes }: SaveIntent,
+    { requestId, blockIds, blockHashes }: SaveIntent,
     events: TransferEvents,
   ): void {
     const release = () => this.#transfers.delete(transfer);
-    const transfer = new Transfer(server, this.#budgets.transferTimeoutMs, events, release);
+    const subject = { kind: 'save', requestId, blockIds } as const;
+    const transfer = new Transfer(subject, server, this.#budgets.transferTimeoutMs, events, release);
     this.#transfers.add(transfer);
     const saves = layerNames.map((layerName) => ({
       layerName,
@@ -37,12 +38,12 @@ export class Saves {
     server
       .call((client) => client.save({ ...rank, saves }))
       .then(
-        () => transfer.succeed(),
+        () => transfer.succeed('answer'),
         (error) => transfer.rpcFailed(error),
       );
   }
 
-  abandonAll(): void {
-    for (const transfer of this.#transfers) transfer.abandon();
+  get transfers(): Transfer[] {
+    return [...this.#transfers];
   }
 }

@@ -4,9 +4,6 @@ import {
   type Announcement,
   type Budgets,
   budgetsFrom,
-  type Epoch,
-  type Fault,
-  faultFrom,
   isSameEpoch,
   pushbackMs,
   type RankReport,
@@ -20,7 +17,6 @@ import { createRegister, type RegistrationOwner } from '../actors/register.ts';
 import { createVerify, type RankIdentity } from '../actors/verify.ts';
 import { Connection } from '../rpc/connection.ts';
 import { type KvCacheLayer, registrationOf } from './kv-caches.ts';
-import { Loads } from './loads.ts';
 import type {
   ConnectorMetadata,
   FailedLoad,
@@ -30,10 +26,10 @@ import type {
   SaveIntent,
 } from './metadata.ts';
 import { checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
-import { Saves } from './saves.ts';
+import type { QuarantineCounts } from './quarantine.ts';
+import { type Doubt, RankTransfers, type Service, type TransferStats } from './rank-transfers.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
-import type { TransferOutcome } from './transfer.ts';
-import { TransferLedger } from './transfer-ledger.ts';
+import type { UnsafeRelease } from './transfer.ts';
 
 export interface WorkerConnectorOptions extends InstanceOptions {
   /** This worker's place among the `worldSize` ranks, from 0. */
@@ -49,16 +45,10 @@ export interface WorkerConnectorOptions extends InstanceOptions {
   readonly inspect?: (event: InspectionEvent) => void;
 }
 
-/** Counts since the start. `refused`: without an RPC: not in service, of another epoch, or impossible. */
-export interface WorkerStats {
-  loads: Record<'succeeded' | 'failed' | 'refused', number>;
-  saves: Record<'succeeded' | 'failed' | 'refused', number>;
-  /** Loads among the refused ones whose lease belongs to another epoch. */
-  fencedLoads: number;
-  /** Refusals that arrived for an epoch that was over. */
+/** Counts since the start. */
+export interface WorkerStats extends TransferStats {
+  /** Evidence that arrived for a registration that was over. */
   fencedResults: number;
-  /** Transfers whose blocks were handed back without proof that the server is done with them. */
-  unsafeReleases: number;
 }
 
 /** `unconfirmed`: the server may still touch the blocks of `requestIds`; do not free that memory while it lives. */
@@ -88,27 +78,18 @@ const machine = workerMachine.provide({
 
 /** One rank's half of a connector: registers its KV memory when it is told to, saves and loads blocks. */
 export class WorkerConnector {
-  readonly stats: WorkerStats = {
-    loads: { succeeded: 0, failed: 0, refused: 0 },
-    saves: { succeeded: 0, failed: 0, refused: 0 },
-    fencedLoads: 0,
-    fencedResults: 0,
-    unsafeReleases: 0,
-  };
+  readonly stats: WorkerStats;
   #options: WorkerConnectorOptions;
   #budgets: Budgets;
   #connection: Connection;
   #actor: Actor<typeof workerMachine>;
   #board: StatusBoard;
   #layers: readonly KvCacheLayer[] = [];
-  #loads: Loads;
-  #saves: Saves;
-  #ledger = new TransferLedger(() => this.#tellNews());
+  #transfers: RankTransfers;
   #reportListeners = new Set<(report: RankReport) => void>();
   #settledListeners = new Set<() => void>();
+  #unsafeReleaseListeners = new Set<(release: UnsafeRelease) => void>();
   #lastReport: RankReport;
-  /** Set exactly while saves and loads are served. */
-  #epoch: Epoch | null = null;
   #stopped: Promise<WorkerStopOutcome> | null = null;
 
   /** Throws a RangeError or TypeError for an option that cannot work. */
@@ -118,19 +99,31 @@ export class WorkerConnector {
     checkRank('tpRank', options.tpRank, options.tpSize);
     this.#options = options;
     this.#budgets = budgetsFrom(options.budgets);
-    this.#loads = new Loads(this.#budgets);
-    this.#saves = new Saves(this.#budgets);
     this.#connection = new Connection({ endpoint: options.endpoint, budgets: this.#budgets });
     this.#actor = createActor(machine, {
       input: { rank: options.rank, workerBootId: randomUUID(), budgets: this.#budgets },
       ...(options.inspect ? { inspect: options.inspect } : {}),
     });
     const { instanceId, tpRank, ppRank = 0, deviceId } = options;
+    const rank = { instanceId, tpRank, ppRank, deviceId };
+    this.#transfers = new RankTransfers({
+      rank,
+      budgets: this.#budgets,
+      connection: this.#connection,
+      layers: () => this.#layers,
+      service: () => this.#service,
+      onDoubt: (doubt) => this.#weigh(doubt),
+      onUnsafeRelease: (release) => {
+        for (const listener of this.#unsafeReleaseListeners) listener(release);
+      },
+      onNews: () => this.#tellNews(),
+    });
+    this.stats = Object.assign(this.#transfers.stats, { fencedResults: 0 });
     owners.set(this.#actor.system, {
       connection: this.#connection,
       registration: () => registrationOf(this.#options, this.#layers),
-      rank: { instanceId, tpRank, ppRank, deviceId },
-      settled: () => this.#ledger.settled(),
+      rank,
+      settled: () => this.#transfers.ledger.settled(),
     });
     this.#board = new StatusBoard(this.#actor.getSnapshot().value, null);
     this.#lastReport = this.takeReport();
@@ -168,15 +161,17 @@ export class WorkerConnector {
   /** vLLM: `build_connector_worker_meta`. Carry it to {@link SchedulerConnector.acceptReport} after every step. */
   takeReport(): RankReport {
     const { rank, workerBootId, announcement, outcome, fault } = this.#actor.getSnapshot().context;
-    const { isIdle: idle } = this.#ledger;
+    const { ledger, unsafeSaves } = this.#transfers;
+    const { distrusted } = unsafeSaves;
     return {
       rank,
       workerBootId,
       epoch: announcement?.epoch ?? null,
       outcome,
       fault,
-      idle,
-      serves: this.#epoch !== null,
+      idle: ledger.isIdle,
+      serves: this.#service !== null,
+      ...(distrusted.length > 0 ? { distrusted } : {}),
     };
   }
 
@@ -189,10 +184,7 @@ export class WorkerConnector {
 
   /** vLLM: `start_load_kv`. Every load ends in {@link takeFinished}, at once where it is refused. */
   startLoad(loads: readonly LoadIntent[]): void {
-    for (const intent of loads) {
-      this.#ledger.beginLoad(intent.requestId);
-      this.#startLoad(intent);
-    }
+    for (const intent of loads) this.#transfers.startLoad(intent);
     this.#pushReport();
   }
 
@@ -203,8 +195,7 @@ export class WorkerConnector {
   save(saves: readonly SaveIntent[]): RefusedSave[] {
     const refused: RefusedSave[] = [];
     for (const intent of saves) {
-      this.#ledger.beginSave(intent.requestId);
-      const reason = this.#startSave(intent);
+      const reason = this.#transfers.startSave(intent);
       if (reason !== null) refused.push({ requestId: intent.requestId, reason });
     }
     this.#pushReport();
@@ -213,12 +204,12 @@ export class WorkerConnector {
 
   /** vLLM: `get_finished`, with the ids of the requests that the scheduler finished. */
   takeFinished(finishedRequestIds: readonly string[]): FinishedTransfers {
-    return this.#ledger.take(finishedRequestIds);
+    return this.#transfers.ledger.take(finishedRequestIds);
   }
 
   /** vLLM: `get_block_ids_with_load_errors`; the block ids are those of the failed requests. Drained on read. */
   takeLoadErrors(): FailedLoad[] {
-    return this.#ledger.takeErrors();
+    return this.#transfers.ledger.takeErrors();
   }
 
   /** Calls `listener` whenever {@link takeFinished} may have more to tell. */
@@ -228,15 +219,28 @@ export class WorkerConnector {
   }
 
   /**
+   * Tells `listener` of every {@link UnsafeRelease}: its blocks may be overwritten, or stored under a hash they no longer
+   * match, until the server is dead. An operator should hear of each.
+   */
+  onUnsafeRelease(listener: (release: UnsafeRelease) => void): () => void {
+    this.#unsafeReleaseListeners.add(listener);
+    return () => this.#unsafeReleaseListeners.delete(listener);
+  }
+
+  /** Blocks that the server may still touch although its link or its answer is gone, by kind of transfer. */
+  quarantine(kind: UnsafeRelease['kind']): QuarantineCounts {
+    return this.#transfers.quarantine.counts(kind);
+  }
+
+  /**
    * vLLM: `handle_preemptions`. Resolves when no transfer of these requests touches their blocks any more, at the
    * latest after `preemptionTimeoutMs`; `unsafe` names the requests for which that budget ended first.
    */
   async handlePreemptions(requestIds: readonly string[]): Promise<{ readonly unsafe: readonly string[] }> {
-    await this.#settledWithin(this.#budgets.preemptionTimeoutMs, requestIds);
-    const underWay = new Set(this.#ledger.requestsUnderWay);
-    const unsafe = requestIds.filter((requestId) => underWay.has(requestId));
-    this.stats.unsafeReleases += unsafe.length;
-    return { unsafe };
+    const { preemptionTimeoutMs } = this.#budgets;
+    await this.#transfers.settledWithin(preemptionTimeoutMs, requestIds);
+    const reason = `preempted, and of unknown outcome for another ${preemptionTimeoutMs} ms`;
+    return { unsafe: this.#transfers.releaseUnsafely(requestIds, reason) };
   }
 
   /** Ends everything within `stopTimeoutMs`. Never rejects. The scheduler's stop unregisters the instance. */
@@ -248,76 +252,11 @@ export class WorkerConnector {
   async #stop(): Promise<WorkerStopOutcome> {
     if (this.#actor.getSnapshot().status === 'active') this.#actor.start().send({ type: 'stop' });
     await toPromise(this.#actor).catch(() => {});
-    await this.#settledWithin(this.#budgets.stopTimeoutMs / 4);
-    const requestIds = this.#ledger.requestsUnderWay;
-    this.#loads.abandonAll();
-    this.#saves.abandonAll();
+    await this.#transfers.settledWithin(this.#budgets.stopTimeoutMs / 4);
+    const requestIds = this.#transfers.ledger.requestsUnderWay;
+    this.#transfers.abandonAll();
     this.#connection[Symbol.dispose]();
     return requestIds.length === 0 ? { kind: 'clean' } : { kind: 'unconfirmed', requestIds };
-  }
-
-  #startLoad(intent: LoadIntent): void {
-    const { requestId } = intent;
-    const epoch = this.#epoch;
-    if (epoch === null) {
-      this.#refuseLoad(intent, 'not connected');
-      return;
-    }
-    if (!isSameEpoch(intent.epoch, epoch)) {
-      this.stats.fencedLoads += 1;
-      this.#refuseLoad(intent, 'the lease is of another epoch');
-      return;
-    }
-    const impossible = impossibleBlockId(intent.blockIds, this.#layers);
-    if (impossible !== null) {
-      this.#refuseLoad(intent, impossible);
-      return;
-    }
-    const { instanceId, tpRank, deviceId } = this.#options;
-    const layerNames = this.#layers.map((layer) => layer.name);
-    try {
-      this.#loads.start(this.#connection.server, { instanceId, tpRank, deviceId, layerNames }, intent, {
-        ended: (outcome) => {
-          this.#count(this.stats.loads, outcome);
-          this.#ledger.endLoad(requestId, outcome.kind === 'failed' ? failedLoad(intent, outcome.fault.message) : null);
-        },
-        refused: (fault) => this.#suspect(fault, epoch),
-        refuted: (message) => this.#suspect({ kind: 'defect', message }, epoch),
-      });
-    } catch (error) {
-      this.#refuseLoad(intent, faultFrom(error).message);
-    }
-  }
-
-  #refuseLoad(intent: LoadIntent, reason: string): void {
-    this.stats.loads.refused += 1;
-    this.#ledger.endLoad(intent.requestId, failedLoad(intent, reason));
-  }
-
-  /** Why the save was refused at once, or `null`. */
-  #startSave(intent: SaveIntent): string | null {
-    const { requestId, epoch, blockIds } = intent;
-    const reason = this.#whyNotSave(intent) ?? impossibleBlockId(blockIds, this.#layers);
-    if (reason !== null) {
-      this.stats.saves.refused += 1;
-      this.#ledger.endSave(requestId);
-      return reason;
-    }
-    const { instanceId, tpRank, ppRank = 0, deviceId } = this.#options;
-    const source = { instanceId, tpRank, ppRank, deviceId, layerNames: this.#layers.map((layer) => layer.name) };
-    this.#saves.start(this.#connection.server, source, intent, {
-      ended: (outcome) => {
-        this.#count(this.stats.saves, outcome);
-        this.#ledger.endSave(requestId);
-      },
-      refused: (fault) => this.#suspect(fault, epoch),
-    });
-    return null;
-  }
-
-  #whyNotSave({ epoch }: SaveIntent): string | null {
-    if (this.#epoch === null || !this.#connection.isUp) return 'not connected';
-    return isSameEpoch(epoch, this.#epoch) ? null : 'the save is of another epoch';
   }
 
   /** What arrives after the end is not news. */
@@ -325,36 +264,31 @@ export class WorkerConnector {
     if (this.#actor.getSnapshot().status === 'active') this.#actor.send(event);
   }
 
-  #count(counts: WorkerStats['loads'], outcome: TransferOutcome): void {
-    counts[outcome.kind] += 1;
-    if (outcome.kind === 'failed' && outcome.isUnsafe) this.stats.unsafeReleases += 1;
+  /** Set exactly while saves and loads are served. */
+  get #service(): Service | null {
+    const snapshot = this.#actor.getSnapshot();
+    const { announcement, registeredIn } = snapshot.context;
+    if (!snapshot.hasTag('cacheUsable') || announcement === null || registeredIn === null) return null;
+    return { epoch: announcement.epoch, registeredIn };
   }
 
   /**
    * The server said no: to this request alone, perhaps for want of the registration, or against all expectation. What
-   * is said of an epoch that is over says nothing about this one.
+   * is said of a registration that is over says nothing about this one; a `keep` does not end it.
    */
-  #suspect(fault: Fault, epoch: Epoch): void {
-    const { announcement } = this.#actor.getSnapshot().context;
-    if (announcement === null || !isSameEpoch(epoch, announcement.epoch)) {
+  #weigh({ fault, isRefutation, registeredIn }: Doubt): void {
+    const current = this.#actor.getSnapshot().context.registeredIn;
+    if (current === null || !isSameEpoch(registeredIn, current)) {
       this.stats.fencedResults += 1;
       return;
     }
     // "Incomplete" is what every rank hears until the last one has registered; whether it stays so the scheduler asks.
     if (fault.kind === 'rejected' || fault.lost === 'seal') return;
-    this.#send({ type: fault.kind === 'defect' ? 'registration.refuted' : 'rpc.failed', fault });
-  }
-
-  async #settledWithin(timeoutMs: number, requestIds?: readonly string[]): Promise<void> {
-    const budget = Promise.withResolvers<void>();
-    const timer = setTimeout(budget.resolve, timeoutMs);
-    await Promise.race([this.#ledger.settled(requestIds), budget.promise]);
-    clearTimeout(timer);
+    this.#send({ type: isRefutation || fault.kind === 'defect' ? 'registration.refuted' : 'rpc.failed', fault });
   }
 
   #follow(snapshot: SnapshotFrom<typeof workerMachine>): void {
     const { announcement, fault } = snapshot.context;
-    this.#epoch = snapshot.hasTag('cacheUsable') ? (announcement?.epoch ?? null) : null;
     this.#board.post(snapshot.value, announcement?.epoch ?? null, fault);
     this.#pushReport();
   }
@@ -372,21 +306,10 @@ export class WorkerConnector {
       report.epoch !== last.epoch ||
       report.idle !== last.idle ||
       report.serves !== last.serves ||
+      report.distrusted !== last.distrusted ||
       report.fault !== last.fault;
     if (!isNews) return;
     this.#lastReport = report;
     for (const listener of this.#reportListeners) listener(report);
   }
-}
-
-/** Why these ids cannot be sent, or `null`. The server would copy the wrong bytes, or fail long after it accepted. */
-function impossibleBlockId(blockIds: readonly (number | null)[], layers: readonly KvCacheLayer[]): string | null {
-  const numBlocks = Math.min(...layers.map((layer) => layer.numBlocks));
-  const isPossible = (id: number | null) => id === null || (Number.isInteger(id) && id >= 0 && id < numBlocks);
-  const impossible = blockIds.find((id) => !isPossible(id));
-  return impossible === undefined ? null : `block id ${impossible} is not one of ${numBlocks} blocks`;
-}
-
-function failedLoad({ requestId, blockIds }: LoadIntent, reason: string): FailedLoad {
-  return { requestId, blockIds: blockIds.filter((blockId) => blockId !== null), reason };
 }

@@ -111,6 +111,7 @@ export class ServerLink {
           // A draining server stops listening while it lives: a refusal then proves nothing.
           const isAbrupt = end.cause === 'closed' || end.cause === 'reset';
           if (isAbrupt && !this.link.isDraining) this.death.observeClose();
+          for (const waiter of this.#waiters) waiter.lost?.();
           events.down(end);
           this.#disposeIfForgotten();
         },
@@ -147,8 +148,8 @@ export class ServerLink {
   }
 
   /**
-   * Tells `waiter` of the server's death, until the function that comes back is called. The first
-   * one starts the search for the server's process, which has no place in a recovery.
+   * Tells `waiter` of the end of the link and of the server's death, until the function that comes back is called. The
+   * first one starts the search for the server's process, which has no place in a recovery.
    */
   watch(waiter: LinkWaiter): () => void {
     const ends = this.#isIdentified ? null : this.link.addresses;
@@ -176,5 +177,7 @@ export class ServerLink {
 }
 
 export interface LinkWaiter {
+  /** The link ended; what the server does is not known any more. Not called for a link that had ended before. */
+  readonly lost?: () => void;
   readonly dead: (proof: ProofOfDeath) => void;
 }

@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
 import { Loads } from '../../../src/connector/loads.ts';
-import type { TransferOutcome } from '../../../src/connector/transfer.ts';
 import { Connection } from '../../../src/rpc/connection.ts';
 import { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
 import { TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
+import { TransferRecord } from '../../support/transfer-record.ts';
 import { eventually, within } from '../../support/within.ts';
 
 const cleanups: AsyncDisposable[] = [];
@@ -121,23 +121,17 @@ describe('transfers in flight', () => {
     const up = Promise.withResolvers<void>();
     connection.open({ up: up.resolve, draining: () => {}, down: () => {} });
     await up.promise;
-    const ended = Promise.withResolvers<TransferOutcome>();
-    const said: string[] = [];
+    const record = new TransferRecord();
     const startedMs = performance.now();
     new Loads(budgets).start(
       connection.server,
       { instanceId: 'fails-to-copy', tpRank: 0, deviceId: 0, layerNames: memory.layerNames },
       { ...intent!, blockIds: [4, 5, 1_000_000] },
-      {
-        ended: ended.resolve,
-        refused: ({ message }) => said.push(`refused: ${message}`),
-        refuted: (message) => said.push(`refuted: ${message}`),
-      },
+      record.events,
     );
-    const outcome = await within(5_000, 'the end of the load', ended.promise);
-    expect(outcome).toMatchObject({ kind: 'failed', fault: { kind: 'defect' }, isUnsafe: false });
+    await eventually('the end of the load', () => record.outcomes[0] ?? null);
     expect(performance.now() - startedMs).toBeGreaterThanOrEqual(200);
-    expect(said).toEqual(['refuted: the server accepted the load and failed to copy']);
+    expect(record.said).toEqual(['refuted: defect', 'failed by record']);
   });
 
   it('S-19: a lease that the server no longer knows becomes a failed load, and nothing else changes', async () => {

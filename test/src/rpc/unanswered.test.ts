@@ -3,9 +3,10 @@ import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
 import { Loads } from '../../../src/connector/loads.ts';
-import { Transfer, type TransferOutcome } from '../../../src/connector/transfer.ts';
+import { Transfer } from '../../../src/connector/transfer.ts';
 import { Connection } from '../../../src/rpc/connection.ts';
 import { RpcError } from '../../../src/rpc/rpc-error.ts';
+import { TransferRecord } from '../../support/transfer-record.ts';
 import { eventually, within } from '../../support/within.ts';
 
 const cleanups: (() => unknown)[] = [];
@@ -68,36 +69,31 @@ const unanswered: readonly (readonly [string, Treatment])[] = [
 describe('a call without an answer', () => {
   it.each(unanswered)('%s is no answer: a save stays under way', async (_, treat) => {
     const connection = await connect(await server(treat));
-    const outcomes: TransferOutcome[] = [];
-    const refusals: string[] = [];
-    const transfer = new Transfer(connection.server, 60_000, {
-      ended: (outcome) => outcomes.push(outcome),
-      refused: ({ kind }) => refusals.push(kind),
-    });
-    cleanups.push(() => transfer.abandon());
+    const record = new TransferRecord();
+    const subject = { kind: 'save', requestId: 'a', blockIds: [0] } as const;
+    const transfer = new Transfer(subject, connection.server, 60_000, record.events, () => {});
+    cleanups.push(() => transfer.abandon({ kind: 'unreachable', message: 'the test is over' }));
     const error = await connection.server.call((client) => client.save({})).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(RpcError);
     expect((error as RpcError).isFinal).toBe(false);
     transfer.rpcFailed(error);
-    expect(outcomes).toEqual([]);
+    expect(record.outcomes).toEqual([]);
+    expect(record.said).toContain('suspected');
   });
 
   it('a reset stream leaves a load to its record', async () => {
     const connection = await connect(await server((stream) => stream.close(constants.NGHTTP2_CANCEL)));
-    const outcomes: TransferOutcome[] = [];
-    const refusals: string[] = [];
+    const record = new TransferRecord();
     const loads = new Loads(budgetsFrom());
-    cleanups.push(() => loads.abandonAll());
+    cleanups.push(() => {
+      for (const transfer of loads.transfers) transfer.abandon({ kind: 'unreachable', message: 'the test is over' });
+    });
     const epoch = { schedulerBootId: 'boot', counter: 1 };
     const intent = { requestId: 'a', epoch, lease: new Uint8Array(16), blockIds: [0] };
-    loads.start(connection.server, { instanceId: 'a', tpRank: 0, deviceId: 0, layerNames: ['x'] }, intent, {
-      ended: (outcome) => outcomes.push(outcome),
-      refused: ({ kind }) => refusals.push(kind),
-      refuted: () => {},
-    });
-    await eventually('the failed call', () => refusals[0] ?? null);
-    expect(refusals).toEqual(['unreachable']);
-    expect(outcomes).toEqual([]);
+    const target = { instanceId: 'a', tpRank: 0, deviceId: 0, layerNames: ['x'] };
+    loads.start(connection.server, target, intent, record.events);
+    await eventually('the failed call', () => record.said[0] ?? null);
+    expect(record.said).toEqual(['refused: unreachable', 'suspected']);
   });
 
   it('a stream that the server refused to process is final, as after GOAWAY', async () => {
