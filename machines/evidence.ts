@@ -35,3 +35,8 @@ export function surveyEvidence(survey: Survey, voidGenerations: number): Evidenc
   const message = `the server does not know the instance${isConflict ? CONFLICT : ''}`;
   return { of: 'audit', fault: { kind: 'forgotten', message, lost: 'instance' } };
 }
+
+/** Whether a rank's transfers did not end although the server answers: something that no audit of the registration sees. */
+export function isWorkStall(evidence: Evidence | null): boolean {
+  return evidence?.of === 'rank' && evidence.fault.kind === 'timedOut';
+}

@@ -14,7 +14,7 @@ import { assign, fromCallback, fromPromise, not, setup, spawnChild, stopChild } 
 import { paceCeilingMs, pushbackMs, redialCeilingMs, voidCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
-import { type Evidence, rankEvidence, surveyEvidence } from './evidence.ts';
+import { type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
 import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
 import type { Announcement, RankReport, Survey } from './messages.ts';
 import {
@@ -190,7 +190,10 @@ export const schedulerMachine = setup({
       failedAttempts: 0,
       voidGenerations: ({ context }) => context.voidGenerations + 1,
     }),
-    forgetVoids: assign({ voidGenerations: 0 }),
+    /** After stalled work not before another trouble has come: until then the same is to be expected again. */
+    forgetVoids: assign({
+      voidGenerations: ({ context }) => (isWorkStall(context.evidence) ? context.voidGenerations : 0),
+    }),
     recordStop: assign({ stopOutcome: (_, { outcome }: { outcome: StopOutcome }) => outcome }),
   },
   delays: {

@@ -288,6 +288,37 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.clearing.waiting');
   });
 
+  it('S-32: work that never ends is repeated ever slower, although every audit says sealed, until another trouble comes', async () => {
+    const h = harness();
+    await h.toServing();
+    const stalled = { outcome: 'lost', fault: { kind: 'timedOut', message: 'unknown outcome' } } as const;
+    const pausesMs: number[] = [];
+    for (let round = 0; round < 4; round += 1) {
+      h.report(0, stalled);
+      expect(h.path()).toBe('degraded.surveying');
+      await h.script.answer('survey', sealed);
+      const startMs = h.script.clock.now;
+      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      pausesMs.push(h.script.clock.now - startMs);
+      await h.script.answer('clear', { tookMs: 1 });
+      h.deliver();
+      h.report(0);
+      h.report(1);
+      await h.script.answer('survey', sealed);
+      h.script.clock.tick(budgets.auditFirstMs);
+      await h.script.answer('survey', sealed);
+      expect(h.path()).toBe('connected.serving');
+    }
+    expect(pausesMs[0]).toBe(0);
+    expect(pausesMs).toEqual(pausesMs.toSorted((a, b) => a - b));
+    expect(pausesMs[3]).toBeGreaterThanOrEqual(budgets.voidBackoffFirstMs * 16);
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'defect', message: 'something else' } });
+    await h.script.answer('survey', sealed);
+    h.script.clock.tick(budgets.auditFirstMs);
+    await h.script.answer('survey', sealed);
+    expect(h.context().voidGenerations).toBe(0);
+  });
+
   it('a server that really was away is no trouble, however often: its successor is registered with at once', async () => {
     const h = harness();
     await h.toConnected();
