@@ -58,6 +58,11 @@ function lineOf(event: DemoEvent): string | null {
       return event.wrongBytes === 0
         ? null
         : `rank ${event.rank}: ${event.wrongBytes} wrong bytes in ${event.requestId}`;
+    case 'blocks.releasedUnsafely':
+      return (
+        `ERROR rank ${event.rank}: ${event.blockIds.length} blocks of the ${event.kind} of ${event.requestId} were handed ` +
+        `back unsafely after ${milliseconds(event.ageMs)}: ${event.reason}`
+      );
     default:
       return null;
   }
@@ -69,6 +74,9 @@ const STATES_WITH_A_REASON = ['degraded', 'reconnecting', 'incompatible'];
 function reasonOf({ path, fault }: { readonly path: string; readonly fault: string | null }): string {
   return fault !== null && STATES_WITH_A_REASON.includes(stateOf(path)) ? `  (${fault})` : '';
 }
+
+/** What a live view does not show otherwise. */
+const LINES_THAT_STAY: readonly DemoEvent['type'][] = ['engine.stopped', 'blocks.releasedUnsafely'];
 
 function createLiveView(stream: WriteStream, totals: Totals): ProgressView {
   const live = createLogUpdate(stream, { showCursor: true });
@@ -82,7 +90,7 @@ function createLiveView(stream: WriteStream, totals: Totals): ProgressView {
     note: (text) => live.persist(text),
     event: (event, progress) => {
       shown = progress;
-      const text = event.type === 'engine.stopped' ? lineOf(event) : null;
+      const text = LINES_THAT_STAY.includes(event.type) ? lineOf(event) : null;
       if (text !== null) live.persist(text);
     },
     transition: (line) => live.persist(line),

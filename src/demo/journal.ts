@@ -73,6 +73,18 @@ export type DemoEvent =
       readonly bytes: number;
       readonly wrongBytes: number;
     }
+  /** Blocks were handed back while the server may still touch them. */
+  | {
+      readonly type: 'blocks.releasedUnsafely';
+      readonly atMs: number;
+      readonly rank: number;
+      readonly requestId: string;
+      readonly kind: 'load' | 'save';
+      readonly blockIds: readonly number[];
+      /** Since the load or save began. */
+      readonly ageMs: number;
+      readonly reason: string;
+    }
   | {
       readonly type: 'worker.counted';
       readonly atMs: number;

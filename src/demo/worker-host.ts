@@ -41,6 +41,9 @@ class WorkerHost implements Disposable {
         : {}),
     });
     this.#connector.onReport((report) => channel.send({ type: 'report', report }));
+    this.#connector.onUnsafeRelease((release) => {
+      this.#record({ type: 'blocks.releasedUnsafely', atMs: wallTimeMs(), rank: this.#rank, ...release });
+    });
     this.#connector.onSettled(() => this.#sendOutput([], []));
     this.#connector.onStatus(({ path, fault }) => {
       this.#record({ type: 'status.changed', atMs: wallTimeMs(), machine, path, fault: fault?.message ?? null });
