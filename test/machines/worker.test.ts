@@ -256,6 +256,22 @@ describe('worker machine', () => {
     expect(h.context()).toMatchObject({ outcome: 'failed', fault: { message: 'copy failed' } });
   });
 
+  it('a keep leaves the registration what it was: evidence against it counts, also during the check', async () => {
+    const h = harness();
+    await h.toConnected();
+    expect(h.context().registeredIn?.counter).toBe(1);
+    h.announce(2, 'keep');
+    expect(h.context().registeredIn?.counter).toBe(1);
+    h.actor.send({ type: 'registration.refuted', fault: { kind: 'defect', message: 'failed to copy' } });
+    expect(h.path()).toBe('reRegistering.waiting');
+    expect(h.script.pending).toEqual([]);
+    expect(h.context()).toMatchObject({ outcome: 'lost', fault: { message: 'failed to copy' } });
+    h.announce(3, 'register');
+    expect(h.context().registeredIn).toBe(null);
+    await h.script.answer('register');
+    expect(h.context().registeredIn?.counter).toBe(3);
+  });
+
   it('a stop that is announced to a rank on a draining server does not wait for the drain', async () => {
     const h = harness();
     await h.toConnected();
