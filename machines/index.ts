@@ -3,7 +3,7 @@ export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
 export { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 export type { Evidence } from './evidence.ts';
 export { type Fault, FaultError, type FaultKind, faultFrom, type LinkEndCause, type LostThing } from './faults.ts';
-export type { Announcement, RankOutcome, RankReport, Survey } from './messages.ts';
+export type { Announcement, RankOutcome, RankReport, ReportedDistrust, Survey } from './messages.ts';
 export { pathFrom } from './path.ts';
 export type { Lineage, RankReports } from './ranks.ts';
 export {

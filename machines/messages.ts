@@ -35,12 +35,19 @@ export interface RankReport {
   readonly idle: boolean;
   /** Whether the rank begins loads and saves that it is told of. */
   readonly serves: boolean;
-  /**
-   * Hashes that a living server may store other content under, because the blocks of a save were handed back before its
-   * end was known: no hit on them is to be used. `all`: more than a report can name. Absent: none. They stay through
-   * every registration, until that server is proved dead.
-   */
-  readonly distrusted?: readonly Uint8Array[] | 'all';
+  /** Absent while there never was any. */
+  readonly distrust?: ReportedDistrust;
+}
+
+/**
+ * Hashes that a living server may store other content under, because the blocks of a save were handed back before its
+ * end was known: no hit on them is to be used. They outlive registrations; only the death of that server ends them.
+ */
+export interface ReportedDistrust {
+  /** Rises with every change: a late report does not bring an older list back. */
+  readonly revision: number;
+  /** `all`: more than a report can name. */
+  readonly hashes: readonly Uint8Array[] | 'all';
 }
 
 export type RankOutcome = 'pending' | 'registered' | 'kept' | 'failed' | 'lost' | 'stopped';

@@ -7,6 +7,7 @@ export type {
   FaultKind,
   RankOutcome,
   RankReport,
+  ReportedDistrust,
   StopOutcome,
 } from '../machines/index.ts';
 export { budgetTable } from '../machines/index.ts';

@@ -1,6 +1,7 @@
 import { type Budgets, type Epoch, type Fault, FaultError, faultFrom, isSameEpoch } from '../../machines/index.ts';
 import type { QueryResponse } from '../gen/pegaflow/engine_pb.ts';
 import type { Connection, ServerLink } from '../rpc/connection.ts';
+import type { Distrust } from './distrust.ts';
 import { type Hit, Hits, queryDigest } from './hits.ts';
 import type { Leases } from './leases.ts';
 import type { MissReason, Query, QueryOutcome } from './query.ts';
@@ -18,6 +19,7 @@ export interface CacheQueriesOptions {
   readonly budgets: Budgets;
   readonly connection: Connection;
   readonly leases: Leases;
+  readonly distrust: Distrust;
   readonly service: () => Service;
   /** Told of what speaks against the link or the registration. */
   readonly suspect: (fault: Fault) => void;
@@ -28,7 +30,7 @@ const NOT_CONNECTED: QueryOutcome = { kind: 'miss', reason: 'notConnected' };
 /** Asks the server for blocks, and holds what it leased until the request loads it or gives it up. */
 export class CacheQueries {
   readonly stats: SchedulerStats = {
-    queries: { hit: 0, loading: 0, notCached: 0, notConnected: 0, failed: 0, superseded: 0 },
+    queries: { hit: 0, loading: 0, notCached: 0, notConnected: 0, failed: 0, superseded: 0, distrusted: 0 },
     fencedResults: 0,
   };
   #options: CacheQueriesOptions;
@@ -42,7 +44,7 @@ export class CacheQueries {
   }
 
   async query(query: Query): Promise<QueryOutcome> {
-    const outcome = await this.#query(query);
+    const outcome = this.#trusted(query, await this.#query(query));
     this.stats.queries[outcome.kind === 'miss' ? outcome.reason : outcome.kind] += 1;
     return outcome;
   }
@@ -82,6 +84,15 @@ export class CacheQueries {
 
   releaseAll(): void {
     for (const hit of this.#hits.takeAll()) this.#options.leases.release(hit);
+  }
+
+  /** As much of a hit as nothing speaks against. */
+  #trusted({ requestId, blockHashes }: Query, outcome: QueryOutcome): QueryOutcome {
+    if (outcome.kind !== 'hit') return outcome;
+    const blocks = this.#options.distrust.trustedPrefix(blockHashes.slice(0, outcome.blocks));
+    if (blocks > 0) return { kind: 'hit', blocks };
+    this.release(requestId);
+    return { kind: 'miss', reason: 'distrusted' };
   }
 
   async #query({ requestId, blockHashes }: Query): Promise<QueryOutcome> {

@@ -17,5 +17,6 @@ export type QueryOutcome =
  * - `notConnected`: there is no server in service; no RPC was made
  * - `failed`: the server refused, or did not answer in time
  * - `superseded`: the answer belongs to an epoch that is over, or came when the request had finished or asked anew
+ * - `distrusted`: the server may hold other content under the first of these hashes: see {@link ReportedDistrust}
  */
-export type MissReason = 'notCached' | 'notConnected' | 'failed' | 'superseded';
+export type MissReason = 'notCached' | 'notConnected' | 'failed' | 'superseded' | 'distrusted';

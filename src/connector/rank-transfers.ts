@@ -21,7 +21,7 @@ export interface TransferStats {
 }
 
 /** What transfers that begin now belong to. */
-export interface Service {
+export interface RankService {
   readonly epoch: Epoch;
   /** The epoch in which the server took this rank's registration; a `keep` changes the former only. */
   readonly registeredIn: Epoch;
@@ -41,7 +41,7 @@ export interface RankTransfersOptions {
   readonly connection: Connection;
   readonly layers: () => readonly KvCacheLayer[];
   /** `null`: not in service. */
-  readonly service: () => Service | null;
+  readonly service: () => RankService | null;
   readonly onDoubt: (doubt: Doubt) => void;
   readonly onUnsafeRelease: (release: UnsafeRelease) => void;
   /** Something ended, or is distrusted, that was not before. */
@@ -162,7 +162,7 @@ export class RankTransfers {
     return null;
   }
 
-  #eventsOf({ registeredIn }: Service, ended: (outcome: TransferOutcome) => void): TransferEvents {
+  #eventsOf({ registeredIn }: RankService, ended: (outcome: TransferOutcome) => void): TransferEvents {
     const { onDoubt, onUnsafeRelease } = this.#options;
     return {
       ended: (outcome, subject) => {

@@ -23,6 +23,7 @@ import { createSurvey } from '../actors/survey.ts';
 import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { Connection } from '../rpc/connection.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
+import { Distrust } from './distrust.ts';
 import { Leases } from './leases.ts';
 import type { ConnectorMetadata, FinishedTransfers } from './metadata.ts';
 import { checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
@@ -77,6 +78,7 @@ export class SchedulerConnector {
   #actor: Actor<typeof schedulerMachine>;
   #board: StatusBoard;
   #leases: Leases;
+  #distrust = new Distrust();
   #queries: CacheQueries;
   #ledger = new RequestLedger();
   #announcementListeners = new Set<(announcement: Announcement) => void>();
@@ -111,6 +113,7 @@ export class SchedulerConnector {
       instanceId,
       budgets,
       leases: this.#leases,
+      distrust: this.#distrust,
       suspect: (fault) => this.#send({ type: 'rpc.failed', fault }),
     });
     this.#actor.subscribe((snapshot) => this.#follow(snapshot));
@@ -200,6 +203,8 @@ export class SchedulerConnector {
    */
   acceptReport(report: RankReport): void {
     checkRank('the report of rank', report.rank, this.#options.worldSize);
+    // A hit that is held may be on what is distrusted from now on.
+    if (this.#distrust.accept(report)) this.#queries.releaseAll();
     this.#send({ type: 'report.received', report });
   }
 

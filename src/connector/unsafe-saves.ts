@@ -1,24 +1,22 @@
+import type { ReportedDistrust } from '../../machines/index.ts';
 import type { ServerLink } from '../rpc/connection.ts';
 
 /** Hashes that one report names, at most: 8 KiB of the usual 32-byte ones in every message. Beyond, it says `all`. */
-export const MAX_DISTRUSTED_HASHES = 256;
+const MAX_REPORTED_HASHES = 256;
 
-/**
- * Hashes whose blocks were handed back while a save might still read them: a server that lives may store other content
- * under them at any time. Only its death ends that.
- */
+/** Hashes whose blocks were handed back while a save might still read them, until the server of that save is dead. */
 export class UnsafeSaves {
   #held = new Set<readonly Uint8Array[]>();
-  #distrusted: readonly Uint8Array[] | 'all' = [];
+  #distrust: ReportedDistrust | null = null;
   #onNews: () => void;
 
   constructor(onNews: () => void) {
     this.#onNews = onNews;
   }
 
-  /** The same object until it changes. */
-  get distrusted(): readonly Uint8Array[] | 'all' {
-    return this.#distrusted;
+  /** The same object until it changes. `null` before the first unsafe release of a save. */
+  get distrust(): ReportedDistrust | null {
+    return this.#distrust;
   }
 
   /** Keeps watching `server` after the transfer has ended. */
@@ -36,7 +34,8 @@ export class UnsafeSaves {
 
   #refresh(): void {
     const hashes = [...this.#held].flat();
-    this.#distrusted = hashes.length > MAX_DISTRUSTED_HASHES ? 'all' : hashes;
+    const revision = (this.#distrust?.revision ?? 0) + 1;
+    this.#distrust = { revision, hashes: hashes.length > MAX_REPORTED_HASHES ? 'all' : hashes };
     this.#onNews();
   }
 }

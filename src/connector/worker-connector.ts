@@ -27,7 +27,7 @@ import type {
 } from './metadata.ts';
 import { checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
 import type { QuarantineCounts } from './quarantine.ts';
-import { type Doubt, RankTransfers, type Service, type TransferStats } from './rank-transfers.ts';
+import { type Doubt, type RankService, RankTransfers, type TransferStats } from './rank-transfers.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
 import type { UnsafeRelease } from './transfer.ts';
 
@@ -162,7 +162,7 @@ export class WorkerConnector {
   takeReport(): RankReport {
     const { rank, workerBootId, announcement, outcome, fault } = this.#actor.getSnapshot().context;
     const { ledger, unsafeSaves } = this.#transfers;
-    const { distrusted } = unsafeSaves;
+    const { distrust } = unsafeSaves;
     return {
       rank,
       workerBootId,
@@ -171,7 +171,7 @@ export class WorkerConnector {
       fault,
       idle: ledger.isIdle,
       serves: this.#service !== null,
-      ...(distrusted.length > 0 ? { distrusted } : {}),
+      ...(distrust ? { distrust } : {}),
     };
   }
 
@@ -265,7 +265,7 @@ export class WorkerConnector {
   }
 
   /** Set exactly while saves and loads are served. */
-  get #service(): Service | null {
+  get #service(): RankService | null {
     const snapshot = this.#actor.getSnapshot();
     const { announcement, registeredIn } = snapshot.context;
     if (!snapshot.hasTag('cacheUsable') || announcement === null || registeredIn === null) return null;
@@ -306,7 +306,7 @@ export class WorkerConnector {
       report.epoch !== last.epoch ||
       report.idle !== last.idle ||
       report.serves !== last.serves ||
-      report.distrusted !== last.distrusted ||
+      report.distrust !== last.distrust ||
       report.fault !== last.fault;
     if (!isNews) return;
     this.#lastReport = report;
