@@ -1,13 +1,20 @@
 /** The rules that keep the connector correct (one test each, by its name), against engines in processes of their own. */
+import { readdirSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { LoadIntent } from '../src/connector/index.ts';
+import { budgetsFrom } from '../machines/index.ts';
+import type { LoadIntent, UnsafeRelease } from '../src/connector/index.ts';
+import { Loads } from '../src/connector/loads.ts';
 import { RequestLedger } from '../src/connector/request-ledger.ts';
 import { TransferLedger } from '../src/connector/transfer-ledger.ts';
+import { Connection } from '../src/rpc/connection.ts';
 import { EngineProcess } from './support/engine-process.ts';
 import { hashesOf, TestConnection, TestSession } from './support/engine-rank.ts';
+import { ReusedBlocks } from './support/reused-blocks.ts';
+import { TcpProxy } from './support/tcp-proxy.ts';
 import { TestInstance, type TestInstanceOptions } from './support/test-instance.ts';
+import { TransferRecord } from './support/transfer-record.ts';
 import { eventually, within } from './support/within.ts';
 
 const cleanups: AsyncDisposable[] = [];
@@ -45,6 +52,12 @@ async function rpcCount(engine: EngineProcess, method: string): Promise<number> 
     .split('\n')
     .filter((line) => line.startsWith('pegaflow_rpc_requests_total') && line.includes(`method="${method}"`))
     .reduce((sum, line) => sum + Number(/\} (\S+)/.exec(line)?.[1]), 0);
+}
+
+/** Blocks that a query can find. */
+async function residentBlocks(engine: EngineProcess): Promise<number> {
+  const { text } = await engine.http('GET', '/metrics');
+  return Number(/^pegaflow_cache_resident_blocks\{[^}]*\} (\d+)/m.exec(text)?.[1] ?? 0);
 }
 
 const hashes = hashesOf(3);
@@ -152,6 +165,11 @@ describe('invariants', () => {
       fc.property(steps, (script) => new LedgerModel(requests).play(script)),
       { numRuns: 2_000 },
     );
+  });
+
+  it('5: a block that a load may still write or a save may still read is not handed back before settlement or proof of death; the one exception, its budget, is counted as an unsafe release', async () => {
+    await crashThatCopiesOn();
+    await Promise.all([cutLink(), failedCopy(), saveThatOutlivesItsBudget()]);
   });
 
   it('6: an instance is published as connected only after the server said sealed and every rank’s current boot confirmed its own registration in that epoch', async () => {
@@ -319,6 +337,124 @@ describe('invariants', () => {
     });
   });
 });
+
+async function oneRank(engine: EngineProcess, options: TestInstanceOptions = {}) {
+  const instance = startInstance(engine, { worldSize: 1, ...options });
+  await instance.reached('connected');
+  const [memory] = instance.memory;
+  const [worker] = instance.workers;
+  if (!memory || !worker) throw new Error('no rank');
+  await saveThree(instance, 'kept');
+  await instance.hit('loads', hashes);
+  return { instance, memory, worker, reused: new ReusedBlocks(memory) };
+}
+
+/** Processes whose end this one waits for. */
+function watchedProcesses(): number {
+  const targets = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return '';
+    }
+  });
+  return targets.filter((target) => target === 'anon_inode:[pidfd]').length;
+}
+
+/** A load that the server has accepted and that copies one block every 100 ms. */
+async function startLoading(engine: EngineProcess, instance: TestInstance): Promise<void> {
+  await engine.fault({ copyDelayMs: 100, copyAfterCloseMs: 1_000 });
+  instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
+  instance.step();
+  await engine.logged('RPC [load]');
+}
+
+/** Every connection closes and nobody listens any more, but the process lives on for a second and copies. */
+async function crashThatCopiesOn(): Promise<void> {
+  const engine = await startEngine();
+  const watchedBefore = watchedProcesses();
+  const { instance, worker, reused } = await oneRank(engine);
+  await eventually('the rank to know the process', () => (watchedProcesses() > watchedBefore ? true : null));
+  await startLoading(engine, instance);
+  await engine.fault({ crash: true }).catch(() => {});
+  await instance.ended('loads', 'loaded');
+  reused.reuse([4, 5, 6]);
+  await engine.exited;
+  expect(reused.spoiled).toEqual([]);
+  expect(worker.quarantine('load')).toMatchObject({ blocks: 0, entered: 1, ended: { strongProof: 1 } });
+  expect(worker.stats.unsafeReleases).toBe(0);
+}
+
+/** The rank's connection breaks between it and a server that lives. */
+async function cutLink(): Promise<void> {
+  const engine = await startEngine();
+  const proxy = await TcpProxy.start(engine.grpcAddress);
+  cleanups.push(proxy);
+  const { instance, memory, worker, reused } = await oneRank(engine, { rankEndpoint: proxy.endpoint });
+  await startLoading(engine, instance);
+  proxy.cut();
+  const { failedLoads } = await instance.ended('loads', 'loaded');
+  expect([failedLoads, holdsThree(instance, [4, 5, 6])]).toEqual([[], true]);
+  reused.reuse([4, 5, 6]);
+  await instance.hit('again', hashes);
+  instance.scheduler.scheduleLoad('again', [0, 1, 2]);
+  await instance.ended('again', 'loaded');
+  expect([reused.spoiled, memory.holds(0, 1)]).toEqual([[], true]);
+  expect(worker.quarantine('load')).toMatchObject({ entered: 1, ended: { record: 1 } });
+}
+
+/** An accepted load ends in -1 while copies that were queued before the error still run. */
+async function failedCopy(): Promise<void> {
+  const engine = await startEngine();
+  const { instance, memory, reused } = await oneRank(engine, { instanceId: 'fails-to-copy' });
+  instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
+  const [intent] = instance.scheduler.buildMetadata().loads;
+  await engine.fault({ copyLandsAfterMs: 100 });
+  const budgets = budgetsFrom();
+  const connection = new Connection({ endpoint: `http://${engine.grpcAddress}`, budgets });
+  cleanups.push({ [Symbol.asyncDispose]: async () => connection[Symbol.dispose]() });
+  const up = Promise.withResolvers<void>();
+  connection.open({ up: up.resolve, draining: () => {}, down: () => {} });
+  await up.promise;
+  const record = new TransferRecord();
+  const target = { instanceId: 'fails-to-copy', tpRank: 0, deviceId: 0, layerNames: memory.layerNames };
+  // A block id that is not there: the connector itself would have refused it.
+  const failing = { ...(intent as LoadIntent), blockIds: [4, 5, 1_000_000] };
+  new Loads(budgets).start(connection.server, target, failing, record.events);
+  await eventually('the end of the load', () => record.outcomes[0] ?? null);
+  reused.reuse([4, 5]);
+  // Copies land in their order: this one after all that were queued before it.
+  await instance.hit('again', hashes);
+  instance.scheduler.scheduleLoad('again', [0, 1, 2]);
+  await instance.ended('again', 'loaded');
+  expect(reused.spoiled).toEqual([]);
+  expect(record.said).toEqual(['refuted: defect', 'failed by record']);
+}
+
+/** A living server reads the blocks of a save, and stores what it finds in them, after the budget has handed them back. */
+async function saveThatOutlivesItsBudget(): Promise<void> {
+  const engine = await startEngine();
+  const { instance, memory, worker, reused } = await oneRank(engine, { budgets: { transferTimeoutMs: 1_000 } });
+  const releases: UnsafeRelease[] = [];
+  worker.onUnsafeRelease((release) => releases.push(release));
+  await engine.fault({ copyDelayMs: 2_500, copyAfterCloseMs: 20_000 });
+  const spoiled = hashesOf(1, 'spoiled');
+  memory.fill(3, 33);
+  await instance.save('late', [3], spoiled);
+  reused.reuse([3]);
+  expect(releases).toMatchObject([{ kind: 'save', requestId: 'late', blockIds: [3] }]);
+  expect(worker.stats.unsafeReleases).toBe(1);
+  await engine.fault({ copyDelayMs: null });
+  await instance.reached('connected');
+  await eventually('the server to have stored it', async () => ((await residentBlocks(engine)) === 4 ? true : null));
+  const outcome = await instance.scheduler.query({ requestId: 'asks', blockHashes: spoiled });
+  if (outcome.kind === 'hit') {
+    instance.scheduler.scheduleLoad('asks', [7]);
+    await instance.ended('asks', 'loaded');
+    expect(memory.holds(7, 33), 'the block holds what was saved under its hash').toBe(true);
+  }
+  expect(outcome).toEqual({ kind: 'miss', reason: 'distrusted' });
+}
 
 interface LedgerStep {
   readonly requestId: string;

@@ -20,13 +20,23 @@ export class CopyQueue {
   readonly #direction: 'toHost' | 'toDevice';
   readonly #clock: EngineClock;
   readonly #pace: () => Promise<void>;
+  readonly #landsAfterMs: () => number;
   readonly #thread = new SerialQueue();
 
-  /** `pace` is waited for before each block, all its layers being one. */
-  constructor(direction: 'toHost' | 'toDevice', clock: EngineClock, pace: () => Promise<void>) {
+  /**
+   * `pace` is waited for before each block, all its layers being one. A copy lands `landsAfterMs` after its turn, also
+   * where its task has failed meanwhile.
+   */
+  constructor(
+    direction: 'toHost' | 'toDevice',
+    clock: EngineClock,
+    pace: () => Promise<void>,
+    landsAfterMs: () => number,
+  ) {
     this.#direction = direction;
     this.#clock = clock;
     this.#pace = pace;
+    this.#landsAfterMs = landsAfterMs;
   }
 
   run(copies: readonly LayerCopy[]): Promise<void> {
@@ -35,6 +45,7 @@ export class CopyQueue {
   }
 
   async #copyAll(copies: readonly LayerCopy[]): Promise<void> {
+    const landings: Promise<void>[] = [];
     let previousBlockId = -1;
     let bytesThisTurn = BYTES_PER_TURN;
     for (const copy of copies) {
@@ -46,13 +57,23 @@ export class CopyQueue {
         await this.#pace();
         previousBlockId = copy.blockId;
       }
-      this.#copy(copy);
+      checkBlockId(copy);
+      const delayMs = this.#landsAfterMs();
+      if (delayMs === 0) this.#copy(copy);
+      else landings.push(this.#landLater(copy, delayMs));
       bytesThisTurn += copy.host.length;
     }
+    await Promise.all(landings);
+  }
+
+  #landLater(copy: LayerCopy, delayMs: number): Promise<void> {
+    const landing = sleep(this.#clock, delayMs).then(() => this.#copy(copy));
+    // Nobody waits for it once its task has failed.
+    landing.catch(() => {});
+    return landing;
   }
 
   #copy({ tensor, layout, blockId, host }: LayerCopy): void {
-    if (blockId >= layout.numBlocks) throw new Error(`block_id ${blockId} out of range (${layout.numBlocks} blocks)`);
     const pieces = layout.blockSizeBytes / layout.pieceSizeBytes;
     for (let piece = 0; piece < pieces; piece++) {
       const deviceOffset = tensor.offsetBytes + blockId * layout.pieceSizeBytes + piece * layout.splitStrideBytes;
@@ -62,4 +83,8 @@ export class CopyQueue {
       else tensor.memory.write(deviceOffset, bytes);
     }
   }
+}
+
+function checkBlockId({ blockId, layout: { numBlocks } }: LayerCopy): void {
+  if (blockId >= numBlocks) throw new Error(`block_id ${blockId} out of range (${numBlocks} blocks)`);
 }

@@ -77,6 +77,7 @@ const switches = {
   version: text,
   answerLoading: wholeNumber,
   copyDelayMs: milliseconds,
+  copyLandsAfterMs: milliseconds,
   copyAfterCloseMs: milliseconds,
   copyAfterThaw: flag,
   insertDelayMs: milliseconds,

@@ -39,6 +39,11 @@ export interface FaultSwitches {
   readonly answerLoading?: number;
   /** Milliseconds before each block that is copied, in either direction. Default 0. */
   readonly copyDelayMs?: number;
+  /**
+   * Milliseconds after which a copy to a device lands that was queued without an error. A load waits for its copies, but
+   * one that fails does not. Default 0.
+   */
+  readonly copyLandsAfterMs?: number;
   /** Milliseconds for which dropped registrations stay mapped, so that queued copies still land. Default 0. */
   readonly copyAfterCloseMs?: number;
   /** Copies wait until this process was stopped and continued. Default false. */

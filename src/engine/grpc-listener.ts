@@ -77,8 +77,9 @@ export class GrpcListener {
   destroy(): void {
     this.#isDraining = true;
     this.#net.close();
-    for (const session of this.#sessions) session.destroy();
+    // The sockets first: a session that is destroyed says GOAWAY, which a process that dies does not.
     for (const socket of [...this.#connections, ...this.#unaccepted]) socket.destroy();
+    for (const session of this.#sessions) session.destroy();
   }
 
   #watch(session: http2.ServerHttp2Session): void {

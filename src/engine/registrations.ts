@@ -127,15 +127,16 @@ export class Registrations {
   }
 
   #workerFrom(request: RegisterContextRequest, layers: GpuWorker['layers']): GpuWorker {
-    const { clock } = this.#dependencies;
+    const { clock, faults } = this.#dependencies;
     const pace = () => this.#pace();
+    const landsAfterMs = () => faults.switches.copyLandsAfterMs ?? 0;
     return {
       deviceId: request.deviceId,
       tpRank: request.tpRank,
       ppRank: request.ppRank,
       layers,
-      saveQueue: new CopyQueue('toHost', clock, pace),
-      loadQueue: new CopyQueue('toDevice', clock, pace),
+      saveQueue: new CopyQueue('toHost', clock, pace, () => 0),
+      loadQueue: new CopyQueue('toDevice', clock, pace, landsAfterMs),
     };
   }
 
