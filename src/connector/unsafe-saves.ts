@@ -20,7 +20,7 @@ export class UnsafeSaves {
   }
 
   /** Keeps watching `server` after the transfer has ended. */
-  add(server: ServerLink, blockHashes: readonly Uint8Array[]): void {
+  add(server: Pick<ServerLink, 'watch'>, blockHashes: readonly Uint8Array[]): void {
     this.#held.add(blockHashes);
     const unwatch = server.watch({
       dead: () => {

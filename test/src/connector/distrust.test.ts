@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import type { ReportedDistrust } from '../../../machines/index.ts';
+import { Distrust } from '../../../src/connector/distrust.ts';
+import { UnsafeSaves } from '../../../src/connector/unsafe-saves.ts';
+import type { LinkWaiter } from '../../../src/rpc/connection.ts';
+import { hashesOf } from '../../support/engine-rank.ts';
+
+const hashes = hashesOf(4);
+
+function said(workerBootId: string, revision: number, of: ReportedDistrust['hashes']) {
+  return { workerBootId, distrust: { revision, hashes: of } };
+}
+
+/** The server behind a link, whose death the test decides. */
+class MortalServer {
+  #waiters = new Set<LinkWaiter>();
+
+  watch(waiter: LinkWaiter): () => void {
+    this.#waiters.add(waiter);
+    return () => this.#waiters.delete(waiter);
+  }
+
+  die(): void {
+    for (const waiter of [...this.#waiters]) waiter.dead('strong');
+  }
+
+  get isWatched(): boolean {
+    return this.#waiters.size > 0;
+  }
+}
+
+describe('what a scheduler does not trust', () => {
+  it('trusts everything until a rank speaks, then only what comes before the first hash that any rank named', () => {
+    const distrust = new Distrust();
+    expect(distrust.accept({ workerBootId: 'a' })).toBe(false);
+    expect(distrust.trustedPrefix(hashes)).toBe(4);
+    expect(distrust.accept(said('a', 1, [hashes[3]!]))).toBe(true);
+    expect(distrust.accept(said('b', 1, [hashes[2]!]))).toBe(true);
+    expect(distrust.trustedPrefix(hashes)).toBe(2);
+    expect(distrust.trustedPrefix(hashes.slice(0, 2))).toBe(2);
+    expect(distrust.trustedPrefix(hashes.slice(2))).toBe(0);
+  });
+
+  it('a repeat is no news, and a late report brings nothing back and takes nothing away', () => {
+    const distrust = new Distrust();
+    distrust.accept(said('a', 2, [hashes[0]!]));
+    expect(distrust.accept(said('a', 2, [hashes[0]!]))).toBe(false);
+    distrust.accept(said('a', 1, []));
+    expect(distrust.trustedPrefix(hashes)).toBe(0);
+    distrust.accept(said('a', 3, []));
+    distrust.accept(said('a', 2, [hashes[0]!]));
+    expect(distrust.trustedPrefix(hashes)).toBe(4);
+  });
+
+  it('a rank that is replaced takes nothing back: the new process knows nothing of the old one’s saves', () => {
+    const distrust = new Distrust();
+    distrust.accept(said('old', 1, [hashes[1]!]));
+    distrust.accept({ workerBootId: 'new' });
+    distrust.accept(said('new', 1, []));
+    expect(distrust.trustedPrefix(hashes)).toBe(1);
+  });
+
+  it('a rank that cannot name them all makes every hit a miss', () => {
+    const distrust = new Distrust();
+    distrust.accept(said('a', 1, 'all'));
+    expect(distrust.trustedPrefix(hashes)).toBe(0);
+  });
+});
+
+describe('what a rank reports of its unsafe saves', () => {
+  it('names their hashes until their server is dead, each for its own server', () => {
+    const [first, second] = [new MortalServer(), new MortalServer()];
+    const revisions: number[] = [];
+    const saves = new UnsafeSaves(() => revisions.push(saves.distrust?.revision ?? 0));
+    expect(saves.distrust).toBe(null);
+    saves.add(first, hashes.slice(0, 2));
+    saves.add(second, hashes.slice(2));
+    expect(saves.distrust?.hashes).toEqual(hashes);
+    first.die();
+    expect(saves.distrust?.hashes).toEqual(hashes.slice(2));
+    second.die();
+    expect(saves.distrust).toEqual({ revision: 4, hashes: [] });
+    expect(revisions).toEqual([1, 2, 3, 4]);
+    expect([first.isWatched, second.isWatched]).toEqual([false, false]);
+  });
+
+  it('says "all" beyond its bound, and names them again below it', () => {
+    const server = new MortalServer();
+    const saves = new UnsafeSaves(() => {});
+    saves.add(new MortalServer(), hashesOf(256));
+    expect(saves.distrust?.hashes).toHaveLength(256);
+    saves.add(server, hashesOf(1, 'one more'));
+    expect(saves.distrust?.hashes).toBe('all');
+    server.die();
+    expect(saves.distrust?.hashes).toHaveLength(256);
+  });
+});

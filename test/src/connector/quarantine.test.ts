@@ -1,0 +1,177 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { UnsafeRelease } from '../../../src/connector/index.ts';
+import { EngineProcess } from '../../support/engine-process.ts';
+import { hashesOf } from '../../support/engine-rank.ts';
+import { TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
+import { eventually, within } from '../../support/within.ts';
+
+const cleanups: AsyncDisposable[] = [];
+
+afterEach(async () => {
+  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
+});
+
+const hashes = hashesOf(3);
+
+function own<T extends AsyncDisposable>(resource: T): T {
+  cleanups.push(resource);
+  return resource;
+}
+
+async function connected(engine: EngineProcess, options: TestInstanceOptions = {}) {
+  const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, ...options }).start());
+  await instance.reached('connected');
+  const [memory] = instance.memory;
+  const [worker] = instance.workers;
+  if (!memory || !worker) throw new Error('no rank');
+  for (const block of [0, 1, 2]) memory.fill(block, block + 1);
+  await instance.save('kept', [0, 1, 2], hashes);
+  await instance.hit('loads', hashes);
+  const releases: UnsafeRelease[] = [];
+  worker.onUnsafeRelease((release) => releases.push(release));
+  return { instance, memory, worker, releases };
+}
+
+/** A save of one block that the server has taken and not answered. */
+async function startSlowSave(engine: EngineProcess, instance: TestInstance, copyDelayMs: number): Promise<void> {
+  await engine.fault({ copyDelayMs, copyAfterCloseMs: 60_000 });
+  instance.scheduler.scheduleSave({ requestId: 'late', blockIds: [3], blockHashes: hashesOf(1, 'late') });
+  instance.step();
+  await engine.http('GET', '/faults');
+}
+
+describe('quarantine', () => {
+  it('shows what a frozen server may still touch, by kind, until the thaw settles it', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker, releases } = await connected(engine, {
+      budgets: { pingIntervalMs: 50, pingTimeoutMs: 100 },
+    });
+    await engine.fault({ copyDelayMs: 200, copyAfterCloseMs: 60_000 });
+    instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
+    instance.step();
+    await engine.logged('RPC [load]');
+    expect(worker.quarantine('load')).toMatchObject({ blocks: 0, entered: 0 });
+    engine.signal('SIGSTOP');
+    await eventually('the quarantine', () => (worker.quarantine('load').transfers > 0 ? true : null));
+    expect(worker.quarantine('load')).toMatchObject({ blocks: 3, transfers: 1, entered: 1 });
+    expect(worker.quarantine('save')).toMatchObject({ blocks: 0, transfers: 0, entered: 0 });
+    engine.signal('SIGCONT');
+    expect((await instance.ended('loads', 'loaded')).failedLoads).toEqual([]);
+    const ended = { record: 1, answer: 0, strongProof: 0, weakProof: 0, unsafeRelease: 0 };
+    expect(worker.quarantine('load')).toEqual({ blocks: 0, transfers: 0, entered: 1, ended });
+    expect(releases).toEqual([]);
+  });
+
+  it('S-57: the hash of a save that was given up is refused after the thaw and after a new registration, and not after the server’s death', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, memory, worker, releases } = await connected(engine, {
+      budgets: { transferTimeoutMs: 1_500, pingIntervalMs: 50, pingTimeoutMs: 100 },
+    });
+    const late = hashesOf(1, 'late');
+    engine.signal('SIGSTOP');
+    instance.scheduler.scheduleSave({ requestId: 'late', blockIds: [3], blockHashes: late });
+    instance.finish('late');
+    await instance.ended('late', 'saved');
+    expect(releases).toMatchObject([{ kind: 'save', requestId: 'late', blockIds: [3] }]);
+    expect(releases[0]?.ageMs).toBeGreaterThanOrEqual(1_500);
+    expect(worker.takeReport().distrust).toEqual({ revision: 1, hashes: late });
+    const { epoch } = instance.scheduler.status;
+    engine.signal('SIGCONT');
+    await instance.reached('connected');
+    await engine.http('POST', '/instances/cleanup');
+    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+    await eventually('another registration', () => {
+      const { status } = instance.scheduler;
+      return status.state === 'connected' && status.epoch?.counter !== epoch?.counter ? true : null;
+    });
+    // Whatever the server has or has not stored under it by now.
+    memory.fill(3, 33);
+    await instance.save('again', [3], late);
+    const query = { requestId: 'asks', blockHashes: [...hashes, ...late] };
+    await eventually('the saved blocks', async () => {
+      const outcome = await instance.scheduler.query(query);
+      return outcome.kind === 'hit' ? (expect(outcome).toEqual({ kind: 'hit', blocks: 3 }) ?? true) : null;
+    });
+    expect(await instance.scheduler.query({ requestId: 'alone', blockHashes: late })).toMatchObject({ kind: 'miss' });
+    expect(instance.scheduler.scheduleLoad('asks', [4, 5, 6])).toBe(true);
+    await instance.ended('asks', 'loaded');
+
+    engine.signal('SIGKILL');
+    await engine.exited;
+    await eventually('the proof of death', () => (worker.takeReport().distrust?.hashes.length === 0 ? true : null));
+    own(await EngineProcess.start({ addr: engine.grpcAddress, httpAddr: engine.httpAddress }));
+    await instance.reached('connected');
+    await instance.save('anew', [3], late);
+    await instance.hit('trusts', late);
+  });
+
+  it('S-04: preempted blocks are handed back once and aloud; the answer that comes afterwards does not bring trust back', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker, releases } = await connected(engine, { budgets: { preemptionTimeoutMs: 100 } });
+    await startSlowSave(engine, instance, 1_000);
+    expect(await within(5_000, 'the preemption', worker.handlePreemptions(['late', 'unknown']))).toEqual({
+      unsafe: ['late'],
+    });
+    expect(await worker.handlePreemptions(['late'])).toEqual({ unsafe: ['late'] });
+    expect(releases).toMatchObject([{ kind: 'save', requestId: 'late', blockIds: [3] }]);
+    expect(worker.quarantine('save').blocks).toBe(1);
+    instance.finish('late');
+    await instance.ended('late', 'saved');
+    expect(worker.stats).toMatchObject({ saves: { succeeded: 2 }, unsafeReleases: 1 });
+    expect(worker.quarantine('save')).toMatchObject({ blocks: 0, ended: { answer: 1 } });
+    expect(worker.takeReport().distrust?.hashes).toEqual(hashesOf(1, 'late'));
+  });
+
+  it('a hit that was held when its hash became distrusted is gone', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker } = await connected(engine, { budgets: { preemptionTimeoutMs: 100 } });
+    await startSlowSave(engine, instance, 500);
+    await worker.handlePreemptions(['late']);
+    expect(instance.scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(false);
+    await instance.hit('loads', hashes);
+    expect(instance.scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(true);
+  });
+
+  it('what a stop leaves unconfirmed is told like every unsafe release', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker, releases } = await connected(engine, { budgets: { stopTimeoutMs: 400 } });
+    await startSlowSave(engine, instance, 60_000);
+    expect(await worker.stop()).toEqual({ kind: 'unconfirmed', requestIds: ['late'] });
+    expect(releases).toMatchObject([{ kind: 'save', requestId: 'late', reason: 'the connector was stopped' }]);
+    expect(worker.quarantine('save')).toMatchObject({ blocks: 0, ended: { unsafeRelease: 1 } });
+  });
+
+  it('S-32: work that does not end while every ping is answered is evidence, and the registration is made anew', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker, releases } = await connected(engine, { budgets: { transferTimeoutMs: 1_000 } });
+    await engine.fault({ copyDelayMs: 60_000, copyAfterCloseMs: 60_000 });
+    const states: string[] = [];
+    instance.scheduler.onStatus(({ state }) => states.push(state));
+    instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
+    expect((await instance.ended('loads', 'loaded')).failedLoads).toEqual(['loads']);
+    expect(releases).toMatchObject([{ kind: 'load', requestId: 'loads', blockIds: [4, 5, 6] }]);
+    await instance.reached('connected');
+    expect(states).toEqual(expect.arrayContaining(['degraded', 'reRegistering', 'connected']));
+    expect(states).not.toContain('reconnecting');
+    expect(instance.scheduler.status).toMatchObject({ epoch: { counter: 2 }, fault: { kind: 'timedOut' } });
+    expect(worker.quarantine('load').ended.unsafeRelease).toBe(1);
+  });
+
+  it('a save that was begun before a keep and fails after it speaks against the registration that was kept', async () => {
+    const engine = own(await EngineProcess.start());
+    const { instance, worker } = await connected(engine);
+    const epoch = instance.scheduler.status.epoch ?? { schedulerBootId: '', counter: 0 };
+    const refuse = { code: 13, message: 'storage error: cudaMemcpyAsync failed: an illegal memory access' };
+    await engine.fault({ methods: { save: { delayMs: 1_000, refuse, times: 1 } } });
+    instance.scheduler.scheduleSave({ requestId: 'late', blockIds: [3], blockHashes: hashesOf(1, 'late') });
+    instance.step();
+    await eventually('the save at the server', async () => {
+      const { text } = await engine.http('GET', '/faults');
+      return JSON.parse(text).methods.save?.times === 0 ? true : null;
+    });
+    worker.acceptAnnouncement({ epoch: { ...epoch, counter: epoch.counter + 1 }, action: 'keep' });
+    await eventually('the keep', () => (worker.takeReport().outcome === 'kept' ? true : null));
+    await eventually('the evidence', () => (worker.takeReport().outcome === 'lost' ? true : null));
+    expect(worker.stats.fencedResults).toBe(0);
+  });
+});
