@@ -21,13 +21,13 @@ export class DeathWatch {
   #pid: number | null = null;
   #isClosed = false;
   #isDisposed = false;
-  #listeners: readonly string[];
+  #port: number | null = null;
+  #listeners: readonly string[] = [];
   #processWatch: ProcessExitWatch | null = null;
   #settling: NodeJS.Timeout | undefined;
 
   /** `onProof` is called at most once, never after dispose. */
-  constructor(settleMs: number, onProof: (proof: ProofOfDeath) => void, listeners: readonly string[] = []) {
-    this.#listeners = listeners;
+  constructor(settleMs: number, onProof: (proof: ProofOfDeath) => void) {
     this.#settleMs = settleMs;
     this.#onProof = onProof;
   }
@@ -46,13 +46,11 @@ export class DeathWatch {
     return this.#listeners;
   }
 
-  /** The link is up: finds the process, while it must still be there. */
+  /** The link is up: finds the process that holds its other end, while it must still be there. */
   async identify(ends: ConnectionAddresses): Promise<void> {
-    const listeners = await listeningInodes(ends.remotePort);
+    await this.observePort(ends.remotePort);
     const inode = await acceptedInode(ends);
-    if (this.#isClosed || this.#isDisposed) return;
-    this.#listeners = listeners;
-    if (inode === null) return;
+    if (this.#isClosed || this.#isDisposed || inode === null) return;
     const pid = await pidOfSocket(inode, lastOwners.get(ends.remotePort) ?? null);
     if (pid === null) return;
     const watch = tryWatching(pid);
@@ -66,6 +64,14 @@ export class DeathWatch {
     this.#processWatch = watch;
     this.#pid = pid;
     void watch.exited.then(() => this.#prove('strong'));
+  }
+
+  /** The link is up: remembers who listens at its port. */
+  async observePort(port: number): Promise<void> {
+    const listeners = await listeningInodes(port);
+    if (this.#isClosed) return;
+    this.#port = port;
+    this.#listeners = listeners;
   }
 
   /** The link ended without our doing. */
@@ -100,7 +106,14 @@ export class DeathWatch {
   /** Where the process is known, only its own end is proof. */
   #settle(): void {
     if (this.#processWatch !== null) return;
-    this.#settling ??= setTimeout(() => this.#prove('weak'), this.#settleMs);
+    this.#settling ??= setTimeout(() => void this.#judge(), this.#settleMs);
+  }
+
+  /** After a stall of our own event loop this runs before what speaks against it is read, so it looks again itself. */
+  async #judge(): Promise<void> {
+    const listeners = this.#port === null ? [] : await listeningInodes(this.#port).catch(() => []);
+    this.#settling = undefined;
+    if (!listeners.some((inode) => this.#listeners.includes(inode))) this.#prove('weak');
   }
 
   #prove(proof: ProofOfDeath): void {

@@ -1,6 +1,8 @@
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer as createHttp2Server } from 'node:http2';
-import { createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
 import { Connection, type ConnectionEvents, type ServerLink } from '../../../src/rpc/connection.ts';
@@ -146,20 +148,64 @@ describe('proof of death', () => {
 
   it('is called off when the same socket turns out to be listening still', async () => {
     const { endpoint } = await ownServer();
-    const { watch, proofs } = unseen(100, await listeningInodes(Number(new URL(endpoint).port)));
+    const { watch, proofs } = unseen(100);
+    await watch.observePort(Number(new URL(endpoint).port));
     watch.observeClose();
     watch.observeRefusal();
     watch.observeListeners(watch.listeners);
     await expect(eventually('a proof', () => proofs[0] ?? null, 300)).rejects.toThrow('waited');
+  });
+
+  it('is weak when another socket listens at the address and the first one is gone', async () => {
+    const { endpoint, stop } = await ownServer();
+    const { watch, proof } = unseen(50);
+    await watch.observePort(Number(new URL(endpoint).port));
+    watch.observeClose();
+    await stop();
     watch.observeListeners(['another']);
-    expect(await eventually('the proof', () => proofs[0] ?? null)).toBe('weak');
+    expect(await proof()).toBe('weak');
+  });
+
+  it('a refusal after which nobody looked, because this process was stalled, is no proof while the same socket listens', async () => {
+    const { endpoint, stop } = await ownServer();
+    const { watch, proofs, proof } = unseen(20);
+    await watch.observePort(Number(new URL(endpoint).port));
+    watch.observeClose();
+    watch.observeRefusal();
+    const untilMs = performance.now() + 200;
+    while (performance.now() < untilMs);
+    await expect(eventually('a proof', () => proofs[0] ?? null, 300)).rejects.toThrow('waited');
+    await stop();
+    watch.observeRefusal();
+    expect(await proof()).toBe('weak');
+  });
+
+  it('comes from the process that holds the accepted end, never from the one that listens at the port', async () => {
+    const holder = fork(fileURLToPath(new URL('../../support/connection-holder.ts', import.meta.url)));
+    const exited = once(holder, 'exit');
+    cleanups.push(async () => {
+      holder.kill('SIGKILL');
+      await exited;
+    });
+    await within(10_000, 'the holder', once(holder, 'message'));
+    const listener = createServer({ pauseOnConnect: true }, (socket) => holder.send('connection', socket));
+    listener.listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    // Its end is told only when the holder has said so of its connections, which it does not live to do.
+    cleanups.push(() => void listener.close());
+    const { port } = listener.address() as AddressInfo;
+    const { server, proof } = await watching(`http://127.0.0.1:${port}`, 60_000);
+    expect(await identified(server)).toBe(holder.pid);
+    holder.kill('SIGKILL');
+    expect(await proof()).toBe('strong');
+    expect(listener.listening).toBe(true);
   });
 });
 
 /** A watch over a server whose process cannot be seen. */
-function unseen(settleMs: number, listeners: readonly string[] = []) {
+function unseen(settleMs: number) {
   const proofs: ProofOfDeath[] = [];
-  const watch = new DeathWatch(settleMs, (proof) => proofs.push(proof), listeners);
+  const watch = new DeathWatch(settleMs, (proof) => proofs.push(proof));
   cleanups.push(() => watch[Symbol.dispose]());
   return { watch, proofs, proof: () => eventually('a proof of death', () => proofs[0] ?? null) };
 }
