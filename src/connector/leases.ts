@@ -1,6 +1,6 @@
-import { type Epoch, isSameEpoch } from '../../machines/index.ts';
+import { type Epoch, type Fault, faultFrom, isSameEpoch } from '../../machines/index.ts';
 import type { Connection, ServerLink } from '../rpc/connection.ts';
-import type { Service } from './service.ts';
+import { isServing, type Service } from './service.ts';
 
 export interface HeldLease {
   /** The epoch in which it was given. */
@@ -11,6 +11,8 @@ export interface HeldLease {
 export interface LeasesOptions {
   readonly connection: Connection;
   readonly releaseTimeoutMs: number;
+  /** Told of an answer that may speak against the registration. */
+  readonly suspect: (fault: Fault) => void;
   readonly service: () => Service;
 }
 
@@ -33,10 +35,19 @@ export class Leases {
     }
   }
 
-  /** Best effort: what is not released expires at the server. */
+  /**
+   * Best effort: what is not released expires at the server. A server that does not know the lease may have lost more
+   * than that.
+   */
   releaseAt(server: ServerLink, lease: Uint8Array): void {
-    const timeoutMs = this.#options.releaseTimeoutMs;
-    server.call((client) => client.release({ lease }, { timeoutMs })).catch(() => {});
+    const { releaseTimeoutMs: timeoutMs, service, suspect } = this.#options;
+    const { epoch } = service();
+    server
+      .call((client) => client.release({ lease }, { timeoutMs }))
+      .catch((error) => {
+        const fault = faultFrom(error);
+        if (fault.kind === 'forgotten' && epoch !== null && isServing(service(), epoch)) suspect(fault);
+      });
   }
 
   /** The cache may be used again. */

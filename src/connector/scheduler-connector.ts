@@ -3,6 +3,7 @@ import { type Actor, createActor, type InspectionEvent, type SnapshotFrom, toPro
 import {
   type Announcement,
   budgetsFrom,
+  type Fault,
   faultFrom,
   paceCeilingMs,
   pushbackMs,
@@ -106,7 +107,11 @@ export class SchedulerConnector {
     const { value, context } = this.#actor.getSnapshot();
     this.#service = { announcement: context.announcement, epoch: null };
     this.#board = new StatusBoard(value, context.announcement.epoch);
-    const shared = { connection: this.#connection, service: () => this.#service };
+    const shared = {
+      connection: this.#connection,
+      service: () => this.#service,
+      suspect: (fault: Fault) => this.#send({ type: 'rpc.failed', fault }),
+    };
     this.#leases = new Leases({ ...shared, releaseTimeoutMs: budgets.releaseTimeoutMs });
     this.#queries = new CacheQueries({
       ...shared,
@@ -114,7 +119,6 @@ export class SchedulerConnector {
       budgets,
       leases: this.#leases,
       distrust: this.#distrust,
-      suspect: (fault) => this.#send({ type: 'rpc.failed', fault }),
     });
     this.#actor.subscribe((snapshot) => this.#follow(snapshot));
   }
