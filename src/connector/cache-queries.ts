@@ -1,5 +1,6 @@
 import { type Budgets, type Epoch, type Fault, FaultError, faultFrom, isSameEpoch } from '../../machines/index.ts';
 import type { QueryResponse } from '../gen/pegaflow/engine_pb.ts';
+import { patientTimer } from '../patient-timer.ts';
 import type { Connection, ServerLink } from '../rpc/connection.ts';
 import type { Distrust } from './distrust.ts';
 import { type Hit, Hits, queryDigest } from './hits.ts';
@@ -129,7 +130,7 @@ export class CacheQueries {
   async #ask(server: ServerLink, reqId: string, blockHashes: readonly Uint8Array[]): Promise<QueryResponse> {
     const { instanceId, budgets } = this.#options;
     const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), budgets.queryTimeoutMs);
+    const cancel = patientTimer(budgets.queryTimeoutMs, () => deadline.abort());
     const request = { instanceId, blockHashes: blockHashes as Uint8Array[], reqId };
     try {
       return await server.call((client) => client.queryPrefetch(request, { signal: deadline.signal }));
@@ -138,7 +139,7 @@ export class CacheQueries {
       const message = `no answer to a query in ${budgets.queryTimeoutMs} ms`;
       throw new FaultError({ kind: 'timedOut', message }, { cause: error });
     } finally {
-      clearTimeout(timer);
+      cancel();
     }
   }
 

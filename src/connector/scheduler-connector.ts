@@ -21,6 +21,7 @@ import { Owners } from '../actors/owners.ts';
 import { createProbeVersion } from '../actors/probe-version.ts';
 import { createRetire } from '../actors/retire.ts';
 import { createSurvey } from '../actors/survey.ts';
+import { patientClock } from '../patient-timer.ts';
 import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { Connection } from '../rpc/connection.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
@@ -95,6 +96,7 @@ export class SchedulerConnector {
     this.#connection = new Connection({ endpoint: options.endpoint, budgets });
     this.#actor = createActor(machine, {
       input: { schedulerBootId: randomUUID(), worldSize: options.worldSize, budgets },
+      clock: patientClock,
       ...(options.inspect ? { inspect: options.inspect } : {}),
     });
     const { instanceId, namespace, tpSize, worldSize, clientVersion = PEGAFLOW_VERSION } = options;

@@ -1,4 +1,5 @@
 import { type Fault, faultFrom } from '../../machines/index.ts';
+import { patientTimer } from '../patient-timer.ts';
 import type { ServerLink } from '../rpc/connection.ts';
 import { RpcError } from '../rpc/rpc-error.ts';
 
@@ -53,7 +54,7 @@ export class Transfer {
   #server: ServerLink;
   #events: TransferEvents;
   #unwatch: () => void;
-  #budgetTimer: NodeJS.Timeout;
+  #cancelBudget: () => void;
   #release: () => void;
   #startedMs = performance.now();
   #state: 'underWay' | 'suspected' | 'releasedUnsafely' | 'over' = 'underWay';
@@ -77,7 +78,7 @@ export class Transfer {
         this.fail(fault, proof === 'strong' ? 'strongProof' : 'weakProof');
       },
     });
-    this.#budgetTimer = setTimeout(() => this.#giveUp(timeoutMs), timeoutMs);
+    this.#cancelBudget = patientTimer(timeoutMs, () => this.#giveUp(timeoutMs));
   }
 
   succeed(by: TransferEnd): void {
@@ -128,7 +129,7 @@ export class Transfer {
   #end(outcome: TransferOutcome): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
-    clearTimeout(this.#budgetTimer);
+    this.#cancelBudget();
     this.#unwatch();
     this.#release();
     this.#events.ended(outcome, this.subject);

@@ -15,6 +15,7 @@ import { createLink } from '../actors/link.ts';
 import { Owners } from '../actors/owners.ts';
 import { createRegister, type RegistrationOwner } from '../actors/register.ts';
 import { createVerify, type RankIdentity } from '../actors/verify.ts';
+import { patientClock } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
 import { type KvCacheLayer, registrationOf } from './kv-caches.ts';
 import type {
@@ -102,6 +103,7 @@ export class WorkerConnector {
     this.#connection = new Connection({ endpoint: options.endpoint, budgets: this.#budgets });
     this.#actor = createActor(machine, {
       input: { rank: options.rank, workerBootId: randomUUID(), budgets: this.#budgets },
+      clock: patientClock,
       ...(options.inspect ? { inspect: options.inspect } : {}),
     });
     const { instanceId, tpRank, ppRank = 0, deviceId } = options;

@@ -1,0 +1,109 @@
+/** A host whose event loop stands still: what waits in its sockets is read before its late timers judge. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, it } from 'vitest';
+import { EngineProcess } from '../../support/engine-process.ts';
+import { hashesOf } from '../../support/engine-rank.ts';
+import { TestInstance } from '../../support/test-instance.ts';
+import { eventually, within } from '../../support/within.ts';
+
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function startEngine(): Promise<EngineProcess> {
+  const engine = await EngineProcess.start();
+  cleanups.push(() => engine[Symbol.asyncDispose]());
+  return engine;
+}
+
+class StallingHost {
+  #child: ChildProcess;
+
+  constructor(engine: EngineProcess) {
+    const path = fileURLToPath(new URL('../../support/stalling-host.ts', import.meta.url));
+    const child = fork(path, [`http://${engine.grpcAddress}`]);
+    const exited = once(child, 'exit');
+    cleanups.push(async () => {
+      child.kill('SIGKILL');
+      await exited;
+    });
+    this.#child = child;
+  }
+
+  tell(command: string): void {
+    this.#child.send(command);
+  }
+
+  /** What it answers to this command. */
+  async did<T>(command: string): Promise<T> {
+    const answer = this.#hear((message) => (message as { name?: string }).name === command);
+    this.tell(command);
+    return ((await within(30_000, command, answer)) as { result: T }).result;
+  }
+
+  /** Settles when it is about to stand still. */
+  async stands(): Promise<void> {
+    const stalled = this.#hear((message) => message === 'stalled');
+    this.tell('stall');
+    await within(10_000, 'the stall', stalled);
+  }
+
+  #hear(isWanted: (message: unknown) => boolean): Promise<unknown> {
+    return new Promise((resolve) => {
+      const listen = (message: unknown) => {
+        if (!isWanted(message)) return;
+        this.#child.off('message', listen);
+        resolve(message);
+      };
+      this.#child.on('message', listen);
+    });
+  }
+}
+
+describe('a stalled event loop', () => {
+  it('S-49: takes no healthy server for dead, however late its own timers run', async () => {
+    const host = new StallingHost(await startEngine());
+    await host.did('connect');
+    await host.did('stall');
+    await host.did('stall');
+    const { states, ...work } = await host.did<{ states: string[] }>('work');
+    expect(work).toMatchObject({ stats: { unsafeReleases: 0 }, epoch: 1 });
+    // An audit whose question left late may be repeated; no link is given up for it.
+    expect(states.filter((state) => state !== 'degraded' && state !== 'connected')).toEqual([]);
+  });
+
+  it('S-49: an answer that arrived during the stall counts, although its deadline has passed too', async () => {
+    const engine = await startEngine();
+    const budgets = { queryTimeoutMs: 3_000 };
+    const instance = new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, budgets }).start();
+    cleanups.push(() => instance[Symbol.asyncDispose]());
+    await instance.reached('connected');
+    await engine.fault({ methods: { queryPrefetch: { delayMs: 1_500, times: 1 } } });
+    const asked = instance.scheduler.query({ requestId: 'asks', blockHashes: hashesOf(1) });
+    await eventually('the query at the server', async () => {
+      const { text } = await engine.http('GET', '/faults');
+      return JSON.parse(text).methods.queryPrefetch?.times === 0 ? true : null;
+    });
+    const untilMs = performance.now() + 3_500;
+    while (performance.now() < untilMs);
+    expect(await asked).toEqual({ kind: 'miss', reason: 'notCached' });
+  });
+
+  it('S-49: a server that dies during the stall is proved dead after it, by its process', async () => {
+    const engine = await startEngine();
+    const host = new StallingHost(engine);
+    await host.did('connect');
+    await engine.fault({ copyDelayMs: 60_000 });
+    await host.did('startLoad');
+    await engine.logged('RPC [load]');
+    await host.stands();
+    engine.signal('SIGKILL');
+    await engine.exited;
+    const ended = { record: 0, answer: 0, strongProof: 1, weakProof: 0, unsafeRelease: 0 };
+    expect(await host.did('endLoad')).toEqual({ failedLoads: ['loads'], ended, unsafeReleases: 0 });
+  });
+});
