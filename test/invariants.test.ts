@@ -1,5 +1,4 @@
 /** The rules that keep the connector correct (one test each, by its name), against engines in processes of their own. */
-import { readdirSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -15,6 +14,7 @@ import { ReusedBlocks } from './support/reused-blocks.ts';
 import { TcpProxy } from './support/tcp-proxy.ts';
 import { TestInstance, type TestInstanceOptions } from './support/test-instance.ts';
 import { TransferRecord } from './support/transfer-record.ts';
+import { watchedProcesses } from './support/watched-processes.ts';
 import { eventually, within } from './support/within.ts';
 
 const cleanups: AsyncDisposable[] = [];
@@ -347,18 +347,6 @@ async function oneRank(engine: EngineProcess, options: TestInstanceOptions = {})
   await saveThree(instance, 'kept');
   await instance.hit('loads', hashes);
   return { instance, memory, worker, reused: new ReusedBlocks(memory) };
-}
-
-/** Processes whose end this one waits for. */
-function watchedProcesses(): number {
-  const targets = readdirSync('/proc/self/fd').map((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`);
-    } catch {
-      return '';
-    }
-  });
-  return targets.filter((target) => target === 'anon_inode:[pidfd]').length;
 }
 
 /** A load that the server has accepted and that copies one block every 100 ms. */

@@ -2,6 +2,7 @@
 
 import { hashesOf } from './engine-rank.ts';
 import { TestInstance } from './test-instance.ts';
+import { watchedProcesses } from './watched-processes.ts';
 import { eventually } from './within.ts';
 
 const [endpoint = ''] = process.argv.slice(2);
@@ -18,6 +19,7 @@ const commands: Record<string, () => unknown> = {
     await instance.reached('connected');
     await instance.save('kept', [0, 1, 2], hashes);
     await instance.hit('loads', hashes);
+    await eventually('the rank to know the process', () => (watchedProcesses() > 0 ? true : null), 20_000);
     for (const machine of [instance.scheduler, worker]) machine?.onStatus(({ state }) => states.push(state));
   },
   startLoad: () => {
