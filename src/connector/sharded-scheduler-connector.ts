@@ -18,7 +18,7 @@ const NOT_CONNECTED: QueryOutcome = { kind: 'miss', reason: 'notConnected' };
 const SUPERSEDED: QueryOutcome = { kind: 'miss', reason: 'superseded' };
 
 /** Where shards miss for several reasons, the first of these is told. */
-const MISS_REASONS: readonly MissReason[] = ['notConnected', 'failed', 'superseded', 'notCached'];
+const MISS_REASONS: readonly MissReason[] = ['notConnected', 'failed', 'superseded', 'distrusted', 'notCached'];
 
 /**
  * The scheduler's half of a connector whose ranks are spread over several servers: one {@link SchedulerConnector} per
@@ -38,6 +38,7 @@ export class ShardedSchedulerConnector {
     notConnected: 0,
     failed: 0,
     superseded: 0,
+    distrusted: 0,
   };
 
   /** Throws a RangeError or TypeError for an option that cannot work. */
