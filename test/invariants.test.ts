@@ -130,7 +130,7 @@ describe('invariants', () => {
     for (const worker of instance.workers) {
       worker.startLoad([issued as LoadIntent]);
       expect(worker.takeLoadErrors()).toEqual([
-        { requestId: 'issued', blockIds: [4, 5, 6], reason: 'the lease is of another epoch' },
+        { requestId: 'issued', groupIds: [0], blockIds: [4, 5, 6], reason: 'the lease is of another epoch' },
       ]);
       expect(worker.takeFinished([])).toEqual({ loaded: ['issued'], saved: [] });
       expect(worker.stats.fencedLoads).toBe(1);
@@ -368,9 +368,13 @@ class LedgerModel {
     if (this.#finished.has(requestId)) return;
     if (what === 'load' && !this.#loading.has(requestId)) {
       this.#loading.add(requestId);
-      this.#scheduler.scheduleLoad({ requestId, epoch, lease: new Uint8Array(16), blockIds: [0] });
+      this.#scheduler.scheduleLoad({
+        requestId,
+        epoch,
+        leases: [{ groupId: 0, lease: new Uint8Array(16), blockIds: [0] }],
+      });
     }
-    if (what === 'save') this.#scheduler.scheduleSave({ requestId, epoch, blockIds: [], blockHashes: [] });
+    if (what === 'save') this.#scheduler.scheduleSave({ requestId, epoch, groupId: 0, blockIds: [], blockHashes: [] });
     if (what === 'finish') {
       this.#finished.add(requestId);
       this.#finishedNow.push(requestId);

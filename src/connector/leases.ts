@@ -1,6 +1,5 @@
 import { type Epoch, isSameEpoch } from '../../machines/index.ts';
-import type { Connection, ServerLink } from '../rpc/connection.ts';
-import type { Service } from './service.ts';
+import type { Server, ServiceOptions } from './service.ts';
 
 export interface HeldLease {
   /** The epoch in which it was given. */
@@ -8,10 +7,8 @@ export interface HeldLease {
   readonly lease: Uint8Array;
 }
 
-export interface LeasesOptions {
-  readonly connection: Connection;
+export interface LeasesOptions extends ServiceOptions {
   readonly releaseTimeoutMs: number;
-  readonly service: () => Service;
 }
 
 /** Gives leases back that nobody will load: at once, or when a server is in service that may still hold them. */
@@ -34,7 +31,7 @@ export class Leases {
   }
 
   /** Best effort: what is not released expires at the server. */
-  releaseAt(server: ServerLink, lease: Uint8Array): void {
+  releaseAt(server: Server, lease: Uint8Array): void {
     const timeoutMs = this.#options.releaseTimeoutMs;
     server.call((client) => client.release({ lease }, { timeoutMs })).catch(() => {});
   }

@@ -1,4 +1,7 @@
-import { type Announcement, type Epoch, isSameEpoch } from '../../machines/index.ts';
+import type { Announcement, Epoch } from '../../machines/index.ts';
+import type { Connection, ServerLink } from '../rpc/connection.ts';
+
+export type Server = Pick<ServerLink, 'call'>;
 
 /** What the scheduler's machine says at this moment. */
 export interface Service {
@@ -7,7 +10,7 @@ export interface Service {
   readonly epoch: Epoch | null;
 }
 
-/** Whether the cache may be used with what this epoch gave. */
-export function isServing({ epoch }: Service, wanted: Epoch): boolean {
-  return epoch !== null && isSameEpoch(epoch, wanted);
+export interface ServiceOptions {
+  readonly connection: Pick<Connection, 'isUp'> & { readonly server: Server };
+  readonly service: () => Service;
 }

@@ -25,11 +25,12 @@ import type {
   ConnectorMetadata,
   FailedLoad,
   FinishedTransfers,
+  LeasedBlocks,
   LoadIntent,
   RefusedSave,
   SaveIntent,
 } from './metadata.ts';
-import { checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
+import { checkGroupId, checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
 import { Saves } from './saves.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
 import type { TransferOutcome } from './transfer.ts';
@@ -140,6 +141,7 @@ export class WorkerConnector {
   /** vLLM: `register_kv_caches`. Keeps the layers for every registration to come, and begins to look for the server. */
   registerKvCaches(layers: readonly KvCacheLayer[]): void {
     if (layers.length === 0) throw new RangeError('no KV cache layers');
+    for (const { groupId } of layers) checkGroupId(groupId);
     this.#layers = layers;
     this.#actor.start();
   }
@@ -268,15 +270,17 @@ export class WorkerConnector {
       this.#refuseLoad(intent, 'the lease is of another epoch');
       return;
     }
-    const impossible = impossibleBlockId(intent.blockIds, this.#layers);
-    if (impossible !== null) {
+    const impossible = intent.leases
+      .map((leased) => impossibleBlockId(leased, this.#layers))
+      .find((why) => why !== null);
+    if (impossible !== undefined) {
       this.#refuseLoad(intent, impossible);
       return;
     }
     const { instanceId, tpRank, deviceId } = this.#options;
-    const layerNames = this.#layers.map((layer) => layer.name);
+    const target = { instanceId, tpRank, deviceId, layers: this.#layers };
     try {
-      this.#loads.start(this.#connection.server, { instanceId, tpRank, deviceId, layerNames }, intent, {
+      this.#loads.start(this.#connection.server, target, intent, {
         ended: (outcome) => {
           this.#count(this.stats.loads, outcome);
           this.#ledger.endLoad(requestId, outcome.kind === 'failed' ? failedLoad(intent, outcome.fault.message) : null);
@@ -296,15 +300,15 @@ export class WorkerConnector {
 
   /** Why the save was refused at once, or `null`. */
   #startSave(intent: SaveIntent): string | null {
-    const { requestId, epoch, blockIds } = intent;
-    const reason = this.#whyNotSave(intent) ?? impossibleBlockId(blockIds, this.#layers);
+    const { requestId, epoch } = intent;
+    const reason = this.#whyNotSave(intent) ?? impossibleBlockId(intent, this.#layers);
     if (reason !== null) {
       this.stats.saves.refused += 1;
       this.#ledger.endSave(requestId);
       return reason;
     }
     const { instanceId, tpRank, ppRank = 0, deviceId } = this.#options;
-    const source = { instanceId, tpRank, ppRank, deviceId, layerNames: this.#layers.map((layer) => layer.name) };
+    const source = { instanceId, tpRank, ppRank, deviceId, layers: this.#layers };
     this.#saves.start(this.#connection.server, source, intent, {
       ended: (outcome) => {
         this.#count(this.stats.saves, outcome);
@@ -380,13 +384,18 @@ export class WorkerConnector {
 }
 
 /** Why these ids cannot be sent, or `null`. The server would copy the wrong bytes, or fail long after it accepted. */
-function impossibleBlockId(blockIds: readonly (number | null)[], layers: readonly KvCacheLayer[]): string | null {
-  const numBlocks = Math.min(...layers.map((layer) => layer.numBlocks));
+function impossibleBlockId(
+  { groupId, blockIds }: Pick<LeasedBlocks, 'groupId' | 'blockIds'>,
+  layers: readonly KvCacheLayer[],
+): string | null {
+  const ofGroup = layers.filter((layer) => (layer.groupId ?? 0) === groupId);
+  const numBlocks = Math.min(...ofGroup.map((layer) => layer.numBlocks));
   const isPossible = (id: number | null) => id === null || (Number.isInteger(id) && id >= 0 && id < numBlocks);
   const impossible = blockIds.find((id) => !isPossible(id));
   return impossible === undefined ? null : `block id ${impossible} is not one of ${numBlocks} blocks`;
 }
 
-function failedLoad({ requestId, blockIds }: LoadIntent, reason: string): FailedLoad {
-  return { requestId, blockIds: blockIds.filter((blockId) => blockId !== null), reason };
+function failedLoad({ requestId, leases }: LoadIntent, reason: string): FailedLoad {
+  const blockIds = leases.flatMap((leased) => leased.blockIds.filter((blockId) => blockId !== null));
+  return { requestId, groupIds: leases.map(({ groupId }) => groupId), blockIds, reason };
 }

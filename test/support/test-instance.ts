@@ -18,6 +18,8 @@ export interface TestInstanceOptions {
   readonly budgets?: SchedulerConnectorOptions['budgets'];
   /** Default true: announcements and reports are pushed. Otherwise {@link TestInstance.step} alone carries them. */
   readonly isPushed?: boolean;
+  /** Storage group of each of the two layers. Default: all in group 0. */
+  readonly layerGroupIds?: readonly number[];
   /** Where the ranks find the server. Default: where the scheduler does. */
   readonly rankEndpoint?: string;
 }
@@ -44,7 +46,7 @@ export class TestInstance implements AsyncDisposable {
 
   constructor(endpoint: string, given: TestInstanceOptions = {}) {
     const { worldSize = 2, instanceId = `instance-${randomUUID()}` } = given;
-    const { namespace = instanceId, clientVersion, budgets } = given;
+    const { namespace = instanceId, clientVersion, budgets, layerGroupIds = [] } = given;
     const shared = {
       endpoint,
       instanceId,
@@ -69,6 +71,7 @@ export class TestInstance implements AsyncDisposable {
           tpSize: worldSize,
           worldSize,
           deviceId: rank,
+          layerGroupIds,
         }),
     );
     const rankEndpoint = given.rankEndpoint ?? endpoint;
@@ -171,19 +174,23 @@ export class TestInstance implements AsyncDisposable {
   }
 
   /** Saves blocks of a request of its own, and waits for the end on all ranks. */
-  async save(requestId: string, blockIds: readonly number[], blockHashes: readonly Uint8Array[]): Promise<void> {
-    this.scheduler.scheduleSave({ requestId, blockIds, blockHashes });
+  async save(
+    requestId: string,
+    blockIds: readonly number[],
+    blockHashes: readonly Uint8Array[],
+    groupId = 0,
+  ): Promise<void> {
+    this.scheduler.scheduleSave({ requestId, groupId, blockIds, blockHashes });
     this.finish(requestId);
     await this.ended(requestId, 'saved');
   }
 
   /** Asks until all of these blocks are a hit: visibility comes after the end of the save. */
-  async hit(requestId: string, blockHashes: readonly Uint8Array[]): Promise<void> {
+  async hit(requestId: string, blockHashes: readonly Uint8Array[], groupId = 0): Promise<void> {
     const deadlineMs = performance.now() + 10_000;
     for (;;) {
-      const outcome = await this.scheduler.query({ requestId, blockHashes });
-      if (outcome.kind === 'hit' && outcome.blocks === blockHashes.length) return;
-      this.scheduler.release(requestId);
+      const outcome = await this.scheduler.query({ requestId, groupId, blockHashes, isAllOrNothing: true });
+      if (outcome.kind === 'hit') return;
       if (performance.now() > deadlineMs) throw new Error(`no full hit: ${JSON.stringify(outcome)}`);
       await new Promise((resolve) => setImmediate(resolve));
     }
@@ -206,6 +213,7 @@ export class TestInstance implements AsyncDisposable {
   }
 }
 
+/** The rank's device memory as a connector registers it. */
 export function layersOf(rank: TestRank): KvCacheLayer[] {
   const { layerNames, wrapperBytes, numBlocks, bytesPerBlock, kvStrideBytes, segments } = rank.registration();
   return (layerNames ?? []).map((name, layer) => ({
@@ -215,5 +223,6 @@ export function layersOf(rank: TestRank): KvCacheLayer[] {
     bytesPerBlock: Number(bytesPerBlock![layer]),
     kvStrideBytes: Number(kvStrideBytes![layer]),
     segments: segments![layer]!,
+    groupId: rank.options.layerGroupIds?.[layer] ?? 0,
   }));
 }

@@ -6,7 +6,7 @@ import { Connection } from '../../../src/rpc/connection.ts';
 import { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
-import { TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
+import { layersOf, TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
 import { eventually, within } from '../../support/within.ts';
 
 const cleanups: AsyncDisposable[] = [];
@@ -126,8 +126,8 @@ describe('transfers in flight', () => {
     const startedMs = performance.now();
     new Loads(budgets).start(
       connection.server,
-      { instanceId: 'fails-to-copy', tpRank: 0, deviceId: 0, layerNames: memory.layerNames },
-      { ...intent!, blockIds: [4, 5, 1_000_000] },
+      { instanceId: 'fails-to-copy', tpRank: 0, deviceId: 0, layers: layersOf(memory) },
+      { ...intent!, leases: [{ ...intent!.leases[0]!, blockIds: [4, 5, 1_000_000] }] },
       {
         ended: ended.resolve,
         refused: ({ message }) => said.push(`refused: ${message}`),
@@ -204,7 +204,9 @@ describe('transfers in flight', () => {
     await eventually('the rank to notice', () => (worker.status.state === 'connected' ? null : true));
     worker.startLoad(loads);
     worker.save(saves);
-    expect(worker.takeLoadErrors()).toEqual([{ requestId: 'loads', blockIds: [4, 5, 6], reason: 'not connected' }]);
+    expect(worker.takeLoadErrors()).toEqual([
+      { requestId: 'loads', groupIds: [0], blockIds: [4, 5, 6], reason: 'not connected' },
+    ]);
     expect(worker.takeFinished(['loads'])).toEqual({ loaded: ['loads'], saved: ['loads'] });
     expect(worker.takeFinished(['loads'])).toEqual({ loaded: [], saved: [] });
     expect(worker.stats).toMatchObject({ loads: { refused: 1 }, saves: { refused: 1 } });

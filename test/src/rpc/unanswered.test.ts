@@ -89,8 +89,8 @@ describe('a call without an answer', () => {
     const loads = new Loads(budgetsFrom());
     cleanups.push(() => loads.abandonAll());
     const epoch = { schedulerBootId: 'boot', counter: 1 };
-    const intent = { requestId: 'a', epoch, lease: new Uint8Array(16), blockIds: [0] };
-    loads.start(connection.server, { instanceId: 'a', tpRank: 0, deviceId: 0, layerNames: ['x'] }, intent, {
+    const intent = { requestId: 'a', epoch, leases: [{ groupId: 0, lease: new Uint8Array(16), blockIds: [0] }] };
+    loads.start(connection.server, { instanceId: 'a', tpRank: 0, deviceId: 0, layers: [] }, intent, {
       ended: (outcome) => outcomes.push(outcome),
       refused: ({ kind }) => refusals.push(kind),
       refuted: () => {},
