@@ -39,14 +39,6 @@ function startInstance(engine: EngineProcess, options: TestInstanceOptions = {})
 }
 
 /** How often the engine has answered this method, from its own metrics. */
-async function rpcCount(engine: EngineProcess, method: string): Promise<number> {
-  const { text } = await engine.http('GET', '/metrics');
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith('pegaflow_rpc_requests_total') && line.includes(`method="${method}"`))
-    .reduce((sum, line) => sum + Number(/\} (\S+)/.exec(line)?.[1]), 0);
-}
-
 const hashes = hashesOf(3);
 
 async function saveThree(instance: TestInstance, requestId: string): Promise<void> {
@@ -67,12 +59,12 @@ describe('invariants', () => {
     await engine.http('POST', '/instances/cleanup');
     await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
     await instance.reached('reRegistering');
-    const before = await rpcCount(engine, 'query_prefetch');
+    const before = await engine.rpcCount('query_prefetch');
     for (let query = 0; query < 100; query += 1) {
       const outcome = await instance.scheduler.query({ requestId: `${query}`, blockHashes: hashes });
       expect(outcome).toEqual({ kind: 'miss', reason: 'notConnected' });
     }
-    expect((await rpcCount(engine, 'query_prefetch')) - before).toBeLessThanOrEqual(1);
+    expect((await engine.rpcCount('query_prefetch')) - before).toBeLessThanOrEqual(1);
   });
 
   it('2: no call hangs: each settles within its declared budget, whatever the server does', async () => {
@@ -125,7 +117,7 @@ describe('invariants', () => {
     await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
     await instance.reached('degraded', 'reRegistering');
     await instance.reached('connected');
-    const before = await rpcCount(engine, 'load');
+    const before = await engine.rpcCount('load');
     expect(instance.scheduler.scheduleLoad('early', [4, 5, 6])).toBe(false);
     for (const worker of instance.workers) {
       worker.startLoad([issued as LoadIntent]);
@@ -135,7 +127,7 @@ describe('invariants', () => {
       expect(worker.takeFinished([])).toEqual({ loaded: ['issued'], saved: [] });
       expect(worker.stats.fencedLoads).toBe(1);
     }
-    expect(await rpcCount(engine, 'load')).toBe(before);
+    expect(await engine.rpcCount('load')).toBe(before);
   });
 
   it('4: every load and every save is reported exactly once, as succeeded or failed', () => {

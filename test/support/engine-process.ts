@@ -74,6 +74,15 @@ export class EngineProcess implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
+  /** How many RPCs of this name, such as `load`, the engine has answered. */
+  async rpcCount(method: string): Promise<number> {
+    const { text } = await this.http('GET', '/metrics');
+    return text
+      .split('\n')
+      .filter((line) => line.startsWith('pegaflow_rpc_requests_total') && line.includes(`method="${method}"`))
+      .reduce((sum, line) => sum + Number(/\} (\S+)/.exec(line)?.[1]), 0);
+  }
+
   /** Settles when a log line contains `text`. */
   async logged(text: string): Promise<void> {
     const isLogged = () => this.#logLines.some((line) => line.includes(text));
