@@ -77,17 +77,20 @@ it('each group of a request is asked under an id of its own and holds a lease of
   const h = harness(whole);
   expect(await h.ask(1)).toEqual({ kind: 'hit', blocks: 3, positions: [0, 1, 2] });
   expect(await h.ask(0)).toEqual({ kind: 'hit', blocks: 3 });
+  await h.ask(2);
   await h.ask(1);
   expect(h.asked.map(({ groupId, waitForFullPrefix }) => [groupId, waitForFullPrefix])).toEqual([
     [1, false],
     [0, false],
+    [2, false],
   ]);
-  expect(new Set(h.asked.map(({ reqId }) => reqId)).size).toBe(2);
-  expect(h.queries.take('r', [0, 1])?.hits.map(({ groupId, lease }) => [groupId, lease[0]])).toEqual([
+  expect(new Set(h.asked.map(({ reqId }) => reqId)).size).toBe(3);
+  expect(h.queries.take('r', [0, 1, 2])?.hits.map(({ groupId, lease }) => [groupId, lease[0]])).toEqual([
     [0, 2],
     [1, 1],
+    [2, 3],
   ]);
-  expect(h.queries.take('r', [0, 1])).toBeNull();
+  expect(h.queries.take('r', [0, 1, 2])).toBeNull();
   await h.released();
 });
 

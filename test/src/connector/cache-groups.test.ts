@@ -38,14 +38,6 @@ async function hitBoth(instance: TestInstance, requestId: string): Promise<void>
 const holdsEverywhere = (instance: TestInstance, blockId: number, seed: number, layerName: string) =>
   instance.memory.every((rank) => rank.holds(blockId, seed, [layerName]));
 
-/** Evicts what no lease holds, and settles when that is everything. */
-async function allGivenBack(engine: EngineProcess): Promise<void> {
-  await eventually('every lease to be given back', async () => {
-    const { text } = await engine.http('POST', '/cache/memory/cleanup');
-    return JSON.parse(text).still_referenced_blocks === 0 ? true : null;
-  });
-}
-
 describe('storage groups above 0', () => {
   it('a hybrid model is saved, found and loaded by group, and again after a restart, byte for byte', async () => {
     let engine = own(await EngineProcess.start());
@@ -77,7 +69,7 @@ describe('storage groups above 0', () => {
       ]) {
         expect(holdsEverywhere(instance, block!, 90, `layer.${layer}`), `block ${block} of layer.${layer}`).toBe(true);
       }
-      await allGivenBack(engine);
+      await engine.unpinned();
       if (epochs === 2) break;
       engine.signal('SIGKILL');
       await instance.reached('reconnecting');
@@ -115,7 +107,7 @@ describe('storage groups above 0', () => {
     const failedLoads = ['loads'];
     expect(instance.scheduler.acceptFinished({ ...ended, failedLoads }).loaded).toEqual(['loads']);
     expect(instance.scheduler.acceptFinished({ ...ended, failedLoads }).loaded).toEqual([]);
-    await allGivenBack(engine);
+    await engine.unpinned();
     await eventually('the rank to have checked', () => (worker!.status.state === 'connected' ? true : null));
     await instance.reached('connected');
     expect(instance.scheduler.status.epoch).toBe(epoch);
@@ -146,7 +138,7 @@ describe('storage groups above 0', () => {
     expect(await instance.ended('issued', 'loaded')).toMatchObject({ failedLoads: ['issued'] });
     expect(instance.workers[0]?.stats).toMatchObject({ fencedLoads: 1, loads: { refused: 1 } });
     expect(await engine.rpcCount('load')).toBe(before);
-    await allGivenBack(engine);
+    await engine.unpinned();
   });
 
   it('S-12 S-63 leases of all groups that a keep fenced, scheduled or not, are given back', async () => {
@@ -170,7 +162,7 @@ describe('storage groups above 0', () => {
     expect(actions).toEqual(['register', 'wait', 'keep']);
     expect(await instance.ended('issued', 'loaded')).toMatchObject({ failedLoads: ['issued'] });
     expect(instance.workers[0]?.stats).toMatchObject({ fencedLoads: 1 });
-    await allGivenBack(engine);
+    await engine.unpinned();
   });
 
   it('a group above 0 asked for all or nothing may be loading, and then is a hit', async () => {
@@ -198,13 +190,13 @@ describe('storage groups above 0', () => {
     const tooMany = { 0: [4, 5, 6], 1: [null, 7, 3] };
     expect(() => instance.scheduler.scheduleLoad('loads', tooMany)).toThrow('3 block ids for a hit of 2 blocks');
     expect(instance.scheduler.scheduleLoad('loads', { 0: [4], 1: [7] })).toBe(false);
-    await allGivenBack(engine);
+    await engine.unpinned();
     await saveBoth(instance);
     await hitBoth(instance, 'bad');
     expect(instance.scheduler.scheduleLoad('bad', { 0: [4, 5, 6], 1: [null, 8] })).toBe(true);
     expect(await instance.ended('bad', 'loaded')).toMatchObject({ failedLoads: ['bad'] });
     expect(instance.workers[0]?.stats.loads.refused).toBe(1);
-    await allGivenBack(engine);
+    await engine.unpinned();
     expect(() => instance.workers[0]?.registerKvCaches([{ ...layer, groupId: -1 }])).toThrow('groupId');
   });
 });

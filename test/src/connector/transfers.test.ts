@@ -285,10 +285,7 @@ describe('transfers in flight', () => {
     instance.finish('finished');
     await instance.reached('connected');
     expect(instance.scheduler.status.epoch).toBe(epoch);
-    await eventually('the leases to be given back', async () => {
-      const { text } = await engine.http('POST', '/cache/memory/cleanup');
-      return JSON.parse(text).still_referenced_blocks === 0 ? true : null;
-    });
+    await engine.unpinned();
   });
 
   it('S-24: a hit that arrives when its request has been aborted is given back', async () => {
@@ -299,10 +296,7 @@ describe('transfers in flight', () => {
     const asked = instance.scheduler.query({ requestId: 'aborted', blockHashes: hashes });
     instance.finish('aborted');
     expect(await asked).toEqual({ kind: 'miss', reason: 'superseded' });
-    await eventually('the lease to be given back', async () => {
-      const { text } = await engine.http('POST', '/cache/memory/cleanup');
-      return JSON.parse(text).still_referenced_blocks === 0 ? true : null;
-    });
+    await engine.unpinned();
     expect(instance.scheduler.scheduleLoad('aborted', [4, 5, 6])).toBe(false);
   });
 
