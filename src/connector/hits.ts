@@ -67,7 +67,9 @@ export function loadIntentFrom(requestId: string, { epoch, hits }: TakenHits, by
   const leases = hits.map(({ groupId, lease, blocks }) => {
     const blockIds = byGroup[groupId] ?? [];
     if (blockIds.length > blocks) {
-      throw new RangeError(`request ${requestId}: ${blockIds.length} block ids for a hit of ${blocks} blocks`);
+      throw new RangeError(
+        `request ${requestId}: ${blockIds.length} block ids for a hit of ${blocks} blocks in group ${groupId}`,
+      );
     }
     // The server wants a target for each block of the lease.
     return { groupId, lease, blockIds: Array.from({ length: blocks }, (_, index) => blockIds[index] ?? null) };

@@ -7,7 +7,7 @@ import {
   type SchedulerConnectorOptions,
   WorkerConnector,
 } from '../../src/connector/index.ts';
-import { TestConnection, TestRank } from './engine-rank.ts';
+import { type RankOptions, TestConnection, TestRank } from './engine-rank.ts';
 import { eventually, within } from './within.ts';
 
 export interface TestInstanceOptions {
@@ -20,6 +20,8 @@ export interface TestInstanceOptions {
   readonly isPushed?: boolean;
   /** Storage group of each of the two layers. Default: all in group 0. */
   readonly layerGroupIds?: readonly number[];
+  /** The layers of each rank, which is then a pipeline stage. Default: tensor-parallel ranks with the same layers. */
+  readonly stages?: readonly Required<Pick<RankOptions, 'layerNames' | 'layerGroupIds'>>[];
   /** Where the ranks find the server. Default: where the scheduler does. */
   readonly rankEndpoint?: string;
 }
@@ -45,17 +47,22 @@ export class TestInstance implements AsyncDisposable {
   #failed = new Set<string>();
 
   constructor(endpoint: string, given: TestInstanceOptions = {}) {
-    const { worldSize = 2, instanceId = `instance-${randomUUID()}` } = given;
+    const { stages, worldSize = stages?.length ?? 2, instanceId = `instance-${randomUUID()}` } = given;
     const { namespace = instanceId, clientVersion, budgets, layerGroupIds = [] } = given;
     const shared = {
       endpoint,
       instanceId,
       namespace,
       worldSize,
-      tpSize: worldSize,
+      tpSize: stages ? 1 : worldSize,
       ...(clientVersion ? { clientVersion } : {}),
       ...(budgets ? { budgets } : {}),
     };
+    const placeOf = (rank: number) => ({
+      tpRank: stages ? 0 : rank,
+      ppRank: stages ? rank : 0,
+      deviceId: rank,
+    });
     this.#connection = new TestConnection(endpoint);
     const driver = createEmulatedDriver({ deviceCount: worldSize });
     this.#schedulerOptions = shared;
@@ -67,16 +74,16 @@ export class TestInstance implements AsyncDisposable {
         new TestRank(this.#connection.client, driver, {
           instanceId,
           namespace,
-          tpRank: rank,
-          tpSize: worldSize,
+          ...placeOf(rank),
+          tpSize: shared.tpSize,
           worldSize,
-          deviceId: rank,
           layerGroupIds,
+          ...stages?.[rank],
         }),
     );
     const rankEndpoint = given.rankEndpoint ?? endpoint;
     this.workers = this.memory.map(
-      (_, rank) => new WorkerConnector({ ...shared, endpoint: rankEndpoint, rank, tpRank: rank, deviceId: rank }),
+      (_, rank) => new WorkerConnector({ ...shared, endpoint: rankEndpoint, rank, ...placeOf(rank) }),
     );
   }
 

@@ -181,6 +181,23 @@ describe('storage groups above 0', () => {
     ]);
   });
 
+  it('a rank without layers of a group saves and loads its own, and leaves no share of a lease behind', async () => {
+    const engine = own(await EngineProcess.start());
+    const stages = [
+      { layerNames: ['layer.0'], layerGroupIds: [0] },
+      { layerNames: ['layer.1'], layerGroupIds: [1] },
+    ];
+    const instance = hybrid(`http://${engine.grpcAddress}`, { stages });
+    await instance.reached('connected');
+    await saveBoth(instance);
+    await hitBoth(instance, 'loads');
+    expect(instance.scheduler.scheduleLoad('loads', { 0: [4, 5], 1: [6] })).toBe(true);
+    expect(await instance.ended('loads', 'loaded')).toMatchObject({ failedLoads: [] });
+    const [first, second] = instance.memory;
+    expect([first!.holds(4, 1), first!.holds(5, 2), second!.holds(6, 1)]).toEqual([true, true, true]);
+    await engine.unpinned();
+  });
+
   it('lists that do not fit a hit of a group are refused before anything is sent, and every lease is given back', async () => {
     const engine = own(await EngineProcess.start());
     const instance = hybrid(`http://${engine.grpcAddress}`, { worldSize: 1 });
@@ -188,7 +205,9 @@ describe('storage groups above 0', () => {
     await saveBoth(instance);
     await hitBoth(instance, 'loads');
     const tooMany = { 0: [4, 5, 6], 1: [null, 7, 3] };
-    expect(() => instance.scheduler.scheduleLoad('loads', tooMany)).toThrow('3 block ids for a hit of 2 blocks');
+    expect(() => instance.scheduler.scheduleLoad('loads', tooMany)).toThrow(
+      '3 block ids for a hit of 2 blocks in group 1',
+    );
     expect(instance.scheduler.scheduleLoad('loads', { 0: [4], 1: [7] })).toBe(false);
     await engine.unpinned();
     await saveBoth(instance);
