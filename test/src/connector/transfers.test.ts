@@ -275,10 +275,11 @@ describe('transfers in flight', () => {
 
   it('S-63: a lease that could not be used or given back in time is given back afterwards', async () => {
     const engine = own(await EngineProcess.start());
-    const { instance } = await connected(engine, { budgets: { queryTimeoutMs: 50 } });
+    const budgets = { queryTimeoutMs: 1_000, surveyTimeoutMs: 10_000 };
+    const { instance } = await connected(engine, { budgets });
     await instance.hit('finished', hashes);
     const { epoch } = instance.scheduler.status;
-    await engine.fault({ methods: { queryPrefetch: { delayMs: 300, times: 2 } } });
+    await engine.fault({ methods: { queryPrefetch: { delayMs: 2_000, times: 2 } } });
     await instance.scheduler.query({ requestId: 'slow', blockHashes: hashesOf(1, 'x') });
     await instance.reached('degraded');
     expect(instance.scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(false);
