@@ -150,7 +150,7 @@ export class SchedulerConnector {
     return this.#service.epoch !== null;
   }
 
-  /** Blocks that {@link scheduleLoad} would load for this request now; 0 without a hit that is good. */
+  /** Blocks of group 0 that {@link scheduleLoad} would load for this request now; 0 without a hit that is good. */
   heldBlocks(requestId: string): number {
     return this.#queries.heldBlocks(requestId);
   }
