@@ -10,7 +10,7 @@
  * - a lost registration is noticed and replayed whoever lost it
  * - after faults stop, every machine reaches connected with no operator
  */
-import { assign, fromCallback, fromPromise, not, setup, spawnChild, stopChild } from 'xstate';
+import { assign, type ErrorActorEvent, fromCallback, fromPromise, not, setup, spawnChild, stopChild } from 'xstate';
 import { paceCeilingMs, pushbackMs, redialCeilingMs, voidCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
@@ -98,7 +98,7 @@ const attemptUnanswered = (what: string) => lostLink(timeout(what));
 export const schedulerMachine = setup({
   types: {} as {
     context: SchedulerContext;
-    events: SchedulerEvent;
+    events: SchedulerEvent | ErrorActorEvent;
     input: SchedulerInput;
     output: StopOutcome;
     tags: 'cacheUsable' | 'stalled' | 'handingBack';
@@ -234,6 +234,8 @@ export const schedulerMachine = setup({
   on: {
     stop: '.stopping',
     drain: '.drained',
+    // What fails after its state was left says nothing any more; XState would end the machine.
+    'xstate.error.actor.*': {},
     'report.received': { actions: { type: 'recordReport', params: reportOf } },
   },
   initial: 'reconnecting',
@@ -343,6 +345,7 @@ export const schedulerMachine = setup({
               },
               { target: 'waiting', actions: { type: 'recordLinkLoss', params: faultOf } },
             ],
+            'xstate.error.actor.link': attemptFailed,
           },
           after: {
             dialTimeout: { target: 'waiting', actions: { type: 'recordLinkLoss', params: timeout('the dial') } },

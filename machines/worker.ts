@@ -8,7 +8,7 @@
  * - a scheduler that comes back with a new boot id is obeyed
  * - after faults stop, every machine reaches connected with no operator
  */
-import { assign, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
+import { assign, type ErrorActorEvent, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
 import { pushbackMs, rankRedialCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
@@ -75,7 +75,7 @@ const linkUseless = {
 export const workerMachine = setup({
   types: {} as {
     context: WorkerContext;
-    events: WorkerEvent;
+    events: WorkerEvent | ErrorActorEvent;
     input: WorkerInput;
     tags: 'cacheUsable' | 'stalled';
   },
@@ -153,6 +153,8 @@ export const workerMachine = setup({
   }),
   on: {
     stop: { target: '.stopping', actions: 'stopHere' },
+    // What fails after its state was left says nothing any more; XState would end the machine.
+    'xstate.error.actor.*': {},
     'announcement.received': { guard: isNews, target: '.reRegistering', actions: adopt },
   },
   initial: 'reconnecting',
@@ -232,6 +234,7 @@ export const workerMachine = setup({
               { target: '#worker.reRegistering' },
             ],
             'link.ended': { target: 'waiting', actions: { type: 'recordFault', params: faultOf } },
+            'xstate.error.actor.link': { target: 'waiting', actions: record },
           },
           after: { dialTimeout: { target: 'waiting', actions: { type: 'recordFault', params: timeout('the dial') } } },
         },
