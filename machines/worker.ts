@@ -292,7 +292,7 @@ export const workerMachine = setup({
               after: { stalledTimeout: '#worker.reconnecting' },
             },
             stopping: {
-              on: { stop: {}, 'announcement.received': {} },
+              on: { stop: {}, 'announcement.received': {}, 'drain.announced': {} },
               after: { registerStopTimeout: '#worker.stopping' },
             },
           },

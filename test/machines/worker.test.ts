@@ -472,6 +472,18 @@ describe('worker machine', () => {
     expect(h.actor.getSnapshot().status).toBe('done');
   });
 
+  it('a drain that is announced during the stop neither prolongs it nor brings the rank back', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.opened' });
+    h.announce(1);
+    h.actor.send({ type: 'stop' });
+    h.script.tell({ type: 'drain.announced' });
+    h.announce(2);
+    h.script.clock.tick(budgets.stopTimeoutMs / 2);
+    expect(h.actor.getSnapshot().status).toBe('done');
+    expect(h.context().outcome).toBe('stopped');
+  });
+
   it('declares every delay that a state waits for', () => {
     expect(delaysUsedIn(workerMachine.root)).toEqual(new Set(Object.keys(workerMachine.implementations.delays)));
   });
