@@ -234,7 +234,7 @@ export const workerMachine = setup({
               { target: '#worker.reRegistering' },
             ],
             'link.ended': { target: 'waiting', actions: { type: 'recordFault', params: faultOf } },
-            'xstate.error.actor.link': { target: 'waiting', actions: record },
+            'xstate.error.actor.link': { target: 'waiting', actions: { type: 'recordFault', params: errorOf } },
           },
           after: { dialTimeout: { target: 'waiting', actions: { type: 'recordFault', params: timeout('the dial') } } },
         },

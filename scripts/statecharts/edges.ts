@@ -102,5 +102,9 @@ function nameOf(reference: unknown): string | null {
   if (reference === undefined) return null;
   if (typeof reference === 'string') return reference;
   if (typeof reference === 'object' && reference !== null && 'type' in reference) return String(reference.type);
+  // What `not(guard)` makes.
+  if (typeof reference === 'function' && 'guards' in reference && Array.isArray(reference.guards)) {
+    return `not ${nameOf(reference.guards[0])}`;
+  }
   return 'inline';
 }

@@ -10,5 +10,6 @@ export const faults: readonly Fault[] = [
   { kind: 'forgotten', message: 'unknown lease', lost: 'lease' },
   { kind: 'incompatible', message: 'another version' },
   { kind: 'rejected', message: 'bad argument' },
+  { kind: 'rejected', message: 'too many requests', retryAfterMs: 1_000 },
   { kind: 'defect', message: 'unheard of' },
 ];

@@ -6,7 +6,7 @@ import {
   type SchedulerEvent,
   schedulerMachine,
 } from '../../machines/index.ts';
-import { allConfirm, allIdle, areSameBoots, refusalIn, unstoppedRank, upholds } from '../../machines/ranks.ts';
+import { allConfirm, allQuiet, areSameBoots, refusalIn, unstoppedRank, upholds } from '../../machines/ranks.ts';
 import type { Plan } from './walk.ts';
 import { faults, unreachable } from './walk-faults.ts';
 import type { Tables } from './walk-tables.ts';
@@ -31,23 +31,26 @@ export const schedulerPlan = {
       { type: 'announcement.delivered', epoch: context.announcement.epoch },
       { type: 'announcement.delivered', epoch: { schedulerBootId: 'another', counter: 1 } },
     ],
+    drain: [{ type: 'drain' }],
+    resume: [{ type: 'resume' }],
     stop: [{ type: 'stop' }],
   }),
   outputs: {
+    clear: [{ tookMs: 0 }, { tookMs: 1_000 }],
     survey: [{ kind: 'sealed' }, { kind: 'incomplete', registered: 0, expected: 1 }, { kind: 'notFound' }],
     retire: [{ kind: 'clean' }, { kind: 'unconfirmed', reason: 'not asked' }],
   },
   errors: [...faults.map((fault) => new FaultError(fault)), new Error('unclassified'), undefined],
-  situationIn: ({ announcement: { epoch, action }, reports, lineage, voidGenerations, formerWorkers }) => ({
+  situationIn: ({ announcement: { epoch, action }, reports, lineage, ...context }) => ({
     isKeep: action === 'keep',
     hasReport: reports[0] !== null,
     isConfirmed: allConfirm(reports, epoch),
     refusal: refusalIn(reports, epoch)?.fault?.kind ?? refusalIn(reports, epoch)?.outcome,
-    isIdle: allIdle(reports),
+    isQuiet: context.isServerNew || allQuiet(reports),
     isStopped: unstoppedRank(reports) === undefined,
     lineage: lineage && { isUpheld: upholds(reports, lineage), isSameBoot: areSameBoots(reports, lineage) },
-    hasTrouble: voidGenerations >= 2,
-    hasFormerWorkers: formerWorkers.length > 0,
+    hasTrouble: context.voidGenerations >= 2,
+    isPushedBack: context.evidence?.fault.retryAfterMs !== undefined,
   }),
 } satisfies Plan<SchedulerContext>;
 
@@ -55,12 +58,13 @@ export const schedulerPlan = {
 function reportsFor({ announcement: { epoch }, reports, formerWorkers }: SchedulerContext): RankReport[] {
   const held = reports[0]?.workerBootId ?? 'worker-1';
   const successor = `worker-${Number(held.split('-')[1]) + 1}`;
-  const report = { rank: 0, workerBootId: held, epoch, fault: null, idle: true } as const;
+  const report = { rank: 0, workerBootId: held, epoch, fault: null, idle: true, serves: false } as const;
   const outcomes = ['pending', 'registered', 'kept', 'failed', 'lost', 'stopped'] as const;
   return [
     ...outcomes.map((outcome) => ({ ...report, outcome })),
     { ...report, outcome: 'failed', fault: { kind: 'incompatible', message: 'another version' } },
     { ...report, outcome: 'registered', idle: false },
+    { ...report, outcome: 'registered', serves: true },
     { ...report, outcome: 'registered', epoch: { ...epoch, counter: epoch.counter - 1 } },
     { ...report, outcome: 'failed', epoch: { schedulerBootId: 'another', counter: 9 } },
     { ...report, outcome: 'pending', epoch: null, workerBootId: successor },
@@ -71,6 +75,7 @@ function reportsFor({ announcement: { epoch }, reports, formerWorkers }: Schedul
 }
 
 const connected = ['connected.settling', 'connected.auditing', 'connected.serving'];
+const reconnecting = ['reconnecting.dialing', 'reconnecting.waiting'];
 const clearing = ['reRegistering.clearing.waiting', 'reRegistering.clearing.stalled'];
 const sealing = ['reRegistering.sealing.waiting', 'reRegistering.sealing.stalled'];
 const generation = [
@@ -78,12 +83,14 @@ const generation = [
   'reRegistering.surveying',
   'reRegistering.quiescing',
   ...clearing,
+  'reRegistering.pacing',
   'reRegistering.announcing',
   ...sealing,
   'reRegistering.readingBack',
   'reRegistering.pausing',
 ];
 const incompatible = ['incompatible.waiting', 'incompatible.probing'];
+const drained = ['drained.quiescing', 'drained.handedBack'];
 const stopping = ['stopping.stoppingRanks', 'stopping.retiring'];
 
 export const schedulerTables: Tables = {
@@ -99,15 +106,21 @@ export const schedulerTables: Tables = {
         'reconnecting.waiting',
         ...generation,
         ...incompatible,
+        ...drained,
         ...stopping,
       ],
     },
-    { event: 'link.ended', because: 'there is no link', in: ['reconnecting.waiting'] },
+    { event: 'link.ended', because: 'there is no link', in: ['reconnecting.waiting', 'drained.handedBack'] },
     { event: 'link.ended', because: 'the stop goes on over a link of its own', in: stopping },
-    { event: 'drain.announced', because: 'there is no link', in: ['reconnecting.dialing', 'reconnecting.waiting'] },
+    { event: 'drain.announced', because: 'there is no link', in: [...reconnecting, 'drained.handedBack'] },
     { event: 'drain.announced', because: 'it is known', in: ['degraded.draining'] },
-    { event: 'drain.announced', because: 'the session is about to be handed back', in: stopping },
-    { event: 'session.ended', because: 'there is no session', in: ['reconnecting.dialing', 'reconnecting.waiting'] },
+    {
+      event: 'drain.announced',
+      because: 'the session is about to be handed back',
+      in: ['drained.quiescing', ...stopping],
+    },
+    { event: 'session.ended', because: 'there is no session', in: [...reconnecting, 'drained.handedBack'] },
+    { event: 'session.ended', because: 'it is about to be handed back', in: ['drained.quiescing'] },
     { event: 'session.ended', because: 'nothing is served any more', in: stopping },
     {
       event: 'rpc.failed',
@@ -115,10 +128,10 @@ export const schedulerTables: Tables = {
       in: [
         'degraded.surveying',
         'degraded.draining',
-        'reconnecting.dialing',
-        'reconnecting.waiting',
+        ...reconnecting,
         ...generation,
         ...incompatible,
+        ...drained,
         ...stopping,
       ],
     },
@@ -129,9 +142,24 @@ export const schedulerTables: Tables = {
         ...connected,
         'degraded.surveying',
         'degraded.draining',
-        'reconnecting.dialing',
-        'reconnecting.waiting',
+        ...reconnecting,
         ...generation.filter((state) => state !== 'reRegistering.announcing'),
+        ...incompatible,
+        ...drained,
+        ...stopping,
+      ],
+    },
+    { event: 'drain', because: 'it is under way', in: drained },
+    { event: 'drain', because: 'the stop ends more', in: stopping },
+    {
+      event: 'resume',
+      because: 'nothing was drained',
+      in: [
+        ...connected,
+        'degraded.surveying',
+        'degraded.draining',
+        ...reconnecting,
+        ...generation,
         ...incompatible,
         ...stopping,
       ],

@@ -58,7 +58,7 @@ describe.each(cases)('S-55 walk of the %s machine', (name, walked, tables) => {
     expect(untaken.map(({ from, event, target }) => `${from} × ${event} → ${target}`)).toEqual([]);
     const onesided = [...walked.answers].filter(([, said]) => said.size < 2).map(([guard]) => guard);
     expect(onesided).toEqual([]);
-    const guards = new Set(edges.map(({ guard }) => guard).filter((guard) => guard !== null));
+    const guards = new Set(edges.flatMap(({ guard }) => guard?.replace('not ', '') ?? []));
     expect(new Set(walked.answers.keys())).toEqual(guards);
   });
 
