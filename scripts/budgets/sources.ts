@@ -23,9 +23,9 @@ export function waitingSources(): Source[] {
     .sort((a, b) => (a.file < b.file ? -1 : 1));
 }
 
-/** The sources that read a budget by its name. */
+/** The sources that name a budget. */
 export function filesThatRead(budget: string): string[] {
-  const read = new RegExp(`[bB]udgets\\.${budget}\\b`);
+  const read = new RegExp(`\\b${budget}\\b`);
   return waitingSources()
     .filter(({ text }) => read.test(text))
     .map(({ file }) => file);
