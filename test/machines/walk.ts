@@ -66,6 +66,8 @@ export function walk<Context>(plan: Plan<Context>): Walk {
     const effectsHere = getOrAdd(effects, leaf, () => new Map<string, Effect>());
     const events = [...made, ...Object.entries(plan.variants(snapshot.context))];
     for (const [type, variants] of events) {
+      // The end of a timer or actor that does not run is the same in every situation: one is enough for each state.
+      if (effectsHere.has(type) && !couldArrive(type, leaf, edges)) continue;
       for (const event of variants) {
         const selected = selectedBy(machine, snapshot, event).map((definition) => edgeOf.get(definition)!);
         const effect = effectOf(selected);
@@ -137,6 +139,11 @@ function machineMadeEvents(
 /** Whether it waits for what the machine itself sends: the end of a timer or of an actor that runs in the state. */
 export function isMachineMade({ kind, event }: Edge): boolean {
   return kind === 'done' || kind === 'after' || (kind === 'error' && !event.endsWith('*'));
+}
+
+function couldArrive(type: string, leaf: string, edges: readonly Edge[]): boolean {
+  const owners = edges.filter((edge) => edge.event === type && isMachineMade(edge)).map(({ from }) => from);
+  return owners.length === 0 || owners.some((owner) => isWithin(leaf, owner));
 }
 
 /** A machine that is done hears nothing. */
