@@ -61,11 +61,11 @@ function callsOf({ scheduler, workers }: ConnectorInstance): Record<'query' | 's
       if (kind !== 'miss') throw new Error(`${kind} without a server`);
     },
     save: (requestId) => {
-      worker.save([{ requestId, epoch, blockIds, blockHashes }]);
+      worker.save([{ requestId, epoch, groupId: 0, blockIds, blockHashes }]);
       worker.takeFinished([requestId]);
     },
     load: (requestId) => {
-      worker.startLoad([{ requestId, epoch, lease, blockIds }]);
+      worker.startLoad([{ requestId, epoch, leases: [{ groupId: 0, lease, blockIds }] }]);
       worker.takeLoadErrors();
       worker.takeFinished([requestId]);
     },

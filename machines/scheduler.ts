@@ -10,7 +10,7 @@
  * - a lost registration is noticed and replayed whoever lost it
  * - after faults stop, every machine reaches connected with no operator
  */
-import { assign, fromCallback, fromPromise, not, setup, spawnChild, stopChild } from 'xstate';
+import { assign, type ErrorActorEvent, fromCallback, fromPromise, not, setup, spawnChild, stopChild } from 'xstate';
 import { paceCeilingMs, pushbackMs, redialCeilingMs, voidCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
@@ -98,7 +98,7 @@ const attemptUnanswered = (what: string) => lostLink(timeout(what));
 export const schedulerMachine = setup({
   types: {} as {
     context: SchedulerContext;
-    events: SchedulerEvent;
+    events: SchedulerEvent | ErrorActorEvent;
     input: SchedulerInput;
     output: StopOutcome;
     tags: 'cacheUsable' | 'stalled' | 'handingBack';
@@ -140,6 +140,7 @@ export const schedulerMachine = setup({
       refutes(report, context.lineage),
     isCurrentEpoch: ({ context }, { epoch }: { epoch: Epoch }) => isSameEpoch(epoch, context.announcement.epoch),
     isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
+    isDenied: (_, { fault }: FaultParams) => isDenial(fault),
     hasLineage: ({ context }) => context.lineage !== null,
   },
   actions: {
@@ -237,6 +238,8 @@ export const schedulerMachine = setup({
   on: {
     stop: '.stopping',
     drain: '.drained',
+    // What fails after its state was left says nothing any more; XState would end the machine.
+    'xstate.error.actor.*': {},
     'report.received': { actions: { type: 'recordReport', params: reportOf } },
   },
   initial: 'reconnecting',
@@ -298,6 +301,14 @@ export const schedulerMachine = setup({
           always: [{ guard: 'isLinkLost', target: '#scheduler.reconnecting' }, { target: 'surveying' }],
         },
         surveying: {
+          // Outweighs what the survey may find: that would be somebody else's.
+          on: {
+            'drain.announced': { target: 'draining', actions: 'recordDrain' },
+            'rpc.failed': {
+              guard: { type: 'isDenied', params: faultOf },
+              actions: { type: 'recordRpcFault', params: faultOf },
+            },
+          },
           invoke: {
             src: 'survey',
             onDone: [
@@ -306,7 +317,6 @@ export const schedulerMachine = setup({
             ],
             onError: { target: '#scheduler.reconnecting', actions: { type: 'recordLinkLoss', params: errorOf } },
           },
-          on: { 'drain.announced': { target: 'draining', actions: 'recordDrain' } },
           after: {
             surveyTimeout: {
               target: '#scheduler.reconnecting',
@@ -346,6 +356,7 @@ export const schedulerMachine = setup({
               },
               { target: 'waiting', actions: { type: 'recordLinkLoss', params: faultOf } },
             ],
+            'xstate.error.actor.link': attemptFailed,
           },
           after: {
             dialTimeout: { target: 'waiting', actions: { type: 'recordLinkLoss', params: timeout('the dial') } },

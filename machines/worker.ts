@@ -8,7 +8,7 @@
  * - a scheduler that comes back with a new boot id is obeyed
  * - after faults stop, every machine reaches connected with no operator
  */
-import { assign, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
+import { assign, type ErrorActorEvent, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
 import { pushbackMs, rankRedialCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
@@ -77,7 +77,7 @@ const linkUseless = {
 export const workerMachine = setup({
   types: {} as {
     context: WorkerContext;
-    events: WorkerEvent;
+    events: WorkerEvent | ErrorActorEvent;
     input: WorkerInput;
     tags: 'cacheUsable' | 'stalled';
   },
@@ -160,6 +160,8 @@ export const workerMachine = setup({
   }),
   on: {
     stop: { target: '.stopping', actions: 'stopHere' },
+    // What fails after its state was left says nothing any more; XState would end the machine.
+    'xstate.error.actor.*': {},
     'announcement.received': { guard: isNews, target: '.reRegistering', actions: adopt },
   },
   initial: 'reconnecting',
@@ -199,7 +201,15 @@ export const workerMachine = setup({
             onDone: '#worker.connected',
             onError: [linkUseless, { target: '#worker.reRegistering', actions: lose }],
           },
-          on: { 'drain.announced': 'draining' },
+          on: {
+            'drain.announced': 'draining',
+            // Outweighs what the check may find: that would be somebody else's.
+            'rpc.failed': {
+              guard: { type: 'isRefutation', params: faultOf },
+              target: '#worker.reRegistering',
+              actions: { type: 'recordLoss', params: faultOf },
+            },
+          },
           after: {
             verifyTimeout: {
               target: '#worker.reconnecting',
@@ -239,6 +249,7 @@ export const workerMachine = setup({
               { target: '#worker.reRegistering' },
             ],
             'link.ended': { target: 'waiting', actions: { type: 'recordFault', params: faultOf } },
+            'xstate.error.actor.link': { target: 'waiting', actions: { type: 'recordFault', params: errorOf } },
           },
           after: { dialTimeout: { target: 'waiting', actions: { type: 'recordFault', params: timeout('the dial') } } },
         },
@@ -296,7 +307,7 @@ export const workerMachine = setup({
               after: { stalledTimeout: '#worker.reconnecting' },
             },
             stopping: {
-              on: { stop: {}, 'announcement.received': {} },
+              on: { stop: {}, 'announcement.received': {}, 'drain.announced': {} },
               after: { registerStopTimeout: '#worker.stopping' },
             },
           },

@@ -12,6 +12,7 @@ export type {
 } from '../machines/index.ts';
 export { budgetTable } from '../machines/index.ts';
 export {
+  type BlockIdsByGroup,
   type ConnectorMetadata,
   type ConnectorState,
   type ConnectorStatus,
@@ -19,6 +20,7 @@ export {
   type FinishedTransfers,
   type InstanceOptions,
   type KvCacheLayer,
+  type LeasedBlocks,
   type LoadIntent,
   type MissReason,
   PEGAFLOW_VERSION,

@@ -12,7 +12,7 @@ import { EngineProcess } from './support/engine-process.ts';
 import { hashesOf, TestConnection, TestSession } from './support/engine-rank.ts';
 import { ReusedBlocks } from './support/reused-blocks.ts';
 import { TcpProxy } from './support/tcp-proxy.ts';
-import { TestInstance, type TestInstanceOptions } from './support/test-instance.ts';
+import { layersOf, TestInstance, type TestInstanceOptions } from './support/test-instance.ts';
 import { TransferRecord } from './support/transfer-record.ts';
 import { watchedProcesses } from './support/watched-processes.ts';
 import { eventually, within } from './support/within.ts';
@@ -46,14 +46,6 @@ function startInstance(engine: EngineProcess, options: TestInstanceOptions = {})
 }
 
 /** How often the engine has answered this method, from its own metrics. */
-async function rpcCount(engine: EngineProcess, method: string): Promise<number> {
-  const { text } = await engine.http('GET', '/metrics');
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith('pegaflow_rpc_requests_total') && line.includes(`method="${method}"`))
-    .reduce((sum, line) => sum + Number(/\} (\S+)/.exec(line)?.[1]), 0);
-}
-
 /** Blocks that a query can find. */
 async function residentBlocks(engine: EngineProcess): Promise<number> {
   const { text } = await engine.http('GET', '/metrics');
@@ -80,12 +72,12 @@ describe('invariants', () => {
     await engine.http('POST', '/instances/cleanup');
     await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
     await instance.reached('reRegistering');
-    const before = await rpcCount(engine, 'query_prefetch');
+    const before = await engine.rpcCount('query_prefetch');
     for (let query = 0; query < 100; query += 1) {
       const outcome = await instance.scheduler.query({ requestId: `${query}`, blockHashes: hashes });
       expect(outcome).toEqual({ kind: 'miss', reason: 'notConnected' });
     }
-    expect((await rpcCount(engine, 'query_prefetch')) - before).toBeLessThanOrEqual(1);
+    expect((await engine.rpcCount('query_prefetch')) - before).toBeLessThanOrEqual(1);
   });
 
   it('2: no call hangs: each settles within its declared budget, whatever the server does', async () => {
@@ -138,17 +130,17 @@ describe('invariants', () => {
     await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
     await instance.reached('degraded', 'reRegistering');
     await instance.reached('connected');
-    const before = await rpcCount(engine, 'load');
+    const before = await engine.rpcCount('load');
     expect(instance.scheduler.scheduleLoad('early', [4, 5, 6])).toBe(false);
     for (const worker of instance.workers) {
       worker.startLoad([issued as LoadIntent]);
       expect(worker.takeLoadErrors()).toEqual([
-        { requestId: 'issued', blockIds: [4, 5, 6], reason: 'the lease is of another epoch' },
+        { requestId: 'issued', groupIds: [0], blockIds: [4, 5, 6], reason: 'the lease is of another epoch' },
       ]);
       expect(worker.takeFinished([])).toEqual({ loaded: ['issued'], saved: [] });
       expect(worker.stats.fencedLoads).toBe(1);
     }
-    expect(await rpcCount(engine, 'load')).toBe(before);
+    expect(await engine.rpcCount('load')).toBe(before);
   });
 
   it('4: every load and every save is reported exactly once, as succeeded or failed', () => {
@@ -405,9 +397,9 @@ async function failedCopy(): Promise<void> {
   connection.open({ up: up.resolve, draining: () => {}, down: () => {} });
   await up.promise;
   const record = new TransferRecord();
-  const target = { instanceId: 'fails-to-copy', tpRank: 0, deviceId: 0, layerNames: memory.layerNames };
+  const target = { instanceId: 'fails-to-copy', tpRank: 0, deviceId: 0, layers: layersOf(memory) };
   // A block id that is not there: the connector itself would have refused it.
-  const failing = { ...(intent as LoadIntent), blockIds: [4, 5, 1_000_000] };
+  const failing = { ...intent!, leases: [{ ...intent!.leases[0]!, blockIds: [4, 5, 1_000_000] }] };
   new Loads(budgets).start(connection.server, target, failing, record.events);
   await eventually('the end of the load', () => record.outcomes[0] ?? null);
   reused.reuse([4, 5]);
@@ -492,9 +484,13 @@ class LedgerModel {
     if (this.#finished.has(requestId)) return;
     if (what === 'load' && !this.#loading.has(requestId)) {
       this.#loading.add(requestId);
-      this.#scheduler.scheduleLoad({ requestId, epoch, lease: new Uint8Array(16), blockIds: [0] });
+      this.#scheduler.scheduleLoad({
+        requestId,
+        epoch,
+        leases: [{ groupId: 0, lease: new Uint8Array(16), blockIds: [0] }],
+      });
     }
-    if (what === 'save') this.#scheduler.scheduleSave({ requestId, epoch, blockIds: [], blockHashes: [] });
+    if (what === 'save') this.#scheduler.scheduleSave({ requestId, epoch, groupId: 0, blockIds: [], blockHashes: [] });
     if (what === 'finish') {
       this.#finished.add(requestId);
       this.#finishedNow.push(requestId);

@@ -1,12 +1,13 @@
 import { type Budgets, type Epoch, type Fault, FaultError, faultFrom, isSameEpoch } from '../../machines/index.ts';
-import type { QueryResponse } from '../gen/pegaflow/engine_pb.ts';
+import type { QueryReady, QueryResponse } from '../gen/pegaflow/engine_pb.ts';
 import { patientTimer } from '../patient-timer.ts';
-import type { Connection, ServerLink } from '../rpc/connection.ts';
+import { ByGroup } from './by-group.ts';
 import type { Distrust } from './distrust.ts';
-import { type Hit, Hits, queryDigest } from './hits.ts';
-import type { Leases } from './leases.ts';
+import { blocksOf, type FoundBlocks, type Hit, isEnough, outcomeOf, queryDigest, type TakenHits } from './hits.ts';
+import type { HeldLease, Leases } from './leases.ts';
+import { checkGroupId } from './options.ts';
 import type { MissReason, Query, QueryOutcome } from './query.ts';
-import { isServing, type Service } from './service.ts';
+import { isServing, type Server, type ServiceOptions } from './service.ts';
 
 /** Counts since the start. */
 export interface SchedulerStats {
@@ -15,18 +16,17 @@ export interface SchedulerStats {
   fencedResults: number;
 }
 
-export interface CacheQueriesOptions {
+export interface CacheQueriesOptions extends ServiceOptions {
   readonly instanceId: string;
   readonly budgets: Budgets;
-  readonly connection: Connection;
   readonly leases: Leases;
   readonly distrust: Distrust;
-  readonly service: () => Service;
   /** Told of what speaks against the link or the registration. */
   readonly suspect: (fault: Fault) => void;
 }
 
-const NOT_CONNECTED: QueryOutcome = { kind: 'miss', reason: 'notConnected' };
+const miss = (reason: MissReason): QueryOutcome => ({ kind: 'miss', reason });
+const NOT_CONNECTED = miss('notConnected');
 
 /** Asks the server for blocks, and holds what it leased until the request loads it or gives it up. */
 export class CacheQueries {
@@ -35,125 +35,151 @@ export class CacheQueries {
     fencedResults: 0,
   };
   #options: CacheQueriesOptions;
-  #hits = new Hits();
-  /** The newest query of each request that is under way. */
-  #asked = new Map<string, symbol>();
-  #loadingSinceMs = new Map<string, number>();
+  #hits = new ByGroup<Hit>();
+  /** The newest query that is under way. */
+  #asked = new ByGroup<symbol>();
+  #loading = new ByGroup<{ readonly digest: string; readonly sinceMs: number }>();
 
   constructor(options: CacheQueriesOptions) {
     this.#options = options;
   }
 
   async query(query: Query): Promise<QueryOutcome> {
-    const outcome = this.#trusted(query, await this.#query(query));
+    checkGroupId(query.groupId);
+    const outcome = await this.#query(query);
     this.stats.queries[outcome.kind === 'miss' ? outcome.reason : outcome.kind] += 1;
     return outcome;
   }
 
-  /** Blocks of the hit that {@link take} would return; 0 where it is gone. */
+  /** Blocks of group 0 that {@link take} would return; 0 where the hit is gone. */
   heldBlocks(requestId: string): number {
-    const hit = this.#hits.get(requestId);
-    return hit && isServing(this.#options.service(), hit.epoch) ? hit.blocks : 0;
+    const hit = this.#hits.get(requestId, 0);
+    return hit && this.#isServing(hit.epoch) ? hit.blocks : 0;
   }
 
-  /** The hit that this request is about to load, or `null` where it is gone. */
-  take(requestId: string): Hit | null {
-    const hit = this.#hits.take(requestId);
-    if (!hit) return null;
-    if (isServing(this.#options.service(), hit.epoch)) return hit;
-    this.#options.leases.release(hit);
-    return null;
+  /** The hits of a request in these groups, or `null` where one is gone. Whatever is not returned is given back. */
+  take(requestId: string, groupIds: readonly number[]): TakenHits | null {
+    const { leases, service } = this.#options;
+    const { epoch } = service();
+    const held = this.#hits.take(requestId).sort((a, b) => a.groupId - b.groupId);
+    const hits = held.filter((hit) => groupIds.includes(hit.groupId) && this.#isServing(hit.epoch));
+    const isWhole = hits.length > 0 && hits.length === groupIds.length;
+    for (const hit of held) if (!isWhole || !hits.includes(hit)) leases.release(hit);
+    return isWhole && epoch !== null ? { epoch, hits } : null;
   }
 
-  /** Gives back the hit of this request. */
+  /** Gives back the hits of this request. */
   release(requestId: string): void {
-    const hit = this.#hits.take(requestId);
-    if (hit) this.#options.leases.release(hit);
+    for (const hit of this.#hits.take(requestId)) this.#options.leases.release(hit);
   }
 
   /** Forgets a request that is over. A hit that is still to arrive for it is given back then. */
   forget(requestId: string): void {
-    this.#loadingSinceMs.delete(requestId);
-    this.#asked.delete(requestId);
+    this.#loading.take(requestId);
+    this.#asked.take(requestId);
     this.release(requestId);
   }
 
   /** `epoch` begins: gives back what earlier ones gave. */
   begin(epoch: Epoch): void {
-    for (const hit of this.#hits.takeOutdated(epoch)) this.#options.leases.release(hit);
+    const outdated = this.#hits.takeWhere((hit) => !isSameEpoch(hit.epoch, epoch));
+    for (const hit of outdated) this.#options.leases.release(hit);
   }
 
   releaseAll(): void {
-    for (const hit of this.#hits.takeAll()) this.#options.leases.release(hit);
+    for (const hit of this.#hits.takeWhere(() => true)) this.#options.leases.release(hit);
   }
 
-  /** As much of a hit as nothing speaks against. */
-  #trusted({ requestId, blockHashes }: Query, outcome: QueryOutcome): QueryOutcome {
-    if (outcome.kind !== 'hit') return outcome;
-    const blocks = this.#options.distrust.trustedPrefix(blockHashes.slice(0, outcome.blocks));
-    if (blocks > 0) return { kind: 'hit', blocks };
-    this.release(requestId);
-    return { kind: 'miss', reason: 'distrusted' };
-  }
-
-  async #query({ requestId, blockHashes }: Query): Promise<QueryOutcome> {
-    const { connection, service } = this.#options;
+  async #query(query: Query): Promise<QueryOutcome> {
+    const { requestId, groupId = 0 } = query;
+    const { connection, service, leases } = this.#options;
     const { epoch } = service();
     if (epoch === null) return NOT_CONNECTED;
-    const digest = queryDigest(epoch, 0, blockHashes);
-    const held = this.#hits.get(requestId);
-    if (held && this.#isFresh(held, epoch, digest)) return { kind: 'hit', blocks: held.blocks };
-    if (held) this.release(requestId);
+    const digest = queryDigest(epoch, query);
+    const held = this.#hits.get(requestId, groupId);
+    if (held && this.#isFresh(held, epoch, digest) && isEnough(held, query)) return outcomeOf(held);
+    if (held) {
+      this.#hits.delete(requestId, groupId);
+      leases.release(held);
+    }
     const asked = Symbol(requestId);
-    this.#asked.set(requestId, asked);
+    this.#asked.set(requestId, groupId, asked);
     try {
       const { server } = connection;
-      const { outcome } = await this.#ask(server, `${requestId}/${digest}`, blockHashes);
-      const isWanted = isServing(service(), epoch) && this.#asked.get(requestId) === asked;
-      if (outcome.case === 'loading' && isWanted) return this.#stillLoading(requestId);
-      this.#loadingSinceMs.delete(requestId);
+      const outcome = await this.#ask(server, `${requestId}/${digest}`, query);
+      const isWanted = this.#isServing(epoch) && this.#asked.get(requestId, groupId) === asked;
+      if (outcome.case === 'loading' && isWanted) return this.#stillLoading(query, digest);
       const ready = outcome.case === 'ready' ? outcome.value : null;
-      const blocks = Number(ready?.numHitBlocks ?? 0n);
-      // A copy: the decoded bytes are a view that would keep the whole received chunk alive.
-      const lease = Uint8Array.from(ready?.lease ?? []);
+      const lease = leaseOf(outcome);
       if (!isWanted) return this.#supersede(server, lease);
-      return this.#accept({ requestId, epoch, digest, lease, blocks, sinceMs: performance.now() });
+      this.#loading.delete(requestId, groupId);
+      return ready === null || lease.length === 0
+        ? miss('notCached')
+        : this.#accept(query, ready, { epoch, lease, digest });
     } catch (error) {
       this.#suspect(faultFrom(error), epoch);
-      return { kind: 'miss', reason: 'failed' };
+      return miss('failed');
     } finally {
-      if (this.#asked.get(requestId) === asked) this.#asked.delete(requestId);
+      if (this.#asked.get(requestId, groupId) === asked) this.#asked.delete(requestId, groupId);
     }
   }
 
-  /** The deadline is ours alone: on the wire it would cost every query a header to write, to read and to time. */
-  async #ask(server: ServerLink, reqId: string, blockHashes: readonly Uint8Array[]): Promise<QueryResponse> {
+  /**
+   * The deadline is ours alone: on the wire it would cost every query a header to write, to read and to time. The call is
+   * not cancelled by it, or nobody would learn of the lease that it may still bring.
+   */
+  #ask(server: Server, reqId: string, query: Query): Promise<QueryResponse['outcome']> {
     const { instanceId, budgets } = this.#options;
-    const deadline = new AbortController();
-    const cancel = patientTimer(budgets.queryTimeoutMs, () => deadline.abort());
-    const request = { instanceId, blockHashes: blockHashes as Uint8Array[], reqId };
-    try {
-      return await server.call((client) => client.queryPrefetch(request, { signal: deadline.signal }));
-    } catch (error) {
-      if (!deadline.signal.aborted) throw error;
-      const message = `no answer to a query in ${budgets.queryTimeoutMs} ms`;
-      throw new FaultError({ kind: 'timedOut', message }, { cause: error });
-    } finally {
-      cancel();
-    }
+    const { groupId = 0, isAllOrNothing = false } = query;
+    const blockHashes = query.blockHashes as Uint8Array[];
+    const waitForFullPrefix = isAllOrNothing && groupId > 0;
+    const request = { instanceId, blockHashes, reqId, groupId, waitForFullPrefix };
+    const answered = server.call((client) => client.queryPrefetch(request));
+    return new Promise((resolve, reject) => {
+      const cancel = patientTimer(budgets.queryTimeoutMs, () => {
+        const message = `no answer to a query in ${budgets.queryTimeoutMs} ms`;
+        reject(new FaultError({ kind: 'timedOut', message }));
+        answered.then(({ outcome }) => this.#supersede(server, leaseOf(outcome))).catch(() => {});
+      });
+      answered
+        .finally(cancel)
+        .then(({ outcome }) => resolve(outcome))
+        .catch(reject);
+    });
   }
 
   /** The epoch is over, or nobody waits for the answer any more. */
-  #supersede(server: ServerLink, lease: Uint8Array): QueryOutcome {
+  #supersede(server: Server, lease: Uint8Array): QueryOutcome {
     this.stats.fencedResults += 1;
     if (lease.length > 0) this.#options.leases.releaseAt(server, lease);
-    return { kind: 'miss', reason: 'superseded' };
+    return miss('superseded');
   }
 
-  #accept(hit: Hit): QueryOutcome {
-    if (hit.blocks === 0) return { kind: 'miss', reason: 'notCached' };
-    this.#hits.add(hit);
-    return { kind: 'hit', blocks: hit.blocks };
+  #accept(query: Query, ready: QueryReady, held: HeldLease & Pick<Hit, 'digest'>): QueryOutcome {
+    const { requestId, groupId = 0, blockHashes } = query;
+    const found = blocksOf(ready, query);
+    const trusted = found && this.#trusted(found, query);
+    if (trusted !== null && isEnough(trusted, query)) {
+      const hit = { ...held, ...trusted, leasedBlocks: found!.blocks, groupId, sinceMs: performance.now() };
+      this.#hits.set(requestId, groupId, hit);
+      return outcomeOf(hit);
+    }
+    this.#options.leases.release(held);
+    if (found !== null) return miss(isEnough(found, query) ? 'distrusted' : 'notCached');
+    const message = `${ready.numHitBlocks} hits at [${ready.hitPositions}] of ${blockHashes.length} blocks cannot be`;
+    throw new FaultError({ kind: 'defect', message });
+  }
+
+  /** As much of what was found as nothing speaks against. */
+  #trusted({ blocks: found, positions }: FoundBlocks, { blockHashes }: Query): FoundBlocks {
+    const hashes =
+      positions === null ? blockHashes.slice(0, found) : positions.map((position) => blockHashes[position]!);
+    const blocks = this.#options.distrust.trustedPrefix(hashes);
+    return { blocks, positions: positions?.slice(0, blocks) ?? null };
+  }
+
+  #isServing(epoch: Epoch): boolean {
+    return isServing(this.#options.service(), epoch);
   }
 
   #isFresh(hit: Hit, epoch: Epoch, digest: string): boolean {
@@ -161,12 +187,12 @@ export class CacheQueries {
     return hit.digest === digest && isSameEpoch(hit.epoch, epoch) && ageMs < this.#options.budgets.leaseReuseMs;
   }
 
-  #stillLoading(requestId: string): QueryOutcome {
+  #stillLoading({ requestId, groupId = 0 }: Query, digest: string): QueryOutcome {
     const nowMs = performance.now();
-    const sinceMs = this.#loadingSinceMs.get(requestId) ?? nowMs;
-    this.#loadingSinceMs.set(requestId, sinceMs);
-    const { loadingTimeoutMs } = this.#options.budgets;
-    return nowMs - sinceMs < loadingTimeoutMs ? { kind: 'loading' } : { kind: 'miss', reason: 'failed' };
+    const last = this.#loading.get(requestId, groupId);
+    const sinceMs = last?.digest === digest ? last.sinceMs : nowMs;
+    this.#loading.set(requestId, groupId, { digest, sinceMs });
+    return nowMs - sinceMs < this.#options.budgets.loadingTimeoutMs ? { kind: 'loading' } : miss('failed');
   }
 
   /** A refusal of one request says nothing about the registration; everything else is evidence, in its own epoch. */
@@ -174,4 +200,9 @@ export class CacheQueries {
     if (!isSameEpoch(epoch, this.#options.service().announcement.epoch)) this.stats.fencedResults += 1;
     else if (fault.kind !== 'rejected') this.#options.suspect(fault);
   }
+}
+
+/** A copy: the decoded bytes are a view that would keep the whole received chunk alive. */
+function leaseOf(outcome: QueryResponse['outcome']): Uint8Array {
+  return Uint8Array.from(outcome.case === 'ready' ? outcome.value.lease : []);
 }

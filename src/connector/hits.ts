@@ -1,58 +1,87 @@
 import { hash } from 'node:crypto';
-import { type Epoch, isSameEpoch } from '../../machines/index.ts';
+import type { Epoch } from '../../machines/index.ts';
+import type { QueryReady } from '../gen/pegaflow/engine_pb.ts';
 import type { HeldLease } from './leases.ts';
+import type { LoadIntent } from './metadata.ts';
+import type { Query, QueryOutcome } from './query.ts';
 
-/** What the server promised to keep for one request until it is loaded. */
-export interface Hit extends HeldLease {
-  readonly requestId: string;
+/** Which blocks of a query are there. */
+export interface FoundBlocks {
+  readonly blocks: number;
+  /** Of each block in the query; `null` in group 0, where they are the first ones. */
+  readonly positions: readonly number[] | null;
+}
+
+/** What the server promised to keep for one request, in one storage group, until it is loaded. */
+export interface Hit extends HeldLease, FoundBlocks {
+  readonly groupId: number;
   /** What was asked for. */
   readonly digest: string;
-  readonly blocks: number;
+  /** All blocks of the lease; those beyond `blocks` are not to be used. */
+  readonly leasedBlocks: number;
   /** When the lease was given, in milliseconds of the monotonic clock. */
   readonly sinceMs: number;
 }
+
+/** Hits that a request is about to load, all of one epoch. */
+export interface TakenHits {
+  readonly epoch: Epoch;
+  readonly hits: readonly Hit[];
+}
+
+/** GPU blocks by storage group, each list as {@link SchedulerConnector.scheduleLoad} takes it for one. */
+export type BlockIdsByGroup = { readonly [groupId: number]: readonly (number | null)[] };
 
 /**
  * A short name of everything that a query's result belongs to: epoch, group and hashes, each with its length. The server
  * keys running prefetches by the request id alone and keeps them across our epochs, so the id on the wire ends with it.
  */
-export function queryDigest(epoch: Epoch, groupId: number, blockHashes: readonly Uint8Array[]): string {
-  const head = Buffer.from(`${epoch.schedulerBootId}/${epoch.counter}/${groupId}/${blockHashes.length}/`);
+export function queryDigest(epoch: Epoch, { groupId = 0, blockHashes }: Query): string {
+  const head = `${epoch.schedulerBootId}/${epoch.counter}/${groupId}/${blockHashes.length}/`;
   const lengths = Buffer.from(Uint32Array.from(blockHashes, ({ length }) => length).buffer);
-  return hash('sha256', Buffer.concat([head, lengths, ...blockHashes]), 'base64url').slice(0, DIGEST_LENGTH);
+  const named = Buffer.concat([Buffer.from(head), lengths, ...blockHashes]);
+  return hash('sha256', named, 'base64url').slice(0, DIGEST_LENGTH);
 }
 
 /** 132 bits in base64url: no two queries share one by chance. */
 const DIGEST_LENGTH = 22;
 
-/** Leases that are neither loaded nor given up yet, by request. */
-export class Hits {
-  #byRequest = new Map<string, Hit>();
+/** Which blocks an answer speaks of, or `null` where it cannot belong to the query. */
+export function blocksOf(
+  { numHitBlocks, hitPositions }: QueryReady,
+  { groupId = 0, blockHashes }: Query,
+): FoundBlocks | null {
+  const blocks = Number(numHitBlocks);
+  if (groupId === 0) return blocks <= blockHashes.length ? { blocks, positions: null } : null;
+  const isPossible = (position: number, index: number) =>
+    position > (hitPositions[index - 1] ?? -1) && position < blockHashes.length;
+  const fits = hitPositions.length === blocks && hitPositions.every(isPossible);
+  return fits ? { blocks, positions: hitPositions } : null;
+}
 
-  get(requestId: string): Hit | undefined {
-    return this.#byRequest.get(requestId);
-  }
+/** Whether these blocks are a hit for the query, or too few. */
+export function isEnough(
+  { blocks }: Pick<FoundBlocks, 'blocks'>,
+  { isAllOrNothing = false, blockHashes }: Query,
+): boolean {
+  return blocks >= (isAllOrNothing ? Math.max(blockHashes.length, 1) : 1);
+}
 
-  add(hit: Hit): void {
-    this.#byRequest.set(hit.requestId, hit);
-  }
+export function outcomeOf({ blocks, positions }: FoundBlocks): QueryOutcome {
+  return positions === null ? { kind: 'hit', blocks } : { kind: 'hit', blocks, positions };
+}
 
-  take(requestId: string): Hit | undefined {
-    const hit = this.#byRequest.get(requestId);
-    this.#byRequest.delete(requestId);
-    return hit;
-  }
-
-  /** Removes and returns every hit of another epoch. */
-  takeOutdated(epoch: Epoch): Hit[] {
-    const outdated = [...this.#byRequest.values()].filter((hit) => !isSameEpoch(hit.epoch, epoch));
-    for (const hit of outdated) this.#byRequest.delete(hit.requestId);
-    return outdated;
-  }
-
-  takeAll(): Hit[] {
-    const all = [...this.#byRequest.values()];
-    this.#byRequest.clear();
-    return all;
-  }
+/** The load of these hits into these blocks. Throws a RangeError where a list is longer than its hit. */
+export function loadIntentFrom(requestId: string, { epoch, hits }: TakenHits, byGroup: BlockIdsByGroup): LoadIntent {
+  const leases = hits.map(({ groupId, lease, blocks, leasedBlocks }) => {
+    const blockIds = byGroup[groupId] ?? [];
+    if (blockIds.length > blocks) {
+      throw new RangeError(
+        `request ${requestId}: ${blockIds.length} block ids for a hit of ${blocks} blocks in group ${groupId}`,
+      );
+    }
+    // The server wants a target for each block of the lease.
+    return { groupId, lease, blockIds: Array.from({ length: leasedBlocks }, (_, index) => blockIds[index] ?? null) };
+  });
+  return { requestId, epoch, leases };
 }

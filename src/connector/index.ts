@@ -1,10 +1,12 @@
 export { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 export type { SchedulerStats } from './cache-queries.ts';
+export type { BlockIdsByGroup } from './hits.ts';
 export type { KvCacheLayer } from './kv-caches.ts';
 export type {
   ConnectorMetadata,
   FailedLoad,
   FinishedTransfers,
+  LeasedBlocks,
   LoadIntent,
   RefusedSave,
   SaveIntent,

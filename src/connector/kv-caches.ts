@@ -15,6 +15,16 @@ export interface KvCacheLayer {
   readonly kvStrideBytes: number;
   /** 2: K and V apart. 1: one region. */
   readonly segments: number;
+  /** Storage group, the same on every rank; a hybrid model has several, counted from 0 without a gap. Default 0. */
+  readonly groupId?: number;
+}
+
+/** Names of the layers of one storage group. A rank may have none. */
+export function layerNamesOf(
+  layers: readonly Pick<KvCacheLayer, 'name' | 'groupId'>[],
+  wantedGroupId: number,
+): string[] {
+  return layers.filter(({ groupId = 0 }) => groupId === wantedGroupId).map(({ name }) => name);
 }
 
 /** The registration of one rank, kept so that it can be sent again after every restart of the server. */
@@ -39,5 +49,6 @@ export function registrationOf(
     bytesPerBlock: layers.map((layer) => BigInt(layer.bytesPerBlock)),
     kvStrideBytes: layers.map((layer) => BigInt(layer.kvStrideBytes)),
     segments: layers.map((layer) => layer.segments),
+    layerGroupIds: layers.some(({ groupId = 0 }) => groupId > 0) ? layers.map(({ groupId = 0 }) => groupId) : [],
   });
 }

@@ -1,6 +1,5 @@
 import { type Epoch, type Fault, faultFrom, isSameEpoch } from '../../machines/index.ts';
-import type { Connection, ServerLink } from '../rpc/connection.ts';
-import { isServing, type Service } from './service.ts';
+import { isServing, type Server, type ServiceOptions } from './service.ts';
 
 export interface HeldLease {
   /** The epoch in which it was given. */
@@ -8,12 +7,10 @@ export interface HeldLease {
   readonly lease: Uint8Array;
 }
 
-export interface LeasesOptions {
-  readonly connection: Connection;
+export interface LeasesOptions extends ServiceOptions {
   readonly releaseTimeoutMs: number;
   /** Told of an answer that may speak against the registration. */
   readonly suspect: (fault: Fault) => void;
-  readonly service: () => Service;
 }
 
 /** Gives leases back that nobody will load: at once, or when a server is in service that may still hold them. */
@@ -39,7 +36,7 @@ export class Leases {
    * Best effort: what is not released expires at the server. A server that does not know the lease may have lost more
    * than that.
    */
-  releaseAt(server: ServerLink, lease: Uint8Array): void {
+  releaseAt(server: Server, lease: Uint8Array): void {
     const { releaseTimeoutMs: timeoutMs, service, suspect } = this.#options;
     const { epoch } = service();
     server

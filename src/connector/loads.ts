@@ -1,14 +1,15 @@
 import type { Budgets } from '../../machines/index.ts';
 import { LoadState } from '../../native-bindings/index.ts';
 import type { ServerLink } from '../rpc/connection.ts';
-import type { LoadIntent } from './metadata.ts';
+import { type KvCacheLayer, layerNamesOf } from './kv-caches.ts';
+import type { LeasedBlocks, LoadIntent } from './metadata.ts';
 import { Transfer, type TransferEvents } from './transfer.ts';
 
 export interface LoadTarget {
   readonly instanceId: string;
   readonly tpRank: number;
   readonly deviceId: number;
-  readonly layerNames: readonly string[];
+  readonly layers: readonly KvCacheLayer[];
 }
 
 interface Flight {
@@ -45,18 +46,14 @@ export class Loads {
     const flight: Flight = { transfer, record, refuted: events.refuted, settling: undefined };
     this.#flights.add(flight);
     this.#pollTimer ??= setTimeout(this.#poll, this.#budgets.loadPollIntervalMs);
-    const { instanceId, tpRank, deviceId, layerNames } = target;
+    const { layers, ...rank } = target;
     server
       .call((client) =>
         client.load({
-          instanceId,
-          tpRank,
-          deviceId,
+          ...rank,
           loadStateShm: record.name,
-          groups: [{ layerNames: [...layerNames] }],
-          loads: [
-            { lease: intent.lease as Uint8Array<ArrayBuffer>, blockIdsByGroup: [{ targets: targetsOf(intent) }] },
-          ],
+          groups: intent.leases.map(({ groupId }) => ({ layerNames: layerNamesOf(layers, groupId) })),
+          loads: intent.leases.map((leased) => leaseLoadOf(leased, intent.leases)),
         }),
       )
       .catch((error) => transfer.rpcFailed(error));
@@ -90,10 +87,19 @@ export class Loads {
 }
 
 /** The blocks that the load writes. */
-export function destinationsOf({ blockIds }: LoadIntent): number[] {
-  return blockIds.filter((blockId) => blockId !== null);
+export function destinationsOf({ leases }: LoadIntent): number[] {
+  return leases.flatMap(({ blockIds }) => blockIds.filter((blockId) => blockId !== null));
 }
 
-function targetsOf({ blockIds }: LoadIntent) {
-  return blockIds.map((blockId) => (blockId === null ? {} : { target: { case: 'blockId' as const, value: blockId } }));
+/** One lease, with a target for each of its blocks in each group: in its own where it goes, in the others none. */
+function leaseLoadOf(leased: LeasedBlocks, all: readonly LeasedBlocks[]) {
+  const { lease, blockIds } = leased;
+  const blockIdsByGroup = all.map((group) => ({
+    targets: blockIds.map((blockId) => (group === leased && blockId !== null ? targetOf(blockId) : {})),
+  }));
+  return { lease: lease as Uint8Array<ArrayBuffer>, blockIdsByGroup };
+}
+
+function targetOf(value: number) {
+  return { target: { case: 'blockId' as const, value } };
 }

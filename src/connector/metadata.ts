@@ -14,11 +14,18 @@ export interface ConnectorMetadata {
 /** "Fill these blocks from the cache before the request goes on." */
 export interface LoadIntent {
   readonly requestId: string;
-  /** The epoch in which the lease was given; a worker in another one refuses without an RPC. */
+  /** The epoch in which every one of the leases was given; a worker in another one refuses them all without an RPC. */
   readonly epoch: Epoch;
+  /** One for each storage group, not empty. */
+  readonly leases: readonly LeasedBlocks[];
+}
+
+/** What was leased of one storage group, and where it goes. */
+export interface LeasedBlocks {
+  readonly groupId: number;
   /** 16 bytes. */
   readonly lease: Uint8Array;
-  /** Block `i` of the lease goes to `blockIds[i]`; `null` gives it no destination. */
+  /** As long as the lease: block `i` of it goes to `blockIds[i]`; `null` gives it no destination. */
   readonly blockIds: readonly (number | null)[];
 }
 
@@ -27,6 +34,8 @@ export interface SaveIntent {
   readonly requestId: string;
   /** The epoch in which the save was scheduled; a worker in another one refuses, or some ranks alone would save. */
   readonly epoch: Epoch;
+  /** Storage group: the layers of this one are saved. */
+  readonly groupId: number;
   readonly blockIds: readonly number[];
   readonly blockHashes: readonly Uint8Array[];
 }
@@ -49,6 +58,12 @@ export interface FinishedTransfers {
 /** A load that ended badly: its blocks hold undefined bytes. Told no later than its request in `loaded`. */
 export interface FailedLoad {
   readonly requestId: string;
+  /**
+   * Storage groups that the load was for. With more than one, vLLM cannot compute a part of the request again: it is to
+   * be computed as a whole, or ended.
+   */
+  readonly groupIds: readonly number[];
+  /** Of all these groups. */
   readonly blockIds: readonly number[];
   /** For people. */
   readonly reason: string;

@@ -31,6 +31,12 @@ export function checkInstanceOptions(options: InstanceOptions & { readonly tpSiz
   }
 }
 
+/** Throws a RangeError where `groupId` cannot name a storage group. */
+export function checkGroupId(groupId = 0): void {
+  if (Number.isInteger(groupId) && groupId >= 0 && groupId < 2 ** 32) return;
+  throw new RangeError(`groupId must be a whole number from 0, not ${groupId}`);
+}
+
 /** Throws a RangeError where `rank` is not one of `size` ranks counted from 0. */
 export function checkRank(name: string, rank: number, size: number): void {
   if (Number.isInteger(rank) && rank >= 0 && rank < size) return;

@@ -1,19 +1,29 @@
 export interface Query {
   readonly requestId: string;
-  /** In prefix order. */
+  /** Group 0: in prefix order. */
   readonly blockHashes: readonly Uint8Array[];
+  /**
+   * Storage group whose blocks are asked for. 0, the default: the full-attention group, which hits from the first block
+   * to the first gap. Above 0 each block is there or not, whatever is before it.
+   */
+  readonly groupId?: number;
+  /** Less than all of these blocks is a miss, and nothing is held. Default false. */
+  readonly isAllOrNothing?: boolean;
 }
 
 /** What a query found. A missing cache is an outcome, never an exception. */
 export type QueryOutcome =
-  /** The first `blocks` blocks are held for this request until it loads or releases them. */
-  | { readonly kind: 'hit'; readonly blocks: number }
+  /**
+   * `blocks` blocks are held for this request until it loads or releases them: the first ones that were asked for, or in
+   * a group above 0 those at `positions` of the query, ascending.
+   */
+  | { readonly kind: 'hit'; readonly blocks: number; readonly positions?: readonly number[] }
   /** The server is fetching them: ask again. */
   | { readonly kind: 'loading' }
   | { readonly kind: 'miss'; readonly reason: MissReason };
 
 /**
- * - `notCached`: the server has none of these blocks
+ * - `notCached`: the server has none of these blocks, or not all where all were asked for
  * - `notConnected`: there is no server in service; no RPC was made
  * - `failed`: the server refused, or did not answer in time
  * - `superseded`: the answer belongs to an epoch that is over, or came when the request had finished or asked anew

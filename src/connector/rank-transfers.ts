@@ -3,7 +3,7 @@ import type { RankIdentity } from '../actors/verify.ts';
 import type { Connection } from '../rpc/connection.ts';
 import type { KvCacheLayer } from './kv-caches.ts';
 import { destinationsOf, Loads } from './loads.ts';
-import type { FailedLoad, LoadIntent, SaveIntent } from './metadata.ts';
+import type { FailedLoad, LeasedBlocks, LoadIntent, SaveIntent } from './metadata.ts';
 import { Quarantine } from './quarantine.ts';
 import { Saves } from './saves.ts';
 import type { Transfer, TransferEvents, TransferOutcome, UnsafeRelease } from './transfer.ts';
@@ -115,10 +115,6 @@ export class RankTransfers {
     return [...this.#loads.transfers, ...this.#saves.transfers];
   }
 
-  get #layerNames(): string[] {
-    return this.#options.layers().map((layer) => layer.name);
-  }
-
   /** Why nothing was sent, or `null`. */
   #tryLoading(intent: LoadIntent): string | null {
     const service = this.#options.service();
@@ -127,15 +123,16 @@ export class RankTransfers {
       this.stats.fencedLoads += 1;
       return 'the lease is of another epoch';
     }
-    const impossible = impossibleBlockId(intent.blockIds, this.#options.layers());
-    if (impossible !== null) return impossible;
     const { rank, connection } = this.#options;
+    const layers = this.#options.layers();
+    const impossible = intent.leases.map((leased) => impossibleBlockId(leased, layers)).find((why) => why !== null);
+    if (impossible !== undefined) return impossible;
     const events = this.#eventsOf(service, (outcome) => {
       const error = outcome.kind === 'failed' ? failedLoad(intent, outcome.fault.message) : null;
       this.ledger.endLoad(intent.requestId, error);
     });
     try {
-      this.#loads.start(connection.server, { ...rank, layerNames: this.#layerNames }, intent, events);
+      this.#loads.start(connection.server, { ...rank, layers }, intent, events);
       return null;
     } catch (error) {
       return faultFrom(error).message;
@@ -148,11 +145,11 @@ export class RankTransfers {
     const service = this.#options.service();
     if (service === null || !connection.isUp) return 'not connected';
     if (!isSameEpoch(intent.epoch, service.epoch)) return 'the save is of another epoch';
-    const impossible = impossibleBlockId(intent.blockIds, layers());
+    const impossible = impossibleBlockId(intent, layers());
     if (impossible !== null) return impossible;
     const { server } = connection;
     const events = this.#eventsOf(service, () => this.ledger.endSave(intent.requestId));
-    this.#saves.start(server, { ...rank, layerNames: this.#layerNames }, intent, {
+    this.#saves.start(server, { ...rank, layers: layers() }, intent, {
       ...events,
       releasedUnsafely: (release) => {
         this.unsafeSaves.add(server, intent.blockHashes);
@@ -182,13 +179,18 @@ export class RankTransfers {
 }
 
 /** Why these ids cannot be sent, or `null`. The server would copy the wrong bytes, or fail long after it accepted. */
-function impossibleBlockId(blockIds: readonly (number | null)[], layers: readonly KvCacheLayer[]): string | null {
-  const numBlocks = Math.min(...layers.map((layer) => layer.numBlocks));
+function impossibleBlockId(
+  { groupId, blockIds }: Pick<LeasedBlocks, 'groupId' | 'blockIds'>,
+  layers: readonly KvCacheLayer[],
+): string | null {
+  const ofGroup = layers.filter((layer) => (layer.groupId ?? 0) === groupId);
+  const numBlocks = Math.min(...ofGroup.map((layer) => layer.numBlocks));
   const isPossible = (id: number | null) => id === null || (Number.isInteger(id) && id >= 0 && id < numBlocks);
   const impossible = blockIds.find((id) => !isPossible(id));
   return impossible === undefined ? null : `block id ${impossible} is not one of ${numBlocks} blocks`;
 }
 
 function failedLoad(intent: LoadIntent, reason: string): FailedLoad {
-  return { requestId: intent.requestId, blockIds: destinationsOf(intent), reason };
+  const groupIds = intent.leases.map(({ groupId }) => groupId);
+  return { requestId: intent.requestId, groupIds, blockIds: destinationsOf(intent), reason };
 }

@@ -1,5 +1,6 @@
 import type { Budgets } from '../../machines/index.ts';
 import type { ServerLink } from '../rpc/connection.ts';
+import { type KvCacheLayer, layerNamesOf } from './kv-caches.ts';
 import type { SaveIntent } from './metadata.ts';
 import { Transfer, type TransferEvents } from './transfer.ts';
 
@@ -8,7 +9,7 @@ export interface SaveSource {
   readonly tpRank: number;
   readonly ppRank: number;
   readonly deviceId: number;
-  readonly layerNames: readonly string[];
+  readonly layers: readonly KvCacheLayer[];
 }
 
 /** Saves under way. The server reads the blocks until it answers. */
@@ -22,15 +23,15 @@ export class Saves {
 
   start(
     server: ServerLink,
-    { layerNames, ...rank }: SaveSource,
-    { requestId, blockIds, blockHashes }: SaveIntent,
+    { layers, ...rank }: SaveSource,
+    { requestId, groupId, blockIds, blockHashes }: SaveIntent,
     events: TransferEvents,
   ): void {
     const release = () => this.#transfers.delete(transfer);
     const subject = { kind: 'save', requestId, blockIds } as const;
     const transfer = new Transfer(subject, server, this.#budgets.transferTimeoutMs, events, release);
     this.#transfers.add(transfer);
-    const saves = layerNames.map((layerName) => ({
+    const saves = layerNamesOf(layers, groupId).map((layerName) => ({
       layerName,
       blockIds: [...blockIds],
       blockHashes: blockHashes as Uint8Array<ArrayBuffer>[],

@@ -26,9 +26,10 @@ import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { Connection } from '../rpc/connection.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
 import { Distrust } from './distrust.ts';
+import { type BlockIdsByGroup, loadIntentFrom } from './hits.ts';
 import { Leases } from './leases.ts';
-import type { ConnectorMetadata, FinishedTransfers } from './metadata.ts';
-import { checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
+import type { ConnectorMetadata, FinishedTransfers, LoadIntent } from './metadata.ts';
+import { checkGroupId, checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
 import type { Query, QueryOutcome } from './query.ts';
 import { RequestLedger } from './request-ledger.ts';
 import type { Service } from './service.ts';
@@ -43,7 +44,9 @@ export interface SchedulerConnectorOptions extends InstanceOptions {
 
 export interface Save {
   readonly requestId: string;
-  /** Blocks of every layer, on every rank. Parallel to `blockHashes`. */
+  /** Storage group. Default 0. */
+  readonly groupId?: number;
+  /** Blocks of every layer of the group, on every rank. Parallel to `blockHashes`. */
   readonly blockIds: readonly number[];
   readonly blockHashes: readonly Uint8Array[];
 }
@@ -156,7 +159,7 @@ export class SchedulerConnector {
     return this.#service.epoch !== null;
   }
 
-  /** Blocks that {@link scheduleLoad} would load for this request now; 0 without a hit that is good. */
+  /** Blocks of group 0 that {@link scheduleLoad} would load for this request now; 0 without a hit that is good. */
   heldBlocks(requestId: string): number {
     return this.#queries.heldBlocks(requestId);
   }
@@ -167,32 +170,36 @@ export class SchedulerConnector {
   }
 
   /**
-   * vLLM: `update_state_after_alloc`. Loads the hit of this request in the next step: block `i` of it into
-   * `blockIds[i]`. `null`, or the end of the list, leaves blocks of the hit where they are. `false`: the hit is gone,
-   * treat it as a miss. Throws a RangeError, and gives the hit back, where the list is longer than the hit.
+   * vLLM: `update_state_after_alloc`. Loads what queries of this request hit, in the next step: block `i` of the hit into
+   * `blockIds[i]`. `null`, or the end of the list, leaves blocks of the hit where they are. A list alone is for group 0;
+   * a request with several groups loads them together, and a hit of a group that is not named here is given back.
+   *
+   * `false`: a hit is gone, and those of the other groups are given back; treat all as misses. Throws a RangeError, and
+   * gives the hits back, where a list is longer than its hit.
    */
-  scheduleLoad(requestId: string, blockIds: readonly (number | null)[]): boolean {
-    const hit = this.#queries.take(requestId);
-    if (hit === null) return false;
-    if (blockIds.length > hit.blocks) {
-      this.#leases.release(hit);
-      throw new RangeError(`request ${requestId}: ${blockIds.length} block ids for a hit of ${hit.blocks} blocks`);
+  scheduleLoad(requestId: string, blockIds: readonly (number | null)[] | BlockIdsByGroup): boolean {
+    const byGroup = isList(blockIds) ? { 0: blockIds } : blockIds;
+    const taken = this.#queries.take(requestId, Object.keys(byGroup).map(Number));
+    if (taken === null) return false;
+    try {
+      this.#ledger.scheduleLoad(loadIntentFrom(requestId, taken, byGroup));
+    } catch (error) {
+      for (const hit of taken.hits) this.#leases.release(hit);
+      throw error;
     }
-    // The server wants a target for each block of the lease.
-    const targets = Array.from({ length: hit.blocks }, (_, index) => blockIds[index] ?? null);
-    this.#ledger.scheduleLoad({ requestId, epoch: hit.epoch, lease: hit.lease, blockIds: targets });
     return true;
   }
 
   /** Saves these blocks in the next step. Best effort: a save that fails is only a later miss. */
-  scheduleSave({ requestId, blockIds, blockHashes }: Save): void {
+  scheduleSave({ requestId, groupId = 0, blockIds, blockHashes }: Save): void {
+    checkGroupId(groupId);
     if (blockIds.length !== blockHashes.length) {
       throw new RangeError(`request ${requestId}: ${blockIds.length} block ids and ${blockHashes.length} hashes`);
     }
-    this.#ledger.scheduleSave({ requestId, epoch: this.#service.announcement.epoch, blockIds, blockHashes });
+    this.#ledger.scheduleSave({ requestId, epoch: this.#service.announcement.epoch, groupId, blockIds, blockHashes });
   }
 
-  /** Gives up a hit that will not be loaded. */
+  /** Gives up the hits of this request, in all groups, that will not be loaded. */
   release(requestId: string): void {
     this.#queries.release(requestId);
   }
@@ -222,7 +229,7 @@ export class SchedulerConnector {
     const { finished, loads } = this.#ledger.settle(ended);
     const failed = new Set(ended.failedLoads);
     // A rank that did not load left its share: the lease would pin the blocks until it expires.
-    for (const load of loads) if (failed.has(load.requestId)) this.#leases.release(load);
+    for (const load of loads) if (failed.has(load.requestId)) this.#releaseLoad(load);
     return finished;
   }
 
@@ -230,7 +237,7 @@ export class SchedulerConnector {
   requestFinished(requestId: string): boolean {
     this.#queries.forget(requestId);
     const withdrawn = this.#ledger.withdrawLoad(requestId);
-    if (withdrawn) this.#leases.release(withdrawn);
+    if (withdrawn) this.#releaseLoad(withdrawn);
     return this.#ledger.finish(requestId);
   }
 
@@ -268,6 +275,10 @@ export class SchedulerConnector {
     return outcome;
   }
 
+  #releaseLoad({ epoch, leases }: LoadIntent): void {
+    for (const { lease } of leases) this.#leases.release({ epoch, lease });
+  }
+
   /** What arrives after the end is not news. */
   #send(event: SchedulerEvent): void {
     if (this.#actor.getSnapshot().status === 'active') this.#actor.send(event);
@@ -294,4 +305,8 @@ export class SchedulerConnector {
     for (const listener of this.#announcementListeners) listener(announcement);
     if (this.#announcementListeners.size > 0) this.#confirmDelivery();
   }
+}
+
+function isList<T>(blockIds: readonly T[] | { readonly [groupId: number]: readonly T[] }): blockIds is readonly T[] {
+  return Array.isArray(blockIds);
 }

@@ -14,6 +14,11 @@ export interface ShardedSchedulerOptions
   readonly inspect?: (shard: number) => (event: InspectionEvent) => void;
 }
 
+/** Hits are joined by their common prefix, which only group 0 has. */
+interface PrefixGroup {
+  readonly groupId?: 0;
+}
+
 const NOT_CONNECTED: QueryOutcome = { kind: 'miss', reason: 'notConnected' };
 const SUPERSEDED: QueryOutcome = { kind: 'miss', reason: 'superseded' };
 
@@ -23,7 +28,7 @@ const MISS_REASONS: readonly MissReason[] = ['notConnected', 'failed', 'supersed
 /**
  * The scheduler's half of a connector whose ranks are spread over several servers: one {@link SchedulerConnector} per
  * server, so that only the shard whose server was lost recovers, and the cache is used while all are in service. A load
- * and a save go to every shard or to none, so the ledgers of the shards agree. Workers are plain `WorkerConnector`s with
+ * and a save go to every shard or to none, so the ledgers of the shards agree. Storage group 0 only. Workers are plain `WorkerConnector`s with
  * the options that {@link placeOf} gives.
  */
 export class ShardedSchedulerConnector {
@@ -85,7 +90,7 @@ export class ShardedSchedulerConnector {
    * vLLM: `get_num_new_matched_tokens`. Asks all shards at once; a hit is the prefix that all of them hold. Nothing
    * stays held for a request that is told anything else, and nothing is asked unless every server is in service.
    */
-  async query(query: Query): Promise<QueryOutcome> {
+  async query(query: Query & PrefixGroup): Promise<QueryOutcome> {
     const outcome = await this.#query(query);
     this.#queries[outcome.kind === 'miss' ? outcome.reason : outcome.kind] += 1;
     return outcome;
@@ -143,7 +148,7 @@ export class ShardedSchedulerConnector {
    * Saves these blocks on all shards in the next step; on none while a server is not in service, for a block that one
    * shard lacks is no hit. Best effort: a save that fails is only a later miss.
    */
-  scheduleSave(save: Save): void {
+  scheduleSave(save: Save & PrefixGroup): void {
     if (!this.isInService) return;
     for (const shard of this.#shards) shard.scheduleSave(save);
   }

@@ -26,7 +26,7 @@ import type {
   RefusedSave,
   SaveIntent,
 } from './metadata.ts';
-import { checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
+import { checkGroupId, checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
 import type { QuarantineCounts } from './quarantine.ts';
 import { type Doubt, type RankService, RankTransfers, type TransferStats } from './rank-transfers.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
@@ -135,6 +135,7 @@ export class WorkerConnector {
   /** vLLM: `register_kv_caches`. Keeps the layers for every registration to come, and begins to look for the server. */
   registerKvCaches(layers: readonly KvCacheLayer[]): void {
     if (layers.length === 0) throw new RangeError('no KV cache layers');
+    for (const { groupId } of layers) checkGroupId(groupId);
     this.#layers = layers;
     this.#actor.start();
   }

@@ -479,6 +479,16 @@ describe('scheduler machine', () => {
     expect(h.script.links).toHaveLength(1);
   });
 
+  it('a denial that arrives during a survey outweighs what the survey says', async () => {
+    const h = harness();
+    await h.toServing();
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'timedOut', message: 'no answer' } });
+    expect(h.path()).toBe('degraded.surveying');
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'not found', lost: 'instance' } });
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
+  });
+
   it('an ambiguous fault is surveyed and, with nothing lost, the epoch goes on', async () => {
     const h = harness();
     await h.toConnected();

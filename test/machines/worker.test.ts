@@ -184,6 +184,17 @@ describe('worker machine', () => {
     expect(h.script.pending).toEqual([]);
   });
 
+  it('a denial that arrives during a check outweighs what the check says, an ambiguous fault does not', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'timedOut', message: 'no answer' } });
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'lease unknown', lost: 'lease' } });
+    expect(h.path()).toBe('degraded.verifying');
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'not found', lost: 'instance' } });
+    expect(h.path()).toBe('reRegistering.waiting');
+    expect(h.context().outcome).toBe('lost');
+  });
+
   it('a keep is confirmed by a check of the rank itself, or refused', async () => {
     const h = harness();
     await h.toConnected();
@@ -486,6 +497,18 @@ describe('worker machine', () => {
     expect(h.path()).toBe('stopping');
     await h.script.answer('settleTransfers');
     expect(h.actor.getSnapshot().status).toBe('done');
+  });
+
+  it('a drain that is announced during the stop neither prolongs it nor brings the rank back', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.opened' });
+    h.announce(1);
+    h.actor.send({ type: 'stop' });
+    h.script.tell({ type: 'drain.announced' });
+    h.announce(2);
+    h.script.clock.tick(budgets.stopTimeoutMs / 2);
+    expect(h.actor.getSnapshot().status).toBe('done');
+    expect(h.context().outcome).toBe('stopped');
   });
 
   it('declares every delay that a state waits for', () => {

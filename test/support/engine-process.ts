@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { EngineOptions } from '../../src/engine/index.ts';
-import { within } from './within.ts';
+import { eventually, within } from './within.ts';
 
 const childPath = fileURLToPath(new URL('engine-child.ts', import.meta.url));
 
@@ -74,6 +74,15 @@ export class EngineProcess implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
+  /** How many RPCs of this name, such as `load`, the engine has answered. */
+  async rpcCount(method: string): Promise<number> {
+    const { text } = await this.http('GET', '/metrics');
+    return text
+      .split('\n')
+      .filter((line) => line.startsWith('pegaflow_rpc_requests_total') && line.includes(`method="${method}"`))
+      .reduce((sum, line) => sum + Number(/\} (\S+)/.exec(line)?.[1]), 0);
+  }
+
   /** Settles when a log line contains `text`. */
   async logged(text: string): Promise<void> {
     const isLogged = () => this.#logLines.some((line) => line.includes(text));
@@ -97,6 +106,15 @@ export class EngineProcess implements AsyncDisposable {
     const init = { method, ...(body !== undefined && { body: JSON.stringify(body) }) };
     const response = await fetch(`http://${this.httpAddress}${path}`, init);
     return { status: response.status, text: await response.text() };
+  }
+
+  /** Evicts every block, and settles when no lease and no transfer keeps the memory of one any more. */
+  async unpinned(): Promise<void> {
+    await this.http('POST', '/cache/memory/cleanup');
+    await eventually('the memory of every block to be free', async () => {
+      const { text } = await this.http('GET', '/metrics');
+      return /^pegaflow_pool_used_bytes(\{.*\})? 0\b/m.test(text) ? true : null;
+    });
   }
 
   /** Changes the fault switches. */

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export class TcpProxy implements AsyncDisposable {
   #server: Server;
   #sockets = new Set<Socket>();
+  #near = new Set<Socket>();
 
   static async start(target: string): Promise<TcpProxy> {
     const proxy = new TcpProxy(target);
@@ -17,6 +18,7 @@ export class TcpProxy implements AsyncDisposable {
     const [host, port] = target.split(':');
     this.#server = createServer((near) => {
       const far = connect(Number(port), host);
+      this.#near.add(near);
       for (const [from, to] of [
         [near, far],
         [far, near],
@@ -25,6 +27,7 @@ export class TcpProxy implements AsyncDisposable {
         from.on('error', () => {});
         from.on('close', () => {
           this.#sockets.delete(from);
+          this.#near.delete(from);
           to.destroy();
         });
         from.pipe(to);
@@ -39,6 +42,15 @@ export class TcpProxy implements AsyncDisposable {
   /** Closes every connection that passes; new ones are accepted. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Closes the client's side of every connection; the server's side stays open, so that it notices nothing. */
+  cutClients(): void {
+    for (const near of this.#near) {
+      near.removeAllListeners('close');
+      near.destroy();
+    }
+    this.#near.clear();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

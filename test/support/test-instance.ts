@@ -7,7 +7,7 @@ import {
   type SchedulerConnectorOptions,
   WorkerConnector,
 } from '../../src/connector/index.ts';
-import { TestConnection, TestRank } from './engine-rank.ts';
+import { type RankOptions, TestConnection, TestRank } from './engine-rank.ts';
 import { eventually, within } from './within.ts';
 
 export interface TestInstanceOptions {
@@ -18,6 +18,10 @@ export interface TestInstanceOptions {
   readonly budgets?: SchedulerConnectorOptions['budgets'];
   /** Default true: announcements and reports are pushed. Otherwise {@link TestInstance.step} alone carries them. */
   readonly isPushed?: boolean;
+  /** Storage group of each of the two layers. Default: all in group 0. */
+  readonly layerGroupIds?: readonly number[];
+  /** The layers of each rank, which is then a pipeline stage. Default: tensor-parallel ranks with the same layers. */
+  readonly stages?: readonly Required<Pick<RankOptions, 'layerNames' | 'layerGroupIds'>>[];
   /** Where the ranks find the server. Default: where the scheduler does. */
   readonly rankEndpoint?: string;
 }
@@ -43,17 +47,22 @@ export class TestInstance implements AsyncDisposable {
   #failed = new Set<string>();
 
   constructor(endpoint: string, given: TestInstanceOptions = {}) {
-    const { worldSize = 2, instanceId = `instance-${randomUUID()}` } = given;
-    const { namespace = instanceId, clientVersion, budgets } = given;
+    const { stages, worldSize = stages?.length ?? 2, instanceId = `instance-${randomUUID()}` } = given;
+    const { namespace = instanceId, clientVersion, budgets, layerGroupIds = [] } = given;
     const shared = {
       endpoint,
       instanceId,
       namespace,
       worldSize,
-      tpSize: worldSize,
+      tpSize: stages ? 1 : worldSize,
       ...(clientVersion ? { clientVersion } : {}),
       ...(budgets ? { budgets } : {}),
     };
+    const placeOf = (rank: number) => ({
+      tpRank: stages ? 0 : rank,
+      ppRank: stages ? rank : 0,
+      deviceId: rank,
+    });
     this.#connection = new TestConnection(endpoint);
     const driver = createEmulatedDriver({ deviceCount: worldSize });
     this.#schedulerOptions = shared;
@@ -65,15 +74,16 @@ export class TestInstance implements AsyncDisposable {
         new TestRank(this.#connection.client, driver, {
           instanceId,
           namespace,
-          tpRank: rank,
-          tpSize: worldSize,
+          ...placeOf(rank),
+          tpSize: shared.tpSize,
           worldSize,
-          deviceId: rank,
+          layerGroupIds,
+          ...stages?.[rank],
         }),
     );
     const rankEndpoint = given.rankEndpoint ?? endpoint;
     this.workers = this.memory.map(
-      (_, rank) => new WorkerConnector({ ...shared, endpoint: rankEndpoint, rank, tpRank: rank, deviceId: rank }),
+      (_, rank) => new WorkerConnector({ ...shared, endpoint: rankEndpoint, rank, ...placeOf(rank) }),
     );
   }
 
@@ -171,19 +181,23 @@ export class TestInstance implements AsyncDisposable {
   }
 
   /** Saves blocks of a request of its own, and waits for the end on all ranks. */
-  async save(requestId: string, blockIds: readonly number[], blockHashes: readonly Uint8Array[]): Promise<void> {
-    this.scheduler.scheduleSave({ requestId, blockIds, blockHashes });
+  async save(
+    requestId: string,
+    blockIds: readonly number[],
+    blockHashes: readonly Uint8Array[],
+    groupId = 0,
+  ): Promise<void> {
+    this.scheduler.scheduleSave({ requestId, groupId, blockIds, blockHashes });
     this.finish(requestId);
     await this.ended(requestId, 'saved');
   }
 
   /** Asks until all of these blocks are a hit: visibility comes after the end of the save. */
-  async hit(requestId: string, blockHashes: readonly Uint8Array[]): Promise<void> {
+  async hit(requestId: string, blockHashes: readonly Uint8Array[], groupId = 0): Promise<void> {
     const deadlineMs = performance.now() + 10_000;
     for (;;) {
-      const outcome = await this.scheduler.query({ requestId, blockHashes });
-      if (outcome.kind === 'hit' && outcome.blocks === blockHashes.length) return;
-      this.scheduler.release(requestId);
+      const outcome = await this.scheduler.query({ requestId, groupId, blockHashes, isAllOrNothing: true });
+      if (outcome.kind === 'hit') return;
       if (performance.now() > deadlineMs) throw new Error(`no full hit: ${JSON.stringify(outcome)}`);
       await new Promise((resolve) => setImmediate(resolve));
     }
@@ -206,6 +220,7 @@ export class TestInstance implements AsyncDisposable {
   }
 }
 
+/** The rank's device memory as a connector registers it. */
 export function layersOf(rank: TestRank): KvCacheLayer[] {
   const { layerNames, wrapperBytes, numBlocks, bytesPerBlock, kvStrideBytes, segments } = rank.registration();
   return (layerNames ?? []).map((name, layer) => ({
@@ -215,5 +230,6 @@ export function layersOf(rank: TestRank): KvCacheLayer[] {
     bytesPerBlock: Number(bytesPerBlock![layer]),
     kvStrideBytes: Number(kvStrideBytes![layer]),
     segments: segments![layer]!,
+    groupId: rank.options.layerGroupIds?.[layer] ?? 0,
   }));
 }

@@ -5,7 +5,7 @@ import { Connection } from '../../../src/rpc/connection.ts';
 import { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
-import { TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
+import { layersOf, TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
 import { TransferRecord } from '../../support/transfer-record.ts';
 import { eventually, within } from '../../support/within.ts';
 
@@ -125,8 +125,8 @@ describe('transfers in flight', () => {
     const startedMs = performance.now();
     new Loads(budgets).start(
       connection.server,
-      { instanceId: 'fails-to-copy', tpRank: 0, deviceId: 0, layerNames: memory.layerNames },
-      { ...intent!, blockIds: [4, 5, 1_000_000] },
+      { instanceId: 'fails-to-copy', tpRank: 0, deviceId: 0, layers: layersOf(memory) },
+      { ...intent!, leases: [{ ...intent!.leases[0]!, blockIds: [4, 5, 1_000_000] }] },
       record.events,
     );
     await eventually('the end of the load', () => record.outcomes[0] ?? null);
@@ -198,7 +198,9 @@ describe('transfers in flight', () => {
     await eventually('the rank to notice', () => (worker.status.state === 'connected' ? null : true));
     worker.startLoad(loads);
     worker.save(saves);
-    expect(worker.takeLoadErrors()).toEqual([{ requestId: 'loads', blockIds: [4, 5, 6], reason: 'not connected' }]);
+    expect(worker.takeLoadErrors()).toEqual([
+      { requestId: 'loads', groupIds: [0], blockIds: [4, 5, 6], reason: 'not connected' },
+    ]);
     expect(worker.takeFinished(['loads'])).toEqual({ loaded: ['loads'], saved: ['loads'] });
     expect(worker.takeFinished(['loads'])).toEqual({ loaded: [], saved: [] });
     expect(worker.stats).toMatchObject({ loads: { refused: 1 }, saves: { refused: 1 } });
@@ -267,20 +269,18 @@ describe('transfers in flight', () => {
 
   it('S-63: a lease that could not be used or given back in time is given back afterwards', async () => {
     const engine = own(await EngineProcess.start());
-    const { instance } = await connected(engine, { budgets: { queryTimeoutMs: 50 } });
+    const budgets = { queryTimeoutMs: 1_000, surveyTimeoutMs: 10_000 };
+    const { instance } = await connected(engine, { budgets });
     await instance.hit('finished', hashes);
     const { epoch } = instance.scheduler.status;
-    await engine.fault({ methods: { queryPrefetch: { delayMs: 300, times: 2 } } });
+    await engine.fault({ methods: { queryPrefetch: { delayMs: 2_000, times: 2 } } });
     await instance.scheduler.query({ requestId: 'slow', blockHashes: hashesOf(1, 'x') });
     await instance.reached('degraded');
     expect(instance.scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(false);
     instance.finish('finished');
     await instance.reached('connected');
     expect(instance.scheduler.status.epoch).toBe(epoch);
-    await eventually('the leases to be given back', async () => {
-      const { text } = await engine.http('POST', '/cache/memory/cleanup');
-      return JSON.parse(text).still_referenced_blocks === 0 ? true : null;
-    });
+    await engine.unpinned();
   });
 
   it('S-24: a hit that arrives when its request has been aborted is given back', async () => {
@@ -291,10 +291,7 @@ describe('transfers in flight', () => {
     const asked = instance.scheduler.query({ requestId: 'aborted', blockHashes: hashes });
     instance.finish('aborted');
     expect(await asked).toEqual({ kind: 'miss', reason: 'superseded' });
-    await eventually('the lease to be given back', async () => {
-      const { text } = await engine.http('POST', '/cache/memory/cleanup');
-      return JSON.parse(text).still_referenced_blocks === 0 ? true : null;
-    });
+    await engine.unpinned();
     expect(instance.scheduler.scheduleLoad('aborted', [4, 5, 6])).toBe(false);
   });
 

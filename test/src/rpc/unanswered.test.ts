@@ -89,8 +89,8 @@ describe('a call without an answer', () => {
       for (const transfer of loads.transfers) transfer.abandon({ kind: 'unreachable', message: 'the test is over' });
     });
     const epoch = { schedulerBootId: 'boot', counter: 1 };
-    const intent = { requestId: 'a', epoch, lease: new Uint8Array(16), blockIds: [0] };
-    const target = { instanceId: 'a', tpRank: 0, deviceId: 0, layerNames: ['x'] };
+    const intent = { requestId: 'a', epoch, leases: [{ groupId: 0, lease: new Uint8Array(16), blockIds: [0] }] };
+    const target = { instanceId: 'a', tpRank: 0, deviceId: 0, layers: [] };
     loads.start(connection.server, target, intent, record.events);
     await eventually('the failed call', () => record.said[0] ?? null);
     expect(record.said).toEqual(['refused: unreachable', 'suspected']);

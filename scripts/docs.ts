@@ -1,0 +1,33 @@
+/** Writes the generated pages and pictures of docs/. With `--check` it writes nothing and fails where one is not current. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { schedulerMachine, workerMachine } from '../machines/index.ts';
+import { budgetsPage } from './budgets/page.ts';
+import { statesOf } from './statecharts/edges.ts';
+import { layOut } from './statecharts/layout.ts';
+import { svgFrom } from './statecharts/svg.ts';
+
+const root = resolve(import.meta.dirname, '..');
+const scheduler = svgFrom('Life of the scheduler’s half', await layOut(schedulerMachine), statesOf(schedulerMachine));
+const worker = svgFrom('Life of one rank’s half', await layOut(workerMachine), statesOf(workerMachine));
+const pages: Readonly<Record<string, string>> = {
+  'docs/budgets.md': budgetsPage(),
+  'docs/statecharts/scheduler.svg': scheduler,
+  'docs/statecharts/worker.svg': worker,
+};
+
+const stale = Object.entries(pages).filter(([file, text]) => {
+  const path = resolve(root, file);
+  return !existsSync(path) || readFileSync(path, 'utf8') !== text;
+});
+if (process.argv.includes('--check')) {
+  if (stale.length > 0) {
+    console.error(`not current: ${stale.map(([file]) => file).join(', ')}; run "npm run docs" and commit the result`);
+    process.exit(1);
+  }
+} else {
+  for (const [file, text] of stale) {
+    mkdirSync(dirname(resolve(root, file)), { recursive: true });
+    writeFileSync(resolve(root, file), text);
+  }
+}

@@ -1,0 +1,165 @@
+import {
+  budgetsFrom,
+  FaultError,
+  type RankReport,
+  type SchedulerContext,
+  type SchedulerEvent,
+  schedulerMachine,
+} from '../../machines/index.ts';
+import { allConfirm, allQuiet, areSameBoots, refusalIn, unstoppedRank, upholds } from '../../machines/ranks.ts';
+import type { Plan } from './walk.ts';
+import { faults, unreachable } from './walk-faults.ts';
+import type { Tables } from './walk-tables.ts';
+
+type Variants = { readonly [type in SchedulerEvent['type']]: readonly Extract<SchedulerEvent, { type: type }>[] };
+
+/** One rank stands for all: what several say together is tested with the reports themselves. */
+export const schedulerPlan = {
+  machine: schedulerMachine,
+  input: { schedulerBootId: 'boot', worldSize: 1, budgets: budgetsFrom() },
+  variants: (context: SchedulerContext): Variants => ({
+    'link.opened': [{ type: 'link.opened' }],
+    'link.ended': [
+      { type: 'link.ended', cause: 'closed', fault: unreachable },
+      { type: 'link.ended', cause: 'refused', fault: unreachable },
+    ],
+    'drain.announced': [{ type: 'drain.announced' }],
+    'session.ended': [{ type: 'session.ended', fault: unreachable }],
+    'rpc.failed': faults.map((fault) => ({ type: 'rpc.failed', fault })),
+    'report.received': reportsFor(context).map((report) => ({ type: 'report.received', report })),
+    'announcement.delivered': [
+      { type: 'announcement.delivered', epoch: context.announcement.epoch },
+      { type: 'announcement.delivered', epoch: { schedulerBootId: 'another', counter: 1 } },
+    ],
+    drain: [{ type: 'drain' }],
+    resume: [{ type: 'resume' }],
+    stop: [{ type: 'stop' }],
+  }),
+  outputs: {
+    clear: [{ tookMs: 0 }, { tookMs: 1_000 }],
+    survey: [{ kind: 'sealed' }, { kind: 'incomplete', registered: 0, expected: 1 }, { kind: 'notFound' }],
+    retire: [{ kind: 'clean' }, { kind: 'unconfirmed', reason: 'not asked' }],
+  },
+  errors: [...faults.map((fault) => new FaultError(fault)), new Error('unclassified'), undefined],
+  situationIn: ({ announcement: { epoch, action }, reports, lineage, ...context }) => ({
+    isKeep: action === 'keep',
+    hasReport: reports[0] !== null,
+    isConfirmed: allConfirm(reports, epoch),
+    refusal: refusalIn(reports, epoch)?.fault?.kind ?? refusalIn(reports, epoch)?.outcome,
+    isQuiet: context.isServerNew || allQuiet(reports),
+    isStopped: unstoppedRank(reports) === undefined,
+    lineage: lineage && { isUpheld: upholds(reports, lineage), isSameBoot: areSameBoots(reports, lineage) },
+    hasTrouble: context.voidGenerations >= 2,
+    isPushedBack: context.evidence?.fault.retryAfterMs !== undefined,
+  }),
+} satisfies Plan<SchedulerContext>;
+
+/** What a rank may say: in this epoch and in others, as the process that is known, its successor and its predecessor. */
+function reportsFor({ announcement: { epoch }, reports, formerWorkers }: SchedulerContext): RankReport[] {
+  const held = reports[0]?.workerBootId ?? 'worker-1';
+  const successor = `worker-${Number(held.split('-')[1]) + 1}`;
+  const report = { rank: 0, workerBootId: held, epoch, fault: null, idle: true, serves: false } as const;
+  const outcomes = ['pending', 'registered', 'kept', 'failed', 'lost', 'stopped'] as const;
+  return [
+    ...outcomes.map((outcome) => ({ ...report, outcome })),
+    { ...report, outcome: 'failed', fault: { kind: 'incompatible', message: 'another version' } },
+    { ...report, outcome: 'registered', idle: false },
+    { ...report, outcome: 'registered', serves: true },
+    { ...report, outcome: 'registered', epoch: { ...epoch, counter: epoch.counter - 1 } },
+    { ...report, outcome: 'failed', epoch: { schedulerBootId: 'another', counter: 9 } },
+    { ...report, outcome: 'pending', epoch: null, workerBootId: successor },
+    { ...report, outcome: 'registered', workerBootId: successor },
+    { ...report, outcome: 'failed', workerBootId: formerWorkers.at(-1) ?? successor },
+    { ...report, outcome: 'failed', rank: 1 },
+  ];
+}
+
+const connected = ['connected.settling', 'connected.auditing', 'connected.serving'];
+const reconnecting = ['reconnecting.dialing', 'reconnecting.waiting'];
+const clearing = ['reRegistering.clearing.waiting', 'reRegistering.clearing.stalled'];
+const sealing = ['reRegistering.sealing.waiting', 'reRegistering.sealing.stalled'];
+const generation = [
+  'reRegistering.openingSession',
+  'reRegistering.surveying',
+  'reRegistering.quiescing',
+  ...clearing,
+  'reRegistering.pacing',
+  'reRegistering.announcing',
+  ...sealing,
+  'reRegistering.readingBack',
+  'reRegistering.pausing',
+];
+const incompatible = ['incompatible.waiting', 'incompatible.probing'];
+const drained = ['drained.quiescing', 'drained.handedBack'];
+const stopping = ['stopping.stoppingRanks', 'stopping.retiring'];
+
+export const schedulerTables: Tables = {
+  passedThrough: ['degraded.assessing', 'reRegistering.voided'],
+  ignored: [
+    {
+      event: 'link.opened',
+      because: 'a link says once that it is up, and only while it is dialled',
+      in: [
+        ...connected,
+        'degraded.surveying',
+        'degraded.draining',
+        'reconnecting.waiting',
+        ...generation,
+        ...incompatible,
+        ...drained,
+        ...stopping,
+      ],
+    },
+    { event: 'link.ended', because: 'there is no link', in: ['reconnecting.waiting', 'drained.handedBack'] },
+    { event: 'link.ended', because: 'the stop goes on over a link of its own', in: stopping },
+    { event: 'drain.announced', because: 'there is no link', in: [...reconnecting, 'drained.handedBack'] },
+    { event: 'drain.announced', because: 'it is known', in: ['degraded.draining'] },
+    {
+      event: 'drain.announced',
+      because: 'the session is about to be handed back',
+      in: ['drained.quiescing', ...stopping],
+    },
+    { event: 'session.ended', because: 'there is no session', in: [...reconnecting, 'drained.handedBack'] },
+    { event: 'session.ended', because: 'it is about to be handed back', in: ['drained.quiescing'] },
+    { event: 'session.ended', because: 'nothing is served any more', in: stopping },
+    {
+      event: 'rpc.failed',
+      because: 'it tells of a registration that is not in service',
+      in: ['degraded.draining', ...reconnecting, ...generation, ...incompatible, ...drained, ...stopping],
+    },
+    {
+      event: 'announcement.delivered',
+      because: 'no announcement waits for its delivery',
+      in: [
+        ...connected,
+        'degraded.surveying',
+        'degraded.draining',
+        ...reconnecting,
+        ...generation.filter((state) => state !== 'reRegistering.announcing'),
+        ...incompatible,
+        ...drained,
+        ...stopping,
+      ],
+    },
+    { event: 'drain', because: 'it is under way', in: drained },
+    { event: 'drain', because: 'the stop ends more', in: stopping },
+    {
+      event: 'resume',
+      because: 'nothing was drained',
+      in: [
+        ...connected,
+        'degraded.surveying',
+        'degraded.draining',
+        ...reconnecting,
+        ...generation,
+        ...incompatible,
+        ...stopping,
+      ],
+    },
+    { event: 'stop', because: 'it is under way', in: stopping },
+  ],
+  endless: {
+    'reRegistering.announcing': 'the host, by its next step; a lost link or session ends it too',
+  },
+  leaving: [...stopping, 'stopped'],
+};
