@@ -9,7 +9,7 @@ const [endpoint = ''] = process.argv.slice(2);
 const hashes = hashesOf(3);
 const instance = new TestInstance(endpoint, {
   worldSize: 1,
-  budgets: { pingIntervalMs: 100, pingTimeoutMs: 300 },
+  budgets: { pingIntervalMs: 500, pingTimeoutMs: 1_500 },
 }).start();
 const [worker] = instance.workers;
 const states: string[] = [];
@@ -19,12 +19,12 @@ const commands: Record<string, () => unknown> = {
     await instance.reached('connected');
     await instance.save('kept', [0, 1, 2], hashes);
     await instance.hit('loads', hashes);
-    await eventually('the rank to know the process', () => (watchedProcesses() > 0 ? true : null), 20_000);
     for (const machine of [instance.scheduler, worker]) machine?.onStatus(({ state }) => states.push(state));
   },
-  startLoad: () => {
+  startLoad: async () => {
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
     instance.step();
+    await eventually('the rank to know the process', () => (watchedProcesses() > 0 ? true : null), 20_000);
   },
   /** Nothing else runs in this process meanwhile. */
   stall: () => {
