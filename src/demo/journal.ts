@@ -91,6 +91,8 @@ export type DemoEvent =
       readonly rank: number;
       readonly loads: TransferCounts;
       readonly saves: TransferCounts;
+      /** Transfers whose blocks were handed back without proof that the server is done with them. */
+      readonly unsafeReleases: number;
     };
 
 export type EventOf<Type extends DemoEvent['type']> = Extract<DemoEvent, { readonly type: Type }>;

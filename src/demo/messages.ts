@@ -19,12 +19,15 @@ export type ToScheduler =
       readonly layout: KvLayout;
       /** Whether every transition of every machine is sent back. */
       readonly transitions: boolean;
+      /** A rank that ends by itself is an error, or starts again with empty memory. */
+      readonly lostRank: 'fails' | 'replaced';
     }
   | { readonly type: 'request'; readonly requestId: string; readonly blockHashes: readonly Uint8Array[] }
   | { readonly type: 'stop' };
 
 /** Scheduler host to parent. */
 export type FromScheduler =
+  /** The processes of all ranks, in their order: at the start, and when one was replaced. */
   | { readonly type: 'started'; readonly pids: readonly number[] }
   | { readonly type: 'happened'; readonly event: DemoEvent }
   | { readonly type: 'transition'; readonly line: string }
@@ -65,9 +68,13 @@ export type ToWorker =
   | { readonly type: 'stop' };
 
 /** What a rank has to say: part of every message, as in vLLM's worker output. */
-export interface RankOutput {
+export interface RankOutput extends RankEnds {
   readonly rank: number;
   readonly report: RankReport;
+}
+
+/** What has ended on one rank, by request. */
+export interface RankEnds {
   readonly loaded: readonly string[];
   readonly saved: readonly string[];
   readonly failedLoads: readonly string[];

@@ -10,6 +10,7 @@ import { wallTimeMs } from '../wall-time.ts';
 import { Clients } from './clients.ts';
 import { within } from './deadline.ts';
 import { freePort } from './free-port.ts';
+import type { DemoEvent } from './journal.ts';
 import { countLeaks, type LeakCounts } from './leaks.ts';
 import { type KvLayout, kvLayout } from './models.ts';
 import type { DemoObserver } from './observer.ts';
@@ -46,6 +47,8 @@ export async function runDemo(options: DemoOptions, observer: DemoObserver, sign
   sweepSharedMemory();
   const port = await freePort();
   const log = new RunLog(observer);
+  const events: DemoEvent[] = [];
+  log.onEvent((event) => events.push(event));
   const processes = new DemoProcesses(log, { port, poolSizeBytes });
   const requestBlocks = new Map<string, readonly string[]>();
   const interrupt = () => log.fail(new InterruptedError('interrupted'));
@@ -64,7 +67,7 @@ export async function runDemo(options: DemoOptions, observer: DemoObserver, sign
   }
   if (complaint !== null) throw new RunError(complaint);
   return reportOf({
-    events: log.events,
+    events,
     requestBlocks,
     ranks,
     ranksShareBlocks: model.attention === 'mla',
@@ -87,7 +90,9 @@ async function start(processes: DemoProcesses, { layout, port, transitions }: St
     instanceId: `demo-${randomUUID()}`,
     namespace: layout.model.name,
   };
-  processes.startScheduler({ type: 'start', server, layout, transitions }, (line) => observer.transition(line));
+  processes.startScheduler({ type: 'start', server, layout, transitions, lostRank: 'fails' }, (line) =>
+    observer.transition(line),
+  );
   await processes.startEngine();
 }
 

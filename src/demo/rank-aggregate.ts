@@ -1,5 +1,5 @@
 /** Puts the outputs of all ranks together, as vLLM's `KVOutputAggregator` does: an end counts when every rank said so. */
-import type { RankOutput } from './messages.ts';
+import type { RankEnds } from './messages.ts';
 
 export interface AggregatedOutput {
   readonly loaded: string[];
@@ -21,7 +21,7 @@ export class RankAggregate {
   }
 
   /** What this output of one rank completes. */
-  add({ loaded, saved, failedLoads, computed }: RankOutput): AggregatedOutput {
+  add({ loaded, saved, failedLoads, computed }: RankEnds): AggregatedOutput {
     return {
       loaded: this.#completed(this.#counts.loaded, loaded),
       saved: this.#completed(this.#counts.saved, saved),

@@ -1,10 +1,9 @@
-/** The journal of a run while it is being written, and the one place where its steps wait. */
+/** What happens in a run, told to those who keep it, and the one place where its steps wait. */
 import type { DemoEvent } from './journal.ts';
 import type { DemoObserver } from './observer.ts';
 import { Progress } from './progress.ts';
 
 export class RunLog {
-  readonly events: DemoEvent[] = [];
   readonly progress = new Progress();
   readonly #listeners = new Set<(event: DemoEvent) => void>();
   readonly #observer: Pick<DemoObserver, 'event'>;
@@ -16,7 +15,6 @@ export class RunLog {
   }
 
   record(event: DemoEvent): void {
-    this.events.push(event);
     this.progress.observe(event);
     this.#observer.event(event, this.progress);
     for (const listener of [...this.#listeners]) listener(event);

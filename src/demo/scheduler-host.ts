@@ -3,6 +3,7 @@
  * rank, and serves several requests at a time in steps, as vLLM's engine core does.
  */
 
+import type { Announcement } from '../../machines/index.ts';
 import { SchedulerConnector } from '../connector/index.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { AwaitedEnds } from './awaited-ends.ts';
@@ -10,8 +11,19 @@ import { BlockPool } from './block-pool.ts';
 import { within } from './deadline.ts';
 import { type Child, forkHost, parentChannel } from './ipc.ts';
 import type { DemoEvent } from './journal.ts';
-import type { BlockContents, FromScheduler, FromWorker, RankOutput, ToScheduler, ToWorker } from './messages.ts';
+import type {
+  BlockContents,
+  FromScheduler,
+  FromWorker,
+  RankEnds,
+  RankOutput,
+  Step,
+  ToScheduler,
+  ToWorker,
+} from './messages.ts';
+import type { RankLayout } from './models.ts';
 import { RankAggregate } from './rank-aggregate.ts';
+import { RankDebts } from './rank-debts.ts';
 import { type IncomingRequest, type Serving, serveRequest } from './serve-request.ts';
 import { describeTransition } from './transition-line.ts';
 
@@ -26,13 +38,17 @@ const channel = parentChannel<ToScheduler, FromScheduler>();
 class SchedulerHost implements Serving {
   readonly pool: BlockPool;
   readonly #connector: SchedulerConnector;
-  readonly #workers: readonly Worker[];
+  readonly #workers: Worker[];
+  readonly #debts: readonly RankDebts[];
+  readonly #lostRank: Start['lostRank'];
   readonly #aggregate: RankAggregate;
   readonly #loads = new AwaitedEnds<boolean>();
   readonly #computations = new AwaitedEnds<void>();
   readonly #holds = new AwaitedEnds<void>();
   readonly #failedLoads = new Set<string>();
   readonly #workerStops = new AwaitedEnds<string | null>();
+  readonly #startWorker: (rank: RankLayout) => Worker;
+  #announcement: Announcement | null = null;
   #isStopping = false;
   #expected: BlockContents[] = [];
   #computed: BlockContents[] = [];
@@ -40,8 +56,10 @@ class SchedulerHost implements Serving {
   #stepDue = false;
   #queries = 0;
 
-  constructor({ server, layout, transitions }: Start) {
+  constructor({ server, layout, transitions, lostRank }: Start) {
     const worldSize = layout.ranks.length;
+    this.#lostRank = lostRank;
+    this.#debts = layout.ranks.map(() => new RankDebts());
     this.pool = new BlockPool(layout.numBlocks);
     this.#aggregate = new RankAggregate(worldSize);
     this.#connector = new SchedulerConnector({
@@ -52,19 +70,23 @@ class SchedulerHost implements Serving {
         ? { inspect: describeTransition('scheduler', (line) => channel.send({ type: 'transition', line })) }
         : {}),
     });
-    this.#workers = layout.ranks.map((rank) => {
+    this.#startWorker = (rank) => {
       const worker: Worker = forkHost('worker-host', { ownGroup: false });
       worker.onMessage((message) => this.#hear(worker, message));
       worker.send({ type: 'start', server, rank, worldSize, transitions });
-      void worker.exited.then((how) => this.#missWorker(worker, rank.rank, how));
+      void worker.exited.then((how) => this.#missWorker(worker, rank, how));
       return worker;
+    };
+    this.#workers = layout.ranks.map(this.#startWorker);
+    this.#connector.onAnnounce((announcement) => {
+      this.#announcement = announcement;
+      this.#tellAll({ type: 'announce', announcement });
     });
-    this.#connector.onAnnounce((announcement) => this.#tellAll({ type: 'announce', announcement }));
     this.#connector.onStatus(({ path, fault }) => {
       const machine = 'scheduler';
       this.record({ type: 'status.changed', atMs: wallTimeMs(), machine, path, fault: fault?.message ?? null });
     });
-    channel.send({ type: 'started', pids: this.#workers.map(({ pid }) => pid) });
+    this.#tellPids();
     this.#connector.start();
   }
 
@@ -143,12 +165,29 @@ class SchedulerHost implements Serving {
     );
   }
 
-  #missWorker(worker: Worker, rank: number, how: string): void {
-    if (!this.#isStopping) channel.send({ type: 'failed', reason: `rank ${rank} ended by itself: ${how}` });
+  #missWorker(worker: Worker, rank: RankLayout, how: string): void {
     this.#workerStops.settle(String(worker.pid), `ended by itself: ${how}`);
+    if (this.#isStopping) return;
+    if (this.#lostRank === 'replaced') this.#replaceWorker(rank);
+    else channel.send({ type: 'failed', reason: `rank ${rank.rank} ended by itself: ${how}` });
+  }
+
+  /** Its memory is gone, so nothing that the process had under way can touch the new one's. */
+  #replaceWorker(rank: RankLayout): void {
+    const worker = this.#startWorker(rank);
+    this.#workers[rank.rank] = worker;
+    this.#tellPids();
+    if (this.#announcement !== null) worker.send({ type: 'announce', announcement: this.#announcement });
+    this.#acceptEnds(this.#debts[rank.rank]?.forfeit());
+  }
+
+  #tellPids(): void {
+    channel.send({ type: 'started', pids: this.#workers.map(({ pid }) => pid) });
   }
 
   #hear(worker: Worker, message: FromWorker): void {
+    // Words that a process left behind in its channel: its debts were forfeited.
+    if (!this.#workers.includes(worker)) return;
     if (message.type === 'report') this.#connector.acceptReport(message.report);
     else if (message.type === 'output') this.#accept(message.output);
     else if (message.type === 'stopped') this.#workerStops.settle(String(worker.pid), message.complaint);
@@ -157,7 +196,13 @@ class SchedulerHost implements Serving {
 
   #accept(output: RankOutput): void {
     this.#connector.acceptReport(output.report);
-    const { loaded, saved, failedLoads, computed } = this.#aggregate.add(output);
+    this.#debts[output.rank]?.settle(output);
+    this.#acceptEnds(output);
+  }
+
+  #acceptEnds(ends: RankEnds | undefined): void {
+    if (ends === undefined) return;
+    const { loaded, saved, failedLoads, computed } = this.#aggregate.add(ends);
     for (const requestId of failedLoads) this.#failedLoads.add(requestId);
     const ended = this.#connector.acceptFinished({ loaded, saved, failedLoads });
     for (const requestId of ended.loaded) {
@@ -181,7 +226,7 @@ class SchedulerHost implements Serving {
 
   #step(): void {
     this.#stepDue = false;
-    const step = {
+    const step: Step = {
       metadata: this.#connector.buildMetadata(),
       expected: this.#expected,
       computed: this.#computed,
@@ -191,6 +236,7 @@ class SchedulerHost implements Serving {
     this.#computed = [];
     this.#finished = [];
     this.#tellAll({ type: 'step', step });
+    for (const debts of this.#debts) this.#acceptEnds(debts.incur(step));
   }
 
   #tellAll(message: ToWorker): void {

@@ -120,8 +120,8 @@ class WorkerHost implements Disposable {
   }
 
   #sendCounts(): void {
-    const { loads, saves } = this.#connector.stats;
-    const counts = JSON.stringify([loads, saves]);
+    const { loads, saves, unsafeReleases } = this.#connector.stats;
+    const counts = JSON.stringify([loads, saves, unsafeReleases]);
     if (counts === this.#lastCounts) return;
     this.#lastCounts = counts;
     this.#record({
@@ -130,6 +130,7 @@ class WorkerHost implements Disposable {
       rank: this.#rank,
       loads: { ...loads },
       saves: { ...saves },
+      unsafeReleases,
     });
   }
 

@@ -11,7 +11,7 @@ function status(atMs: number, path: string, machine = 'scheduler'): DemoEvent {
 
 function refusals(atMs: number, rank: number, loads: number, saves: number): DemoEvent {
   const counts = (refused: number) => ({ succeeded: 0, failed: 0, refused });
-  return { type: 'worker.counted', atMs, rank, loads: counts(loads), saves: counts(saves) };
+  return { type: 'worker.counted', atMs, rank, loads: counts(loads), saves: counts(saves), unsafeReleases: 0 };
 }
 
 function query(atMs: number, requestId: string, queryId: number, blocks: number, reason: string | null): DemoEvent[] {

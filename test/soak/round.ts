@@ -1,0 +1,52 @@
+/** One round of a soak: which faults strike together, and what came of it. */
+import { drawInteger } from '../../src/demo/random.ts';
+import { SOAK_FAULTS, type SoakFault } from './faults.ts';
+
+export interface RoundPlan {
+  readonly faults: readonly SoakFault[];
+  /** Milliseconds from the start of the round to the start of each fault. */
+  readonly startsAfterMs: readonly number[];
+}
+
+/** Moments are wall-clock milliseconds. */
+export interface Round {
+  readonly kinds: readonly string[];
+  readonly startedAtMs: number;
+  /** When the last fault was over. */
+  readonly repairedAtMs: number;
+  /** When the scheduler left `connected`; `null` where it did not. */
+  readonly leftAtMs: number | null;
+  /** When it was `connected` for good: no earlier than the repair. */
+  readonly connectedAtMs: number;
+  /** When a query was seen to have hit since. */
+  readonly hitAtMs: number;
+}
+
+/** Half of all rounds have one fault, so that its own figures are to be had. */
+const FAULTS_OF_A_ROUND = [1, 1, 1, 2, 2, 3];
+const LONGEST_STAGGER_MS = 1_500;
+
+export function drawRound(random: () => number, { mayReplaceHosts }: { readonly mayReplaceHosts: boolean }): RoundPlan {
+  const count = FAULTS_OF_A_ROUND[drawInteger(random, 0, FAULTS_OF_A_ROUND.length - 1)] ?? 1;
+  const faults: SoakFault[] = [];
+  while (faults.length < count) {
+    const fault = drawFault(random);
+    const isAllowed = mayReplaceHosts || fault.replacesHost !== true;
+    if (isAllowed && !faults.some(({ touches }) => touches === fault.touches)) faults.push(fault);
+  }
+  return {
+    faults,
+    startsAfterMs: faults.map((_, index) => (index === 0 ? 0 : drawInteger(random, 0, LONGEST_STAGGER_MS))),
+  };
+}
+
+const TOTAL_WEIGHT = SOAK_FAULTS.reduce((sum, { weight }) => sum + weight, 0);
+
+function drawFault(random: () => number): SoakFault {
+  let at = random() * TOTAL_WEIGHT;
+  for (const fault of SOAK_FAULTS) {
+    at -= fault.weight;
+    if (at < 0) return fault;
+  }
+  return drawFault(random);
+}

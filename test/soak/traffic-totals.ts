@@ -1,0 +1,91 @@
+/** What a soak's traffic came to, kept as sums: a run of days must not grow. */
+import type { DemoEvent, EventOf } from '../../src/demo/journal.ts';
+import type { SoakFault } from './faults.ts';
+
+/** How long after a fault a transfer of its time may still be waiting for its budget (30 s), in milliseconds. */
+const UNSAFE_RELEASE_LAG_MS = 45_000;
+
+type Counted = EventOf<'worker.counted'>;
+
+export class TrafficTotals {
+  requests = 0;
+  abandonedRequests = 0;
+  queries = 0;
+  hitBlocks = 0;
+  loads = { succeeded: 0, failed: 0, refused: 0 };
+  saves = { succeeded: 0, failed: 0, refused: 0 };
+  verifiedBytes = 0;
+  wrongBytes = 0;
+  /** By the faults that may have brought them about. */
+  readonly unsafeReleases = new Map<string, number>();
+  unexplainedUnsafeReleases = 0;
+  readonly #onDefect: (defect: string) => void;
+  readonly #lastCounts = new Map<number, Counted>();
+  #recent: { readonly kind: string; untilMs: number }[] = [];
+
+  constructor(onDefect: (defect: string) => void) {
+    this.#onDefect = onDefect;
+  }
+
+  get text(): string {
+    const unsafe = [...this.unsafeReleases.values()].reduce((sum, count) => sum + count, 0);
+    return `${this.requests} requests, ${this.hitBlocks} blocks hit, ${this.wrongBytes} wrong bytes, ${unsafe} unsafe releases`;
+  }
+
+  beginRound(faults: readonly SoakFault[], atMs: number): void {
+    this.#recent = this.#recent.filter(({ untilMs }) => untilMs >= atMs);
+    for (const { kind, losesMessages } of faults) {
+      if (losesMessages) this.#recent.push({ kind, untilMs: Number.POSITIVE_INFINITY });
+    }
+  }
+
+  endRound(atMs: number): void {
+    for (const fault of this.#recent) fault.untilMs = Math.min(fault.untilMs, atMs + UNSAFE_RELEASE_LAG_MS);
+  }
+
+  /** A request went down with its process. */
+  abandon(_requestId: string): void {
+    this.abandonedRequests += 1;
+  }
+
+  observe(event: DemoEvent): void {
+    if (event.type === 'request.arrived') this.requests += 1;
+    else if (event.type === 'query.answered') {
+      this.queries += 1;
+      this.hitBlocks += event.blocks;
+    } else if (event.type === 'blocks.verified') this.#verify(event);
+    else if (event.type === 'worker.counted') this.#count(event);
+  }
+
+  #verify({ bytes, wrongBytes, rank, requestId }: EventOf<'blocks.verified'>): void {
+    this.verifiedBytes += bytes;
+    this.wrongBytes += wrongBytes;
+    if (wrongBytes > 0) this.#onDefect(`rank ${rank} loaded ${wrongBytes} wrong bytes for ${requestId}`);
+  }
+
+  /** A rank that was started again counts from 0. */
+  #count(counted: Counted): void {
+    const last = this.#lastCounts.get(counted.rank);
+    this.#lastCounts.set(counted.rank, counted);
+    for (const what of ['loads', 'saves'] as const) {
+      for (const end of ['succeeded', 'failed', 'refused'] as const) {
+        this[what][end] += growthOf(counted[what][end], last?.[what][end] ?? 0);
+      }
+    }
+    const unsafe = growthOf(counted.unsafeReleases, last?.unsafeReleases ?? 0);
+    if (unsafe > 0) this.#blame(unsafe, counted);
+  }
+
+  #blame(unsafe: number, { rank, atMs }: Counted): void {
+    const kinds = new Set(this.#recent.filter(({ untilMs }) => untilMs >= atMs).map(({ kind }) => kind));
+    const blamed = kinds.size === 0 ? 'nothing' : [...kinds].sort().join(' or ');
+    this.unsafeReleases.set(blamed, (this.unsafeReleases.get(blamed) ?? 0) + unsafe);
+    if (kinds.size > 0) return;
+    this.unexplainedUnsafeReleases += unsafe;
+    this.#onDefect(`rank ${rank}: ${unsafe} unsafe releases that no fault explains`);
+  }
+}
+
+function growthOf(now: number, before: number): number {
+  return now < before ? now : now - before;
+}
