@@ -36,6 +36,7 @@ function footnote({ cores, loadAverage, node }: { cores: number; loadAverage: nu
     'All figures are medians of n samples, product and floor in turns in this run; 1.00× is as good as the floor.',
     'detection: SIGKILL to leaving connected. recovery: the new engine listens to all ranks registered (product: connected).',
     'floor: dial every 1 ms, Session, Register of every rank over a link of its own (or all over one link).',
+    'idle: CPU time of the process over wall time, pings and audits and nothing else under way.',
     'memory: live JavaScript heap and external memory per rank (rss beside it: with nghttp2 and free room), all ranks in',
     'one process, the scheduler included, the KV memory not.',
     `${cores} cores, load average ${loadAverage.toFixed(1)}, Node ${node}.`,

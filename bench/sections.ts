@@ -1,5 +1,6 @@
 import { measureDegraded } from './degraded.ts';
 import type { Figure } from './figure.ts';
+import { measureIdle } from './idle.ts';
 import { measureMemory } from './memory.ts';
 import { measureQuery } from './query.ts';
 import { measureRecovery } from './recovery.ts';
@@ -28,6 +29,15 @@ export const sections: Readonly<Record<string, Section>> = {
   degraded: {
     title: 'Calls without a server',
     measure: (extent, progress) => measureDegraded({ batches: extent === 'quick' ? 50 : 500, progress }),
+  },
+  idle: {
+    title: 'Connected and idle, floor: an empty event loop',
+    measure: (extent, progress) =>
+      measureIdle({
+        ranks: 8,
+        ...(extent === 'quick' ? { windowMs: 3_000, rounds: 1 } : { windowMs: 40_000, rounds: 3 }),
+        progress,
+      }),
   },
   memory: {
     title: 'Memory, floor: idle links',

@@ -46,7 +46,7 @@ describe('the bench', () => {
     const child = bench('--only', 'nonsense');
     const [stderr, [code]] = await within(50_000, 'the bench', Promise.all([text(child.stderr), once(child, 'close')]));
     expect(code).toBe(1);
-    expect(stderr).toContain('Allowed choices are recovery, query, degraded, memory');
+    expect(stderr).toContain('Allowed choices are recovery, query, degraded, idle, memory');
   });
 
   it('ends at Ctrl-C and leaves no engine and no device memory', { timeout: 60_000 }, async () => {

@@ -64,7 +64,7 @@ export const SOAK_FAULTS: readonly SoakFault[] = [
 ];
 
 /** Undoes whatever a fault may have left at a living engine and at paused processes. */
-export async function clearFaults(world: FaultWorld): Promise<void> {
+export async function clearFaults(world: Pick<FaultWorld, 'processes'>): Promise<void> {
   world.processes.tellNetwork({ type: 'network', condition: CLEAR });
   await admin(world, '/faults', { method: 'DELETE' });
 }
@@ -248,7 +248,7 @@ interface AdminCall {
 }
 
 /** One call of the admin interface, or of none: an engine that is frozen or gone has no switches to set. */
-async function admin({ processes }: FaultWorld, path: string, call: AdminCall = {}): Promise<void> {
+async function admin({ processes }: Pick<FaultWorld, 'processes'>, path: string, call: AdminCall = {}): Promise<void> {
   const { method = 'POST', body = {}, at = processes.admin } = call;
   const signal = AbortSignal.timeout(ADMIN_TIMEOUT_MS);
   await fetch(`${at}${path}`, { method, signal, body: JSON.stringify(body) }).catch(() => {});

@@ -1,11 +1,15 @@
 /** One round of a soak: which faults strike together, and what came of it. */
-import { drawInteger } from '../../src/demo/random.ts';
+import { createRandom, drawInteger } from '../../src/demo/random.ts';
 import { SOAK_FAULTS, type SoakFault } from './faults.ts';
 
-export interface RoundPlan {
-  readonly faults: readonly SoakFault[];
-  /** Milliseconds from the start of the round to the start of each fault. */
-  readonly startsAfterMs: readonly number[];
+export type RoundPlan = readonly PlannedFault[];
+
+export interface PlannedFault {
+  readonly fault: SoakFault;
+  /** Milliseconds from the start of the round. */
+  readonly startsAfterMs: number;
+  /** A stream of its own: what one fault draws does not depend on how fast another one is. */
+  readonly random: () => number;
 }
 
 /** Moments are wall-clock milliseconds. */
@@ -34,10 +38,11 @@ export function drawRound(random: () => number, { mayReplaceHosts }: { readonly 
     const isAllowed = mayReplaceHosts || fault.replacesHost !== true;
     if (isAllowed && !faults.some(({ touches }) => touches === fault.touches)) faults.push(fault);
   }
-  return {
-    faults,
-    startsAfterMs: faults.map((_, index) => (index === 0 ? 0 : drawInteger(random, 0, LONGEST_STAGGER_MS))),
-  };
+  return faults.map((fault, index) => ({
+    fault,
+    startsAfterMs: index === 0 ? 0 : drawInteger(random, 0, LONGEST_STAGGER_MS),
+    random: createRandom(drawInteger(random, 0, 2 ** 32 - 1)),
+  }));
 }
 
 const TOTAL_WEIGHT = SOAK_FAULTS.reduce((sum, { weight }) => sum + weight, 0);

@@ -50,11 +50,12 @@ const SOAK_MODEL: ModelPreset = {
   blockSizeTokens: 16,
 };
 const RANKS = 2;
-const NUM_BLOCKS = 256;
+/** Many: what a frozen server had under way keeps its blocks for the budget of a transfer, 30 s. */
+const NUM_BLOCKS = 2_048;
 /** So small that blocks are evicted. */
 const POOL_SIZE_BYTES = 48 << 20;
-const DEVICE_MEMORY_BYTES = 64 << 20;
-const CONCURRENCY = 6;
+const DEVICE_MEMORY_BYTES = 128 << 20;
+const CONCURRENCY = 32;
 /** Mean time between arrivals, in milliseconds. */
 const MEAN_GAP_MS = 60;
 
@@ -64,8 +65,9 @@ const MEAN_GAP_MS = 60;
  */
 const LIMITS_MS: CallLimits = { query: 12_000, load: 45_000, hold: 45_000, request: 90_000 };
 
-/** From the end of the last fault of a round to a hit, in milliseconds. */
+/** From the end of the last fault of a round to `connected`, and from there to a hit, in milliseconds. */
 const RECOVERY_LIMIT_MS = 30_000;
+const HIT_LIMIT_MS = 30_000;
 const START_LIMIT_MS = 60_000;
 const SAMPLE_INTERVAL_MS = 2_000;
 const STATE_INTERVAL_MS = 500;
@@ -111,7 +113,7 @@ export async function runSoak(
     { type: 'start', server, layout, transitions: false, lostRank: 'replaced' },
   );
   const random = createRandom(seed);
-  const world: FaultWorld = { processes, instanceId, ranks: RANKS, random };
+  const world = { processes, instanceId, ranks: RANKS };
   const clients = new Clients({
     workload: chatWorkload({ seed, blockSizeTokens: SOAK_MODEL.blockSizeTokens, meanGapMs: MEAN_GAP_MS }),
     concurrency: CONCURRENCY,
@@ -142,7 +144,7 @@ export async function runSoak(
   try {
     processes.startScheduler();
     await processes.startEngine();
-    await untilHit(log, START_LIMIT_MS, 'the first hit');
+    await untilServing(log, START_LIMIT_MS, 'the start');
     while (wallTimeMs() < deadlineMs) {
       const mayReplaceHosts = wallTimeMs() < startedAtMs + (deadlineMs - startedAtMs) * HOST_FAULTS_SHARE;
       const plan = drawRound(random, { mayReplaceHosts });
@@ -187,7 +189,7 @@ function isEndOfHost(event: DemoEvent): boolean {
 }
 
 interface Running {
-  readonly world: FaultWorld;
+  readonly world: Omit<FaultWorld, 'random'>;
   readonly log: RunLog;
   readonly traffic: TrafficTotals;
   /** `leftAtMs`: when `connected` was left first since this was set to `null`. */
@@ -196,23 +198,27 @@ interface Running {
 
 async function runRound(plan: RoundPlan, { world, log, traffic, service }: Running): Promise<Round> {
   const startedAtMs = wallTimeMs();
-  traffic.beginRound(plan.faults, startedAtMs);
+  traffic.beginRound(
+    plan.map(({ fault }) => fault),
+    startedAtMs,
+  );
+  const kinds = plan.map(({ fault }) => fault.kind);
   service.leftAtMs = null;
   await log.orFailure(
     Promise.all(
-      plan.faults.map(async ({ run }, index) => {
-        await pause(plan.startsAfterMs[index] ?? 0);
-        await run(world);
+      plan.map(async ({ fault, startsAfterMs, random }) => {
+        await pause(startsAfterMs);
+        await fault.run({ ...world, random });
       }),
     ),
   );
   await clearFaults(world);
   const repairedAtMs = wallTimeMs();
   traffic.endRound(repairedAtMs);
-  await untilHit(log, RECOVERY_LIMIT_MS, `a hit after ${plan.faults.map(({ kind }) => kind).join(' + ')}`);
+  await untilServing(log, RECOVERY_LIMIT_MS, kinds.join(' + '));
   const { sinceMs = repairedAtMs } = log.progress.machines.get('scheduler') ?? {};
   return {
-    kinds: plan.faults.map(({ kind }) => kind),
+    kinds,
     startedAtMs,
     repairedAtMs,
     leftAtMs: service.leftAtMs,
@@ -221,16 +227,27 @@ async function runRound(plan: RoundPlan, { world, log, traffic, service }: Runni
   };
 }
 
-async function untilHit(log: RunLog, limitMs: number, what: string): Promise<void> {
+async function untilServing(log: RunLog, limitMs: number, after: string): Promise<void> {
+  const connected = log.until(({ isConnected }) => isConnected);
+  if (!(await isMet(limitMs, connected)))
+    throw new Error(`not connected ${limitMs} ms after ${after}; ${whereIs(log)}`);
   const hit = log.until(({ isConnected, hasHitSinceConnected }) => isConnected && hasHitSinceConnected);
-  const came = await within(
+  if (!(await isMet(HIT_LIMIT_MS, hit)))
+    throw new Error(`no hit in ${HIT_LIMIT_MS} ms after ${after}; ${whereIs(log)}`);
+}
+
+function isMet(limitMs: number, condition: Promise<void>): Promise<boolean> {
+  return within(
     limitMs,
-    hit.then(() => true),
+    condition.then(() => true),
     false,
   );
-  if (came) return;
-  const machines = [...log.progress.machines].map(([name, { path, fault }]) => `${name}: ${path} (${fault})`);
-  throw new Error(`no recovery: waited ${limitMs} ms for ${what}; ${machines.join(', ')}`);
+}
+
+function whereIs({ progress }: RunLog): string {
+  return [...progress.machines]
+    .map(([name, { path, fault }]) => `${name}: ${path} (${fault ?? 'no fault'})`)
+    .join(', ');
 }
 
 function stateText({ progress }: RunLog, rounds: readonly Round[], traffic: TrafficTotals): string {
