@@ -16,6 +16,7 @@ const started: ReturnType<typeof startSoak>[] = [];
 
 function startSoak(...args: string[]) {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  started.push(child);
   return child;
 }
 
@@ -32,7 +33,6 @@ describe('the soak', () => {
     timeout: 200_000,
   }, async () => {
     const child = startSoak('--minutes', '0.25', '--seed', SEED, '--json');
-    started.push(child);
     const [stdout, stderr, [code]] = await within(
       190_000,
       'the soak',
@@ -49,13 +49,12 @@ describe('the soak', () => {
 
   test('Ctrl-C ends everything', { timeout: 120_000 }, async () => {
     const child = startSoak('--minutes', '5', '--seed', SEED);
-    started.push(child);
     child.stdout.resume();
     let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       stderr += chunk;
     });
-    await eventually('the first round', () => (stderr.includes('noticed') ? true : null), 60_000);
+    await eventually('the traffic', () => (stderr.includes('serving') ? true : null), 60_000);
     const processes = descendantsOf(child.pid ?? 0);
     expect(processes.length).toBeGreaterThan(0);
     child.kill('SIGINT');

@@ -145,6 +145,7 @@ export async function runSoak(
     processes.startScheduler();
     await processes.startEngine();
     await untilServing(log, START_LIMIT_MS, 'the start');
+    observer.note(`${elapsed()}  serving`);
     while (wallTimeMs() < deadlineMs) {
       const mayReplaceHosts = wallTimeMs() < startedAtMs + (deadlineMs - startedAtMs) * HOST_FAULTS_SHARE;
       const plan = drawRound(random, { mayReplaceHosts });
