@@ -1,5 +1,6 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -12,7 +13,7 @@ const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
 /** Begins with another version, a killed rank under a drain, and a killed scheduler: nothing that waits for a budget. */
 const SEED = '319';
 
-const started: ReturnType<typeof startSoak>[] = [];
+const started: ChildProcessByStdio<null, Readable, Readable>[] = [];
 
 function startSoak(...args: string[]) {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
