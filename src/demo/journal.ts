@@ -69,6 +69,8 @@ export type DemoEvent =
       readonly atMs: number;
       readonly rank: number;
       readonly requestId: string;
+      /** When they had been loaded, or when their request finished. */
+      readonly moment: 'loaded' | 'finished';
       readonly blocks: number;
       readonly bytes: number;
       readonly wrongBytes: number;

@@ -21,6 +21,11 @@ export type ToScheduler =
       readonly transitions: boolean;
       /** A rank that ends by itself is an error, or starts again with empty memory. */
       readonly lostRank: 'fails' | 'replaced';
+      /**
+       * The longest that a request keeps its blocks when they are full, in milliseconds, drawn for each. Where it is not 0
+       * the blocks are verified once more at its end: nobody else may have written into them.
+       */
+      readonly decodeMs: number;
     }
   | { readonly type: 'request'; readonly requestId: string; readonly blockHashes: readonly Uint8Array[] }
   | { readonly type: 'stop' };
@@ -62,6 +67,7 @@ export type ToWorker =
       readonly rank: RankLayout;
       readonly worldSize: number;
       readonly transitions: boolean;
+      readonly verifiesTwice: boolean;
     }
   | { readonly type: 'announce'; readonly announcement: Announcement }
   | { readonly type: 'step'; readonly step: Step }

@@ -90,7 +90,7 @@ async function start(processes: DemoProcesses, { layout, port, transitions }: St
     instanceId: `demo-${randomUUID()}`,
     namespace: layout.model.name,
   };
-  processes.startScheduler({ type: 'start', server, layout, transitions, lostRank: 'fails' }, (line) =>
+  processes.startScheduler({ type: 'start', server, layout, transitions, lostRank: 'fails', decodeMs: 0 }, (line) =>
     observer.transition(line),
   );
   await processes.startEngine();

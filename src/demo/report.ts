@@ -61,7 +61,9 @@ export function reportOf(facts: RunFacts): RunReport {
 function verifiedLoads({ events, requestBlocks, ranks }: RunFacts) {
   const succeeded = new Set(eventsOf(events, 'load.ended').flatMap((load) => (load.succeeded ? [load.requestId] : [])));
   const loads = eventsOf(events, 'load.scheduled').filter(({ requestId }) => succeeded.has(requestId));
-  const checks = eventsOf(events, 'blocks.verified').filter(({ requestId }) => requestBlocks.has(requestId));
+  const checks = eventsOf(events, 'blocks.verified').filter(
+    ({ requestId, moment }) => requestBlocks.has(requestId) && moment === 'loaded',
+  );
   return {
     loadedBlocks: loads.reduce((sum, { blocks }) => sum + blocks, 0),
     bytes: checks.reduce((sum, { bytes }) => sum + bytes, 0),

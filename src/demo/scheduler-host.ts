@@ -3,6 +3,7 @@
  * rank, and serves several requests at a time in steps, as vLLM's engine core does.
  */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Announcement } from '../../machines/index.ts';
 import { SchedulerConnector } from '../connector/index.ts';
 import { wallTimeMs } from '../wall-time.ts';
@@ -41,6 +42,7 @@ class SchedulerHost implements Serving {
   readonly #workers: Worker[];
   readonly #debts: readonly RankDebts[];
   readonly #lostRank: Start['lostRank'];
+  readonly #decodeMs: number;
   readonly #aggregate: RankAggregate;
   readonly #loads = new AwaitedEnds<boolean>();
   readonly #computations = new AwaitedEnds<void>();
@@ -56,9 +58,10 @@ class SchedulerHost implements Serving {
   #stepDue = false;
   #queries = 0;
 
-  constructor({ server, layout, transitions, lostRank }: Start) {
+  constructor({ server, layout, transitions, lostRank, decodeMs }: Start) {
     const worldSize = layout.ranks.length;
     this.#lostRank = lostRank;
+    this.#decodeMs = decodeMs;
     this.#debts = layout.ranks.map(() => new RankDebts());
     this.pool = new BlockPool(layout.numBlocks);
     this.#aggregate = new RankAggregate(worldSize);
@@ -73,7 +76,7 @@ class SchedulerHost implements Serving {
     this.#startWorker = (rank) => {
       const worker: Worker = forkHost('worker-host', { ownGroup: false });
       worker.onMessage((message) => this.#hear(worker, message));
-      worker.send({ type: 'start', server, rank, worldSize, transitions });
+      worker.send({ type: 'start', server, rank, worldSize, transitions, verifiesTwice: decodeMs > 0 });
       void worker.exited.then((how) => this.#missWorker(worker, rank, how));
       return worker;
     };
@@ -128,6 +131,10 @@ class SchedulerHost implements Serving {
     this.#computed.push(contents);
     this.#stepSoon();
     return this.#computations.next(contents.requestId);
+  }
+
+  async decode(): Promise<void> {
+    if (this.#decodeMs > 0) await pause(Math.random() * this.#decodeMs);
   }
 
   finish(requestId: string): Promise<void> | null {

@@ -24,6 +24,8 @@ export interface Serving {
   load(contents: BlockContents): Promise<boolean> | null;
   /** Computes the blocks and saves them. Settles when they are computed. */
   computeAndSave(contents: BlockContents): Promise<void>;
+  /** Uses the blocks for as long as the answer takes. */
+  decode(): Promise<void>;
   /** `null`: the blocks are free at once. Otherwise settles when they are. */
   finish(requestId: string): Promise<void> | null;
   record(event: DemoEvent): void;
@@ -46,6 +48,7 @@ export async function serveRequest(request: IncomingRequest, serving: Serving): 
     await serving.computeAndSave(contentsAt(missing));
   }
 
+  await serving.decode();
   const freed = serving.finish(requestId);
   serving.record({ type: 'request.finished', atMs: wallTimeMs(), requestId, held: freed !== null });
   await freed;

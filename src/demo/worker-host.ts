@@ -24,8 +24,12 @@ class WorkerHost implements Disposable {
   /** Saves and computations in the order of their steps. */
   #work: Promise<void> = Promise.resolve();
   #lastCounts = '';
+  readonly #verifiesTwice: boolean;
+  /** What the blocks of running requests hold; empty where they are verified once. */
+  readonly #inUse = new Map<string, BlockContents[]>();
 
-  constructor({ server, rank, worldSize, transitions }: Start) {
+  constructor({ server, rank, worldSize, transitions, verifiesTwice }: Start) {
+    this.#verifiesTwice = verifiesTwice;
     this.#rank = rank.rank;
     this.#memory = new KvMemory(createEmulatedDriver({ deviceCount: worldSize }), server.namespace, rank);
     const machine = `rank ${rank.rank}`;
@@ -63,6 +67,8 @@ class WorkerHost implements Disposable {
   }
 
   #take({ metadata, expected, computed, finishedRequestIds }: Step): void {
+    // Before anything is written: the blocks may be another request's in this very step.
+    for (const requestId of finishedRequestIds) this.#verifyAgain(requestId);
     for (const contents of expected) {
       for (const blockId of contents.blockIds) this.#memory.poison(blockId);
       this.#expected.set(contents.requestId, contents);
@@ -77,6 +83,7 @@ class WorkerHost implements Disposable {
           await letOthersRun();
         }
       }
+      for (const contents of computed) this.#use(contents);
       for (const { requestId } of metadata.saves)
         this.#record({ type: 'save.submitted', atMs: wallTimeMs(), rank: this.#rank, requestId });
       this.#connector.save(metadata.saves);
@@ -93,7 +100,9 @@ class WorkerHost implements Disposable {
     for (const requestId of loaded) {
       const contents = this.#expected.get(requestId);
       this.#expected.delete(requestId);
-      if (contents !== undefined && !failedLoads.has(requestId)) this.#verify(contents);
+      if (contents === undefined || failedLoads.has(requestId)) continue;
+      this.#verify(contents, 'loaded');
+      this.#use(contents);
     }
     this.#sendCounts();
     const report = this.#connector.takeReport();
@@ -101,7 +110,18 @@ class WorkerHost implements Disposable {
     channel.send({ type: 'output', output });
   }
 
-  #verify({ requestId, blockIds, blockHashes }: BlockContents): void {
+  #use(contents: BlockContents): void {
+    if (!this.#verifiesTwice) return;
+    const held = this.#inUse.get(contents.requestId) ?? [];
+    this.#inUse.set(contents.requestId, [...held, contents]);
+  }
+
+  #verifyAgain(requestId: string): void {
+    for (const contents of this.#inUse.get(requestId) ?? []) this.#verify(contents, 'finished');
+    this.#inUse.delete(requestId);
+  }
+
+  #verify({ requestId, blockIds, blockHashes }: BlockContents, moment: 'loaded' | 'finished'): void {
     const wrongBytes = blockIds.reduce((wrong, blockId, index) => {
       const blockHash = blockHashes[index];
       return blockHash === undefined ? wrong : wrong + this.#memory.countWrongBytes(blockId, blockHash);
@@ -113,6 +133,7 @@ class WorkerHost implements Disposable {
       atMs: wallTimeMs(),
       rank: this.#rank,
       requestId,
+      moment,
       blocks,
       bytes,
       wrongBytes,

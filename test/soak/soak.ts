@@ -56,6 +56,8 @@ const NUM_BLOCKS = 2_048;
 const POOL_SIZE_BYTES = 48 << 20;
 const DEVICE_MEMORY_BYTES = 128 << 20;
 const CONCURRENCY = 32;
+/** So long that a late copy meets blocks in use, in milliseconds. */
+const DECODE_MS = 1_000;
 /** Mean time between arrivals, in milliseconds. */
 const MEAN_GAP_MS = 60;
 
@@ -110,7 +112,7 @@ export async function runSoak(
   const processes = new SoakProcesses(
     log,
     { port, poolSizeBytes: POOL_SIZE_BYTES },
-    { type: 'start', server, layout, transitions: false, lostRank: 'replaced' },
+    { type: 'start', server, layout, transitions: false, lostRank: 'replaced', decodeMs: DECODE_MS },
   );
   const random = createRandom(seed);
   const world = { processes, instanceId, ranks: RANKS };

@@ -57,10 +57,10 @@ export class TrafficTotals {
     else if (event.type === 'worker.counted') this.#count(event);
   }
 
-  #verify({ bytes, wrongBytes, rank, requestId }: EventOf<'blocks.verified'>): void {
+  #verify({ bytes, wrongBytes, rank, requestId, moment }: EventOf<'blocks.verified'>): void {
     this.verifiedBytes += bytes;
     this.wrongBytes += wrongBytes;
-    if (wrongBytes > 0) this.#onDefect(`rank ${rank} loaded ${wrongBytes} wrong bytes for ${requestId}`);
+    if (wrongBytes > 0) this.#onDefect(`rank ${rank}: ${wrongBytes} wrong bytes when ${requestId} had ${moment}`);
   }
 
   /** A rank that was started again counts from 0. */

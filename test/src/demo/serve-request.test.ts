@@ -31,6 +31,7 @@ function scripted({ outcomes, load = null, freed = null, pool = new BlockPool(4)
     computeAndSave: async (contents) => {
       asked.push(`compute ${positionsOf(contents)}`);
     },
+    decode: async () => {},
     finish: () => {
       asked.push('finish');
       return freed;
