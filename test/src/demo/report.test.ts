@@ -38,6 +38,7 @@ const verified = (atMs: number, rank: number, wrongBytes = 0): DemoEvent => ({
   atMs,
   rank,
   requestId: 'hit',
+  moment: 'loaded',
   blocks: 2,
   bytes: 100,
   wrongBytes,
