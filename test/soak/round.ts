@@ -1,17 +1,16 @@
-/** One round of a soak: which faults strike together, and what came of it. */
-import { createRandom, drawInteger } from '../../src/demo/random.ts';
-import { SOAK_FAULTS, type SoakFault } from './faults.ts';
+/** One round of a soak: its faults strike, end, and are recovered from. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { within } from '../../src/demo/deadline.ts';
+import type { RunLog } from '../../src/demo/run-log.ts';
+import { wallTimeMs } from '../../src/wall-time.ts';
+import type { FaultWorld } from './faults/fault.ts';
+import { clearFaults } from './faults/index.ts';
+import type { RoundPlan } from './round-plan.ts';
+import type { TrafficTotals } from './traffic-totals.ts';
 
-export type RoundPlan = readonly PlannedFault[];
-
-export interface PlannedFault {
-  readonly fault: SoakFault;
-  /** Milliseconds from the start of the round. */
-  readonly startsAfterMs: number;
-  /** A stream of its own: what one fault draws does not depend on how fast another one is. */
-  readonly random: () => number;
-}
-
+/** From the end of the last fault of a round to `connected`, and from there to a hit, in milliseconds. */
+const RECOVERY_LIMIT_MS = 30_000;
+const HIT_LIMIT_MS = 30_000;
 /** Moments are wall-clock milliseconds. */
 export interface Round {
   readonly kinds: readonly string[];
@@ -26,32 +25,74 @@ export interface Round {
   readonly hitAtMs: number;
 }
 
-/** Half of all rounds have one fault, so that its own figures are to be had. */
-const FAULTS_OF_A_ROUND = [1, 1, 1, 2, 2, 3];
-const LONGEST_STAGGER_MS = 1_500;
-
-export function drawRound(random: () => number, { mayReplaceHosts }: { readonly mayReplaceHosts: boolean }): RoundPlan {
-  const count = FAULTS_OF_A_ROUND[drawInteger(random, 0, FAULTS_OF_A_ROUND.length - 1)] ?? 1;
-  const faults: SoakFault[] = [];
-  while (faults.length < count) {
-    const fault = drawFault(random);
-    const isAllowed = mayReplaceHosts || fault.replacesHost !== true;
-    if (isAllowed && !faults.some(({ touches }) => touches === fault.touches)) faults.push(fault);
-  }
-  return faults.map((fault, index) => ({
-    fault,
-    startsAfterMs: index === 0 ? 0 : drawInteger(random, 0, LONGEST_STAGGER_MS),
-    random: createRandom(drawInteger(random, 0, 2 ** 32 - 1)),
-  }));
+/** What a round is run in. */
+export interface Running {
+  readonly world: Omit<FaultWorld, 'random'>;
+  readonly log: RunLog;
+  readonly traffic: TrafficTotals;
+  /** `leftAtMs`: when `connected` was left first since this was set to `null`. */
+  readonly service: { leftAtMs: number | null };
 }
 
-const TOTAL_WEIGHT = SOAK_FAULTS.reduce((sum, { weight }) => sum + weight, 0);
+/** Rejects where the cache is not hit again in time. */
+export async function runRound(plan: RoundPlan, { world, log, traffic, service }: Running): Promise<Round> {
+  const startedAtMs = wallTimeMs();
+  traffic.beginRound(
+    plan.map(({ fault }) => fault),
+    startedAtMs,
+  );
+  const kinds = plan.map(({ fault }) => fault.kind);
+  service.leftAtMs = null;
+  await log.orFailure(
+    Promise.all(
+      plan.map(async ({ fault, startsAfterMs, random }) => {
+        await pause(startsAfterMs);
+        await fault.run({ ...world, random });
+      }),
+    ),
+  );
+  await clearFaults(world);
+  const repairedAtMs = wallTimeMs();
+  traffic.endRound(repairedAtMs);
+  await untilServing(log, RECOVERY_LIMIT_MS, kinds.join(' + '));
+  const { sinceMs = repairedAtMs } = log.progress.machines.get('scheduler') ?? {};
+  return {
+    kinds,
+    startedAtMs,
+    repairedAtMs,
+    leftAtMs: service.leftAtMs,
+    connectedAtMs: Math.max(sinceMs, repairedAtMs),
+    hitAtMs: wallTimeMs(),
+  };
+}
 
-function drawFault(random: () => number): SoakFault {
-  let at = random() * TOTAL_WEIGHT;
-  for (const fault of SOAK_FAULTS) {
-    at -= fault.weight;
-    if (at < 0) return fault;
-  }
-  return drawFault(random);
+/** Settles when the cache is hit; rejects where it is not connected after `limitMs`, or not hit after that, saying where its machines are. */
+export async function untilServing(log: RunLog, limitMs: number, after: string): Promise<void> {
+  const connected = log.until(({ isConnected }) => isConnected);
+  if (!(await isMet(limitMs, connected)))
+    throw new Error(`not connected ${limitMs} ms after ${after}; ${whereIs(log)}`);
+  const hit = log.until(({ isConnected, hasHitSinceConnected }) => isConnected && hasHitSinceConnected);
+  if (!(await isMet(HIT_LIMIT_MS, hit)))
+    throw new Error(`no hit in ${HIT_LIMIT_MS} ms after ${after}; ${whereIs(log)}`);
+}
+
+function isMet(limitMs: number, condition: Promise<void>): Promise<boolean> {
+  return within(
+    limitMs,
+    condition.then(() => true),
+    false,
+  );
+}
+
+function whereIs({ progress }: RunLog): string {
+  return [...progress.machines]
+    .map(([name, { path, fault }]) => `${name}: ${path} (${fault ?? 'no fault'})`)
+    .join(', ');
+}
+
+/** For people. */
+export function roundText({ kinds, startedAtMs, repairedAtMs, leftAtMs, connectedAtMs, hitAtMs }: Round): string {
+  const noticed = leftAtMs === null ? 'not noticed' : `noticed after ${Math.round(leftAtMs - startedAtMs)} ms`;
+  const back = `connected ${Math.round(connectedAtMs - repairedAtMs)} ms after its end, hit ${Math.round(hitAtMs - repairedAtMs)} ms`;
+  return `${kinds.join(' + ')}: ${noticed}; ${back}`;
 }

@@ -17,10 +17,10 @@ import { RunLog } from '../../src/demo/run-log.ts';
 import { chatWorkload } from '../../src/demo/workload.ts';
 import { wallTimeMs } from '../../src/wall-time.ts';
 import { CallLedger, type CallLimits } from './call-ledger.ts';
-import { clearFaults, type FaultWorld } from './faults.ts';
 import { GrowthRecorder } from './process-growth.ts';
 import { SoakProcesses } from './processes.ts';
-import { drawRound, type Round, type RoundPlan } from './round.ts';
+import { type Round, type Running, roundText, runRound, untilServing } from './round.ts';
+import { drawRound } from './round-plan.ts';
 import { type SoakSummary, summaryOf } from './summary.ts';
 import { TrafficTotals } from './traffic-totals.ts';
 
@@ -67,9 +67,6 @@ const MEAN_GAP_MS = 60;
  */
 const LIMITS_MS: CallLimits = { query: 12_000, load: 45_000, hold: 45_000, request: 90_000 };
 
-/** From the end of the last fault of a round to `connected`, and from there to a hit, in milliseconds. */
-const RECOVERY_LIMIT_MS = 30_000;
-const HIT_LIMIT_MS = 30_000;
 const START_LIMIT_MS = 60_000;
 const SAMPLE_INTERVAL_MS = 2_000;
 const STATE_INTERVAL_MS = 500;
@@ -191,77 +188,9 @@ function isEndOfHost(event: DemoEvent): boolean {
   return event.type === 'status.changed' && event.machine === 'scheduler' && event.path === 'killed';
 }
 
-interface Running {
-  readonly world: Omit<FaultWorld, 'random'>;
-  readonly log: RunLog;
-  readonly traffic: TrafficTotals;
-  /** `leftAtMs`: when `connected` was left first since this was set to `null`. */
-  readonly service: { leftAtMs: number | null };
-}
-
-async function runRound(plan: RoundPlan, { world, log, traffic, service }: Running): Promise<Round> {
-  const startedAtMs = wallTimeMs();
-  traffic.beginRound(
-    plan.map(({ fault }) => fault),
-    startedAtMs,
-  );
-  const kinds = plan.map(({ fault }) => fault.kind);
-  service.leftAtMs = null;
-  await log.orFailure(
-    Promise.all(
-      plan.map(async ({ fault, startsAfterMs, random }) => {
-        await pause(startsAfterMs);
-        await fault.run({ ...world, random });
-      }),
-    ),
-  );
-  await clearFaults(world);
-  const repairedAtMs = wallTimeMs();
-  traffic.endRound(repairedAtMs);
-  await untilServing(log, RECOVERY_LIMIT_MS, kinds.join(' + '));
-  const { sinceMs = repairedAtMs } = log.progress.machines.get('scheduler') ?? {};
-  return {
-    kinds,
-    startedAtMs,
-    repairedAtMs,
-    leftAtMs: service.leftAtMs,
-    connectedAtMs: Math.max(sinceMs, repairedAtMs),
-    hitAtMs: wallTimeMs(),
-  };
-}
-
-async function untilServing(log: RunLog, limitMs: number, after: string): Promise<void> {
-  const connected = log.until(({ isConnected }) => isConnected);
-  if (!(await isMet(limitMs, connected)))
-    throw new Error(`not connected ${limitMs} ms after ${after}; ${whereIs(log)}`);
-  const hit = log.until(({ isConnected, hasHitSinceConnected }) => isConnected && hasHitSinceConnected);
-  if (!(await isMet(HIT_LIMIT_MS, hit)))
-    throw new Error(`no hit in ${HIT_LIMIT_MS} ms after ${after}; ${whereIs(log)}`);
-}
-
-function isMet(limitMs: number, condition: Promise<void>): Promise<boolean> {
-  return within(
-    limitMs,
-    condition.then(() => true),
-    false,
-  );
-}
-
-function whereIs({ progress }: RunLog): string {
-  return [...progress.machines]
-    .map(([name, { path, fault }]) => `${name}: ${path} (${fault ?? 'no fault'})`)
-    .join(', ');
-}
-
 function stateText({ progress }: RunLog, rounds: readonly Round[], traffic: TrafficTotals): string {
   const scheduler = progress.machines.get('scheduler')?.path ?? 'starting';
   return `${scheduler.padEnd(28)} rounds ${rounds.length}, ${traffic.text}`;
-}
-
-function roundText({ kinds, startedAtMs, repairedAtMs, leftAtMs, connectedAtMs, hitAtMs }: Round): string {
-  const noticed = leftAtMs === null ? 'not noticed' : `noticed after ${Math.round(leftAtMs - startedAtMs)} ms`;
-  const back = `connected ${Math.round(connectedAtMs - repairedAtMs)} ms after its end, hit ${Math.round(hitAtMs - repairedAtMs)} ms`;
-  return `${kinds.join(' + ')}: ${noticed}; ${back}`;
 }
 
 async function leaksOf({ identities }: SoakProcesses, port: number): Promise<LeakCounts> {

@@ -1,6 +1,6 @@
 /** What a soak's traffic came to, kept as sums: a run of days must not grow. */
 import type { DemoEvent, EventOf } from '../../src/demo/journal.ts';
-import type { SoakFault } from './faults.ts';
+import type { SoakFault } from './faults/fault.ts';
 
 /** How long after a fault a transfer of its time may still be waiting for its budget (30 s), in milliseconds. */
 const UNSAFE_RELEASE_LAG_MS = 45_000;
