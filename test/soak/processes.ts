@@ -140,9 +140,7 @@ export class SoakProcesses {
     this.rankPids = [];
     scheduler.child.process.kill('SIGKILL');
     await scheduler.child.exited;
-    for (const machine of ['scheduler', ...ranks.map((_, rank) => `rank ${rank}`)]) {
-      this.#log.record({ type: 'status.changed', atMs: wallTimeMs(), machine, path: 'killed', fault: null });
-    }
+    for (const machine of ['scheduler', ...ranks.map((_, rank) => `rank ${rank}`)]) this.#recordKilled(machine);
     const areGone = () => ranks.every((pid) => identifyProcess(pid) === null);
     await until('the ranks to end with their scheduler', EXIT_TIMEOUT_MS, areGone);
   }
@@ -154,6 +152,7 @@ export class SoakProcesses {
     process.kill(pid, 'SIGKILL');
     const isReplaced = () => (this.rankPids[rank] ?? pid) !== pid;
     await this.#log.orFailure(until(`rank ${rank} to be replaced`, EXIT_TIMEOUT_MS, isReplaced));
+    this.#recordKilled(`rank ${rank}`);
   }
 
   /** Ends everything in order, and by force what does not end. Settles with what went wrong, or `null`. */
@@ -176,6 +175,10 @@ export class SoakProcesses {
       );
     }
     return complaints.join('; ') || null;
+  }
+
+  #recordKilled(machine: string): void {
+    this.#log.record({ type: 'status.changed', atMs: wallTimeMs(), machine, path: 'killed', fault: null });
   }
 
   #meetRanks(pids: readonly number[]): void {

@@ -1,6 +1,8 @@
 /** One round of a soak: its faults strike, end, and are recovered from. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { within } from '../../src/demo/deadline.ts';
+import { stateOf } from '../../src/demo/outages.ts';
+import type { Progress } from '../../src/demo/progress.ts';
 import type { RunLog } from '../../src/demo/run-log.ts';
 import { wallTimeMs } from '../../src/wall-time.ts';
 import type { FaultWorld } from './faults/fault.ts';
@@ -19,7 +21,7 @@ export interface Round {
   readonly repairedAtMs: number;
   /** When the scheduler left `connected`; `null` where it did not. */
   readonly leftAtMs: number | null;
-  /** When it was `connected` for good: no earlier than the repair. */
+  /** When every machine was `connected` for good: no earlier than the repair. */
   readonly connectedAtMs: number;
   /** When a query was seen to have hit since. */
   readonly hitAtMs: number;
@@ -55,25 +57,30 @@ export async function runRound(plan: RoundPlan, { world, log, traffic, service }
   const repairedAtMs = wallTimeMs();
   traffic.endRound(repairedAtMs);
   await untilServing(log, RECOVERY_LIMIT_MS, kinds.join(' + '));
-  const { sinceMs = repairedAtMs } = log.progress.machines.get('scheduler') ?? {};
   return {
     kinds,
     startedAtMs,
     repairedAtMs,
     leftAtMs: service.leftAtMs,
-    connectedAtMs: Math.max(sinceMs, repairedAtMs),
+    connectedAtMs: Math.max(repairedAtMs, ...[...log.progress.machines.values()].map(({ sinceMs }) => sinceMs)),
     hitAtMs: wallTimeMs(),
   };
 }
 
 /** Settles when the cache is hit; rejects where it is not connected after `limitMs`, or not hit after that, saying where its machines are. */
 export async function untilServing(log: RunLog, limitMs: number, after: string): Promise<void> {
-  const connected = log.until(({ isConnected }) => isConnected);
-  if (!(await isMet(limitMs, connected)))
+  if (!(await isMet(limitMs, log.until(isConnected)))) {
     throw new Error(`not connected ${limitMs} ms after ${after}; ${whereIs(log)}`);
-  const hit = log.until(({ isConnected, hasHitSinceConnected }) => isConnected && hasHitSinceConnected);
-  if (!(await isMet(HIT_LIMIT_MS, hit)))
+  }
+  const isHit = (progress: Progress) => isConnected(progress) && progress.hasHitSinceConnected;
+  if (!(await isMet(HIT_LIMIT_MS, log.until(isHit)))) {
     throw new Error(`no hit in ${HIT_LIMIT_MS} ms after ${after}; ${whereIs(log)}`);
+  }
+}
+
+/** Every machine: a rank that was killed is back only when it serves. */
+function isConnected({ machines }: Progress): boolean {
+  return [...machines.values()].every(({ path }) => stateOf(path) === 'connected') && machines.size > 0;
 }
 
 function isMet(limitMs: number, condition: Promise<void>): Promise<boolean> {

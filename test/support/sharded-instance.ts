@@ -86,11 +86,11 @@ export class ShardedInstance implements AsyncDisposable {
     }
     const finishedRequests = this.#finishedRequests.splice(0);
     const ended = { loaded: [] as string[], saved: [] as string[] };
-    for (const [rank, worker] of this.workers.entries()) {
+    for (const worker of this.workers) {
       const failedLoads = worker.takeLoadErrors().map(({ requestId }) => requestId);
       for (const requestId of failedLoads) this.#failed.add(requestId);
       const told = { ...worker.takeFinished(finishedRequests), failedLoads, computed: [] };
-      const complete = this.#aggregate.add({ rank, report: worker.takeReport(), ...told });
+      const complete = this.#aggregate.add(told);
       ended.loaded.push(...complete.loaded);
       ended.saved.push(...complete.saved);
     }
