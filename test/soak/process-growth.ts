@@ -4,6 +4,7 @@ import { median } from '../../bench/statistics.ts';
 
 interface Sample {
   readonly atMs: number;
+  /** Anonymous pages in memory: device memory, which is shared, is touched bit by bit and would look like growth. */
   readonly rssBytes: number;
   readonly descriptors: number;
 }
@@ -23,7 +24,6 @@ export interface Quarters {
   readonly last: number;
 }
 
-const PAGE_BYTES = 4096;
 /** Fewer samples say nothing. */
 const MIN_SAMPLES = 8;
 
@@ -73,8 +73,8 @@ function observedMs(samples: readonly Sample[]): number {
 
 function readSample(pid: number, atMs: number): Sample | null {
   try {
-    const residentPages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
-    return { atMs, rssBytes: residentPages * PAGE_BYTES, descriptors: readdirSync(`/proc/${pid}/fd`).length };
+    const anonymousKiB = Number(/^RssAnon:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+    return { atMs, rssBytes: anonymousKiB * 1024, descriptors: readdirSync(`/proc/${pid}/fd`).length };
   } catch {
     return null;
   }

@@ -18,8 +18,8 @@ function step({
   return {
     metadata: {
       announcement: { epoch, action: 'register' },
-      loads: loads.map((requestId) => ({ requestId, epoch, lease: new Uint8Array(16), blockIds: [0] })),
-      saves: saves.map((requestId) => ({ ...contentsOf(requestId), epoch })),
+      loads: loads.map((requestId) => ({ requestId, epoch, leases: [] })),
+      saves: saves.map((requestId) => ({ ...contentsOf(requestId), epoch, groupId: 0 })),
     },
     expected: [],
     computed: saves.map(contentsOf),
