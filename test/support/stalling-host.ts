@@ -46,7 +46,7 @@ const commands: Record<string, () => unknown> = {
 };
 
 process.on('message', async (name: string) => {
-  const result = await commands[name]?.();
+  const result = await Promise.resolve(commands[name]?.()).catch(String);
   process.send?.({ name, result });
 });
 process.on('disconnect', () => process.exit());
