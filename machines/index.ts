@@ -14,4 +14,10 @@ export {
   type StopOutcome,
   schedulerMachine,
 } from './scheduler.ts';
-export { type WorkerContext, type WorkerEvent, type WorkerInput, workerMachine } from './worker.ts';
+export {
+  type RegistrationInput,
+  type WorkerContext,
+  type WorkerEvent,
+  type WorkerInput,
+  workerMachine,
+} from './worker.ts';

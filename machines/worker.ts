@@ -51,6 +51,11 @@ export type WorkerEvent =
   | { readonly type: 'announcement.received'; readonly announcement: Announcement }
   | { readonly type: 'stop' };
 
+/** The epoch whose registration is made, or looked for. */
+export interface RegistrationInput {
+  readonly epoch: Epoch;
+}
+
 type FaultParams = { readonly fault: Fault };
 type AnnouncementParams = { readonly announcement: Announcement };
 
@@ -84,9 +89,9 @@ export const workerMachine = setup({
   actors: {
     /** Owns one link from the dial to the end: `link.opened`, then facts. */
     link: fromCallback<WorkerEvent>(unprovided('link')),
-    register: fromPromise<void>(unprovided('register')),
-    /** An empty Save: is this rank registered and the instance sealed? */
-    verify: fromPromise<void>(unprovided('verify')),
+    register: fromPromise<void, RegistrationInput>(unprovided('register')),
+    /** A Save of nothing: is this rank registered, as it was in that epoch, and the instance sealed? */
+    verify: fromPromise<void, RegistrationInput>(unprovided('verify')),
     /** Ends when no load may still write and no save may still read this rank's memory. */
     settleTransfers: fromPromise<void>(unprovided('settleTransfers')),
   },
@@ -127,7 +132,7 @@ export const workerMachine = setup({
     countLateAnswer: assign({ lateAnswers: ({ context }) => context.lateAnswers + 1 }),
     stopHere: assign({
       announcement: ({ context }): Announcement => ({
-        epoch: context.announcement?.epoch ?? { schedulerBootId: '', counter: 0 },
+        epoch: context.announcement?.epoch ?? NO_EPOCH,
         action: 'stop',
       }),
     }),
@@ -198,6 +203,7 @@ export const workerMachine = setup({
         verifying: {
           invoke: {
             src: 'verify',
+            input: ({ context }) => ({ epoch: context.registeredIn ?? NO_EPOCH }),
             onDone: '#worker.connected',
             onError: [linkUseless, { target: '#worker.reRegistering', actions: lose }],
           },
@@ -277,6 +283,7 @@ export const workerMachine = setup({
           entry: 'beginAttempt',
           invoke: {
             src: 'register',
+            input: ({ context }) => ({ epoch: context.announcement?.epoch ?? NO_EPOCH }),
             onDone: [
               { guard: 'isToldToStop', target: '#worker.stopping' },
               { guard: 'isAnswerLate', target: 'deciding', actions: 'countLateAnswer' },
@@ -320,6 +327,7 @@ export const workerMachine = setup({
           },
           invoke: {
             src: 'verify',
+            input: ({ context }) => ({ epoch: context.registeredIn ?? NO_EPOCH }),
             onDone: { target: '#worker.connected', actions: 'confirmKept' },
             onError: [linkUseless, { target: 'waiting', actions: refuse }],
           },
@@ -357,6 +365,9 @@ function isNewsTo({ announcement: held, formerSchedulers }: WorkerContext, next:
   if (isNewEpoch(held, next)) return true;
   return held !== null && isSameEpoch(next.epoch, held.epoch) && next.action !== held.action;
 }
+
+/** Of no scheduler: nothing is registered in it. */
+const NO_EPOCH: Epoch = { schedulerBootId: '', counter: 0 };
 
 const FORMER_SCHEDULERS_KEPT = 16;
 

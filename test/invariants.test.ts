@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../machines/index.ts';
 import type { LoadIntent, UnsafeRelease } from '../src/connector/index.ts';
+import { layersIn } from '../src/connector/kv-caches.ts';
 import { Loads } from '../src/connector/loads.ts';
 import { RequestLedger } from '../src/connector/request-ledger.ts';
 import { TransferLedger } from '../src/connector/transfer-ledger.ts';
@@ -397,7 +398,12 @@ async function failedCopy(): Promise<void> {
   connection.open({ up: up.resolve, draining: () => {}, down: () => {} });
   await up.promise;
   const record = new TransferRecord();
-  const target = { instanceId: 'fails-to-copy', tpRank: 0, deviceId: 0, layers: layersOf(memory) };
+  const target = {
+    instanceId: 'fails-to-copy',
+    tpRank: 0,
+    deviceId: 0,
+    layers: layersIn(intent!.epoch, layersOf(memory)),
+  };
   // A block id that is not there: the connector itself would have refused it.
   const failing = { ...intent!, leases: [{ ...intent!.leases[0]!, blockIds: [4, 5, 1_000_000] }] };
   new Loads(budgets).start(connection.server, target, failing, record.events);

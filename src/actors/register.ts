@@ -1,11 +1,13 @@
 import { fromPromise } from 'xstate';
+import type { Epoch, RegistrationInput } from '../../machines/index.ts';
 import type { RegisterContextRequest } from '../gen/pegaflow/engine_pb.ts';
 import type { Connection } from '../rpc/connection.ts';
 import type { OwnerOf } from './owners.ts';
 
 export interface RegistrationOwner {
   readonly connection: Connection;
-  readonly registration: () => RegisterContextRequest;
+  /** What this rank registers in an epoch. */
+  readonly registration: (epoch: Epoch) => RegisterContextRequest;
 }
 
 /**
@@ -13,7 +15,7 @@ export interface RegistrationOwner {
  * context that nobody owns; it ends with its link.
  */
 export const createRegister = (ownerOf: OwnerOf<RegistrationOwner>) =>
-  fromPromise<void>(async ({ system }) => {
+  fromPromise<void, RegistrationInput>(async ({ input, system }) => {
     const { connection, registration } = ownerOf(system);
-    await connection.server.call((client) => client.registerContextBatch(registration()));
+    await connection.server.call((client) => client.registerContextBatch(registration(input.epoch)));
   });

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import type { Epoch } from '../../machines/index.ts';
 import { type RegisterContextRequest, RegisterContextRequestSchema, TransferMode } from '../gen/pegaflow/engine_pb.ts';
 import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import type { WorkerConnectorOptions } from './worker-connector.ts';
@@ -18,6 +19,20 @@ export interface KvCacheLayer {
   /** Storage group, the same on every rank; a hybrid model has several, counted from 0 without a gap. Default 0. */
   readonly groupId?: number;
 }
+
+/**
+ * The layers under the names that they have at the server in one registration. The server refuses a Save or Load that
+ * names a layer which is not registered: so what belongs to another epoch, another scheduler or another replica with our
+ * id touches nothing, however late it arrives. One prefix for all ranks leaves the order of the names as it is, and with it
+ * the slots in which blocks are shared with others.
+ */
+export function layersIn(registeredIn: Epoch, layers: readonly KvCacheLayer[]): KvCacheLayer[] {
+  const prefix = `${registeredIn.schedulerBootId.slice(0, BOOT_ID_LENGTH)}.${registeredIn.counter}/`;
+  return layers.map((layer) => ({ ...layer, name: `${prefix}${layer.name}` }));
+}
+
+/** Of a UUID: 48 random bits. */
+const BOOT_ID_LENGTH = 13;
 
 /** Names of the layers of one storage group. A rank may have none. */
 export function layerNamesOf(

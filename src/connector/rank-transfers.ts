@@ -39,7 +39,8 @@ export interface RankTransfersOptions {
   readonly rank: RankIdentity;
   readonly budgets: Budgets;
   readonly connection: Connection;
-  readonly layers: () => readonly KvCacheLayer[];
+  /** This rank's layers, by the names that they have at the server in that epoch's registration. */
+  readonly layersIn: (registeredIn: Epoch) => readonly KvCacheLayer[];
   /** `null`: not in service. */
   readonly service: () => RankService | null;
   readonly onDoubt: (doubt: Doubt) => void;
@@ -124,7 +125,7 @@ export class RankTransfers {
       return 'the lease is of another epoch';
     }
     const { rank, connection } = this.#options;
-    const layers = this.#options.layers();
+    const layers = this.#options.layersIn(service.registeredIn);
     const impossible = intent.leases.map((leased) => impossibleBlockId(leased, layers)).find((why) => why !== null);
     if (impossible !== undefined) return impossible;
     const events = this.#eventsOf(service, (outcome) => {
@@ -141,15 +142,16 @@ export class RankTransfers {
 
   /** Why nothing was sent, or `null`. */
   #trySaving(intent: SaveIntent): string | null {
-    const { rank, connection, layers } = this.#options;
+    const { rank, connection, layersIn } = this.#options;
     const service = this.#options.service();
     if (service === null || !connection.isUp) return 'not connected';
     if (!isSameEpoch(intent.epoch, service.epoch)) return 'the save is of another epoch';
-    const impossible = impossibleBlockId(intent, layers());
+    const layers = layersIn(service.registeredIn);
+    const impossible = impossibleBlockId(intent, layers);
     if (impossible !== null) return impossible;
     const { server } = connection;
     const events = this.#eventsOf(service, () => this.ledger.endSave(intent.requestId));
-    this.#saves.start(server, { ...rank, layers: layers() }, intent, {
+    this.#saves.start(server, { ...rank, layers }, intent, {
       ...events,
       releasedUnsafely: (release) => {
         this.unsafeSaves.add(server, intent.blockHashes);

@@ -14,10 +14,10 @@ import {
 import { createLink } from '../actors/link.ts';
 import { Owners } from '../actors/owners.ts';
 import { createRegister, type RegistrationOwner } from '../actors/register.ts';
-import { createVerify, type RankIdentity } from '../actors/verify.ts';
+import { createVerify, type VerifyOwner } from '../actors/verify.ts';
 import { patientClock } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
-import { type KvCacheLayer, registrationOf } from './kv-caches.ts';
+import { type KvCacheLayer, layersIn, registrationOf } from './kv-caches.ts';
 import type {
   ConnectorMetadata,
   FailedLoad,
@@ -57,8 +57,7 @@ export type WorkerStopOutcome =
   | { readonly kind: 'clean' }
   | { readonly kind: 'unconfirmed'; readonly requestIds: readonly string[] };
 
-interface WorkerOwner extends RegistrationOwner {
-  readonly rank: RankIdentity;
+interface WorkerOwner extends RegistrationOwner, VerifyOwner {
   readonly settled: () => Promise<void>;
 }
 
@@ -112,7 +111,7 @@ export class WorkerConnector {
       rank,
       budgets: this.#budgets,
       connection: this.#connection,
-      layers: () => this.#layers,
+      layersIn: (epoch) => layersIn(epoch, this.#layers),
       service: () => this.#service,
       onDoubt: (doubt) => this.#weigh(doubt),
       onUnsafeRelease: (release) => {
@@ -123,7 +122,8 @@ export class WorkerConnector {
     this.stats = Object.assign(this.#transfers.stats, { fencedResults: 0 });
     owners.set(this.#actor.system, {
       connection: this.#connection,
-      registration: () => registrationOf(this.#options, this.#layers),
+      registration: (epoch) => registrationOf(this.#options, layersIn(epoch, this.#layers)),
+      layerNameIn: (epoch) => layersIn(epoch, this.#layers.slice(0, 1))[0]?.name ?? '',
       rank,
       settled: () => this.#transfers.ledger.settled(),
     });

@@ -57,6 +57,8 @@ const refusals: readonly (readonly [Code, RegExp, (match: RegExpExecArray) => Ve
   [Code.FailedPrecondition, /topology mismatch/, rejected],
   [Code.FailedPrecondition, /RDMA transfer engine is not configured/, rejected],
   [Code.InvalidArgument, /registration incomplete: \d+\/\d+/, forgotten('seal')],
+  // The names of layers are those of one registration: this is another one.
+  [Code.InvalidArgument, /layer .* is not registered/, forgotten('device')],
   [Code.Internal, /query lease is unknown or expired/, forgotten('lease')],
   [Code.Internal, /lease belongs to instance|belongs to instance .*, got/, rejected],
   [Code.Internal, /pinned pool exhausted/, rejected],

@@ -6,6 +6,7 @@ import {
   type Fault,
   FaultError,
   pathFrom,
+  type RegistrationInput,
   type WorkerEvent,
   workerMachine,
 } from '../../machines/index.ts';
@@ -23,8 +24,8 @@ function harness() {
     workerMachine.provide({
       actors: {
         link: script.link<WorkerEvent>(),
-        register: script.promise<void>('register'),
-        verify: script.promise<void>('verify'),
+        register: script.promise<void, RegistrationInput>('register'),
+        verify: script.promise<void, RegistrationInput>('verify'),
         settleTransfers: script.promise<void>('settleTransfers'),
       },
     }),

@@ -1,5 +1,5 @@
 import { createClock } from '@sinonjs/fake-timers';
-import { type AnyEventObject, type EventObject, fromCallback, fromPromise } from 'xstate';
+import { type AnyEventObject, type EventObject, fromCallback, fromPromise, type NonReducibleUnknown } from 'xstate';
 
 /** One link that a machine opened. */
 export interface ScriptedLink {
@@ -31,8 +31,8 @@ export class Script {
     });
   }
 
-  promise<Output>(name: string) {
-    return fromPromise<Output>(
+  promise<Output, Input extends NonReducibleUnknown = NonReducibleUnknown>(name: string) {
+    return fromPromise<Output, Input>(
       ({ signal }) =>
         new Promise<Output>((resolve, reject) => {
           this.started.push(name);

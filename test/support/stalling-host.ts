@@ -46,7 +46,8 @@ const commands: Record<string, () => unknown> = {
 };
 
 process.on('message', async (name: string) => {
-  const result = await Promise.resolve(commands[name]?.()).catch(String);
+  const told = () => [...states, worker?.status.path, worker?.status.fault?.message].join(', ');
+  const result = await Promise.resolve(commands[name]?.()).catch((error) => ({ error: `${error}; ${told()}` }));
   process.send?.({ name, result });
 });
 process.on('disconnect', () => process.exit());

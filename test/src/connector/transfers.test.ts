@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
+import { layersIn } from '../../../src/connector/kv-caches.ts';
 import { Loads } from '../../../src/connector/loads.ts';
 import { Connection } from '../../../src/rpc/connection.ts';
 import { EngineProcess } from '../../support/engine-process.ts';
@@ -125,7 +126,7 @@ describe('transfers in flight', () => {
     const startedMs = performance.now();
     new Loads(budgets).start(
       connection.server,
-      { instanceId: 'fails-to-copy', tpRank: 0, deviceId: 0, layers: layersOf(memory) },
+      { instanceId: 'fails-to-copy', tpRank: 0, deviceId: 0, layers: layersIn(intent!.epoch, layersOf(memory)) },
       { ...intent!, leases: [{ ...intent!.leases[0]!, blockIds: [4, 5, 1_000_000] }] },
       record.events,
     );

@@ -39,6 +39,12 @@ const refusals: readonly (readonly [Code, string, Partial<Fault>])[] = [
   [Code.Internal, 'storage error: Load worker channel closed for device 0', { kind: 'defect' }],
   [Code.Internal, 'storage error: copy failed', { kind: 'defect' }],
   [Code.InvalidArgument, 'invalid argument: block_id 9 out of range', { kind: 'rejected' }],
+  [Code.InvalidArgument, 'invalid argument: layer 1f-2.3/l0 is not registered', { kind: 'forgotten', lost: 'device' }],
+  [
+    Code.InvalidArgument,
+    'invalid argument: layer 1f-2.3/l0 is not registered on device 1',
+    { kind: 'forgotten', lost: 'device' },
+  ],
   [Code.InvalidArgument, 'GPU context for device 0 already exists', { kind: 'rejected' }],
   [Code.ResourceExhausted, 'message is larger than 67108864 bytes', { kind: 'rejected' }],
   [Code.DeadlineExceeded, 'the operation timed out', { kind: 'timedOut' }],
