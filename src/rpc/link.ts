@@ -151,20 +151,29 @@ export class Link {
       clearTimeout(this.#pingTimer);
       if (this.#end === null) this.#schedulePing();
     });
-    this.#pingTimer = setTimeout(() => this.#judgeSilence(bytesBefore), this.#options.pingTimeoutMs).unref();
+    this.#listen(bytesBefore);
+  }
+
+  #listen(bytesBefore: number): void {
+    const dueMs = performance.now() + this.#options.pingTimeoutMs;
+    const judge = () => this.#judgeSilence(bytesBefore, dueMs);
+    this.#pingTimer = setTimeout(judge, this.#options.pingTimeoutMs).unref();
   }
 
   /**
-   * After a stall of our own event loop this timer runs before the answer that has long arrived is read. So one full
-   * turn of the loop reads first, and any byte since the ping counts as life.
+   * After a stall of our own event loop this timer runs before the answer that has long arrived is read. So one full turn
+   * of the loop reads first, and any byte since the ping counts as life. And the ping itself may have left only after the
+   * stall: a late verdict is put off by another timeout.
    */
-  #judgeSilence(bytesBefore: number): void {
+  #judgeSilence(bytesBefore: number, dueMs: number): void {
     setImmediate(() =>
       setImmediate(() => {
         if (this.#end !== null) return;
         if (this.#socket.bytesRead > bytesBefore) {
           clearTimeout(this.#pingTimer);
           this.#schedulePing();
+        } else if (performance.now() - dueMs > STALLED_MS) {
+          this.#listen(bytesBefore);
         } else {
           this.#finish('pingLost', `no answer to a ping in ${this.#options.pingTimeoutMs} ms`);
         }
@@ -172,6 +181,9 @@ export class Link {
     );
   }
 }
+
+/** A timer so much too late shows that our own event loop stood still; a busy one is late by less. */
+const STALLED_MS = 100;
 
 function causeOf(error: NodeJS.ErrnoException): LinkEndCause {
   if (error.code === 'ECONNREFUSED') return 'refused';

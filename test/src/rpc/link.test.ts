@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { ConnectError } from '@connectrpc/connect';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Link, type LinkEnd } from '../../../src/rpc/link.ts';
-import { within } from '../../support/within.ts';
+import { eventually, within } from '../../support/within.ts';
 
 const closers: (() => unknown)[] = [];
 
@@ -19,12 +19,13 @@ class Watched {
   readonly #draining = Promise.withResolvers<void>();
   readonly #down = Promise.withResolvers<LinkEnd>();
 
-  constructor(port: number, { pingIntervalMs = 60_000, pingTimeoutMs = 60_000 } = {}) {
+  constructor(port: number, { pingIntervalMs = 60_000, pingTimeoutMs = 60_000, onUp = () => {} } = {}) {
     this.link = new Link(
       { endpoint: `http://127.0.0.1:${port}`, pingIntervalMs, pingTimeoutMs },
       {
         up: () => {
           this.facts.push('up');
+          onUp();
           this.#up.resolve();
         },
         draining: () => {
@@ -55,6 +56,16 @@ async function http2Server(): Promise<{ server: Http2Server; port: number; sessi
 
 async function tcpServer(onSocket: (socket: Socket) => void): Promise<number> {
   return listen(createServer(onSocket));
+}
+
+/** Another port for the server at `port`, whose answers take `delayMs` to arrive. */
+async function farAway(port: number, delayMs: number): Promise<number> {
+  return tcpServer((near) => {
+    const far = connect(port, '127.0.0.1');
+    near.pipe(far);
+    far.on('data', (bytes) => void setTimeout(() => near.write(bytes), delayMs));
+    for (const socket of [near, far]) socket.on('error', () => {});
+  });
 }
 
 async function listen(server: Server | Http2Server): Promise<number> {
@@ -143,6 +154,25 @@ describe('Link', () => {
     await watched.up();
     (await session).goaway(11);
     expect((await watched.down()).cause).toBe('protocolError');
+  });
+
+  it('S-49: takes a peer for living whose ping left only after a stall of our own', async () => {
+    const { port, session } = await http2Server();
+    const pingIntervalMs = 40;
+    // Due right after the ping is begun, before its bytes are written.
+    const stall = () => {
+      const untilMs = performance.now() + 400;
+      while (performance.now() < untilMs);
+    };
+    const onUp = () => void setTimeout(stall, pingIntervalMs);
+    const watched = new Watched(await farAway(port, 20), { pingIntervalMs, pingTimeoutMs: 80, onUp });
+    const peer = await session;
+    let pings = 0;
+    peer.on('ping', () => {
+      pings += 1;
+    });
+    await eventually('pings after the stall', () => (pings >= 2 || watched.link.end !== null ? true : null));
+    expect(watched.facts).toEqual(['up']);
   });
 
   it('tells a peer that answers no ping, and no sooner than the ping timeout', async () => {
