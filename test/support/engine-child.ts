@@ -1,4 +1,4 @@
-/** An engine as a process of its own, for tests: options as JSON in the first argument. */
+/** An engine as a process of its own, for tests: options as JSON in the first argument, `--ignore-sigterm` after it. */
 import { createPrometheusMetrics } from '../../src/engine/index.ts';
 import { runEngine } from '../../src/engine/process.ts';
 
@@ -12,7 +12,9 @@ process.stdin.once('end', () => process.exit());
 process.stdin.resume();
 process.stdin.unref();
 
-await runEngine(
-  { meterProvider, metricsHandler: handler, ...options },
-  { log, printLine: (line) => process.stdout.write(`${line}\n`) },
-);
+const printLine = (line: string) => {
+  if (process.argv.includes('--ignore-sigterm')) process.removeAllListeners('SIGTERM').on('SIGTERM', () => {});
+  process.stdout.write(`${line}\n`);
+};
+
+await runEngine({ meterProvider, metricsHandler: handler, ...options }, { log, printLine });

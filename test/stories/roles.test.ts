@@ -1,0 +1,85 @@
+/** One process per role, as vLLM runs: what happens when one of them stands still, dies or comes back. */
+import { describe, expect, it } from 'vitest';
+import type { SchedulerConnectorOptions } from '../../src/connector/index.ts';
+import type { ChildEngineOptions, EngineProcess } from '../support/engine-process.ts';
+import { uniqueId } from '../support/engine-rank.ts';
+import { RoleProcess } from '../support/role-process.ts';
+import { endpointOf, instancesAt, own, rpcCount, startEngine } from '../support/story.ts';
+import { eventually } from '../support/within.ts';
+
+interface Roles {
+  readonly engine: EngineProcess;
+  readonly scheduler: RoleProcess;
+  readonly ranks: RoleProcess[];
+  readonly startRank: (rank: number) => RoleProcess;
+}
+
+async function startRoles(
+  engineOptions: ChildEngineOptions = {},
+  budgets: SchedulerConnectorOptions['budgets'] = {},
+): Promise<Roles> {
+  const engine = await startEngine(engineOptions);
+  const instanceId = uniqueId();
+  const worldSize = 2;
+  const options = {
+    endpoint: endpointOf(engine),
+    instanceId,
+    namespace: instanceId,
+    worldSize,
+    tpSize: worldSize,
+    budgets,
+  };
+  const scheduler = own(new RoleProcess({ role: 'scheduler', options }));
+  const startRank = (rank: number) => {
+    const process = own(new RoleProcess({ role: 'rank', options: { ...options, rank, tpRank: rank, deviceId: rank } }));
+    scheduler.join(process);
+    return process;
+  };
+  return { engine, scheduler, ranks: [0, 1].map(startRank), startRank };
+}
+
+describe('roles in processes of their own', { timeout: 60_000 }, () => {
+  it('S-10: a scheduler that stood still until the server had given it up finds its registration lost and replays it', async () => {
+    const { engine, scheduler, ranks } = await startRoles({ pingIntervalMs: 300, pingTimeoutMs: 200 });
+    const before = await scheduler.inServiceAfter(0);
+    scheduler.signal('SIGSTOP');
+    await eventually('the server to drop the instance', async () =>
+      (await instancesAt(engine)).length === 0 ? true : null,
+    );
+    scheduler.signal('SIGCONT');
+    const after = await scheduler.inServiceAfter(before);
+    await Promise.all(ranks.map((rank) => rank.inServiceAfter(after - 1)));
+    expect(await instancesAt(engine)).toHaveLength(1);
+  });
+
+  it('S-16: a rank that dies during the re-registration and returns as another process makes the instance whole, in one more generation', async () => {
+    const { engine, scheduler, ranks, startRank } = await startRoles({}, { auditFirstMs: 50, auditIntervalMs: 50 });
+    const before = await scheduler.inServiceAfter(0);
+    await engine.fault({ methods: { registerContextBatch: { hang: true } } });
+    await engine.http('POST', '/instances/cleanup');
+    ranks[0]!.signal('SIGKILL');
+    await eventually('the generation that the dead rank is missing from', () =>
+      scheduler.status?.epoch && scheduler.status.epoch.counter > before ? true : null,
+    );
+    const heir = startRank(0);
+    await engine.http('DELETE', '/faults');
+    const after = await scheduler.inServiceAfter(before);
+    await heir.inServiceAfter(before);
+    expect(after - before).toBeLessThanOrEqual(3);
+    expect(await instancesAt(engine)).toHaveLength(1);
+  });
+
+  it('S-49: an event loop that stood still for longer than any ping may take loses nothing: data first, then the verdict', async () => {
+    const budgets = { pingIntervalMs: 50, pingTimeoutMs: 400, auditFirstMs: 50, auditIntervalMs: 50 };
+    const { engine, scheduler, ranks } = await startRoles({}, budgets);
+    const roles = [scheduler, ...ranks];
+    await Promise.all(roles.map((role) => role.inServiceAfter(0)));
+    const toldBefore = roles.map((role) => role.told.length);
+    await Promise.all(roles.map((role) => role.stall(1_500)));
+    const asked = await rpcCount(engine, 'query_prefetch');
+    await eventually('ten audits after it', async () =>
+      (await rpcCount(engine, 'query_prefetch')) >= asked + 10 ? true : null,
+    );
+    expect(roles.map((role) => role.told.length)).toEqual(toldBefore);
+  });
+});
