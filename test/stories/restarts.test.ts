@@ -12,7 +12,6 @@ import {
   startEngine,
   startInstance,
   startProxy,
-  successorHere,
   successorOf,
 } from '../support/story.ts';
 import { Traffic } from '../support/traffic.ts';
@@ -62,7 +61,7 @@ describe('restarts', { timeout: 60_000 }, () => {
       await hold({ engine, proxy, instance });
       await instance.at(path);
       await kill(engine);
-      await successorHere(engine);
+      await successorOf(engine);
       proxy.door = 'open';
       proxy.cut();
       const isBack = () => instance.scheduler.status.state === 'connected' && epochOf(instance) > before;

@@ -1,6 +1,8 @@
 /** One process per role, as vLLM runs: what happens when one of them stands still, dies or comes back. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { SchedulerConnectorOptions } from '../../src/connector/index.ts';
+import { startEngine as startEngineHere } from '../../src/engine/index.ts';
 import type { ChildEngineOptions, EngineProcess } from '../support/engine-process.ts';
 import { uniqueId } from '../support/engine-rank.ts';
 import { RoleProcess } from '../support/role-process.ts';
@@ -8,7 +10,6 @@ import { endpointOf, instancesAt, own, rpcCount, startEngine } from '../support/
 import { eventually } from '../support/within.ts';
 
 interface Roles {
-  readonly engine: EngineProcess;
   readonly scheduler: RoleProcess;
   readonly ranks: RoleProcess[];
   readonly startRank: (rank: number) => RoleProcess;
@@ -17,12 +18,16 @@ interface Roles {
 async function startRoles(
   engineOptions: ChildEngineOptions = {},
   budgets: SchedulerConnectorOptions['budgets'] = {},
-): Promise<Roles> {
+): Promise<Roles & { readonly engine: EngineProcess }> {
   const engine = await startEngine(engineOptions);
+  return { engine, ...rolesAt(endpointOf(engine), budgets) };
+}
+
+function rolesAt(endpoint: string, budgets: SchedulerConnectorOptions['budgets'] = {}): Roles {
   const instanceId = uniqueId();
   const worldSize = 2;
   const options = {
-    endpoint: endpointOf(engine),
+    endpoint,
     instanceId,
     namespace: instanceId,
     worldSize,
@@ -35,8 +40,28 @@ async function startRoles(
     scheduler.join(process);
     return process;
   };
-  return { engine, scheduler, ranks: [0, 1].map(startRank), startRank };
+  return { scheduler, ranks: [0, 1].map(startRank), startRank };
 }
+
+/** Engines in this process, one after the other at one address; the memory is that of other processes. */
+async function startRolesHere() {
+  const options = { httpAddr: null, addr: '127.0.0.1:0' };
+  let engine = await startEngineHere(options);
+  const { grpcAddress } = engine;
+  own({ [Symbol.asyncDispose]: () => engine.close() });
+  const roles = rolesAt(`http://${grpcAddress}`, {});
+  const replaceEngine = async () => {
+    await engine.close();
+    engine = await startEngineHere({ ...options, addr: grpcAddress });
+  };
+  return { ...roles, replaceEngine };
+}
+
+/** Shared memory that this process has mapped. */
+const mappedObjects = () =>
+  readFileSync('/proc/self/maps', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('/dev/shm/')).length;
 
 describe('roles in processes of their own', { timeout: 60_000 }, () => {
   it('S-10: a scheduler that stood still until the server had given it up finds its registration lost and replays it', async () => {
@@ -81,5 +106,20 @@ describe('roles in processes of their own', { timeout: 60_000 }, () => {
       (await rpcCount(engine, 'query_prefetch')) >= asked + 10 ? true : null,
     );
     expect(roles.map((role) => role.told.length)).toEqual(toldBefore);
+  });
+
+  it('S-30: the same handles are opened by fifty servers one after the other, and nothing stays mapped', async () => {
+    const { scheduler, ranks, replaceEngine } = await startRolesHere();
+    const mapped: number[] = [];
+    let counter = 0;
+    for (let server = 0; server < 50; server += 1) {
+      const after = counter;
+      counter = await scheduler.inServiceAfter(after);
+      await Promise.all(ranks.map((rank) => rank.inServiceAfter(after)));
+      mapped.push(mappedObjects());
+      await replaceEngine();
+    }
+    expect(mapped).toEqual(mapped.map(() => mapped[0]));
+    expect(mapped[0]).toBeGreaterThan(0);
   });
 });

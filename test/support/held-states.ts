@@ -1,9 +1,10 @@
 import type { SchedulerConnectorOptions } from '../../src/connector/index.ts';
 import type { EngineProcess } from './engine-process.ts';
 import { hashesOf } from './engine-rank.ts';
-import { ask } from './story.ts';
+import { ask, rpcCount } from './story.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 import type { TestInstance } from './test-instance.ts';
+import { eventually } from './within.ts';
 
 export interface Stage {
   readonly engine: EngineProcess;
@@ -37,9 +38,12 @@ async function keepRanksBusy({ engine, instance }: Stage): Promise<void> {
   await instance.save('saves', [0], blockHashes);
   await instance.hit('loads', blockHashes);
   await engine.fault({ copyDelayMs: LONG_MS });
+  const accepted = await rpcCount(engine, 'load');
   instance.scheduler.scheduleLoad('loads', [1]);
   instance.step();
-  await engine.logged('RPC [load]');
+  await eventually('the loads to be accepted', async () =>
+    (await rpcCount(engine, 'load')) >= accepted + instance.workers.length ? true : null,
+  );
 }
 
 const hang = (method: string) => ({ methods: { [method]: { hang: true } } });

@@ -1,6 +1,5 @@
 /** What the stories share: engines in processes of their own, instances at them, and an end that leaves nothing behind. */
 import { expect, onTestFinished } from 'vitest';
-import { startEngine as startEngineHere } from '../../src/engine/index.ts';
 import { type ChildEngineOptions, type ChildProcessOptions, EngineProcess } from './engine-process.ts';
 import { hashesOf } from './engine-rank.ts';
 import { TcpProxy } from './tcp-proxy.ts';
@@ -24,12 +23,6 @@ export async function kill(engine: EngineProcess): Promise<void> {
 /** The same ports again, as an operator restarts a server. */
 export const successorOf = (engine: EngineProcess, options: ChildEngineOptions = {}) =>
   startEngine({ addr: engine.grpcAddress, httpAddr: engine.httpAddress, ...options });
-
-/** The same, in this process: cheaper, where it matters only that there is one. */
-export async function successorHere({ grpcAddress }: EngineProcess): Promise<void> {
-  const engine = await startEngineHere({ addr: grpcAddress, httpAddr: null });
-  onTestFinished(() => engine.close());
-}
 
 export const startProxy = async (engine: EngineProcess) => own(await TcpProxy.start(engine.grpcAddress));
 
