@@ -1,5 +1,6 @@
 /** Faults of the network between a connector and servers that live. */
-import { describe, expect, it } from 'vitest';
+import dns, { type LookupAddress } from 'node:dns';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { hashesOf } from '../support/engine-rank.ts';
 import { FullListener } from '../support/full-listener.ts';
 import {
@@ -17,6 +18,8 @@ import {
 } from '../support/story.ts';
 import { eventually } from '../support/within.ts';
 
+type LookupDone = (error: null, addresses: LookupAddress[]) => void;
+
 const quickPings = { pingIntervalMs: 50, pingTimeoutMs: 400 };
 
 describe('faults of the network', { timeout: 60_000 }, () => {
@@ -28,6 +31,23 @@ describe('faults of the network', { timeout: 60_000 }, () => {
     expect(scheduler.status.fault).toEqual({ kind: 'timedOut', message: 'no answer to the dial' });
     await listener.end();
     await startEngine({ addr: listener.address });
+    await instance.reached('connected');
+    await provesItself(instance);
+  });
+
+  it('S-07: a name is resolved anew for every dial: the old address is a black hole, the new one is found', async () => {
+    const listener = own(await FullListener.start());
+    const port = listener.address.split(':')[1];
+    const addresses = ['127.0.0.1'];
+    const lookup = vi
+      .spyOn(dns, 'lookup')
+      .mockImplementation(((_name: string, _options: object, done: LookupDone) =>
+        done(null, [{ address: addresses[0]!, family: 4 }])) as typeof dns.lookup);
+    onTestFinished(() => lookup.mockRestore());
+    const instance = startInstance(`http://moved.test:${port}`, { worldSize: 1, budgets: { dialTimeoutMs: 100 } });
+    await eventually('the end of an attempt', () => instance.scheduler.status.fault);
+    await startEngine({ addr: `127.0.0.2:${port}` });
+    addresses[0] = '127.0.0.2';
     await instance.reached('connected');
     await provesItself(instance);
   });

@@ -28,6 +28,7 @@ describe('registrations', { timeout: 60_000 }, () => {
     'S-15: one of %d ranks that is refused voids the generation for all; the next one is whole',
     async (worldSize) => {
       const engine = await startEngine({
+        deviceCount: worldSize,
         faults: { methods: { registerContextBatch: { refuse: { code: 13, message: 'CUDA error' }, times: 1 } } },
       });
       const instance = startInstance(endpointOf(engine), { worldSize });

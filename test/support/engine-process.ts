@@ -13,7 +13,10 @@ export type ChildEngineOptions = Partial<
     EngineOptions,
     'addr' | 'httpAddr' | 'poolSizeBytes' | 'version' | 'leaseTtlMs' | 'pingIntervalMs' | 'pingTimeoutMs' | 'faults'
   >
->;
+> & {
+  /** GPUs of the emulated device. Default 8. */
+  readonly deviceCount?: number;
+};
 
 export interface ChildProcessOptions {
   /** A command that runs the engine, such as one that enters a namespace. Default none. */

@@ -58,7 +58,8 @@ export class RoleProcess implements AsyncDisposable {
   }
 
   tell(message: RoleMessage): void {
-    if (this.#child.connected) this.#child.send(message);
+    // A child that is just dying hears nothing any more, and the error of that says nothing new.
+    if (this.#child.connected) this.#child.send(message, () => {});
   }
 
   /** Lets its event loop stand still, and settles when it has. */
