@@ -9,6 +9,7 @@ import {
   epochOf,
   inServiceAfter,
   instancesAt,
+  kill,
   leasedBlocks,
   provesItself,
   rpcCount,
@@ -237,7 +238,8 @@ describe('registrations', { timeout: 60_000 }, () => {
         proxy.cut();
       }
       if (path === 'degraded.draining') {
-        await within(10_000, 'the drained server to exit', engine.exited);
+        await engine.logged('Server stopped');
+        await kill(engine);
         engine = await successorOf(engine);
       }
       await engine.http('DELETE', '/faults');
