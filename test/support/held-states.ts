@@ -93,6 +93,14 @@ export const heldStates: readonly HeldState[] = [
       await loseRegistration(stage);
     },
   },
+  {
+    path: 'reRegistering.pacing',
+    budgets: { paceMaxMs: LONG_MS },
+    hold: async (stage) => {
+      await stage.engine.fault({ methods: { unregisterContext: { delayMs: 1_000, times: 1 } } });
+      await loseRegistration(stage);
+    },
+  },
   { path: 'reRegistering.announcing', isPushed: false, hold: loseRegistration },
   {
     path: 'reRegistering.sealing.stalled',
@@ -150,10 +158,30 @@ export const heldStates: readonly HeldState[] = [
     },
   },
   {
+    path: 'drained.handedBack',
+    budgets: { drainedTimeoutMs: LONG_MS },
+    hold: ({ instance }) => instance.scheduler.drain(),
+  },
+  {
     path: 'connected.auditing',
     budgets: { auditFirstMs: 1_000, surveyTimeoutMs: LONG_MS },
     hold: async ({ engine }) => engine.fault(hang('queryPrefetch')),
   },
+];
+
+/** States that are over as soon as something answers, or that hold what another one here holds as well. */
+export const passingStates = [
+  'connected.settling',
+  'connected.serving',
+  'degraded.assessing',
+  'reconnecting.waiting',
+  'reRegistering.clearing.waiting',
+  'reRegistering.sealing.waiting',
+  'reRegistering.voided',
+  'drained.quiescing',
+  'stopping.stoppingRanks',
+  'stopping.retiring',
+  'stopped',
 ];
 
 /** Budgets under which nothing but the fault ends the state. */
