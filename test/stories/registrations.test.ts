@@ -106,12 +106,14 @@ describe('registrations', { timeout: 60_000 }, () => {
 
   it('S-35: a refusal in words that nobody knows starts a survey, and with nothing lost the epoch goes on', async () => {
     const engine = await startEngine();
-    const instance = await connected(endpointOf(engine));
+    const instance = await connected(endpointOf(engine), { budgets: patientBudgets });
     const before = epochOf(instance);
     const refuse = { code: 9, message: 'the instance has wandered off' };
+    const asked = await rpcCount(engine, 'query_prefetch');
     await engine.fault({ methods: { queryPrefetch: { refuse, times: 1 } } });
     expect(await ask(instance)).toEqual({ kind: 'miss', reason: 'failed' });
     await instance.reached('connected');
+    expect(await rpcCount(engine, 'query_prefetch')).toBe(asked + 2);
     expect(epochOf(instance)).toBe(before);
     await provesItself(instance);
   });
