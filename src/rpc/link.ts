@@ -151,7 +151,17 @@ export class Link {
       clearTimeout(this.#pingTimer);
       if (this.#end === null) this.#schedulePing();
     });
-    this.#pingTimer = setTimeout(() => this.#judgeSilence(bytesBefore), this.#options.pingTimeoutMs).unref();
+    this.#awaitAnswer(bytesBefore);
+  }
+
+  /** A timer that fires late shows that this process stood still, perhaps before the ping was sent: the wait begins anew. */
+  #awaitAnswer(bytesBefore: number): void {
+    const sinceMs = performance.now();
+    this.#pingTimer = setTimeout(() => {
+      const isLate = performance.now() - sinceMs > 1.5 * this.#options.pingTimeoutMs;
+      if (isLate) this.#awaitAnswer(bytesBefore);
+      else this.#judgeSilence(bytesBefore);
+    }, this.#options.pingTimeoutMs).unref();
   }
 
   /**

@@ -101,7 +101,7 @@ describe('roles in processes of their own', { timeout: 60_000 }, () => {
     await Promise.all(roles.map((role) => role.inServiceAfter(0)));
     const toldBefore = roles.map((role) => role.told.length);
     // Pings follow each other so closely that every other stall or so begins while one is under way.
-    for (const stallMs of [900, 900, 900, 900]) await Promise.all(roles.map((role) => role.stall(stallMs)));
+    for (const stallMs of Array(6).fill(900)) await Promise.all(roles.map((role) => role.stall(stallMs)));
     const asked = await rpcCount(engine, 'query_prefetch');
     await eventually('ten audits after it', async () =>
       (await rpcCount(engine, 'query_prefetch')) >= asked + 10 ? true : null,
