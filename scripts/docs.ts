@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { schedulerMachine, workerMachine } from '../machines/index.ts';
 import { budgetsPage } from './budgets/page.ts';
+import { failureScenariosPage } from './failure-scenarios/page.ts';
 import { statesOf } from './statecharts/edges.ts';
 import { layOut } from './statecharts/layout.ts';
 import { svgFrom } from './statecharts/svg.ts';
@@ -12,6 +13,7 @@ const scheduler = svgFrom('Life of the scheduler’s half', await layOut(schedul
 const worker = svgFrom('Life of one rank’s half', await layOut(workerMachine), statesOf(workerMachine));
 const pages: Readonly<Record<string, string>> = {
   'docs/budgets.md': budgetsPage(),
+  'docs/failure-scenarios.md': failureScenariosPage(),
   'docs/statecharts/scheduler.svg': scheduler,
   'docs/statecharts/worker.svg': worker,
 };

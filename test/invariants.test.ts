@@ -118,7 +118,7 @@ describe('invariants', () => {
     engine.signal('SIGCONT');
   });
 
-  it('3: no load reads blocks under a lease of another epoch', async () => {
+  it('3: no load reads blocks under a lease of another epoch (S-02 S-19)', async () => {
     const engine = await startEngine();
     const instance = startInstance(engine);
     await instance.reached('connected');
@@ -144,7 +144,7 @@ describe('invariants', () => {
     expect(await engine.rpcCount('load')).toBe(before);
   });
 
-  it('4: every load and every save is reported exactly once, as succeeded or failed', () => {
+  it('4: every load and every save is reported exactly once, as succeeded or failed (S-22 S-23)', () => {
     const requests = ['a', 'b', 'c'];
     const steps = fc.array(
       fc.record({
@@ -184,7 +184,7 @@ describe('invariants', () => {
     expect(states.at(-1)).toBe('connected with 2');
   });
 
-  it('7: a lost registration is noticed and replayed whoever lost it, and without a restart too', async () => {
+  it('7: a lost registration is noticed and replayed whoever lost it, and without a restart too (S-43)', async () => {
     const engine = await startEngine();
     const instance = startInstance(engine, { instanceId: 'forgotten', budgets: { auditIntervalMs: 200 } });
     await instance.reached('connected');
@@ -208,7 +208,7 @@ describe('invariants', () => {
     expect(instance.scheduler.status.epoch?.counter).toBeGreaterThanOrEqual(4);
   });
 
-  it('8: a restart that no probe could see is recovered from like any other', async () => {
+  it('8: a restart that no probe could see is recovered from like any other (S-02)', async () => {
     let engine = await startEngine();
     const instance = startInstance(engine, { budgets: { auditIntervalMs: 60_000, auditFirstMs: 60_000 } });
     await instance.reached('connected');

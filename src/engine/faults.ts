@@ -94,11 +94,16 @@ export class FaultBoard {
     return fault;
   }
 
-  /** Settles when the method does not hang any more. */
-  untilLifted(method: RpcMethod): Promise<void> {
-    return new Promise((resume) => {
+  /** Settles when the method does not hang any more: at once where its switch was lifted before somebody came to wait. */
+  async untilLifted(method: RpcMethod): Promise<void> {
+    if (!this.#isHung(method)) return;
+    await new Promise<void>((resume) => {
       this.#waiting.push({ method, resume });
     });
+  }
+
+  #isHung(method: RpcMethod): boolean {
+    return this.#switches.methods[method]?.hang === true;
   }
 
   #setMethod(method: RpcMethod, fault: MethodFault): void {
@@ -106,9 +111,8 @@ export class FaultBoard {
   }
 
   #resumeLifted(): void {
-    const isHung = ({ method }: { method: RpcMethod }) => this.#switches.methods[method]?.hang === true;
-    const lifted = this.#waiting.filter((waiter) => !isHung(waiter));
-    this.#waiting = this.#waiting.filter(isHung);
+    const lifted = this.#waiting.filter(({ method }) => !this.#isHung(method));
+    this.#waiting = this.#waiting.filter(({ method }) => this.#isHung(method));
     for (const { resume } of lifted) resume();
   }
 }

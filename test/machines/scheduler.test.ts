@@ -146,7 +146,7 @@ describe('scheduler machine', () => {
     expect(h.actor.getSnapshot().hasTag('cacheUsable')).toBe(false);
   });
 
-  it('the session is open before anything is asked or registered', async () => {
+  it('the session is open before anything is asked or registered (S-14)', async () => {
     const h = harness();
     h.script.tell({ type: 'link.opened' });
     expect(h.script.started).toEqual(['openSession']);
@@ -156,7 +156,7 @@ describe('scheduler machine', () => {
     expect(h.script.started).toEqual(['openSession']);
   });
 
-  it('nothing is kept that this scheduler did not publish itself', async () => {
+  it('nothing is kept that this scheduler did not publish itself (S-58)', async () => {
     const h = harness();
     h.report(0);
     h.report(1);
@@ -183,7 +183,7 @@ describe('scheduler machine', () => {
     expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 1 }, action: 'wait' });
   });
 
-  it('a flap that the server did not notice is kept, each rank vouching for itself', async () => {
+  it('S-12: a flap that the server did not notice is kept, each rank vouching for itself', async () => {
     const h = harness();
     await h.toServing();
     h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
@@ -398,7 +398,7 @@ describe('scheduler machine', () => {
     expect(h.script.openLinks).toBe(0);
   });
 
-  it('one rank that fails voids the generation for all, the second time after a backoff', async () => {
+  it('S-15: one rank that fails voids the generation for all, the second time after a backoff', async () => {
     const h = harness();
     await h.toSealing();
     h.report(0);
@@ -521,7 +521,7 @@ describe('scheduler machine', () => {
     expect(h.context().evidence?.fault.message).toBe('rank 1: copy failed');
   });
 
-  it('a late report of an epoch that is over is dropped and counted', async () => {
+  it('S-18: a late report of an epoch that is over is dropped and counted', async () => {
     const h = harness();
     await h.toServing();
     h.actor.send({ type: 'rpc.failed', fault: gone });
@@ -554,7 +554,7 @@ describe('scheduler machine', () => {
     expect(other.path()).toBe('reconnecting.waiting');
   });
 
-  it('an incompatible server parks the instance, is asked slowly, and a compatible one is taken up', async () => {
+  it('S-33: an incompatible server parks the instance, is asked slowly, and a compatible one is taken up', async () => {
     const h = harness();
     await h.toSealing();
     h.report(0, {
@@ -571,7 +571,7 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('connected.settling');
   });
 
-  it('waits without a budget until a host that makes no steps carried the announcement', async () => {
+  it('S-68: waits without a budget until a host that makes no steps carried the announcement', async () => {
     const h = harness();
     await h.toSession();
     await h.script.answer('clear', { tookMs: 1 });
@@ -582,6 +582,21 @@ describe('scheduler machine', () => {
     h.deliver();
     expect(h.path()).toBe('reRegistering.sealing.waiting');
     expect(h.context().announcement.epoch.counter).toBe(1);
+  });
+
+  it('S-11: hours without a request change nothing: the audits go on, and nothing is registered or dialled again', async () => {
+    const h = harness();
+    await h.toServing();
+    const { epoch } = h.context().announcement;
+    const startedBefore = h.script.started.length;
+    for (let audit = 0; audit < 6 * 360; audit += 1) {
+      h.script.clock.tick(budgets.auditIntervalMs);
+      await h.script.answer('survey', sealed);
+    }
+    expect(h.path()).toBe('connected.serving');
+    expect(h.context().announcement.epoch).toBe(epoch);
+    expect(new Set(h.script.started.slice(startedBefore))).toEqual(new Set(['survey']));
+    expect(h.script.links).toHaveLength(1);
   });
 
   it('silence ends every attempt: dial, session, survey and read-back', async () => {
@@ -645,7 +660,7 @@ describe('scheduler machine', () => {
     expect(h.script.openLinks).toBe(0);
   });
 
-  it('stop is unconfirmed while a rank that was told to register has not said that it stopped', async () => {
+  it('S-67: stop is unconfirmed while a rank that was told to register has not said that it stopped', async () => {
     const h = harness();
     await h.toSealing();
     h.report(0);
@@ -824,7 +839,7 @@ describe('scheduler machine', () => {
     }
   });
 
-  it('survives every event in every state it passes on the way to connected', async () => {
+  it('S-55: survives every event in every state it passes on the way to connected', async () => {
     const events: SchedulerEvent[] = [
       { type: 'link.opened' },
       { type: 'link.ended', cause: 'closed', fault: gone },

@@ -1,8 +1,10 @@
-/** An engine as a process of its own, for tests: options as JSON in the first argument. */
+/** An engine as a process of its own, for tests: options as JSON in the first argument, `--ignore-sigterm` after it. */
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { createPrometheusMetrics } from '../../src/engine/index.ts';
 import { runEngine } from '../../src/engine/process.ts';
 
-const options = JSON.parse(process.argv[2] ?? '{}');
+const { deviceCount, ...options } = JSON.parse(process.argv[2] ?? '{}');
+const driver = createEmulatedDriver(deviceCount === undefined ? {} : { deviceCount });
 const { meterProvider, handler } = await createPrometheusMetrics();
 const write = (level: string) => (_: object, message: string) => process.stderr.write(`${level} ${message}\n`);
 const log = { debug: write('DEBUG'), info: write('INFO'), warn: write('WARN'), error: write('ERROR') };
@@ -12,7 +14,9 @@ process.stdin.once('end', () => process.exit());
 process.stdin.resume();
 process.stdin.unref();
 
-await runEngine(
-  { meterProvider, metricsHandler: handler, ...options },
-  { log, printLine: (line) => process.stdout.write(`${line}\n`) },
-);
+const printLine = (line: string) => {
+  if (process.argv.includes('--ignore-sigterm')) process.removeAllListeners('SIGTERM').on('SIGTERM', () => {});
+  process.stdout.write(`${line}\n`);
+};
+
+await runEngine({ driver, meterProvider, metricsHandler: handler, ...options }, { log, printLine });

@@ -9,8 +9,21 @@ const childPath = fileURLToPath(new URL('engine-child.ts', import.meta.url));
 
 /** Options that survive JSON. */
 export type ChildEngineOptions = Partial<
-  Pick<EngineOptions, 'addr' | 'httpAddr' | 'poolSizeBytes' | 'version' | 'leaseTtlMs' | 'faults'>
->;
+  Pick<
+    EngineOptions,
+    'addr' | 'httpAddr' | 'poolSizeBytes' | 'version' | 'leaseTtlMs' | 'pingIntervalMs' | 'pingTimeoutMs' | 'faults'
+  >
+> & {
+  /** GPUs of the emulated device. Default 8. */
+  readonly deviceCount?: number;
+};
+
+export interface ChildProcessOptions {
+  /** A command that runs the engine, such as one that enters a namespace. Default none. */
+  readonly launcher?: readonly string[];
+  /** The engine does not react to SIGTERM. Default false. */
+  readonly ignoresSigterm?: boolean;
+}
 
 /** An engine in a process of its own, on free ports, with its fault switches enabled. */
 export class EngineProcess implements AsyncDisposable {
@@ -22,9 +35,14 @@ export class EngineProcess implements AsyncDisposable {
   readonly #logLines: string[];
   readonly #logWaiters: Set<() => void>;
 
-  static async start(options: ChildEngineOptions = {}): Promise<EngineProcess> {
+  static async start(
+    options: ChildEngineOptions = {},
+    { launcher = [], ignoresSigterm = false }: ChildProcessOptions = {},
+  ): Promise<EngineProcess> {
     const given = { addr: '127.0.0.1:0', httpAddr: '127.0.0.1:0', isFaultControlEnabled: true, ...options };
-    const child = spawn(process.execPath, [childPath, JSON.stringify(given)], { stdio: ['pipe', 'pipe', 'pipe'] });
+    const node = [process.execPath, childPath, JSON.stringify(given), ...(ignoresSigterm ? ['--ignore-sigterm'] : [])];
+    const [command, ...args] = [...launcher, ...node];
+    const child = spawn(command!, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     const logLines: string[] = [];
     const logWaiters = new Set<() => void>();
     createInterface(child.stderr).on('line', (line) => {

@@ -176,7 +176,7 @@ export class TestInstance implements AsyncDisposable {
       const result = this.step();
       if (result[set].includes(requestId)) return result;
       if (performance.now() > deadlineMs) throw new Error(`${requestId} was not ${set} in ${budgetMs} ms`);
-      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }
 
@@ -199,7 +199,7 @@ export class TestInstance implements AsyncDisposable {
       const outcome = await this.scheduler.query({ requestId, groupId, blockHashes, isAllOrNothing: true });
       if (outcome.kind === 'hit') return;
       if (performance.now() > deadlineMs) throw new Error(`no full hit: ${JSON.stringify(outcome)}`);
-      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }
 

@@ -11,7 +11,7 @@ export const within = async <T>(budgetMs: number, what: string, work: Promise<T>
   }
 };
 
-/** Asks again, giving other events their turn in between, until the answer is not `null`. */
+/** Asks again every millisecond until the answer is not `null`. */
 export const eventually = async <T>(
   what: string,
   ask: () => T | null | Promise<T | null>,
@@ -22,6 +22,6 @@ export const eventually = async <T>(
     const answer = await ask();
     if (answer !== null) return answer;
     if (performance.now() > deadlineMs) throw new Error(`waited ${budgetMs} ms for ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
 };

@@ -42,6 +42,18 @@ describe('fault switches', () => {
     board.merge({ methods: { save: { delayMs: 1 } } });
     await lifted;
   });
+
+  test('who comes to wait when the switch has been lifted already does not wait', async () => {
+    const board = new FaultBoard({ methods: { registerContextBatch: { hang: true } } });
+    board.take('registerContextBatch');
+    board.clear();
+    let isLifted = false;
+    void board.untilLifted('registerContextBatch').then(() => {
+      isLifted = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isLifted).toBe(true);
+  });
 });
 
 describe('fault switches as JSON', () => {

@@ -56,7 +56,7 @@ const refusals: readonly (readonly [Code, string, Partial<Fault>])[] = [
 ];
 
 describe('faultFromRpc', () => {
-  it.each(refusals)('reads %s "%s"', (code, text, expected) => {
+  it.each(refusals)('S-35: reads %s "%s"', (code, text, expected) => {
     expect(faultFromRpc(new ConnectError(text, code), alive)).toEqual({
       message: `${Code[code]}: ${text}`,
       ...expected,

@@ -184,7 +184,7 @@ describe('Link', () => {
     expect(performance.now() - sinceMs).toBeGreaterThanOrEqual(100);
   });
 
-  it('does not take its own stalled event loop for a dead peer', async () => {
+  it('S-49: does not take its own stalled event loop for a dead peer', async () => {
     const { port, session } = await http2Server();
     const watched = new Watched(port, { pingIntervalMs: 10, pingTimeoutMs: 50 });
     await watched.up();

@@ -1,0 +1,126 @@
+/** One process per role, as vLLM runs: what happens when one of them stands still, dies or comes back. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { SchedulerConnectorOptions } from '../../src/connector/index.ts';
+import { startEngine as startEngineHere } from '../../src/engine/index.ts';
+import type { ChildEngineOptions, EngineProcess } from '../support/engine-process.ts';
+import { uniqueId } from '../support/engine-rank.ts';
+import { RoleProcess } from '../support/role-process.ts';
+import { endpointOf, instancesAt, own, rpcCount, startEngine } from '../support/story.ts';
+import { eventually } from '../support/within.ts';
+
+interface Roles {
+  readonly scheduler: RoleProcess;
+  readonly ranks: RoleProcess[];
+  readonly startRank: (rank: number) => RoleProcess;
+}
+
+async function startRoles(
+  engineOptions: ChildEngineOptions = {},
+  budgets: SchedulerConnectorOptions['budgets'] = {},
+): Promise<Roles & { readonly engine: EngineProcess }> {
+  const engine = await startEngine(engineOptions);
+  return { engine, ...rolesAt(endpointOf(engine), budgets) };
+}
+
+function rolesAt(endpoint: string, budgets: SchedulerConnectorOptions['budgets'] = {}): Roles {
+  const instanceId = uniqueId();
+  const worldSize = 2;
+  const options = {
+    endpoint,
+    instanceId,
+    namespace: instanceId,
+    worldSize,
+    tpSize: worldSize,
+    budgets,
+  };
+  const scheduler = own(new RoleProcess({ role: 'scheduler', options }));
+  const startRank = (rank: number) => {
+    const process = own(new RoleProcess({ role: 'rank', options: { ...options, rank, tpRank: rank, deviceId: rank } }));
+    scheduler.join(process);
+    return process;
+  };
+  return { scheduler, ranks: [0, 1].map(startRank), startRank };
+}
+
+/** Engines in this process, one after the other at one address; the memory is that of other processes. */
+async function startRolesHere() {
+  const options = { httpAddr: null, addr: '127.0.0.1:0' };
+  let engine = await startEngineHere(options);
+  const { grpcAddress } = engine;
+  own({ [Symbol.asyncDispose]: () => engine.close() });
+  const roles = rolesAt(`http://${grpcAddress}`, {});
+  const replaceEngine = async () => {
+    await engine.close();
+    engine = await startEngineHere({ ...options, addr: grpcAddress });
+  };
+  return { ...roles, replaceEngine };
+}
+
+/** Shared memory that this process has mapped. */
+const mappedObjects = () =>
+  readFileSync('/proc/self/maps', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('/dev/shm/')).length;
+
+describe('roles in processes of their own', { timeout: 60_000 }, () => {
+  it('S-10: a scheduler that stood still until the server had given it up finds its registration lost and replays it', async () => {
+    const { engine, scheduler, ranks } = await startRoles({ pingIntervalMs: 300, pingTimeoutMs: 200 });
+    const before = await scheduler.inServiceAfter(0);
+    scheduler.signal('SIGSTOP');
+    await eventually('the server to drop the instance', async () =>
+      (await instancesAt(engine)).length === 0 ? true : null,
+    );
+    scheduler.signal('SIGCONT');
+    const after = await scheduler.inServiceAfter(before);
+    await Promise.all(ranks.map((rank) => rank.inServiceAfter(after - 1)));
+    expect(await instancesAt(engine)).toHaveLength(1);
+  });
+
+  it('S-16: a rank that dies during the re-registration and returns as another process makes the instance whole, in one more generation', async () => {
+    const { engine, scheduler, ranks, startRank } = await startRoles({}, { auditFirstMs: 50, auditIntervalMs: 50 });
+    const before = await scheduler.inServiceAfter(0);
+    await engine.fault({ methods: { registerContextBatch: { hang: true } } });
+    await engine.http('POST', '/instances/cleanup');
+    ranks[0]!.signal('SIGKILL');
+    await eventually('the generation that the dead rank is missing from', () =>
+      scheduler.status?.epoch && scheduler.status.epoch.counter > before ? true : null,
+    );
+    const heir = startRank(0);
+    await engine.http('DELETE', '/faults');
+    const after = await scheduler.inServiceAfter(before);
+    await heir.inServiceAfter(before);
+    expect(after - before).toBeLessThanOrEqual(3);
+    expect(await instancesAt(engine)).toHaveLength(1);
+  });
+
+  it('S-49: an event loop that stood still for longer than any ping may take loses nothing: data first, then the verdict', async () => {
+    const budgets = { pingIntervalMs: 1, pingTimeoutMs: 600, auditFirstMs: 50, auditIntervalMs: 50 };
+    const { engine, scheduler, ranks } = await startRoles({}, budgets);
+    const roles = [scheduler, ...ranks];
+    await Promise.all(roles.map((role) => role.inServiceAfter(0)));
+    const toldBefore = roles.map((role) => role.told.length);
+    // Pings follow each other so closely that every other stall or so begins while one is under way.
+    for (const stallMs of Array(6).fill(900)) await Promise.all(roles.map((role) => role.stall(stallMs)));
+    const asked = await rpcCount(engine, 'query_prefetch');
+    await eventually('ten audits after it', async () =>
+      (await rpcCount(engine, 'query_prefetch')) >= asked + 10 ? true : null,
+    );
+    expect(roles.map((role) => role.told.length)).toEqual(toldBefore);
+  });
+
+  it('S-30: the same handles are opened by twenty servers one after the other, and nothing stays mapped', async () => {
+    const { scheduler, ranks, replaceEngine } = await startRolesHere();
+    const mapped: number[] = [];
+    let counter = 0;
+    for (let server = 0; server < 20; server += 1) {
+      const after = counter;
+      counter = await scheduler.inServiceAfter(after);
+      await Promise.all(ranks.map((rank) => rank.inServiceAfter(after)));
+      mapped.push(mappedObjects());
+      await replaceEngine();
+    }
+    expect(mapped).toEqual(mapped.map(() => mapped[0]));
+    expect(mapped[0]).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,188 @@
+import type { SchedulerConnectorOptions } from '../../src/connector/index.ts';
+import type { EngineProcess } from './engine-process.ts';
+import { hashesOf } from './engine-rank.ts';
+import { ask, rpcCount } from './story.ts';
+import type { TcpProxy } from './tcp-proxy.ts';
+import type { TestInstance } from './test-instance.ts';
+import { eventually } from './within.ts';
+
+export interface Stage {
+  readonly engine: EngineProcess;
+  /** Before the engine, for the instances whose links pass through it. */
+  readonly proxy: TcpProxy;
+  /** In service. */
+  readonly instance: TestInstance;
+}
+
+/** A state of the scheduler's machine, and what keeps a real instance in it until the fault is lifted. */
+export interface HeldState {
+  /** Beginning of the path. */
+  readonly path: string;
+  readonly budgets?: SchedulerConnectorOptions['budgets'];
+  readonly isPushed?: boolean;
+  /** The fault is one of the network. Default false: the links go to the engine itself. */
+  readonly isProxied?: boolean;
+  /** What is reached in the end is `path`. */
+  readonly hold: (stage: Stage) => Promise<void>;
+}
+
+const LONG_MS = 60_000;
+
+async function loseRegistration({ engine, instance }: Stage): Promise<void> {
+  await engine.http('POST', '/instances/cleanup');
+  await ask(instance);
+}
+
+async function keepRanksBusy({ engine, instance }: Stage): Promise<void> {
+  const blockHashes = hashesOf(1, 'busy');
+  await instance.save('saves', [0], blockHashes);
+  await instance.hit('loads', blockHashes);
+  await engine.fault({ copyDelayMs: LONG_MS });
+  const accepted = await rpcCount(engine, 'load');
+  instance.scheduler.scheduleLoad('loads', [1]);
+  instance.step();
+  await eventually('the loads to be accepted', async () =>
+    (await rpcCount(engine, 'load')) >= accepted + instance.workers.length ? true : null,
+  );
+}
+
+const hang = (method: string) => ({ methods: { [method]: { hang: true } } });
+
+/** Every state between the loss of a registration and its return, and those in which an instance waits. */
+export const heldStates: readonly HeldState[] = [
+  {
+    path: 'reconnecting.dialing',
+    isProxied: true,
+    budgets: { dialTimeoutMs: LONG_MS },
+    hold: async ({ proxy }) => {
+      proxy.door = 'silent';
+      proxy.cut();
+    },
+  },
+  {
+    path: 'reRegistering.openingSession',
+    isProxied: true,
+    budgets: { sessionTimeoutMs: LONG_MS },
+    hold: async ({ engine, proxy }) => {
+      await engine.fault(hang('session'));
+      proxy.cut();
+    },
+  },
+  {
+    path: 'reRegistering.surveying',
+    isProxied: true,
+    budgets: { pingIntervalMs: 50, pingTimeoutMs: 250, surveyTimeoutMs: LONG_MS },
+    hold: async ({ engine, proxy }) => {
+      await engine.fault(hang('queryPrefetch'));
+      proxy.strand();
+    },
+  },
+  {
+    path: 'reRegistering.quiescing',
+    budgets: { quiesceTimeoutMs: LONG_MS },
+    hold: async (stage) => {
+      await keepRanksBusy(stage);
+      await loseRegistration(stage);
+    },
+  },
+  {
+    path: 'reRegistering.clearing.stalled',
+    budgets: { stalledAfterMs: 20 },
+    hold: async (stage) => {
+      await stage.engine.fault(hang('unregisterContext'));
+      await loseRegistration(stage);
+    },
+  },
+  {
+    path: 'reRegistering.pacing',
+    budgets: { paceMaxMs: LONG_MS },
+    hold: async (stage) => {
+      await stage.engine.fault({ methods: { unregisterContext: { delayMs: 1_000, times: 1 } } });
+      await loseRegistration(stage);
+    },
+  },
+  { path: 'reRegistering.announcing', isPushed: false, hold: loseRegistration },
+  {
+    path: 'reRegistering.sealing.stalled',
+    budgets: { stalledAfterMs: 20 },
+    hold: async (stage) => {
+      await stage.engine.fault(hang('registerContextBatch'));
+      await loseRegistration(stage);
+    },
+  },
+  {
+    path: 'reRegistering.readingBack',
+    budgets: { surveyTimeoutMs: LONG_MS },
+    hold: async (stage) => {
+      await stage.engine.fault(hang('registerContextBatch'));
+      await loseRegistration(stage);
+      await stage.instance.at('reRegistering.sealing');
+      await stage.engine.fault({ methods: { registerContextBatch: null, queryPrefetch: { hang: true } } });
+    },
+  },
+  {
+    path: 'reRegistering.pausing',
+    budgets: { voidBackoffFirstMs: LONG_MS, voidBackoffMaxMs: LONG_MS },
+    hold: loseRegistration,
+  },
+  {
+    path: 'incompatible.waiting',
+    budgets: { versionProbeIntervalMs: LONG_MS },
+    hold: async (stage) => {
+      await stage.engine.fault({ version: '0.24.0' });
+      await loseRegistration(stage);
+    },
+  },
+  {
+    path: 'incompatible.probing',
+    budgets: { versionProbeIntervalMs: 20, surveyTimeoutMs: LONG_MS },
+    hold: async (stage) => {
+      await stage.engine.fault({ version: '0.24.0', ...hang('health') });
+      await loseRegistration(stage);
+    },
+  },
+  {
+    path: 'degraded.surveying',
+    budgets: { queryTimeoutMs: 50, surveyTimeoutMs: LONG_MS },
+    hold: async ({ engine, instance }) => {
+      await engine.fault(hang('queryPrefetch'));
+      await ask(instance);
+    },
+  },
+  {
+    path: 'degraded.draining',
+    budgets: { drainTimeoutMs: LONG_MS },
+    hold: async (stage) => {
+      await keepRanksBusy(stage);
+      stage.engine.signal('SIGINT');
+    },
+  },
+  {
+    path: 'drained.handedBack',
+    budgets: { drainedTimeoutMs: LONG_MS },
+    hold: ({ instance }) => instance.scheduler.drain(),
+  },
+  {
+    path: 'connected.auditing',
+    budgets: { auditFirstMs: 1_000, surveyTimeoutMs: LONG_MS },
+    hold: async ({ engine }) => engine.fault(hang('queryPrefetch')),
+  },
+];
+
+/** States that are over as soon as something answers, or that hold what another one here holds as well. */
+export const passingStates = [
+  'connected.settling',
+  'connected.serving',
+  'degraded.assessing',
+  'reconnecting.waiting',
+  'reRegistering.clearing.waiting',
+  'reRegistering.sealing.waiting',
+  'reRegistering.voided',
+  'drained.quiescing',
+  'stopping.stoppingRanks',
+  'stopping.retiring',
+  'stopped',
+];
+
+/** Budgets under which nothing but the fault ends the state. */
+export const patientBudgets = { auditFirstMs: LONG_MS, transferTimeoutMs: LONG_MS } as const;

@@ -1,0 +1,92 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Announcement, RankReport } from '../../machines/index.ts';
+import type { ConnectorStatus, SchedulerConnectorOptions, WorkerConnectorOptions } from '../../src/connector/index.ts';
+import { eventually, within } from './within.ts';
+
+const childPath = fileURLToPath(new URL('role-child.ts', import.meta.url));
+
+export type RoleSetup =
+  | { readonly role: 'scheduler'; readonly options: SchedulerConnectorOptions }
+  | { readonly role: 'rank'; readonly options: WorkerConnectorOptions };
+
+/** What crosses between a role and its parent; each message has one of these. */
+export interface RoleMessage {
+  readonly status?: ConnectorStatus;
+  readonly announcement?: Announcement;
+  readonly report?: RankReport;
+  /** Milliseconds for which the event loop of the role stands still, and back when it has. */
+  readonly stallMs?: number;
+}
+
+/** A scheduler or a rank in a process of its own. */
+export class RoleProcess implements AsyncDisposable {
+  /** Every status that it told, oldest first. */
+  readonly told: ConnectorStatus[] = [];
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<unknown>;
+  #last: RoleMessage = {};
+  #others = new Set<RoleProcess>();
+  #stalled = Promise.withResolvers<void>();
+
+  constructor(setup: RoleSetup) {
+    this.#child = fork(childPath, [JSON.stringify(setup)], { serialization: 'advanced' });
+    this.#exited = once(this.#child, 'exit');
+    this.#child.on('message', (message: RoleMessage) => {
+      if (message.status) this.told.push(message.status);
+      if (message.stallMs) this.#stalled.resolve();
+      if (!message.announcement && !message.report) return;
+      this.#last = message;
+      for (const other of this.#others) other.tell(message);
+    });
+  }
+
+  get status(): ConnectorStatus | null {
+    return this.told.at(-1) ?? null;
+  }
+
+  /** Carries what this role says to the other one from now on, the newest of what it has said first; and back. */
+  join(other: RoleProcess): void {
+    for (const [one, two] of [
+      [this, other],
+      [other, this],
+    ] as const) {
+      one.#others.add(two);
+      two.tell(one.#last);
+    }
+  }
+
+  tell(message: RoleMessage): void {
+    // A child that is just dying hears nothing any more, and the error of that says nothing new.
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+
+  /** Lets its event loop stand still, and settles when it has. */
+  async stall(stallMs: number): Promise<void> {
+    this.#stalled = Promise.withResolvers();
+    this.tell({ stallMs });
+    await within(stallMs + 15_000, 'the end of the stall', this.#stalled.promise);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Settles when it is in service in an epoch after `counter`. */
+  async inServiceAfter(counter: number): Promise<number> {
+    return eventually(
+      `an epoch after ${counter} in service`,
+      () => {
+        const { state, epoch } = this.status ?? {};
+        return state === 'connected' && epoch && epoch.counter > counter ? epoch.counter : null;
+      },
+      15_000,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill('SIGKILL');
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.#exited;
+  }
+}
