@@ -1,0 +1,120 @@
+import { type Budgets, budgetsFrom } from '../../machines/index.ts';
+import type { FaultPatch } from '../../src/engine/faults.ts';
+import { BlockPool } from './block-pool.ts';
+import { BLOCK_BYTES } from './content.ts';
+import type { Coverage } from './coverage.ts';
+import type { SimulatedProcess } from './event-loop.ts';
+import { Host } from './host.ts';
+import { Inspector } from './inspector.ts';
+import { type Embedding, Instance, type InstanceShape } from './instance.ts';
+import type { Kernel } from './kernel.ts';
+import { Random } from './random.ts';
+import { SimulatedServer } from './server.ts';
+import type { Tallies } from './tallies.ts';
+
+const PORT = 50_055;
+
+/** An instance with its host. */
+export interface Replica {
+  readonly instance: Instance;
+  readonly host: Host;
+}
+
+/** Everything that one seed sets up: the server's incarnations, the replicas, and who watches them. */
+export class World {
+  readonly kernel: Kernel;
+  readonly tallies: Tallies;
+  readonly random: Random;
+  /** Whoever makes the faults: a process that nothing happens to. */
+  readonly director: SimulatedProcess;
+  readonly replicas: Replica[] = [];
+  readonly servers: SimulatedServer[] = [];
+  /** Switches that every incarnation starts with. */
+  readonly serverFaults: FaultPatch;
+  #coverage: Coverage;
+  #inspector: Inspector;
+  #taintedHashes = new Set<string>();
+  #poolSizeBytes: number;
+
+  constructor(kernel: Kernel, coverage: Coverage, tallies: Tallies, seed: number) {
+    this.kernel = kernel;
+    this.tallies = tallies;
+    this.#coverage = coverage;
+    const random = new Random(seed, 'world');
+    this.random = random;
+    this.director = kernel.loop.spawn('director');
+    kernel.arePidsVisible = random.chance(0.6);
+    this.#inspector = new Inspector(kernel, this.replicas);
+    this.serverFaults = { copyDelayMs: random.pick([0.2, 2, 15]) };
+    this.#poolSizeBytes = random.pick([60, 400]) * BLOCK_BYTES * 4;
+    this.startServer();
+    const budgets = drawBudgets(random);
+    const count = random.chance(0.25) ? 2 : 1;
+    for (let i = 0; i < count; i++) this.startReplica(drawShape(random, `i${i}`, budgets));
+  }
+
+  get server(): SimulatedServer {
+    return this.servers.at(-1)!;
+  }
+
+  /** By the director, after so many milliseconds. */
+  later(delayMs: number, run: () => void): void {
+    this.kernel.loop.schedule(this.director, delayMs, 'io', run);
+  }
+
+  /** Processes whose copies may still touch device memory. */
+  livingServers = (): SimulatedProcess[] =>
+    this.servers.filter(({ process }) => !process.isDead).map(({ process }) => process);
+
+  startServer(): void {
+    const { serverFaults: faults } = this;
+    const options = { port: PORT, poolSizeBytes: this.#poolSizeBytes, faults, boots: this.servers.length + 1 };
+    this.servers.push(new SimulatedServer(this.kernel, options));
+    this.kernel.journal.write(this.server.process.name, 'listens');
+  }
+
+  startReplica(shape: InstanceShape): Replica {
+    const { kernel, tallies } = this;
+    const pool = new BlockPool(shape.blocks, tallies, this.#taintedHashes, this.livingServers);
+    const instance = new Instance(kernel, this.#coverage, shape, (touch, blockId, server) =>
+      pool.touched(touch, blockId, server),
+    );
+    pool.instance = instance;
+    instance.onUnsafeRelease = (_, count) => {
+      tallies.unsafeReleases += count;
+      pool.taintLent();
+    };
+    instance.start();
+    const host = new Host(kernel, new Random(this.random.int(0, 2 ** 31), shape.instanceId), tallies, instance, pool);
+    const replica = { instance, host };
+    const index = this.replicas.findIndex((other) => other.instance.shape.instanceId === shape.instanceId);
+    if (index < 0) this.replicas.push(replica);
+    else this.replicas[index] = replica;
+    this.#inspector.watch(replica);
+    return replica;
+  }
+}
+
+function drawBudgets(random: Random): Budgets {
+  return budgetsFrom({
+    redialMaxMs: random.pick([25, 100, 250]),
+    loadPollIntervalMs: random.pick([2, 10, 25]),
+    transferTimeoutMs: random.pick([2_000, 8_000, 30_000]),
+    preemptionTimeoutMs: random.pick([1_000, 10_000]),
+    loadingTimeoutMs: random.pick([500, 30_000]),
+    stalledTimeoutMs: random.pick([10_000, 60_000]),
+  });
+}
+
+function drawShape(random: Random, instanceId: string, budgets: Budgets): InstanceShape {
+  return {
+    instanceId,
+    namespace: `ns-${instanceId}`,
+    port: PORT,
+    worldSize: random.pick([1, 1, 2, 2, 3, 4]),
+    layers: random.pick([1, 2]),
+    blocks: random.pick([10, 24]),
+    embedding: random.pick<Embedding>(['pushed', 'perRole', 'pulled']),
+    budgets,
+  };
+}
