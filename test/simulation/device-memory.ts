@@ -13,6 +13,8 @@ export class DeviceMemory {
   readonly blockBytes: number;
   readonly owner: SimulatedProcess;
   readonly onTouch: TouchListener;
+  /** Servers that have it mapped. */
+  readonly mappedBy = new Set<SimulatedProcess>();
 
   constructor(kernel: Kernel, deviceId: number, blocks: number, blockBytes: number, onTouch: TouchListener) {
     this.id = kernel.deviceMemories.size + 1;
@@ -57,6 +59,7 @@ export function openTensor(
   const memory = kernel.deviceMemories.get((wrapper[0]! << 8) | wrapper[1]!);
   if (memory === undefined || memory.isFreed) throw new Error('the memory has been freed');
   let isMapped = true;
+  memory.mappedBy.add(server);
   const range = (offset: number, length: number) => {
     if (!isMapped) throw new Error('an illegal memory access was encountered');
     return memory.bytes.subarray(offset, offset + length);
@@ -89,6 +92,7 @@ export function openTensor(
     },
     [Symbol.dispose]: () => {
       isMapped = false;
+      memory.mappedBy.delete(server);
     },
   };
   return { memory: mapped, offsetBytes: 0, sizeBytes: memory.bytes.length, deviceIndex: memory.deviceId };

@@ -85,8 +85,8 @@ export class Host {
     this.#isStopped = true;
   }
 
-  /** The process of one rank is gone, with its memory; whatever it had under way is over. */
-  rankEnded(index: number): void {
+  /** A rank is another process now, with other memory; whatever the one before had under way is over. */
+  rankReplaced(index: number): void {
     this.#inScheduler(() => {
       this.#tally.excuse(index, [...this.#requests.keys(), ...this.#held.keys()]);
       for (const request of [...this.#requests.values()]) this.#finish(request);
@@ -114,6 +114,7 @@ export class Host {
 
   /** Throws where something has been waited for longer than its budget. */
   checkBudgets(): void {
+    if (this.#isStopped) return;
     const { transferTimeoutMs, settleMs, preemptionTimeoutMs } = this.instance.shape.budgets;
     const limitMs = Math.max(transferTimeoutMs + settleMs, preemptionTimeoutMs) + SLACK_MS + this.excusedMs;
     const oldest = (request: HostRequest) => this.#kernel.loop.nowMs - request.sinceMs > limitMs;
@@ -137,7 +138,7 @@ export class Host {
     const generation = this.#generation;
     const { schedulerProcess } = this.instance;
     const delayMs = this.#idleSteps > 2 ? IDLE_LOOK_MS : this.stepIntervalMs;
-    this.#kernel.loop.schedule(schedulerProcess, delayMs, 'timer', () => {
+    this.#kernel.loop.schedule(schedulerProcess, delayMs, 'io', () => {
       if (generation !== this.#generation || this.#isStopped) return;
       if (!this.#isStepping && this.instance.ranks.length === this.instance.shape.worldSize) this.#step();
       this.#scheduleStep();
@@ -188,7 +189,7 @@ export class Host {
     const excusedBeforeMs = this.excusedMs;
     let isSettled = false;
     const wasUsable = scheduler.status.state === 'connected';
-    this.#kernel.loop.schedule(this.instance.schedulerProcess, shape.budgets.queryTimeoutMs + SLACK_MS, 'timer', () => {
+    this.#kernel.loop.schedule(this.instance.schedulerProcess, shape.budgets.queryTimeoutMs + SLACK_MS, 'io', () => {
       if (isSettled || this.excusedMs > excusedBeforeMs) return;
       this.#kernel.report(new Violation(2, `the query of ${request.id} is not answered`));
     });

@@ -87,7 +87,7 @@ export class Instance {
     });
   }
 
-  startRank(index: number): void {
+  startRank(index: number, onStarted: () => void = () => {}): void {
     const process = this.isOneProcess
       ? this.schedulerProcess
       : this.#kernel.loop.spawn(`${this.shape.instanceId} rank ${index}`);
@@ -96,6 +96,7 @@ export class Instance {
       this.ranks[index] = rank;
       this.#join(rank);
       rank.worker.registerKvCaches(layersOf(rank));
+      onStarted();
     });
   }
 

@@ -47,9 +47,9 @@ export class Kernel {
   }
 
   /** Keeps the first violation; the run ends before the next event. */
-  report(violation: Violation): void {
+  readonly report = (violation: Violation): void => {
     this.violation ??= violation;
-  }
+  };
 
   newInode(): string {
     return String(++this.#lastInode);

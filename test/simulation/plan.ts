@@ -1,13 +1,24 @@
-import { type Fault, type FaultKind, faultKinds } from './faults.ts';
+import { disturbances, type FaultKind } from './faults.ts';
 import { Random } from './random.ts';
+
+export interface Fault {
+  /** Its place in the plan, from 1. */
+  readonly index: number;
+  readonly kind: FaultKind;
+  /** Milliseconds after the fault before. */
+  readonly afterMs: number;
+  readonly seed: number;
+}
 
 /** A quiet time, then faults one after another under load, then the way back. */
 export interface Episode {
   readonly quietMs: number;
   readonly faults: readonly Fault[];
+  /** Milliseconds from the last fault to the end of all. */
+  readonly lastingMs: number;
 }
 
-const kinds = Object.keys(faultKinds) as FaultKind[];
+const kinds = Object.keys(disturbances) as FaultKind[];
 
 /** What happens in one run. Each fault has a seed of its own, so that leaving one out does not change the others. */
 export function planOf(seed: number): Episode[] {
@@ -20,6 +31,7 @@ export function planOf(seed: number): Episode[] {
       afterMs: random.chance(0.3) ? random.between(0, 20) : random.between(20, 1_500),
       seed: random.int(0, 2 ** 31),
     }));
-    return { quietMs: random.between(100_000, 160_000), faults };
+    const lastingMs = random.pick([300, 300, 1_000, 3_000, 12_000, 45_000]);
+    return { quietMs: random.between(110_000, 150_000), faults, lastingMs };
   });
 }

@@ -1,7 +1,8 @@
 import type { Coverage } from './coverage.ts';
-import { disturb, type Fault, heal } from './faults.ts';
+import { disturbances } from './faults.ts';
 import { boot, type Kernel } from './kernel.ts';
-import { planOf } from './plan.ts';
+import { type Fault, planOf } from './plan.ts';
+import { Random } from './random.ts';
 import { noTallies, type Tallies } from './tallies.ts';
 import { Violation } from './violation.ts';
 import { type Replica, World } from './world.ts';
@@ -86,7 +87,7 @@ class Run {
     this.#setTraffic(true);
     await this.#converge('the start');
     this.#setTraffic(false);
-    for (const { quietMs, faults } of planOf(seed)) {
+    for (const { quietMs, faults, lastingMs } of planOf(seed)) {
       await this.#sleep(quietMs);
       this.#setTraffic(true);
       await this.#sleep(200);
@@ -94,8 +95,8 @@ class Run {
         await this.#sleep(fault.afterMs);
         if (only === null || only.includes(fault.index)) this.#disturb(fault);
       }
-      await this.#sleep(500);
-      heal(this.#world);
+      await this.#sleep(lastingMs);
+      this.#world.heal();
       this.#kernel.journal.write('director', 'all faults are over');
       await this.#converge(`fault ${faults.at(-1)?.index}`);
       this.#tallies.recoveries += 1;
@@ -108,7 +109,7 @@ class Run {
     this.played.push(fault.index);
     this.faultsByKind[fault.kind] = (this.faultsByKind[fault.kind] ?? 0) + 1;
     this.#tallies.faults += 1;
-    disturb(this.#world, fault);
+    disturbances[fault.kind](this.#world, new Random(fault.seed, fault.kind));
   }
 
   #setTraffic(isBusy: boolean): void {
@@ -117,7 +118,8 @@ class Run {
 
   /** After faults stop, every machine reaches connected, and a fresh save, query and load work. */
   async #converge(after: string): Promise<void> {
-    for (const replica of this.#world.replicas) {
+    for (let i = 0; i < this.#world.replicas.length; i++) {
+      const replica = this.#world.replicas[i]!;
       const boundMs = convergenceBoundMs(replica);
       if (!(await this.#until(() => replica.instance.isConnected, boundMs))) {
         throw new Violation(

@@ -3,7 +3,7 @@ import type { FaultPatch } from '../../src/engine/faults.ts';
 import { BlockPool } from './block-pool.ts';
 import { BLOCK_BYTES } from './content.ts';
 import type { Coverage } from './coverage.ts';
-import type { SimulatedProcess } from './event-loop.ts';
+import type { ScheduledEvent, SimulatedProcess } from './event-loop.ts';
 import { Host } from './host.ts';
 import { Inspector } from './inspector.ts';
 import { type Embedding, Instance, type InstanceShape } from './instance.ts';
@@ -35,6 +35,7 @@ export class World {
   #inspector: Inspector;
   #taintedHashes = new Set<string>();
   #poolSizeBytes: number;
+  #later = new Set<() => void>();
 
   constructor(kernel: Kernel, coverage: Coverage, tallies: Tallies, seed: number) {
     this.kernel = kernel;
@@ -58,8 +59,41 @@ export class World {
   }
 
   /** By the director, after so many milliseconds. */
+  schedule(delayMs: number, run: () => void): ScheduledEvent {
+    return this.kernel.loop.schedule(this.director, delayMs, 'io', run);
+  }
+
+  /** As {@link schedule}, but at the latest when all faults end. */
   later(delayMs: number, run: () => void): void {
-    this.kernel.loop.schedule(this.director, delayMs, 'io', run);
+    const once = () => {
+      this.#later.delete(once);
+      event.isCancelled = true;
+      run();
+    };
+    const event = this.schedule(delayMs, once);
+    this.#later.add(once);
+  }
+
+  stopFor(process: SimulatedProcess, durationMs: number): void {
+    this.kernel.stop(process);
+    this.later(durationMs, () => this.kernel.continue(process));
+  }
+
+  /** Starts a server unless one serves. */
+  ensureServer(): void {
+    if (!this.server.isAlive) this.startServer();
+  }
+
+  /** Ends whatever is still disturbed. */
+  heal(): void {
+    while (this.#later.size > 0) for (const run of [...this.#later]) run();
+    const { kernel, server } = this;
+    for (const connection of kernel.connections) connection.unblock();
+    if (server.isDraining) server.kill(0);
+    else server.faults.clear();
+    server.faults.merge(this.serverFaults);
+    server.copyTrouble.failingWrites = 0;
+    this.ensureServer();
   }
 
   /** Processes whose copies may still touch device memory. */
