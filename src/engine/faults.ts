@@ -98,6 +98,7 @@ export class FaultBoard {
   untilLifted(method: RpcMethod): Promise<void> {
     return new Promise((resume) => {
       this.#waiting.push({ method, resume });
+      this.#resumeLifted();
     });
   }
 
