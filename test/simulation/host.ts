@@ -43,9 +43,10 @@ export class Host {
   readonly instance: Instance;
   readonly pool: BlockPool;
   /** Milliseconds from step to step while there is something to do. */
-  stepIntervalMs = 20;
-  /** Whether new requests arrive. */
-  isBusy = false;
+  readonly stepIntervalMs: number;
+  /** How likely a new request arrives with a step. */
+  arrivalChance = 0;
+  isStopped = false;
   /** Chains whose load was verified, by name of their prefix. */
   readonly verifiedPrefixes = new Set<string>();
   /** Time that processes of this instance stood still or were away: budgets run on. */
@@ -60,7 +61,6 @@ export class Host {
   #generation = 0;
   #awaitedRanks = new Map<number, (output: RankOutput) => void>();
   #isStepping = false;
-  #isStopped = false;
   #idleSteps = 0;
   #lastMetadata: ConnectorMetadata | null = null;
   #lastId = 0;
@@ -73,6 +73,7 @@ export class Host {
     this.instance = instance;
     this.pool = pool;
     this.#tally = new RankTally(instance.shape.worldSize);
+    this.stepIntervalMs = random.pick([20, 60, 150]);
     this.#scheduleStep();
   }
 
@@ -82,7 +83,7 @@ export class Host {
   }
 
   stop(): void {
-    this.#isStopped = true;
+    this.isStopped = true;
   }
 
   /** A rank is another process now, with other memory; whatever the one before had under way is over. */
@@ -114,7 +115,7 @@ export class Host {
 
   /** Throws where something has been waited for longer than its budget. */
   checkBudgets(): void {
-    if (this.#isStopped) return;
+    if (this.isStopped) return;
     const { transferTimeoutMs, settleMs, preemptionTimeoutMs } = this.instance.shape.budgets;
     const limitMs = Math.max(transferTimeoutMs + settleMs, preemptionTimeoutMs) + SLACK_MS + this.excusedMs;
     const oldest = (request: HostRequest) => this.#kernel.loop.nowMs - request.sinceMs > limitMs;
@@ -139,7 +140,7 @@ export class Host {
     const { schedulerProcess } = this.instance;
     const delayMs = this.#idleSteps > 2 ? IDLE_LOOK_MS : this.stepIntervalMs;
     this.#kernel.loop.schedule(schedulerProcess, delayMs, 'io', () => {
-      if (generation !== this.#generation || this.#isStopped) return;
+      if (generation !== this.#generation || this.isStopped) return;
       if (!this.#isStepping && this.instance.ranks.length === this.instance.shape.worldSize) this.#step();
       this.#scheduleStep();
     });
@@ -157,7 +158,7 @@ export class Host {
 
   #admit(): void {
     const { worldSize } = this.instance.shape;
-    if (this.isBusy && this.#requests.size < REQUESTS_MAX && this.#random.chance(0.5)) {
+    if (this.#requests.size < REQUESTS_MAX && this.#random.chance(this.arrivalChance)) {
       const shared = this.instance.shape.namespace;
       this.#add(`${shared}/${this.#random.int(1, PREFIXES)}`, this.#random.int(1, 5));
     }

@@ -7,21 +7,21 @@ import type { Replica, World } from './world.ts';
 /** One rank's process dies and comes back as another, with other memory. */
 export function replaceRank(world: World, { instance, host }: Replica, random: Random): void {
   const rank = random.pick(instance.ranks);
-  if (instance.isOneProcess || rank === undefined || rank.process.isDead) return;
+  if (host.isStopped || instance.isOneProcess || rank === undefined || rank.process.isDead) return;
   world.kernel.kill(rank.process);
   world.schedule(random.between(0, 2_000), () => instance.startRank(rank.index, () => host.rankReplaced(rank.index)));
 }
 
 /** The scheduler's process dies and comes back as another; the ranks live on. */
 export function replaceScheduler(_: World, { instance, host }: Replica): void {
-  if (instance.isOneProcess || instance.schedulerProcess.isDead) return;
+  if (host.isStopped || instance.isOneProcess || instance.schedulerProcess.isDead) return;
   host.schedulerEnded();
   instance.replaceScheduler(() => host.schedulerStarted());
 }
 
 /** All processes die at once; others take their place under the same id. */
 export function replaceReplica(world: World, { instance, host }: Replica): void {
-  if (!isWhole(instance)) return;
+  if (host.isStopped || !isWhole(instance)) return;
   host.stop();
   for (const process of instance.processes) world.kernel.kill(process);
   world.startReplica(instance.shape);
@@ -33,6 +33,8 @@ function isWhole({ processes, ranks, shape }: Instance): boolean {
 
 /** Milliseconds on top of the declared budget: messages and steps between the processes. */
 const SLACK_MS = 1_500;
+/** Milliseconds in which timers that were armed for a moment may still run out. */
+const LAST_TURNS_MS = 50;
 /** Milliseconds after which what was called clean must still be so. */
 const AFTERMATH_MS = 3_000;
 
@@ -40,7 +42,7 @@ const AFTERMATH_MS = 3_000;
 export function stopReplica(world: World, replica: Replica): void {
   const { instance, host } = replica;
   const { kernel } = world;
-  if (!isWhole(instance) || world.replicas.every((one) => one !== replica)) return;
+  if (host.isStopped || !isWhole(instance)) return;
   const { ranks, scheduler, schedulerProcess, shape } = instance;
   host.stop();
   let ranksStopped = 0;
@@ -48,9 +50,11 @@ export function stopReplica(world: World, replica: Replica): void {
   const join = () => {
     if (outcome === null || ranksStopped < ranks.length) return;
     if (outcome === 'clean') checkNothingIsRegistered(world, instance);
-    checkNothingIsLeft(kernel, instance);
-    for (const process of instance.processes) kernel.kill(process);
-    world.startReplica(shape);
+    world.schedule(LAST_TURNS_MS, () => {
+      checkNothingIsLeft(kernel, instance);
+      for (const process of instance.processes) kernel.kill(process);
+      world.startReplica(shape);
+    });
   };
   const excusedMs = host.excusedMs;
   world.schedule(shape.budgets.stopTimeoutMs + SLACK_MS, () => {

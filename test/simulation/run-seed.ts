@@ -56,6 +56,11 @@ function violationFrom(error: unknown): Violation {
 /** Milliseconds between two looks at what has to be over by now. */
 const WATCH_INTERVAL_MS = 1_000;
 
+/** How likely a request arrives with a step. */
+const arrivalChances = { none: 0, sparse: 0.04, dense: 0.4 };
+/** Milliseconds of dense traffic after the last fault. */
+const DENSE_MS = 1_000;
+
 class Run {
   isOver = false;
   readonly faultsByKind: Record<string, number> = {};
@@ -84,23 +89,25 @@ class Run {
   }
 
   async #play(seed: number, only: readonly number[] | null): Promise<void> {
-    this.#setTraffic(true);
+    this.#setTraffic('sparse');
     await this.#converge('the start');
-    this.#setTraffic(false);
+    this.#setTraffic('none');
     for (const { quietMs, faults, lastingMs } of planOf(seed)) {
       await this.#sleep(quietMs);
-      this.#setTraffic(true);
-      await this.#sleep(200);
+      this.#setTraffic('dense');
+      await this.#sleep(250);
       for (const fault of faults) {
         await this.#sleep(fault.afterMs);
         if (only === null || only.includes(fault.index)) this.#disturb(fault);
       }
-      await this.#sleep(lastingMs);
+      await this.#sleep(Math.min(DENSE_MS, lastingMs));
+      this.#setTraffic('sparse');
+      await this.#sleep(Math.max(0, lastingMs - DENSE_MS));
       this.#world.heal();
       this.#kernel.journal.write('director', 'all faults are over');
       await this.#converge(`fault ${faults.at(-1)?.index}`);
       this.#tallies.recoveries += 1;
-      this.#setTraffic(false);
+      this.#setTraffic('none');
     }
   }
 
@@ -112,8 +119,8 @@ class Run {
     disturbances[fault.kind](this.#world, new Random(fault.seed, fault.kind));
   }
 
-  #setTraffic(isBusy: boolean): void {
-    for (const { host } of this.#world.replicas) host.isBusy = isBusy;
+  #setTraffic(density: keyof typeof arrivalChances): void {
+    for (const { host } of this.#world.replicas) host.arrivalChance = arrivalChances[density];
   }
 
   /** After faults stop, every machine reaches connected, and a fresh save, query and load work. */

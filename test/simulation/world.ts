@@ -123,7 +123,10 @@ export class World {
     const replica = { instance, host };
     const index = this.replicas.findIndex((other) => other.instance.shape.instanceId === shape.instanceId);
     if (index < 0) this.replicas.push(replica);
-    else this.replicas[index] = replica;
+    else {
+      host.arrivalChance = this.replicas[index]!.host.arrivalChance;
+      this.replicas[index] = replica;
+    }
     this.#inspector.watch(replica);
     return replica;
   }
@@ -132,7 +135,7 @@ export class World {
 function drawBudgets(random: Random): Budgets {
   return budgetsFrom({
     redialMaxMs: random.pick([25, 100, 250]),
-    loadPollIntervalMs: random.pick([2, 10, 25]),
+    loadPollIntervalMs: random.pick([5, 20, 50]),
     transferTimeoutMs: random.pick([2_000, 8_000, 30_000]),
     preemptionTimeoutMs: random.pick([1_000, 10_000]),
     loadingTimeoutMs: random.pick([500, 30_000]),
