@@ -1,9 +1,9 @@
 import { Code } from '@connectrpc/connect';
 import type { MethodFault, RpcMethod } from '../../src/engine/faults.ts';
 import type { Connection } from './connection.ts';
-import { admitIntruder } from './intruder.ts';
+import { admitIntruder, sealForeign } from './intruder.ts';
 import type { Random } from './random.ts';
-import { replaceRank, replaceReplica, replaceScheduler, stopReplica } from './replacements.ts';
+import { leavePredecessor, replaceRank, replaceReplica, replaceScheduler, stopReplica } from './replacements.ts';
 import type { Replica, World } from './world.ts';
 
 /** What goes wrong: changes the world, and puts it right again later or leaves that to the end of all faults. */
@@ -139,6 +139,8 @@ const table = {
   cleanupAll: ({ server }) => server.post(() => void server.engine.registrations.cleanupAll()),
   memoryCleanup: ({ server }) => server.post(() => void server.engine.cleanupMemory()),
   intruder: (world, random) => admitIntruder(world, replicaOf(world, random).instance, random),
+  livingTwin: (world, random) => sealForeign(world, replicaOf(world, random).instance.shape),
+  predecessor: (world, random) => leavePredecessor(world, replicaOf(world, random)),
   /** A session's end that forgets the instance long after it unmapped the memory. */
   lateCleanup: (world, random) => {
     const replica = replicaOf(world, random);

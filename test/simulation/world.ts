@@ -64,7 +64,7 @@ export class World {
   }
 
   /** As {@link schedule}, but at the latest when all faults end. */
-  later(delayMs: number, run: () => void): void {
+  readonly later = (delayMs: number, run: () => void): void => {
     const once = () => {
       this.#later.delete(once);
       event.isCancelled = true;
@@ -72,7 +72,7 @@ export class World {
     };
     const event = this.schedule(delayMs, once);
     this.#later.add(once);
-  }
+  };
 
   stopFor(process: SimulatedProcess, durationMs: number): void {
     this.kernel.stop(process);
