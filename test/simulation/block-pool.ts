@@ -44,6 +44,10 @@ export class BlockPool {
     this.#livingServers = livingServers;
   }
 
+  get freeCount(): number {
+    return this.#free.length;
+  }
+
   get hasBuried(): boolean {
     return this.#buried.length > 0;
   }

@@ -2,6 +2,7 @@ import { Code } from '@connectrpc/connect';
 import type { MethodFault, RpcMethod } from '../../src/engine/faults.ts';
 import type { Connection } from './connection.ts';
 import { admitIntruder, sealForeign } from './intruder.ts';
+import { knownGaps } from './known-gaps.ts';
 import type { Random } from './random.ts';
 import { leavePredecessor, replaceRank, replaceReplica, replaceScheduler, stopReplica } from './replacements.ts';
 import type { Replica, World } from './world.ts';
@@ -181,6 +182,7 @@ const table = {
   copyAfterThaw: (world, random) => {
     const { server } = world;
     server.faults.merge({ copyAfterThaw: true });
+    world.isThawAwaited = true;
     world.later(random.between(20, 400), () => {
       world.stopFor(server.process, 450 + outageMs(random));
       server.faults.merge({ copyAfterThaw: null });
@@ -226,3 +228,6 @@ const table = {
 
 export type FaultKind = keyof typeof table;
 export const disturbances: Readonly<Record<FaultKind, Disturbance>> = table;
+
+/** All kinds but the known gaps. */
+export const kindsToDraw = (Object.keys(table) as FaultKind[]).filter((kind) => !(kind in knownGaps));

@@ -113,6 +113,14 @@ export class Host {
     this.#scheduleStep();
   }
 
+  /** What it waits for, in one line. */
+  describe(): string {
+    const stages = [...this.#requests.values()].map(({ id, stage }) => `${id} ${stage}`);
+    const awaited = [...this.#awaitedRanks.keys()].map((rank) => `the step of rank ${rank}`);
+    const held = [...this.#held.keys()].map((id) => `${id} held`);
+    return [...stages, ...held, ...awaited, `${this.pool.freeCount} blocks free`].join(', ');
+  }
+
   /** Throws where something has been waited for longer than its budget. */
   checkBudgets(): void {
     if (this.isStopped) return;

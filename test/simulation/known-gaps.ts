@@ -1,8 +1,9 @@
-import type { FaultKind } from './faults.ts';
-
-/** Faults that are left out of every plan, because the product cannot or does not yet stand them, and why. */
-export const knownGaps: { readonly [kind in FaultKind]?: string } = {
+/** What the simulation leaves out, because the product cannot or does not yet stand it: by fault or by name. */
+export const knownGaps: Readonly<Record<string, string>> = {
   livingTwin:
     'The wire names an instance by its id alone. A living twin that clears us and seals the same shape under our id is ' +
     'answered for in every probe as we were, and its memory takes our loads.',
+  callsOfAnotherLife:
+    'A Save or Load that a network held up beyond the life of its process reaches the registration of the next process ' +
+    'with the same id, and touches its blocks under the hashes of the one before.',
 };

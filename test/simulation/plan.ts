@@ -1,5 +1,4 @@
-import { disturbances, type FaultKind } from './faults.ts';
-import { knownGaps } from './known-gaps.ts';
+import { type FaultKind, kindsToDraw } from './faults.ts';
 import { Random } from './random.ts';
 
 export interface Fault {
@@ -19,8 +18,6 @@ export interface Episode {
   readonly lastingMs: number;
 }
 
-const kinds = (Object.keys(disturbances) as FaultKind[]).filter((kind) => !(kind in knownGaps));
-
 /** What happens in one run. Each fault has a seed of its own, so that leaving one out does not change the others. */
 export function planOf(seed: number): Episode[] {
   const random = new Random(seed, 'plan');
@@ -28,7 +25,7 @@ export function planOf(seed: number): Episode[] {
   return Array.from({ length: 5 }, () => {
     const faults = Array.from({ length: random.int(1, 4) }, () => ({
       index: ++index,
-      kind: random.pick(kinds),
+      kind: random.pick(kindsToDraw),
       afterMs: random.chance(0.3) ? random.between(0, 20) : random.between(20, 1_500),
       seed: random.int(0, 2 ** 31),
     }));

@@ -57,6 +57,7 @@ export class RemoteCall {
 
   send(): void {
     for (const { sent } of witnesses) sent(this);
+    kernel().journal.write(this.connection.client.name, this.method);
     this.connection.send('server', () => {
       if (this.#controller.signal.aborted) return;
       services.get(this.connection)?.(this.#served());

@@ -184,8 +184,9 @@ function convergenceBoundMs({ instance: { shape }, host }: Replica): number {
   return noticed + dialled + registered + 20 * host.stepIntervalMs;
 }
 
-function pathsOf({ instance }: Replica): string {
-  return [instance.scheduler, ...instance.ranks.map(({ worker }) => worker)]
+function pathsOf({ host, instance }: Replica): string {
+  const paths = [instance.scheduler, ...instance.ranks.map(({ worker }) => worker)]
     .map(({ status }) => `${status.path} (epoch ${status.epoch?.counter}; ${status.fault?.message})`)
     .join(' | ');
+  return `${paths} | host: ${host.describe()}`;
 }

@@ -13,6 +13,8 @@ import { SimulatedServer } from './server.ts';
 import type { Tallies } from './tallies.ts';
 
 const PORT = 50_055;
+/** Milliseconds that the engine takes for a process that was stopped. */
+const THAW_AFTER_MS = 450;
 
 /** An instance with its host. */
 export interface Replica {
@@ -28,6 +30,8 @@ export class World {
   /** Whoever makes the faults: a process that nothing happens to. */
   readonly director: SimulatedProcess;
   readonly replicas: Replica[] = [];
+  /** Copies wait for the server to stand still for a while. */
+  isThawAwaited = false;
   readonly servers: SimulatedServer[] = [];
   /** Switches that every incarnation starts with. */
   readonly serverFaults: FaultPatch;
@@ -47,7 +51,7 @@ export class World {
     kernel.arePidsVisible = random.chance(0.6);
     this.#inspector = new Inspector(kernel, this.replicas);
     this.serverFaults = { copyDelayMs: random.pick([0.2, 2, 15]) };
-    this.#poolSizeBytes = random.pick([60, 400]) * BLOCK_BYTES * 4;
+    this.#poolSizeBytes = random.pick([400, 2_000]) * BLOCK_BYTES * 4;
     this.startServer();
     const budgets = drawBudgets(random);
     const count = random.chance(0.25) ? 2 : 1;
@@ -89,6 +93,9 @@ export class World {
     while (this.#later.size > 0) for (const run of [...this.#later]) run();
     const { kernel, server } = this;
     for (const connection of kernel.connections) connection.unblock();
+    if (this.isThawAwaited) this.kernel.stop(server.process);
+    this.isThawAwaited = false;
+    this.schedule(THAW_AFTER_MS, () => this.kernel.continue(server.process));
     if (server.isDraining) server.kill(0);
     else server.faults.clear();
     server.faults.merge(this.serverFaults);
