@@ -358,7 +358,9 @@ export class Host {
   }
 
   #carry(to: Rank['process'], deliver: () => void): void {
-    const delayMs = this.instance.isOneProcess ? 0 : this.#random.between(0.05, 2);
+    // A step of the host may take its time while the roles have long heard of each other.
+    const longestMs = this.#random.chance(0.1) ? 300 : 2;
+    const delayMs = this.instance.isOneProcess ? 0 : this.#random.between(0.05, longestMs);
     this.#kernel.loop.schedule(to, delayMs, 'io', deliver);
   }
 
