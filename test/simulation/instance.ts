@@ -41,6 +41,8 @@ export class Instance {
   readonly ranks: Rank[] = [];
   scheduler!: SchedulerConnector;
   schedulerProcess!: SimulatedProcess;
+  /** Between a scheduler's process and the one that takes its place. */
+  isWithoutScheduler = true;
   /** Called when a scheduler's state or epoch changed. */
   onStatus: () => void = () => {};
   onUnsafeRelease: (rank: Rank, count: number) => void = () => {};
@@ -79,6 +81,7 @@ export class Instance {
   /** A new process in the place of the scheduler's. */
   replaceScheduler(onStarted: () => void): void {
     this.#kernel.kill(this.schedulerProcess);
+    this.isWithoutScheduler = true;
     this.schedulerProcess = this.#kernel.loop.spawn(`${this.shape.instanceId} scheduler`);
     this.#kernel.loop.schedule(this.schedulerProcess, this.#kernel.random.between(0, 500), 'io', () => {
       this.#startScheduler();
@@ -110,6 +113,7 @@ export class Instance {
     });
     const { name } = this.schedulerProcess;
     this.scheduler = scheduler;
+    this.isWithoutScheduler = false;
     scheduler.onStatus(({ path, epoch, fault }) => {
       if (this.scheduler !== scheduler) return;
       this.#kernel.journal.write(name, `${path} epoch ${epoch?.counter} ${fault?.message ?? ''}`);

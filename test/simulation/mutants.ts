@@ -18,9 +18,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'hit of another epoch',
-    file: 'src/connector/scheduler-connector.ts',
-    find: '    if (!this.#isCurrent(hit.epoch)) {\n      this.#release(hit);\n      return false;\n    }\n',
-    replace: '',
+    file: 'src/connector/cache-queries.ts',
+    find: 'groupIds.includes(hit.groupId) && this.#isServing(hit.epoch));',
+    replace: 'groupIds.includes(hit.groupId));',
     why: 'a hit of an earlier epoch is scheduled, in the hope that the ranks refuse it',
   },
   {
@@ -69,9 +69,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'no clear',
     file: 'machines/scheduler.ts',
-    find: "          always: { guard: 'areRanksIdle', target: 'clearing' },\n          after: { quiesceTimeout: 'clearing' },",
-    replace:
-      "          always: { guard: 'areRanksIdle', target: 'announcing', actions: 'announceRegister' },\n          after: { quiesceTimeout: 'clearing' },",
+    find: "always: { guard: 'areRanksQuiet', target: 'clearing' },",
+    replace: "always: { guard: 'areRanksQuiet', target: 'announcing', actions: 'announceRegister' },",
     why: 'what an earlier life registered stays',
   },
   {
@@ -133,9 +132,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'query id without digest',
-    file: 'src/connector/scheduler-connector.ts',
-    find: '{digest}`, blockHashes',
-    replace: "{''}`, blockHashes",
+    file: 'src/connector/cache-queries.ts',
+    find: '{digest}`, query)',
+    replace: "{''}`, query)",
     why: "a prefetch's result is taken for another query's",
   },
   {
@@ -162,15 +161,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'queries while degraded',
     file: 'src/connector/scheduler-connector.ts',
-    find: "this.#epoch = snapshot.hasTag('cacheUsable') ? announcement.epoch : null;",
-    replace: 'this.#epoch = announcement.epoch;',
+    find: "const epoch = snapshot.hasTag('cacheUsable') ? announcement.epoch : null;",
+    replace: 'const { epoch } = announcement;',
     why: 'queries are sent outside connected',
   },
   {
     name: 'query without deadline',
-    file: 'src/connector/scheduler-connector.ts',
-    find: 'const timer = setTimeout(() => deadline.abort(), this.#budgets.queryTimeoutMs);',
-    replace: 'const timer = setTimeout(() => {}, this.#budgets.queryTimeoutMs);',
+    file: 'src/connector/cache-queries.ts',
+    find: 'const timer = setTimeout(() => deadline.abort(), budgets.queryTimeoutMs);',
+    replace: 'const timer = setTimeout(() => {}, budgets.queryTimeoutMs);',
     why: 'a query hangs as long as the server',
   },
   {

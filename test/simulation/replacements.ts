@@ -39,7 +39,8 @@ export function leavePredecessor(world: World, { instance, host }: Replica): voi
   });
 }
 
-function isWhole({ processes, ranks, shape }: Instance): boolean {
+function isWhole({ isWithoutScheduler, processes, ranks, shape }: Instance): boolean {
+  if (isWithoutScheduler) return false;
   return ranks.length === shape.worldSize && processes.every((process) => !process.isDead && !process.isStopped);
 }
 

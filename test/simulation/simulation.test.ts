@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { seedThatCatches } from './hunt.ts';
 import { knownGaps } from './known-gaps.ts';
@@ -6,7 +7,7 @@ import { play, type SeedResult } from './players.ts';
 import { Report } from './report.ts';
 
 const JOBS = 2;
-const SEEDS = 300;
+const SEEDS = 200;
 const TEST_TIMEOUT_MS = 240_000;
 
 async function hashOf(seed: number): Promise<string> {
@@ -55,6 +56,11 @@ describe('simulation', () => {
     },
     TEST_TIMEOUT_MS,
   );
+
+  it.each(mutants)('finds the place of the defect "$name", once', ({ file, find }) => {
+    const source = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+    expect(source.split(find).length - 1).toBe(1);
+  });
 
   it('says of everything that it leaves out why', () => {
     for (const why of Object.values(knownGaps)) expect(why.length).toBeGreaterThan(40);
