@@ -1,3 +1,4 @@
+import type { RankReport } from '../../machines/index.ts';
 import type { ConnectorMetadata, FinishedTransfers } from '../../src/connector/index.ts';
 import type { BlockPool } from './block-pool.ts';
 import { chainHash } from './content.ts';
@@ -59,6 +60,7 @@ export class Host {
   #finishedIds: string[] = [];
   #tally: RankTally;
   #generation = 0;
+  #lastReports = new Map<number, RankReport>();
   #awaitedRanks = new Map<number, (output: RankOutput) => void>();
   #isStepping = false;
   #idleSteps = 0;
@@ -342,7 +344,7 @@ export class Host {
       const output = { loaded, saved, failedLoads, isIdle: report.idle };
       this.#carry(this.instance.schedulerProcess, () => {
         if (generation !== this.#generation) return;
-        if (isPulled && !this.#random.chance(0.1)) this.instance.scheduler.acceptReport(report);
+        if (isPulled) this.#acceptReport(report);
         hear(output);
       });
     };
@@ -355,6 +357,15 @@ export class Host {
         execute();
       });
     }
+  }
+
+  /** Reports are lost, and come again when newer ones were heard, also those of a process that is gone. */
+  #acceptReport(report: RankReport): void {
+    const { scheduler } = this.instance;
+    const last = this.#lastReports.get(report.rank);
+    if (!this.#random.chance(0.1)) scheduler.acceptReport(report);
+    if (last !== undefined && this.#random.chance(0.1)) scheduler.acceptReport(last);
+    this.#lastReports.set(report.rank, report);
   }
 
   #carry(to: Rank['process'], deliver: () => void): void {

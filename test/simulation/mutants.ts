@@ -17,13 +17,6 @@ export const mutants: readonly Mutant[] = [
     why: 'a lease of an earlier epoch is loaded',
   },
   {
-    name: 'hit of another epoch',
-    file: 'src/connector/cache-queries.ts',
-    find: 'groupIds.includes(hit.groupId) && this.#isServing(hit.epoch));',
-    replace: 'groupIds.includes(hit.groupId));',
-    why: 'a hit of an earlier epoch is scheduled, in the hope that the ranks refuse it',
-  },
-  {
     name: 'save without epoch',
     file: 'src/connector/worker-connector.ts',
     find: "return isSameEpoch(epoch, this.#epoch) ? null : 'the save is of another epoch';",
