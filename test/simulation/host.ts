@@ -1,11 +1,11 @@
-import type { RankReport } from '../../machines/index.ts';
-import type { ConnectorMetadata, FinishedTransfers } from '../../src/connector/index.ts';
+import type { ConnectorMetadata } from '../../src/connector/index.ts';
 import type { BlockPool } from './block-pool.ts';
 import { chainHash } from './content.ts';
-import type { Instance, Rank } from './instance.ts';
+import type { Instance } from './instance.ts';
 import type { Kernel } from './kernel.ts';
 import type { Random } from './random.ts';
 import { RankTally } from './rank-tally.ts';
+import { type RankOutput, StepMessenger } from './step-messenger.ts';
 import type { Tallies } from './tallies.ts';
 import { Violation } from './violation.ts';
 
@@ -20,11 +20,6 @@ interface HostRequest {
   stepsLeft: number;
   isSaved: boolean;
   sinceMs: number;
-}
-
-interface RankOutput extends FinishedTransfers {
-  readonly failedLoads: readonly string[];
-  readonly isIdle: boolean;
 }
 
 const nothing: RankOutput = { loaded: [], saved: [], failedLoads: [], isIdle: true };
@@ -59,8 +54,8 @@ export class Host {
   #held = new Map<string, HostRequest>();
   #finishedIds: string[] = [];
   #tally: RankTally;
+  #messenger: StepMessenger;
   #generation = 0;
-  #lastReports = new Map<number, RankReport>();
   #awaitedRanks = new Map<number, (output: RankOutput) => void>();
   #isStepping = false;
   #idleSteps = 0;
@@ -75,6 +70,7 @@ export class Host {
     this.instance = instance;
     this.pool = pool;
     this.#tally = new RankTally(instance.shape.worldSize);
+    this.#messenger = new StepMessenger(kernel, random, tallies, instance);
     this.stepIntervalMs = random.pick([20, 60, 150]);
     this.#scheduleStep();
   }
@@ -293,7 +289,10 @@ export class Host {
     this.#lastMetadata = metadata;
     const finishedIds = this.#finishedIds.splice(0);
     const preempted = [...this.#requests.values()].filter(({ stage }) => stage === 'preempting');
+    const preemptedIds = preempted.map(({ id }) => id);
     const unsafe = new Set<string>();
+    const generation = this.#generation;
+    const isCurrent = () => generation === this.#generation;
     const outputs = new Map<number, RankOutput>();
     this.#isStepping = true;
     for (const rank of ranks) {
@@ -310,69 +309,8 @@ export class Host {
         this.#acceptEnded();
       };
       this.#awaitedRanks.set(rank.index, hear);
-      const preemptedIds = preempted.map(({ id }) => id);
-      const run = () => this.#onRank(rank, metadata, repeated, finishedIds, preemptedIds, unsafe, hear);
-      this.#carry(rank.process, run);
+      this.#messenger.order(rank, { metadata, repeated, finishedIds, preemptedIds, unsafe, isCurrent, hear });
     }
-  }
-
-  #onRank(
-    rank: Rank,
-    metadata: ConnectorMetadata,
-    repeated: ConnectorMetadata | null,
-    finishedIds: readonly string[],
-    preemptedIds: readonly string[],
-    unsafe: Set<string>,
-    hear: (output: RankOutput) => void,
-  ): void {
-    const { worker } = rank;
-    const generation = this.#generation;
-    const isPulled = this.instance.shape.embedding === 'pulled';
-    const execute = () => {
-      // What a host repeats or loses of it costs time only; its loads and saves come once.
-      if (isPulled && !this.#random.chance(0.1)) worker.acceptMetadata(metadata);
-      if (isPulled && repeated !== null) worker.acceptMetadata(repeated);
-      worker.startLoad(metadata.loads);
-      for (const save of metadata.saves) {
-        rank.startingSave = save;
-        worker.save([save]);
-        rank.startingSave = null;
-      }
-      const failedLoads = worker.takeLoadErrors().map(({ requestId }) => requestId);
-      const { loaded, saved } = worker.takeFinished(finishedIds);
-      const report = worker.takeReport();
-      const output = { loaded, saved, failedLoads, isIdle: report.idle };
-      this.#carry(this.instance.schedulerProcess, () => {
-        if (generation !== this.#generation) return;
-        if (isPulled) this.#acceptReport(report);
-        hear(output);
-      });
-    };
-    if (generation !== this.#generation || this.instance.ranks[rank.index] !== rank) return;
-    if (preemptedIds.length === 0) execute();
-    else {
-      void worker.handlePreemptions(preemptedIds).then((outcome) => {
-        for (const requestId of outcome.unsafe) unsafe.add(requestId);
-        this.#tallies.unsafeReleases += outcome.unsafe.length;
-        execute();
-      });
-    }
-  }
-
-  /** Reports are lost, and come again when newer ones were heard, also those of a process that is gone. */
-  #acceptReport(report: RankReport): void {
-    const { scheduler } = this.instance;
-    const last = this.#lastReports.get(report.rank);
-    if (!this.#random.chance(0.1)) scheduler.acceptReport(report);
-    if (last !== undefined && this.#random.chance(0.1)) scheduler.acceptReport(last);
-    this.#lastReports.set(report.rank, report);
-  }
-
-  #carry(to: Rank['process'], deliver: () => void): void {
-    // A step of the host may take its time while the roles have long heard of each other.
-    const longestMs = this.#random.chance(0.1) ? 300 : 2;
-    const delayMs = this.instance.isOneProcess ? 0 : this.#random.between(0.05, longestMs);
-    this.#kernel.loop.schedule(to, delayMs, 'io', deliver);
   }
 
   #tell(index: number, { loaded, saved }: RankOutput): void {
