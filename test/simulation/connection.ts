@@ -128,8 +128,6 @@ export class Connection {
     const { loop, random } = this.#kernel;
     if (this.#keepalive !== null) this.#keepalive.isCancelled = true;
     this.#keepalive = null;
-    // What a dead process had still to send is lost here: the known gap `callsOfAnotherLife`.
-    if (this.client.isDead) this.#directions.server.held = [() => this.#endAtServer()];
     for (const end of ['client', 'server'] as const) {
       const direction = this.#directions[end];
       if (!direction.isBlocked) continue;

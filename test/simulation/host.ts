@@ -210,8 +210,14 @@ export class Host {
       request.hit = outcome.kind === 'hit' ? outcome.blocks : 0;
       request.stage = outcome.kind === 'loading' ? 'waiting' : 'ready';
       // A request that is preempted meanwhile asks again with another prefix.
-      if (outcome.kind === 'loading' && this.#random.chance(0.3)) request.hashes = request.hashes.slice(0, 1);
+      if (outcome.kind === 'loading' && this.#random.chance(0.3)) this.#changePrefix(request);
     });
+  }
+
+  #changePrefix(request: HostRequest): void {
+    if (this.#prefixOf.has(request.id)) return;
+    const prefix = `${this.instance.shape.namespace}/${this.#random.int(1, PREFIXES)}`;
+    request.hashes = request.hashes.map((_, i) => chainHash(prefix, i));
   }
 
   #allocate(request: HostRequest): void {

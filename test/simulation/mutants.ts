@@ -24,13 +24,6 @@ export const mutants: readonly Mutant[] = [
     why: 'some ranks alone save',
   },
   {
-    name: 'late reports count',
-    file: 'machines/ranks.ts',
-    find: 'return held.epoch.schedulerBootId === report.epoch.schedulerBootId && held.epoch.counter > report.epoch.counter;',
-    replace: 'return false;',
-    why: 'an overtaken report takes the place of a newer one',
-  },
-  {
     name: 'report of any epoch',
     file: 'machines/ranks.ts',
     find: 'return reports.every((report) => speaksOf(report, epoch) && isConfirmation(report));',
@@ -107,14 +100,6 @@ export const mutants: readonly Mutant[] = [
     find: "if (outcome.kind === 'failed' && outcome.isUnsafe) this.stats.unsafeReleases += 1;",
     replace: '',
     why: 'blocks are handed back in silence',
-  },
-  {
-    name: 'register cancelled by a newer epoch',
-    file: 'machines/worker.ts',
-    find: "              { guard: isNewStop, target: '.stopping', actions: adopt },\n              { guard: isNews, actions: adopt },\n            ],\n          },\n          initial: 'waiting',",
-    replace:
-      "              { guard: isNewStop, target: '.stopping', actions: adopt },\n              { guard: isNews, target: '#worker.reRegistering', actions: adopt },\n            ],\n          },\n          initial: 'waiting',",
-    why: 'two Registers of one rank collide',
   },
   {
     name: 'a load is sent twice',

@@ -50,7 +50,7 @@ export class World {
     this.director = kernel.loop.spawn('director');
     kernel.arePidsVisible = random.chance(0.6);
     this.#inspector = new Inspector(kernel, this.replicas);
-    this.serverFaults = { copyDelayMs: random.pick([0.2, 2, 15]) };
+    this.serverFaults = { copyDelayMs: random.pick([0.2, 5, 40]) };
     this.#poolSizeBytes = random.pick([400, 2_000]) * BLOCK_BYTES * 4;
     this.startServer();
     const budgets = drawBudgets(random);
