@@ -11,16 +11,16 @@ export interface Mutant {
 export const mutants: readonly Mutant[] = [
   {
     name: 'load of another epoch',
-    file: 'src/connector/worker-connector.ts',
-    find: 'if (!isSameEpoch(intent.epoch, epoch)) {',
+    file: 'src/connector/rank-transfers.ts',
+    find: 'if (!isSameEpoch(intent.epoch, service.epoch)) {',
     replace: 'if (false) {',
     why: 'a lease of an earlier epoch is loaded',
   },
   {
     name: 'save without epoch',
-    file: 'src/connector/worker-connector.ts',
-    find: "return isSameEpoch(epoch, this.#epoch) ? null : 'the save is of another epoch';",
-    replace: 'return null;',
+    file: 'src/connector/rank-transfers.ts',
+    find: "if (!isSameEpoch(intent.epoch, service.epoch)) return 'the save is of another epoch';",
+    replace: '',
     why: 'some ranks alone save',
   },
   {
@@ -76,8 +76,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'weak proof without settling',
     file: 'src/rpc/death-watch.ts',
-    find: "this.#settling ??= setTimeout(() => this.#prove('weak'), this.#settleMs);",
-    replace: "this.#settling ??= setTimeout(() => this.#prove('weak'), 0);",
+    find: 'this.#settling ??= setTimeout(() => void this.#judge(), this.#settleMs);',
+    replace: 'this.#settling ??= setTimeout(() => void this.#judge(), 0);',
     why: "a dying server's last copies land in free blocks",
   },
   {
@@ -90,14 +90,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a broken link ends a transfer',
     file: 'src/connector/transfer.ts',
-    find: 'if (error instanceof RpcError && error.isFinal) this.fail(fault);',
-    replace: 'this.fail(fault);',
+    find: "if (error instanceof RpcError && error.isFinal) this.fail(fault, 'answer');\n    else this.#suspect();",
+    replace: "this.fail(fault, 'answer');",
     why: 'suspicion is taken for death',
   },
   {
     name: 'unsafe release not counted',
-    file: 'src/connector/worker-connector.ts',
-    find: "if (outcome.kind === 'failed' && outcome.isUnsafe) this.stats.unsafeReleases += 1;",
+    file: 'src/connector/rank-transfers.ts',
+    find: '        this.stats.unsafeReleases += 1;\n',
     replace: '',
     why: 'blocks are handed back in silence',
   },
@@ -146,15 +146,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'query without deadline',
     file: 'src/connector/cache-queries.ts',
-    find: 'const timer = setTimeout(() => deadline.abort(), budgets.queryTimeoutMs);',
-    replace: 'const timer = setTimeout(() => {}, budgets.queryTimeoutMs);',
+    find: "        reject(new FaultError({ kind: 'timedOut', message }));\n",
+    replace: "        if (message === '') reject(new FaultError({ kind: 'timedOut', message }));\n",
     why: 'a query hangs as long as the server',
   },
   {
     name: 'transfer without budget',
     file: 'src/connector/transfer.ts',
-    find: 'isUnsafe: true });\n    }, timeoutMs);',
-    replace: 'isUnsafe: true });\n    }, timeoutMs * 1000);',
+    find: 'patientTimer(timeoutMs, () => this.#giveUp(timeoutMs));',
+    replace: 'patientTimer(timeoutMs * 1000, () => this.#giveUp(timeoutMs));',
     why: 'a request whose server hangs is never given back',
   },
   {
@@ -174,7 +174,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'stop leaves transfers',
     file: 'src/connector/worker-connector.ts',
-    find: '    this.#loads.abandonAll();\n',
+    find: '    this.#transfers.abandonAll();\n',
     replace: '',
     why: 'records and timers outlive the connector',
   },
