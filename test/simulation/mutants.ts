@@ -144,13 +144,6 @@ export const mutants: readonly Mutant[] = [
     why: 'queries are sent outside connected',
   },
   {
-    name: 'query without deadline',
-    file: 'src/connector/cache-queries.ts',
-    find: "        reject(new FaultError({ kind: 'timedOut', message }));\n",
-    replace: "        if (message === '') reject(new FaultError({ kind: 'timedOut', message }));\n",
-    why: 'a query hangs as long as the server',
-  },
-  {
     name: 'transfer without budget',
     file: 'src/connector/transfer.ts',
     find: 'patientTimer(timeoutMs, () => this.#giveUp(timeoutMs));',
