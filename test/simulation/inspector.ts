@@ -85,7 +85,7 @@ export class Inspector {
     const { state } = rank.worker.status;
     const { epoch } = rank.worker.takeReport();
     call.note = epoch;
-    if ((call.request as SaveRequest).saves.length === 0) return;
+    if (isOfNothing(call.request as SaveRequest)) return;
     const given = rank.startingSave?.epoch;
     if (given !== undefined && epoch !== null && isSameEpoch(given, epoch) && state === 'connected') return;
     this.#kernel.report(new Violation(3, `a save of epoch ${given?.counter} was sent in ${state} ${epoch?.counter}`));
@@ -110,8 +110,7 @@ export class Inspector {
     }
     const isConfirmation =
       isOk &&
-      (call.method === 'registerContextBatch' ||
-        (call.method === 'save' && (call.request as SaveRequest).saves.length === 0));
+      (call.method === 'registerContextBatch' || (call.method === 'save' && isOfNothing(call.request as SaveRequest)));
     if (isConfirmation) this.#rankOf(instance, call)?.confirmed.push(epoch);
   }
 
@@ -155,3 +154,6 @@ export class Inspector {
 }
 
 const nameOf = (lease: Uint8Array) => Buffer.from(lease).toString('hex');
+
+/** A Save by which a rank asks whether it is registered. */
+const isOfNothing = ({ saves }: SaveRequest) => saves.every(({ blockIds }) => blockIds.length === 0);
