@@ -1,0 +1,99 @@
+import type { Tensor } from '../../src/engine/tensor-registry.ts';
+import type { SimulatedProcess } from './event-loop.ts';
+import type { Kernel } from './kernel.ts';
+
+/** Told of every block that a server's copy reads or writes. */
+export type TouchListener = (touch: 'read' | 'write', blockId: number, server: SimulatedProcess) => void;
+
+/** One layer of one rank's KV memory, with its real bytes. */
+export class DeviceMemory {
+  readonly id: number;
+  readonly deviceId: number;
+  readonly bytes: Buffer;
+  readonly blockBytes: number;
+  readonly owner: SimulatedProcess;
+  readonly onTouch: TouchListener;
+  /** Servers that have it mapped. */
+  readonly mappedBy = new Set<SimulatedProcess>();
+
+  constructor(kernel: Kernel, deviceId: number, blocks: number, blockBytes: number, onTouch: TouchListener) {
+    this.id = kernel.deviceMemories.size + 1;
+    this.deviceId = deviceId;
+    this.blockBytes = blockBytes;
+    this.bytes = Buffer.alloc(blocks * blockBytes);
+    this.owner = kernel.loop.current;
+    this.onTouch = onTouch;
+    kernel.deviceMemories.set(this.id, this);
+  }
+
+  /** What a registration sends in the place of a pickled handle. */
+  get wrapperBytes(): Uint8Array<ArrayBuffer> {
+    return Uint8Array.from([this.id >> 8, this.id & 0xff]);
+  }
+
+  get isFreed(): boolean {
+    return this.owner.isDead;
+  }
+
+  block(blockId: number): Buffer {
+    return this.bytes.subarray(blockId * this.blockBytes, (blockId + 1) * this.blockBytes);
+  }
+}
+
+/** How a server's copies fail. */
+export interface CopyTrouble {
+  /** Copies to a device that are still to fail; the bytes of the failed one land late. */
+  failingWrites: number;
+}
+
+/** Landing of what was queued before a copy failed, in milliseconds: below the settling time of 250. */
+const LATE_LANDING_MS = { from: 5, to: 200 };
+
+/** Maps memory into a server: what `cudaIpcOpenMemHandle` does. */
+export function openTensor(
+  kernel: Kernel,
+  server: SimulatedProcess,
+  trouble: CopyTrouble,
+  wrapper: Uint8Array,
+): Tensor {
+  const memory = kernel.deviceMemories.get((wrapper[0]! << 8) | wrapper[1]!);
+  if (memory === undefined || memory.isFreed) throw new Error('the memory has been freed');
+  let isMapped = true;
+  memory.mappedBy.add(server);
+  const range = (offset: number, length: number) => {
+    if (!isMapped) throw new Error('an illegal memory access was encountered');
+    return memory.bytes.subarray(offset, offset + length);
+  };
+  const touch = (kind: 'read' | 'write', offset: number) => {
+    if (!memory.isFreed) memory.onTouch(kind, Math.floor(offset / memory.blockBytes), server);
+  };
+  const land = (offset: number, source: Uint8Array) => {
+    touch('write', offset);
+    memory.bytes.set(source, offset);
+  };
+  const mapped = {
+    deviceId: memory.deviceId,
+    sizeBytes: memory.bytes.length,
+    read: (offset: number, target: Uint8Array) => {
+      const bytes = range(offset, target.length);
+      touch('read', offset);
+      target.set(bytes);
+    },
+    write: (offset: number, source: Uint8Array) => {
+      range(offset, source.length);
+      if (trouble.failingWrites > 0) {
+        trouble.failingWrites -= 1;
+        const late = Uint8Array.from(source);
+        const delayMs = kernel.random.between(LATE_LANDING_MS.from, LATE_LANDING_MS.to);
+        kernel.loop.schedule(server, delayMs, 'io', () => land(offset, late));
+        throw new Error('the copy failed');
+      }
+      land(offset, source);
+    },
+    [Symbol.dispose]: () => {
+      isMapped = false;
+      memory.mappedBy.delete(server);
+    },
+  };
+  return { memory: mapped, offsetBytes: 0, sizeBytes: memory.bytes.length, deviceIndex: memory.deviceId };
+}

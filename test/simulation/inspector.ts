@@ -1,0 +1,159 @@
+import { type Epoch, isSameEpoch } from '../../machines/index.ts';
+import type {
+  LoadRequest,
+  QueryRequest,
+  QueryResponse,
+  RegisterContextRequest,
+  SaveRequest,
+} from '../../src/gen/pegaflow/engine_pb.ts';
+import type { Instance, Rank } from './instance.ts';
+import type { Kernel } from './kernel.ts';
+import { type RemoteCall, witnesses } from './remote-call.ts';
+import { Violation } from './violation.ts';
+import type { Replica } from './world.ts';
+
+/** What a scheduler heard that allows it to publish. */
+interface Hearing {
+  sealed: { readonly epoch: Epoch; readonly atMs: number } | null;
+  sessionOn: unknown;
+  wasConnected: boolean;
+  leftConnectedMs: number;
+}
+
+/** Looks at every RPC and every publication from outside, with nothing but public facts, and reports what may not be. */
+export class Inspector {
+  #kernel: Kernel;
+  #replicas: readonly Replica[];
+  #leaseEpochs = new Map<string, Epoch>();
+  #hearings = new WeakMap<object, Hearing>();
+
+  constructor(kernel: Kernel, replicas: readonly Replica[]) {
+    this.#kernel = kernel;
+    this.#replicas = replicas;
+    witnesses.splice(0);
+    witnesses.push({
+      sent: (call) => this.#sent(call),
+      headed: (call) => this.#headed(call),
+      heard: (call, outcome) => this.#heard(call, outcome),
+    });
+  }
+
+  watch({ instance }: Replica): void {
+    instance.onStatus = () => this.#judgePublication(instance);
+  }
+
+  #sent(call: RemoteCall): void {
+    const instance = this.#instanceOf(call);
+    if (instance === null) return;
+    switch (call.method) {
+      case 'queryPrefetch':
+        this.#querySent(call, instance);
+        return;
+      case 'load':
+        this.#loadSent(call, instance);
+        return;
+      case 'save':
+        this.#saveSent(call, instance);
+        return;
+      case 'registerContextBatch':
+        call.note = this.#rankOf(instance, call)?.worker.takeReport().epoch ?? null;
+        return;
+    }
+  }
+
+  #querySent(call: RemoteCall, { scheduler }: Instance): void {
+    const { state, epoch } = scheduler.status;
+    call.note = epoch;
+    if ((call.request as QueryRequest).reqId === 'probe' || state === 'connected') return;
+    this.#kernel.report(new Violation(1, `a query was sent while ${state}`));
+  }
+
+  #loadSent(call: RemoteCall, instance: Instance): void {
+    const { worker } = this.#rankOf(instance, call)!;
+    const { epoch, state } = worker.status;
+    for (const { lease } of (call.request as LoadRequest).loads) {
+      const given = this.#leaseEpochs.get(nameOf(lease));
+      if (given !== undefined && epoch !== null && isSameEpoch(given, epoch) && state === 'connected') continue;
+      this.#kernel.report(
+        new Violation(3, `a load with a lease of epoch ${given?.counter} was sent in ${state} ${epoch?.counter}`),
+      );
+    }
+  }
+
+  #saveSent(call: RemoteCall, instance: Instance): void {
+    const rank = this.#rankOf(instance, call)!;
+    const { state } = rank.worker.status;
+    const { epoch } = rank.worker.takeReport();
+    call.note = epoch;
+    if (isOfNothing(call.request as SaveRequest)) return;
+    const given = rank.startingSave?.epoch;
+    if (given !== undefined && epoch !== null && isSameEpoch(given, epoch) && state === 'connected') return;
+    this.#kernel.report(new Violation(3, `a save of epoch ${given?.counter} was sent in ${state} ${epoch?.counter}`));
+  }
+
+  #headed(call: RemoteCall): void {
+    const instance = this.#instanceOf(call);
+    if (instance !== null) this.#hearingOf(instance).sessionOn = call.connection;
+  }
+
+  #heard(call: RemoteCall, outcome: unknown): void {
+    const instance = this.#instanceOf(call);
+    const epoch = call.note as Epoch | null;
+    if (instance === null || epoch === null) return;
+    const isOk = !(outcome instanceof Error);
+    if (call.method === 'queryPrefetch') {
+      const isSealed = outcome instanceof Error && /storage group \d+ out of range/.test(outcome.message);
+      const hearing = this.#hearingOf(instance);
+      if (isSealed) hearing.sealed = { epoch, atMs: this.#kernel.loop.nowMs };
+      const answer = isOk ? (outcome as QueryResponse).outcome : null;
+      if (answer?.case === 'ready') this.#leaseEpochs.set(nameOf(answer.value.lease), epoch);
+    }
+    const isConfirmation =
+      isOk &&
+      (call.method === 'registerContextBatch' || (call.method === 'save' && isOfNothing(call.request as SaveRequest)));
+    if (isConfirmation) this.#rankOf(instance, call)?.confirmed.push(epoch);
+  }
+
+  #judgePublication(instance: Instance): void {
+    const { state, epoch } = instance.scheduler.status;
+    const hearing = this.#hearingOf(instance);
+    const isPublished = state === 'connected' && !hearing.wasConnected;
+    if (hearing.wasConnected && state !== 'connected') hearing.leftConnectedMs = this.#kernel.loop.nowMs;
+    hearing.wasConnected = state === 'connected';
+    if (!isPublished || epoch === null) return;
+    const reason = this.#whyNot(instance, hearing, epoch);
+    if (reason !== null) this.#kernel.report(new Violation(6, `epoch ${epoch.counter} is published: ${reason}`));
+  }
+
+  #whyNot({ ranks }: Instance, { sealed, sessionOn, leftConnectedMs }: Hearing, epoch: Epoch): string | null {
+    if (sealed === null || !isSameEpoch(sealed.epoch, epoch)) return 'the server did not say sealed in it';
+    if (sealed.atMs < leftConnectedMs) return 'the server has not said sealed since the last doubt';
+    if (sessionOn === null) return 'no session is open';
+    const silent = ranks.find(({ confirmed }) => !confirmed.some((one) => isSameEpoch(one, epoch)));
+    return silent === undefined ? null : `the server did not confirm rank ${silent.index} as it is now`;
+  }
+
+  #hearingOf({ scheduler }: Instance): Hearing {
+    const held = this.#hearings.get(scheduler);
+    if (held !== undefined) return held;
+    const fresh: Hearing = { sealed: null, sessionOn: null, wasConnected: false, leftConnectedMs: 0 };
+    this.#hearings.set(scheduler, fresh);
+    return fresh;
+  }
+
+  #instanceOf({ connection: { client } }: RemoteCall): Instance | null {
+    const replica = this.#replicas.find(({ instance }) => instance.processes.includes(client));
+    return replica?.instance ?? null;
+  }
+
+  #rankOf({ ranks }: Instance, { connection, request }: RemoteCall): Rank | null {
+    const { deviceId } = request as Partial<RegisterContextRequest>;
+    const rank = deviceId === undefined ? undefined : ranks[deviceId];
+    return rank?.process === connection.client ? rank : null;
+  }
+}
+
+const nameOf = (lease: Uint8Array) => Buffer.from(lease).toString('hex');
+
+/** A Save by which a rank asks whether it is registered. */
+const isOfNothing = ({ saves }: SaveRequest) => saves.every(({ blockIds }) => blockIds.length === 0);

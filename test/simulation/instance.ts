@@ -1,0 +1,191 @@
+import { type Budgets, type Epoch, isSameEpoch } from '../../machines/index.ts';
+import type { SaveIntent } from '../../src/connector/index.ts';
+import { type KvCacheLayer, SchedulerConnector, WorkerConnector } from '../../src/connector/index.ts';
+import { BLOCK_BYTES } from './content.ts';
+import type { Coverage } from './coverage.ts';
+import { DeviceMemory, type TouchListener } from './device-memory.ts';
+import type { SimulatedProcess } from './event-loop.ts';
+import type { Kernel } from './kernel.ts';
+
+/**
+ * How the roles are joined: `pushed` inside one process; `perRole` by a channel between one process for each role;
+ * `pulled` between processes by the steps of the host alone, as in vLLM.
+ */
+export type Embedding = 'pushed' | 'perRole' | 'pulled';
+
+export interface InstanceShape {
+  readonly instanceId: string;
+  readonly namespace: string;
+  readonly port: number;
+  readonly worldSize: number;
+  readonly layers: number;
+  readonly blocks: number;
+  readonly embedding: Embedding;
+  readonly budgets: Budgets;
+}
+
+export interface Rank {
+  readonly index: number;
+  readonly process: SimulatedProcess;
+  readonly worker: WorkerConnector;
+  readonly memories: readonly DeviceMemory[];
+  /** Epochs in which the server told this very process that it is registered. */
+  readonly confirmed: Epoch[];
+  /** The save whose RPC is being sent. */
+  startingSave: SaveIntent | null;
+}
+
+/** One inference replica: a scheduler and its ranks, each in its process. */
+export class Instance {
+  readonly shape: InstanceShape;
+  readonly ranks: Rank[] = [];
+  scheduler!: SchedulerConnector;
+  schedulerProcess!: SimulatedProcess;
+  /** Between a scheduler's process and the one that takes its place. */
+  isWithoutScheduler = true;
+  /** Called when a scheduler's state or epoch changed. */
+  onStatus: () => void = () => {};
+  onUnsafeRelease: (rank: Rank, count: number) => void = () => {};
+  #kernel: Kernel;
+  #coverage: Coverage;
+  #onTouch: TouchListener;
+
+  constructor(kernel: Kernel, coverage: Coverage, shape: InstanceShape, onTouch: TouchListener) {
+    this.#kernel = kernel;
+    this.#coverage = coverage;
+    this.shape = shape;
+    this.#onTouch = onTouch;
+  }
+
+  get isOneProcess(): boolean {
+    return this.shape.embedding === 'pushed';
+  }
+
+  get processes(): readonly SimulatedProcess[] {
+    return [...new Set([this.schedulerProcess, ...this.ranks.map(({ process }) => process)])];
+  }
+
+  get isConnected(): boolean {
+    const { state, epoch } = this.scheduler.status;
+    const isUsable = ({ worker: { status } }: Rank) =>
+      status.state === 'connected' && status.epoch !== null && epoch !== null && isSameEpoch(status.epoch, epoch);
+    return state === 'connected' && this.ranks.every(isUsable);
+  }
+
+  start(): void {
+    this.schedulerProcess = this.#kernel.loop.spawn(`${this.shape.instanceId} scheduler`);
+    this.#kernel.loop.schedule(this.schedulerProcess, 0, 'io', () => this.#startScheduler());
+    for (let index = 0; index < this.shape.worldSize; index++) this.startRank(index);
+  }
+
+  /** A new process in the place of the scheduler's. */
+  replaceScheduler(onStarted: () => void): void {
+    this.#kernel.kill(this.schedulerProcess);
+    this.isWithoutScheduler = true;
+    this.schedulerProcess = this.#kernel.loop.spawn(`${this.shape.instanceId} scheduler`);
+    this.#kernel.loop.schedule(this.schedulerProcess, this.#kernel.random.between(0, 500), 'io', () => {
+      this.#startScheduler();
+      for (const rank of this.ranks) this.#join(rank);
+      onStarted();
+    });
+  }
+
+  startRank(index: number, onStarted: () => void = () => {}): void {
+    const process = this.isOneProcess
+      ? this.schedulerProcess
+      : this.#kernel.loop.spawn(`${this.shape.instanceId} rank ${index}`);
+    this.#kernel.loop.schedule(process, this.#kernel.random.between(0, 20), 'io', () => {
+      const rank = this.#createRank(index, process);
+      this.ranks[index] = rank;
+      this.#join(rank);
+      rank.worker.registerKvCaches(layersOf(rank));
+      onStarted();
+    });
+  }
+
+  #startScheduler(): void {
+    const { embedding: _e, layers: _l, blocks: _b, port, ...shared } = this.shape;
+    const scheduler = new SchedulerConnector({
+      ...shared,
+      endpoint: `http://127.0.0.1:${port}`,
+      tpSize: shared.worldSize,
+      inspect: this.#coverage.inspector('scheduler'),
+    });
+    const { name } = this.schedulerProcess;
+    this.scheduler = scheduler;
+    this.isWithoutScheduler = false;
+    scheduler.onStatus(({ path, epoch, fault }) => {
+      if (this.scheduler !== scheduler) return;
+      this.#kernel.journal.write(name, `${path} epoch ${epoch?.counter} ${fault?.message ?? ''}`);
+      this.onStatus();
+    });
+    scheduler.start();
+  }
+
+  #createRank(index: number, process: SimulatedProcess): Rank {
+    const { embedding: _e, layers, blocks, port, ...shared } = this.shape;
+    const memories = Array.from(
+      { length: layers },
+      () => new DeviceMemory(this.#kernel, index, blocks, BLOCK_BYTES, this.#onTouch),
+    );
+    const worker = new WorkerConnector({
+      ...shared,
+      endpoint: `http://127.0.0.1:${port}`,
+      tpSize: shared.worldSize,
+      rank: index,
+      tpRank: index,
+      deviceId: index,
+      inspect: this.#coverage.inspector('worker'),
+    });
+    const rank: Rank = { index, process, worker, memories, confirmed: [], startingSave: null };
+    const name = `${shared.instanceId} rank ${index}`;
+    worker.onStatus(({ path, epoch, fault }) => {
+      this.#kernel.journal.write(name, `${path} epoch ${epoch?.counter} ${fault?.message ?? ''}`);
+    });
+    let unsafeBefore = 0;
+    worker.onSettled(() => {
+      const { unsafeReleases } = worker.stats;
+      if (unsafeReleases > unsafeBefore) this.onUnsafeRelease(rank, unsafeReleases - unsafeBefore);
+      unsafeBefore = unsafeReleases;
+    });
+    return rank;
+  }
+
+  /** Joins the roles by the push forms; where the host's steps carry everything, by nothing. */
+  #join(rank: Rank): void {
+    if (this.shape.embedding === 'pulled') return;
+    const { scheduler, schedulerProcess } = this;
+    const { worker, process } = rank;
+    if (scheduler === undefined) return;
+    const isJoined = () => this.scheduler === scheduler && this.ranks[rank.index] === rank;
+    const toScheduler = this.#channel(process, schedulerProcess);
+    const toRank = this.#channel(schedulerProcess, process);
+    worker.onReport((report) => toScheduler(() => isJoined() && scheduler.acceptReport(report)));
+    scheduler.onAnnounce((announcement) => toRank(() => isJoined() && worker.acceptAnnouncement(announcement)));
+  }
+
+  /** One way between two processes, in order; within one process nothing but a call. */
+  #channel(from: SimulatedProcess, to: SimulatedProcess): (deliver: () => void) => void {
+    const { loop, random } = this.#kernel;
+    let arrivalMs = 0;
+    return (deliver) => {
+      if (from === to) {
+        deliver();
+        return;
+      }
+      arrivalMs = Math.max(arrivalMs, loop.nowMs + random.between(0.05, 3));
+      loop.schedule(to, arrivalMs - loop.nowMs, 'io', deliver);
+    };
+  }
+}
+
+function layersOf({ memories }: Rank): KvCacheLayer[] {
+  return memories.map((memory, layer) => ({
+    name: `layer ${layer}`,
+    wrapperBytes: memory.wrapperBytes,
+    numBlocks: memory.bytes.length / memory.blockBytes,
+    bytesPerBlock: memory.blockBytes,
+    kvStrideBytes: 0,
+    segments: 1,
+  }));
+}

@@ -1,0 +1,182 @@
+/** One deliberate defect: the text is replaced where it occurs, which must be once. */
+export interface Mutant {
+  readonly name: string;
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  /** What it breaks. */
+  readonly why: string;
+}
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'load of another epoch',
+    file: 'src/connector/rank-transfers.ts',
+    find: 'if (!isSameEpoch(intent.epoch, service.epoch)) {',
+    replace: 'if (false) {',
+    why: 'a lease of an earlier epoch is loaded',
+  },
+  {
+    name: 'save without epoch',
+    file: 'src/connector/rank-transfers.ts',
+    find: "if (!isSameEpoch(intent.epoch, service.epoch)) return 'the save is of another epoch';",
+    replace: '',
+    why: 'some ranks alone save',
+  },
+  {
+    name: 'report of any epoch',
+    file: 'machines/ranks.ts',
+    find: 'return reports.every((report) => speaksOf(report, epoch) && isConfirmation(report));',
+    replace: 'return reports.every((report) => report !== null && isConfirmation(report));',
+    why: "a rank's word on an earlier epoch seals this one",
+  },
+  {
+    name: 'seal without the last rank',
+    file: 'machines/ranks.ts',
+    find: 'return reports.every((report) => speaksOf(report, epoch) && isConfirmation(report));',
+    replace:
+      'return reports.slice(0, Math.max(1, reports.length - 1)).every((report) => speaksOf(report, epoch) && isConfirmation(report));',
+    why: 'one rank may be missing',
+  },
+  {
+    name: 'clear before the session',
+    file: 'machines/scheduler.ts',
+    find: "            'link.opened': { target: '#scheduler.reRegistering', actions: 'announceWait' },",
+    replace: "            'link.opened': { target: '#scheduler.reRegistering.quiescing', actions: 'announceWait' },",
+    why: 'nobody watches over what is registered',
+  },
+  {
+    name: 'no read-back',
+    file: 'machines/scheduler.ts',
+    find: "{ guard: 'areRanksConfirmed', target: 'readingBack' },",
+    replace: "{ guard: 'areRanksConfirmed', target: '#scheduler.connected' },",
+    why: 'published although the server has forgotten it again',
+  },
+  {
+    name: 'no clear',
+    file: 'machines/scheduler.ts',
+    find: "always: { guard: 'areRanksQuiet', target: 'clearing' },",
+    replace: "always: { guard: 'areRanksQuiet', target: 'announcing', actions: 'announceRegister' },",
+    why: 'what an earlier life registered stays',
+  },
+  {
+    name: 'keep whatever is sealed',
+    file: 'machines/scheduler.ts',
+    find: "survey.kind === 'sealed' && context.lineage !== null && upholds(context.reports, context.lineage),",
+    replace: "survey.kind === 'sealed',",
+    why: 'sealed is taken for ours',
+  },
+  {
+    name: 'a close is proof of death',
+    file: 'src/rpc/death-watch.ts',
+    find: '  observeClose(): void {\n    this.#isClosed = true;',
+    replace: "  observeClose(): void {\n    this.#isClosed = true;\n    queueMicrotask(() => this.#prove('weak'));",
+    why: 'blocks are free while the server lives and copies',
+  },
+  {
+    name: 'weak proof without settling',
+    file: 'src/rpc/death-watch.ts',
+    find: 'this.#settling ??= setTimeout(() => void this.#judge(), this.#settleMs);',
+    replace: 'this.#settling ??= setTimeout(() => void this.#judge(), 0);',
+    why: "a dying server's last copies land in free blocks",
+  },
+  {
+    name: 'failed load final at once',
+    file: 'src/connector/loads.ts',
+    find: 'flight.settling ??= setTimeout(() => this.#failAfterAcceptance(flight), this.#budgets.settleMs);',
+    replace: 'this.#failAfterAcceptance(flight);',
+    why: 'copies that were queued before the failure land in free blocks',
+  },
+  {
+    name: 'a broken link ends a transfer',
+    file: 'src/connector/transfer.ts',
+    find: "if (error instanceof RpcError && error.isFinal) this.fail(fault, 'answer');\n    else this.#suspect();",
+    replace: "this.fail(fault, 'answer');",
+    why: 'suspicion is taken for death',
+  },
+  {
+    name: 'unsafe release not counted',
+    file: 'src/connector/rank-transfers.ts',
+    find: '        this.stats.unsafeReleases += 1;\n',
+    replace: '',
+    why: 'blocks are handed back in silence',
+  },
+  {
+    name: 'a load is sent twice',
+    file: 'src/connector/loads.ts',
+    find: '      .catch((error) => transfer.rpcFailed(error));',
+    replace: '      .catch((error) => { transfer.rpcFailed(error); this.start(server, target, intent, events); });',
+    why: 'the second ends what the first has ended',
+  },
+  {
+    name: 'query id without digest',
+    file: 'src/connector/cache-queries.ts',
+    find: '{digest}`, query)',
+    replace: "{''}`, query)",
+    why: "a prefetch's result is taken for another query's",
+  },
+  {
+    name: 'delivery not confirmed',
+    file: 'src/connector/scheduler-connector.ts',
+    find: '  buildMetadata(): ConnectorMetadata {\n    this.#confirmDelivery();',
+    replace: '  buildMetadata(): ConnectorMetadata {',
+    why: 'a host without a channel waits for ever',
+  },
+  {
+    name: 'loss not reported',
+    file: 'machines/worker.ts',
+    find: "recordLoss: assign((_, { fault }: FaultParams) => ({ outcome: 'lost' as const, fault })),",
+    replace: 'recordLoss: assign((_, { fault }: FaultParams) => ({ fault })),',
+    why: 'a refuted registration is never replaced',
+  },
+  {
+    name: 'no audit',
+    file: 'machines/scheduler.ts',
+    find: "serving: { entry: 'forgetVoids', after: { auditInterval: 'auditing' } },",
+    replace: "serving: { entry: 'forgetVoids' },",
+    why: 'a loss is noticed only under load',
+  },
+  {
+    name: 'queries while degraded',
+    file: 'src/connector/scheduler-connector.ts',
+    find: "const epoch = snapshot.hasTag('cacheUsable') ? announcement.epoch : null;",
+    replace: 'const { epoch } = announcement;',
+    why: 'queries are sent outside connected',
+  },
+  {
+    name: 'transfer without budget',
+    file: 'src/connector/transfer.ts',
+    find: 'patientTimer(timeoutMs, () => this.#giveUp(timeoutMs));',
+    replace: 'patientTimer(timeoutMs * 1000, () => this.#giveUp(timeoutMs));',
+    why: 'a request whose server hangs is never given back',
+  },
+  {
+    name: 'finished without waiting for saves',
+    file: 'src/connector/request-ledger.ts',
+    find: 'entry.awaitsSaves = entry.hasSaves;',
+    replace: 'entry.awaitsSaves = false;',
+    why: 'blocks are used again while a save reads them',
+  },
+  {
+    name: 'stop without unregistering',
+    file: 'src/actors/retire.ts',
+    find: '      await clearInstance(server, session.instanceId);\n',
+    replace: '',
+    why: 'the server keeps what was stopped',
+  },
+  {
+    name: 'stop leaves transfers',
+    file: 'src/connector/worker-connector.ts',
+    find: '    this.#transfers.abandonAll();\n',
+    replace: '',
+    why: 'records and timers outlive the connector',
+  },
+];
+
+/** Throws where no mutant has that name. */
+export function mutantBy(name: string | null): Mutant | null {
+  if (name === null) return null;
+  const mutant = mutants.find((one) => one.name === name);
+  if (mutant === undefined) throw new Error(`no mutant is called "${name}"`);
+  return mutant;
+}

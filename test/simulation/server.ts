@@ -1,0 +1,187 @@
+import { create } from '@bufbuild/protobuf';
+import { Code, ConnectError, type ConnectRouter, createHandlerContext, type HandlerContext } from '@connectrpc/connect';
+import { createNoopMeter } from '@opentelemetry/api';
+import { Engine } from '../../src/engine/engine.ts';
+import type { EngineClock } from '../../src/engine/engine-clock.ts';
+import { silentLog } from '../../src/engine/engine-log.ts';
+import { createEngineMetrics } from '../../src/engine/engine-metrics.ts';
+import { FaultBoard, type FaultPatch } from '../../src/engine/faults.ts';
+import { contextValuesFrom, engineRoutes, untilFaultAllows } from '../../src/engine/rpc-routes.ts';
+import { rpcErrorFrom } from '../../src/engine/rpc-status.ts';
+import { Engine as EngineService, type SessionRequest } from '../../src/gen/pegaflow/engine_pb.ts';
+import { PEGAFLOW_VERSION } from '../../src/pegaflow-version.ts';
+import type { Connection } from './connection.ts';
+import { type CopyTrouble, openTensor } from './device-memory.ts';
+import type { SimulatedProcess } from './event-loop.ts';
+import type { Kernel, Listener } from './kernel.ts';
+import { type ServedCall, services } from './remote-call.ts';
+import { linkOf } from './stand-ins/link.ts';
+import { LoadState } from './stand-ins/native-bindings.ts';
+
+export interface ServerOptions {
+  readonly port: number;
+  readonly poolSizeBytes: number;
+  readonly faults: FaultPatch;
+  readonly boots: number;
+}
+
+type Handler = (request: unknown, context: HandlerContext) => Promise<Record<string, unknown>>;
+
+const metrics = createEngineMetrics(createNoopMeter());
+
+/** One incarnation of the server: the engine's own logic in a process of the simulation. */
+export class SimulatedServer {
+  readonly process: SimulatedProcess;
+  readonly engine: Engine;
+  readonly faults: FaultBoard;
+  readonly copyTrouble: CopyTrouble = { failingWrites: 0 };
+  readonly clock: EngineClock;
+  isDraining = false;
+  /** Said to be killed; its last copies may still run. */
+  isDying = false;
+  #kernel: Kernel;
+  #listener: Listener;
+  #handlers = new Map<string, Handler>();
+  #connections = new Map<Connection, Set<ServedCall>>();
+
+  constructor(kernel: Kernel, { port, poolSizeBytes, faults, boots }: ServerOptions) {
+    this.#kernel = kernel;
+    const process = kernel.loop.spawn(`server ${boots}`);
+    this.process = process;
+    this.faults = new FaultBoard(faults);
+    this.clock = {
+      nowMs: () => kernel.loop.nowMs,
+      after: (delayMs, callback) => {
+        const event = kernel.loop.schedule(process, delayMs, delayMs > 0 ? 'timer' : 'immediate', callback);
+        return () => {
+          event.isCancelled = true;
+        };
+      },
+    };
+    this.engine = new Engine({
+      clock: this.clock,
+      randomBytes: (sizeBytes) => kernel.random.bytes(sizeBytes),
+      openTensor: (wrapper) => openTensor(kernel, process, this.copyTrouble, wrapper),
+      attachLoadState: (name) => LoadState.attach(name),
+      faults: this.faults,
+      log: silentLog,
+      metrics,
+      poolSizeBytes,
+      leaseTtlMs: 600_000,
+      version: PEGAFLOW_VERSION,
+    });
+    // The routes are taken as they are; only the HTTP/2 below them is missing.
+    const router = {
+      service: (_: unknown, handlers: object) => {
+        for (const [name, handler] of Object.entries(handlers)) this.#handlers.set(name, handler as Handler);
+        return router;
+      },
+    } as unknown as ConnectRouter;
+    const { engine, clock } = this;
+    const onShutdown = () => this.drain(60_000);
+    engineRoutes({ engine, clock, faults: this.faults, log: silentLog, metrics, onShutdown })(router);
+    const accept = (connection: Connection) => this.#accept(connection);
+    this.#listener = { port, inode: kernel.newInode(), process, accept };
+    kernel.listen(this.#listener);
+  }
+
+  get isAlive(): boolean {
+    return !this.isDying && !this.process.isDead;
+  }
+
+  /** SIGKILL. The kernel closes the sockets first; the device's copies end with the process, so much later. */
+  kill(lingerMs: number): void {
+    if (!this.isAlive) return;
+    this.isDying = true;
+    this.#kernel.loop.continue(this.process);
+    this.engine.silence();
+    this.#kernel.unlisten(this.#listener);
+    for (const connection of this.#connections.keys()) connection.processEnded(this.process);
+    const end = () => this.#kernel.kill(this.process);
+    if (lingerMs === 0) end();
+    else this.#kernel.loop.schedule(this.process, lingerMs, 'io', end);
+  }
+
+  /** SIGINT: says GOAWAY, accepts nobody, ends with its last connection, or by SIGKILL after the grace. */
+  drain(graceMs: number): void {
+    if (this.isDraining || !this.isAlive) return;
+    this.isDraining = true;
+    for (const connection of this.#connections.keys()) {
+      connection.send('client', () => linkOf.get(connection)?.goAway());
+    }
+    this.#kernel.loop.schedule(this.process, graceMs, 'timer', () => this.kill(0));
+    this.#exitIfDrained();
+  }
+
+  /** Runs something in this process, as an event of its own. */
+  post(run: () => void): void {
+    this.#kernel.loop.schedule(this.process, 0, 'io', run);
+  }
+
+  #accept(connection: Connection): void {
+    if (this.isDraining) return;
+    const calls = new Set<ServedCall>();
+    this.#connections.set(connection, calls);
+    connection.serverSide = {
+      ended: () => {
+        this.#connections.delete(connection);
+        for (const call of calls) call.abort();
+        this.#exitIfDrained();
+      },
+    };
+    services.set(connection, (call) => {
+      calls.add(call);
+      void this.#serve(call).finally(() => calls.delete(call));
+    });
+    connection.send('client', () => linkOf.get(connection)?.settled());
+  }
+
+  #exitIfDrained(): void {
+    if (this.isDraining && this.#connections.size === 0) this.#kernel.kill(this.process);
+  }
+
+  async #serve(call: ServedCall): Promise<void> {
+    try {
+      if (this.isDraining) {
+        throw new ConnectError('http/2 stream closed with error code REFUSED_STREAM (0x7)', Code.Unavailable);
+      }
+      if (call.method === 'session') await this.#serveSession(call);
+      else await this.#serveUnary(call);
+    } catch (thrown) {
+      const { code, rawMessage } = rpcErrorFrom(thrown);
+      const isAnswer = !/REFUSED_STREAM/.test(rawMessage);
+      call.refuse(new ConnectError(rawMessage, code, isAnswer ? { 'grpc-status': String(code) } : {}));
+    }
+  }
+
+  async #serveSession(call: ServedCall): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      call.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    const fault = this.faults.take('session');
+    await Promise.race([untilFaultAllows(this.faults, this.clock, 'session', fault), closed]);
+    if (call.signal.aborted) return;
+    const session = this.engine.registrations.openSession(call.request as SessionRequest, fault);
+    call.header();
+    await closed;
+    await this.engine.registrations.endSession(session);
+  }
+
+  async #serveUnary(call: ServedCall): Promise<void> {
+    const method = EngineService.methods.find(({ localName }) => localName === call.method)!;
+    const handler = this.#handlers.get(call.method)!;
+    // What the fault "lost answer" looks for: the connection of this call.
+    const request = { stream: { session: { destroy: () => call.connection.reset() } } };
+    const context = createHandlerContext({
+      service: EngineService,
+      method,
+      protocolName: 'grpc',
+      requestMethod: 'POST',
+      url: '',
+      requestSignal: call.signal,
+      contextValues: contextValuesFrom(request as unknown as Parameters<typeof contextValuesFrom>[0]),
+    });
+    const answer = await handler(call.request, context);
+    if (!call.signal.aborted) call.answer(create(method.output, answer));
+  }
+}

@@ -1,0 +1,144 @@
+/** In the place of `src/rpc/link.ts`: the same surface over the simulated network. */
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { Fault, LinkEndCause } from '../../../machines/index.ts';
+import type * as real from '../../../src/rpc/link.ts';
+import type { Connection } from '../connection.ts';
+import type { ScheduledEvent } from '../event-loop.ts';
+import { kernel } from '../kernel.ts';
+import { RemoteCall, type Reply } from '../remote-call.ts';
+
+export class NotSentError extends Error {
+  override readonly name = 'NotSentError';
+}
+
+export class Link {
+  readonly authority: string;
+  #connection: Connection;
+  #events: real.LinkEvents;
+  #options: real.LinkOptions;
+  #isUp = false;
+  #isDraining = false;
+  #end: real.LinkEnd | null = null;
+  #calls = new Set<RemoteCall>();
+  #pingVerdict: ScheduledEvent | null = null;
+
+  constructor(options: real.LinkOptions, events: real.LinkEvents) {
+    const { port, origin } = new URL(options.endpoint);
+    this.authority = origin;
+    this.#events = events;
+    this.#options = options;
+    const ended = (cause: 'closed' | 'reset') => this.#finish(cause, `the connection was ${cause}`);
+    this.#connection = kernel().dial(Number(port), { ended, silence: (isSilent) => this.#judgeSilence(isSilent) }, () =>
+      this.#finish('refused', 'connect ECONNREFUSED'),
+    );
+    linkOf.set(this.#connection, this);
+  }
+
+  get isUp(): boolean {
+    return this.#isUp && this.#end === null;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  get end(): real.LinkEnd | null {
+    return this.#end;
+  }
+
+  get addresses(): real.ConnectionAddresses | null {
+    return this.#connection.server === null ? null : this.#connection.addresses;
+  }
+
+  drop(): void {
+    this.#finish('dropped', 'the link was given up');
+  }
+
+  async request(): Promise<never> {
+    throw new Error('the simulated transport has its own way to make a call');
+  }
+
+  notifyResponseByteRead(): void {}
+
+  /** Sends one request. What comes back is told to `reply` as long as nobody cancels. */
+  call(method: string, request: unknown, reply: Reply): RemoteCall {
+    if (this.#end !== null) throw new NotSentError(this.#end.fault.message);
+    if (this.#isDraining) throw new NotSentError(`${this.authority}: the server is draining`);
+    const call = new RemoteCall(this.#connection, method, request, reply, () => {
+      this.#calls.delete(call);
+      this.#closeIfDrained();
+    });
+    this.#calls.add(call);
+    call.send();
+    return call;
+  }
+
+  /** The peer's SETTINGS arrived. */
+  settled(): void {
+    if (this.#end !== null) return;
+    this.#isUp = true;
+    this.#events.up();
+  }
+
+  goAway(): void {
+    if (this.#end !== null || this.#isDraining) return;
+    this.#isDraining = true;
+    this.#events.draining();
+    this.#closeIfDrained();
+  }
+
+  /** Node closes a session that was told to go away as soon as no stream is open on it. */
+  #closeIfDrained(): void {
+    if (!this.#isDraining || this.#calls.size > 0 || this.#end !== null) return;
+    const { loop } = kernel();
+    loop.schedule(loop.current, 0, 'immediate', () => {
+      if (this.#calls.size === 0) this.#finish('closed', 'the connection is closed');
+    });
+  }
+
+  /** A ping is sent so long after the answer to the last one; as long as all is well, none is worth an event. */
+  #judgeSilence(isSilent: boolean): void {
+    if (this.#pingVerdict !== null) this.#pingVerdict.isCancelled = true;
+    this.#pingVerdict = null;
+    if (!isSilent || this.#end !== null) return;
+    const { loop, random } = kernel();
+    const { pingIntervalMs, pingTimeoutMs } = this.#options;
+    const delayMs = random.between(0, pingIntervalMs) + pingTimeoutMs;
+    this.#pingVerdict = loop.schedule(this.#connection.client, delayMs, 'io', () => {
+      if (this.#isUp) this.#finish('pingLost', `no answer to a ping in ${pingTimeoutMs} ms`);
+    });
+  }
+
+  #finish(cause: LinkEndCause, message: string): void {
+    if (this.#end !== null) return;
+    const fault: Fault = { kind: 'unreachable', message: `${this.authority}: ${message}` };
+    this.#end = { cause, fault };
+    if (this.#pingVerdict !== null) this.#pingVerdict.isCancelled = true;
+    this.#connection.closeByClient();
+    const calls = [...this.#calls];
+    if (calls.length > 0) {
+      const { loop } = kernel();
+      loop.schedule(loop.current, 0, 'immediate', () => {
+        for (const call of calls) call.fail(endedError(cause));
+      });
+    }
+    this.#events.down(this.#end);
+  }
+}
+
+/** For the server's side of the simulation: whom SETTINGS and GOAWAY are for. */
+export const linkOf = new WeakMap<Connection, Link>();
+
+/** The death of one server reaches RPCs under several codes. */
+function endedError(cause: LinkEndCause): ConnectError {
+  const { random } = kernel();
+  if (cause === 'reset' && random.chance(0.5)) return new ConnectError('read ECONNRESET', Code.Aborted);
+  return random.chance(0.5)
+    ? new ConnectError('http/2 stream closed with error code CANCEL (0x8)', Code.Canceled)
+    : new ConnectError(`the link ended: ${cause}`, Code.Unavailable);
+}
+
+Link satisfies new (
+  ...given: ConstructorParameters<typeof real.Link>
+) => Pick<real.Link, keyof real.Link>;
+NotSentError satisfies typeof real.NotSentError;

@@ -1,0 +1,104 @@
+import type { RankReport } from '../../machines/index.ts';
+import type { ConnectorMetadata, FinishedTransfers } from '../../src/connector/index.ts';
+import type { SimulatedProcess } from './event-loop.ts';
+import type { Instance, Rank } from './instance.ts';
+import type { Kernel } from './kernel.ts';
+import type { Random } from './random.ts';
+import type { Tallies } from './tallies.ts';
+
+/** What one rank says after a step. */
+export interface RankOutput extends FinishedTransfers {
+  readonly failedLoads: readonly string[];
+  readonly isIdle: boolean;
+}
+
+/** One step of the host, as a rank is told of it. */
+export interface StepOrder {
+  readonly metadata: ConnectorMetadata;
+  /** Metadata of an earlier step that comes again. */
+  readonly repeated: ConnectorMetadata | null;
+  readonly finishedIds: readonly string[];
+  readonly preemptedIds: readonly string[];
+  /** Filled with the requests that were preempted although the server may still touch their blocks. */
+  readonly unsafe: Set<string>;
+  /** Whether the scheduler that ordered it still lives. */
+  readonly isCurrent: () => boolean;
+  readonly hear: (output: RankOutput) => void;
+}
+
+/** Milliseconds that a message between processes takes; sometimes the host takes its time. */
+const CARRIED_MS = { from: 0.05, usually: 2, seldom: 300 };
+
+/** Carries steps to ranks and what they say back, across processes, with the announcements and reports in them. */
+export class StepMessenger {
+  #kernel: Kernel;
+  #random: Random;
+  #tallies: Tallies;
+  #instance: Instance;
+  #lastReports = new Map<number, RankReport>();
+
+  constructor(kernel: Kernel, random: Random, tallies: Tallies, instance: Instance) {
+    this.#kernel = kernel;
+    this.#random = random;
+    this.#tallies = tallies;
+    this.#instance = instance;
+  }
+
+  order(rank: Rank, order: StepOrder): void {
+    this.#carry(rank.process, () => {
+      if (order.isCurrent() && this.#instance.ranks[rank.index] === rank) this.#preempt(rank, order);
+    });
+  }
+
+  #preempt(rank: Rank, order: StepOrder): void {
+    if (order.preemptedIds.length === 0) {
+      this.#execute(rank, order);
+      return;
+    }
+    void rank.worker.handlePreemptions(order.preemptedIds).then(({ unsafe }) => {
+      for (const requestId of unsafe) order.unsafe.add(requestId);
+      this.#tallies.unsafeReleases += unsafe.length;
+      this.#execute(rank, order);
+    });
+  }
+
+  #execute(rank: Rank, { metadata, repeated, finishedIds, isCurrent, hear }: StepOrder): void {
+    const { worker } = rank;
+    // What a host repeats or loses of it costs time only; its loads and saves come once.
+    if (this.#isPulled && !this.#random.chance(0.1)) worker.acceptMetadata(metadata);
+    if (this.#isPulled && repeated !== null) worker.acceptMetadata(repeated);
+    worker.startLoad(metadata.loads);
+    for (const save of metadata.saves) {
+      rank.startingSave = save;
+      worker.save([save]);
+      rank.startingSave = null;
+    }
+    const failedLoads = worker.takeLoadErrors().map(({ requestId }) => requestId);
+    const { loaded, saved } = worker.takeFinished(finishedIds);
+    const report = worker.takeReport();
+    this.#carry(this.#instance.schedulerProcess, () => {
+      if (!isCurrent()) return;
+      if (this.#isPulled) this.#acceptReport(report);
+      hear({ loaded, saved, failedLoads, isIdle: report.idle });
+    });
+  }
+
+  /** Reports are lost, and come again when newer ones were heard, also those of a process that is gone. */
+  #acceptReport(report: RankReport): void {
+    const { scheduler } = this.#instance;
+    const last = this.#lastReports.get(report.rank);
+    if (!this.#random.chance(0.1)) scheduler.acceptReport(report);
+    if (last !== undefined && this.#random.chance(0.1)) scheduler.acceptReport(last);
+    this.#lastReports.set(report.rank, report);
+  }
+
+  #carry(to: SimulatedProcess, deliver: () => void): void {
+    const longestMs = this.#random.chance(0.1) ? CARRIED_MS.seldom : CARRIED_MS.usually;
+    const delayMs = this.#instance.isOneProcess ? 0 : this.#random.between(CARRIED_MS.from, longestMs);
+    this.#kernel.loop.schedule(to, delayMs, 'io', deliver);
+  }
+
+  get #isPulled(): boolean {
+    return this.#instance.shape.embedding === 'pulled';
+  }
+}

@@ -1,0 +1,24 @@
+/** Counts of one run or of many. */
+export const noTallies = () => ({
+  seeds: 0,
+  simulatedMs: 0,
+  events: 0,
+  faults: 0,
+  recoveries: 0,
+  queries: 0,
+  loads: 0,
+  failedLoads: 0,
+  saves: 0,
+  verifiedBytes: 0,
+  unsafeReleases: 0,
+  /** Touches of blocks that were released unsafely. */
+  unsafeTouches: 0,
+  /** Wrong blocks under hashes that an unsafe release covers. */
+  coveredWrongBlocks: 0,
+});
+
+export type Tallies = ReturnType<typeof noTallies>;
+
+export function addTallies(sum: Tallies, more: Tallies): void {
+  for (const name of Object.keys(sum) as (keyof Tallies)[]) sum[name] += more[name];
+}

@@ -1,0 +1,27 @@
+/** The invariants of design §8, by number; `D` is a defect that breaks none by name, such as an unhandled rejection. */
+export type Invariant = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 'D';
+
+const names: Readonly<Record<Invariant, string>> = {
+  1: 'a query outside connected is a miss without an RPC',
+  2: 'no call hangs',
+  3: 'no load and no save under another epoch',
+  4: 'every load and every save is reported exactly once',
+  5: 'no block is handed back while the server may touch it',
+  6: 'connected is published only when sealed and confirmed by every current boot',
+  7: 'a lost registration is noticed and replayed',
+  8: 'after a recovery a fresh save, query and load work',
+  9: 'after faults stop, every machine reaches connected',
+  10: 'stopping leaves nothing, or says unconfirmed',
+  11: 'what was loaded is, byte for byte, what was saved under that hash',
+  D: 'nothing is thrown that nobody catches',
+};
+
+export class Violation extends Error {
+  readonly invariant: Invariant;
+
+  constructor(invariant: Invariant, message: string) {
+    super(`invariant ${invariant} (${names[invariant]}): ${message}`);
+    this.name = 'Violation';
+    this.invariant = invariant;
+  }
+}

@@ -1,0 +1,164 @@
+import { type Budgets, budgetsFrom } from '../../machines/index.ts';
+import type { FaultPatch } from '../../src/engine/faults.ts';
+import { BlockPool } from './block-pool.ts';
+import { BLOCK_BYTES } from './content.ts';
+import type { Coverage } from './coverage.ts';
+import type { ScheduledEvent, SimulatedProcess } from './event-loop.ts';
+import { Host } from './host.ts';
+import { Inspector } from './inspector.ts';
+import { type Embedding, Instance, type InstanceShape } from './instance.ts';
+import type { Kernel } from './kernel.ts';
+import { Random } from './random.ts';
+import { SimulatedServer } from './server.ts';
+import type { Tallies } from './tallies.ts';
+
+const PORT = 50_055;
+/** Milliseconds that the engine takes for a process that was stopped. */
+const THAW_AFTER_MS = 450;
+
+/** An instance with its host. */
+export interface Replica {
+  readonly instance: Instance;
+  readonly host: Host;
+}
+
+/** Everything that one seed sets up: the server's incarnations, the replicas, and who watches them. */
+export class World {
+  readonly kernel: Kernel;
+  readonly tallies: Tallies;
+  readonly random: Random;
+  /** Whoever makes the faults: a process that nothing happens to. */
+  readonly director: SimulatedProcess;
+  readonly replicas: Replica[] = [];
+  /** Copies wait for the server to stand still for a while. */
+  isThawAwaited = false;
+  readonly servers: SimulatedServer[] = [];
+  /** Switches that every incarnation starts with. */
+  readonly serverFaults: FaultPatch;
+  #coverage: Coverage;
+  #inspector: Inspector;
+  #taintedHashes = new Set<string>();
+  #poolSizeBytes: number;
+  #later = new Set<() => void>();
+
+  constructor(kernel: Kernel, coverage: Coverage, tallies: Tallies, seed: number) {
+    this.kernel = kernel;
+    this.tallies = tallies;
+    this.#coverage = coverage;
+    const random = new Random(seed, 'world');
+    this.random = random;
+    this.director = kernel.loop.spawn('director');
+    kernel.arePidsVisible = random.chance(0.6);
+    this.#inspector = new Inspector(kernel, this.replicas);
+    this.serverFaults = { copyDelayMs: random.pick([0.2, 5, 40]) };
+    this.#poolSizeBytes = random.pick([400, 2_000]) * BLOCK_BYTES * 4;
+    this.startServer();
+    const budgets = drawBudgets(random);
+    const count = random.chance(0.25) ? 2 : 1;
+    for (let i = 0; i < count; i++) this.startReplica(drawShape(random, `i${i}`, budgets));
+  }
+
+  get server(): SimulatedServer {
+    return this.servers.at(-1)!;
+  }
+
+  /** By the director, after so many milliseconds. */
+  schedule(delayMs: number, run: () => void): ScheduledEvent {
+    return this.kernel.loop.schedule(this.director, delayMs, 'io', run);
+  }
+
+  /** As {@link schedule}, but at the latest when all faults end. */
+  readonly later = (delayMs: number, run: () => void): void => {
+    const once = () => {
+      this.#later.delete(once);
+      event.isCancelled = true;
+      run();
+    };
+    const event = this.schedule(delayMs, once);
+    this.#later.add(once);
+  };
+
+  stopFor(process: SimulatedProcess, durationMs: number): void {
+    this.kernel.stop(process);
+    this.later(durationMs, () => this.kernel.continue(process));
+  }
+
+  /** Starts a server unless one serves. */
+  ensureServer(): void {
+    if (!this.server.isAlive) this.startServer();
+  }
+
+  /** Ends whatever is still disturbed. */
+  heal(): void {
+    while (this.#later.size > 0) for (const run of [...this.#later]) run();
+    const { kernel, server } = this;
+    for (const connection of kernel.connections) connection.unblock();
+    if (this.isThawAwaited) this.kernel.stop(server.process);
+    this.isThawAwaited = false;
+    this.schedule(THAW_AFTER_MS, () => this.kernel.continue(server.process));
+    if (server.isDraining) server.kill(0);
+    else server.faults.clear();
+    server.faults.merge(this.serverFaults);
+    server.copyTrouble.failingWrites = 0;
+    this.ensureServer();
+  }
+
+  /** Processes whose copies may still touch device memory. */
+  livingServers = (): SimulatedProcess[] =>
+    this.servers.filter(({ process }) => !process.isDead).map(({ process }) => process);
+
+  startServer(): void {
+    const { serverFaults: faults } = this;
+    const options = { port: PORT, poolSizeBytes: this.#poolSizeBytes, faults, boots: this.servers.length + 1 };
+    this.servers.push(new SimulatedServer(this.kernel, options));
+    this.kernel.journal.write(this.server.process.name, 'listens');
+  }
+
+  startReplica(shape: InstanceShape): Replica {
+    const { kernel, tallies } = this;
+    const pool = new BlockPool(shape.blocks, tallies, this.#taintedHashes, this.livingServers);
+    const instance = new Instance(kernel, this.#coverage, shape, (touch, blockId, server) =>
+      pool.touched(touch, blockId, server),
+    );
+    pool.instance = instance;
+    instance.onUnsafeRelease = (_, count) => {
+      tallies.unsafeReleases += count;
+      pool.taintLent();
+    };
+    instance.start();
+    const host = new Host(kernel, new Random(this.random.int(0, 2 ** 31), shape.instanceId), tallies, instance, pool);
+    const replica = { instance, host };
+    const index = this.replicas.findIndex((other) => other.instance.shape.instanceId === shape.instanceId);
+    if (index < 0) this.replicas.push(replica);
+    else {
+      host.arrivalChance = this.replicas[index]!.host.arrivalChance;
+      this.replicas[index] = replica;
+    }
+    this.#inspector.watch(replica);
+    return replica;
+  }
+}
+
+function drawBudgets(random: Random): Budgets {
+  return budgetsFrom({
+    redialMaxMs: random.pick([25, 100, 250]),
+    loadPollIntervalMs: random.pick([5, 20, 50]),
+    transferTimeoutMs: random.pick([2_000, 8_000, 30_000]),
+    preemptionTimeoutMs: random.pick([1_000, 10_000]),
+    loadingTimeoutMs: random.pick([500, 30_000]),
+    stalledTimeoutMs: random.pick([10_000, 60_000]),
+  });
+}
+
+function drawShape(random: Random, instanceId: string, budgets: Budgets): InstanceShape {
+  return {
+    instanceId,
+    namespace: `ns-${instanceId}`,
+    port: PORT,
+    worldSize: random.pick([1, 1, 2, 2, 3, 4]),
+    layers: random.pick([1, 2]),
+    blocks: random.pick([10, 24]),
+    embedding: random.pick<Embedding>(['pushed', 'perRole', 'pulled']),
+    budgets,
+  };
+}
