@@ -2,7 +2,6 @@ import { Code } from '@connectrpc/connect';
 import type { MethodFault, RpcMethod } from '../../src/engine/faults.ts';
 import type { Connection } from './connection.ts';
 import { admitIntruder, sealForeign } from './intruder.ts';
-import { knownGaps } from './known-gaps.ts';
 import type { Random } from './random.ts';
 import { leavePredecessor, replaceRank, replaceReplica, replaceScheduler, stopReplica } from './replacements.ts';
 import type { Replica, World } from './world.ts';
@@ -230,4 +229,4 @@ export type FaultKind = keyof typeof table;
 export const disturbances: Readonly<Record<FaultKind, Disturbance>> = table;
 
 /** All kinds but the known gaps. */
-export const kindsToDraw = (Object.keys(table) as FaultKind[]).filter((kind) => !(kind in knownGaps));
+export const kindsToDraw = Object.keys(table) as FaultKind[];

@@ -24,6 +24,13 @@ export const mutants: readonly Mutant[] = [
     why: 'some ranks alone save',
   },
   {
+    name: 'one name in every registration',
+    file: 'src/connector/kv-caches.ts',
+    find: 'return layers.map((layer) => ({ ...layer, name:',
+    replace: "if (prefix !== '') return [...layers];\n  return layers.map((layer) => ({ ...layer, name:",
+    why: "a twin's registration, or a later one of our own, takes what was meant for this one",
+  },
+  {
     name: 'report of any epoch',
     file: 'machines/ranks.ts',
     find: 'return reports.every((report) => speaksOf(report, epoch) && isConfirmation(report));',

@@ -59,8 +59,7 @@ export class RemoteCall {
     for (const { sent } of witnesses) sent(this);
     kernel().journal.write(this.connection.client.name, this.method);
     this.connection.send('server', () => {
-      // Of a process that is dead meanwhile it is dropped: the known gap `callsOfAnotherLife`.
-      if (this.#controller.signal.aborted || this.connection.client.isDead) return;
+      if (this.#controller.signal.aborted) return;
       services.get(this.connection)?.(this.#served());
     });
   }

@@ -19,7 +19,7 @@ async function withKeptBlocks(budgets = {}) {
 describe('transfers of unknown end', { timeout: 60_000 }, () => {
   it('S-20: a load that runs out of its budget and is finished later is told once, as failed, and counted as unsafe', async () => {
     const { engine, instance, memory, worker } = await withKeptBlocks({ transferTimeoutMs: 300 });
-    await engine.fault({ copyDelayMs: 300 });
+    await engine.fault({ copyDelayMs: 300, copyAfterCloseMs: 10_000 });
     instance.scheduler.scheduleLoad('asks', [4, 5, 6]);
     expect(await instance.ended('asks', 'loaded')).toMatchObject({ failedLoads: ['asks'] });
     expect(worker.stats).toMatchObject({ loads: { succeeded: 0, failed: 1 }, unsafeReleases: 1 });
