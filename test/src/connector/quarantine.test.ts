@@ -3,6 +3,7 @@ import type { UnsafeRelease } from '../../../src/connector/index.ts';
 import { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
+import { watchedProcesses } from '../../support/watched-processes.ts';
 import { eventually, within } from '../../support/within.ts';
 
 const cleanups: AsyncDisposable[] = [];
@@ -19,6 +20,7 @@ function own<T extends AsyncDisposable>(resource: T): T {
 }
 
 async function connected(engine: EngineProcess, options: TestInstanceOptions = {}) {
+  const watchedBefore = watchedProcesses();
   const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, ...options }).start());
   await instance.reached('connected');
   const [memory] = instance.memory;
@@ -27,6 +29,8 @@ async function connected(engine: EngineProcess, options: TestInstanceOptions = {
   for (const block of [0, 1, 2]) memory.fill(block, block + 1);
   await instance.save('kept', [0, 1, 2], hashes);
   await instance.hit('loads', hashes);
+  const isKnown = () => (watchedProcesses() > watchedBefore ? true : null);
+  await eventually('the rank to know the process', isKnown, 20_000);
   const releases: UnsafeRelease[] = [];
   worker.onUnsafeRelease((release) => releases.push(release));
   return { instance, memory, worker, releases };
@@ -44,7 +48,7 @@ describe('quarantine', () => {
   it('shows what a frozen server may still touch, by kind, until the thaw settles it', async () => {
     const engine = own(await EngineProcess.start());
     const { instance, worker, releases } = await connected(engine, {
-      budgets: { pingIntervalMs: 50, pingTimeoutMs: 100 },
+      budgets: { pingIntervalMs: 200, pingTimeoutMs: 600 },
     });
     await engine.fault({ copyDelayMs: 200, copyAfterCloseMs: 60_000 });
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
@@ -65,7 +69,7 @@ describe('quarantine', () => {
   it('S-57: the hash of a save that was given up is refused after the thaw and after a new registration, and not after the server’s death', async () => {
     const engine = own(await EngineProcess.start());
     const { instance, memory, worker, releases } = await connected(engine, {
-      budgets: { transferTimeoutMs: 1_500, pingIntervalMs: 50, pingTimeoutMs: 100 },
+      budgets: { transferTimeoutMs: 1_500, pingIntervalMs: 200, pingTimeoutMs: 600 },
     });
     const late = hashesOf(1, 'late');
     engine.signal('SIGSTOP');

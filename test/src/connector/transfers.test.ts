@@ -92,8 +92,8 @@ describe('transfers in flight', () => {
 
   it('S-09: a load in flight at a freeze stays held until the thaw, which settles it', async () => {
     const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine, { budgets: { pingIntervalMs: 50, pingTimeoutMs: 100 } });
-    await engine.fault({ copyDelayMs: 100 });
+    const { instance, worker } = await connected(engine, { budgets: { pingIntervalMs: 200, pingTimeoutMs: 600 } });
+    await engine.fault({ copyDelayMs: 400 });
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
     instance.step();
     await engine.http('GET', '/faults');
