@@ -1,13 +1,7 @@
-/** What a device call can be refused with, by the names of `cudaError_t` (driver_types.h). */
-export type DeviceErrorCode =
-  | 'cudaErrorInvalidValue'
-  | 'cudaErrorMemoryAllocation'
-  | 'cudaErrorInvalidDevice'
-  | 'cudaErrorDeviceUninitialized'
-  | 'cudaErrorPeerAccessUnsupported'
-  | 'cudaErrorInvalidResourceHandle';
+/** The name of a `cudaError_t` (driver_types.h), as `cudaGetErrorName` gives it. */
+export type DeviceErrorCode = `cudaError${string}`;
 
-/** A device call that was refused: `code` is CUDA's name for the reason, `call` the CUDA function that would give it. */
+/** A device call that was refused: `code` is CUDA's name for the reason, `call` the CUDA function that gave or would give it. */
 export class DeviceError extends Error {
   override readonly name = 'DeviceError';
   readonly code: DeviceErrorCode;

@@ -2,6 +2,7 @@
  * Device memory as the connector and the engine see it, in CUDA's words. Two drivers implement it: the CUDA runtime
  * and an emulation on POSIX shared memory with the same calls, the same 64-byte handle and the same refusals.
  */
+import type { AllocationPart } from './device-range.ts';
 
 /** Length of a `cudaIpcMemHandle_t` in bytes (`CUDA_IPC_HANDLE_SIZE`, driver_types.h). */
 export const IPC_HANDLE_SIZE_BYTES = 64;
@@ -16,9 +17,11 @@ export interface DeviceBuffer extends Disposable {
   write(offset: number, source: Uint8Array): void;
 }
 
-/** Memory that this process allocated (`cudaMalloc`). Disposing frees it. */
+/** Memory of this process (`cudaMalloc`). Disposing frees it, unless it was adopted. */
 export interface DeviceMemory extends DeviceBuffer {
-  /** Names the allocation for another process (`cudaIpcGetMemHandle`): {@link IPC_HANDLE_SIZE_BYTES} bytes. */
+  /** Where it begins in the allocation that its handle names: 0, unless it was adopted from the middle of one. */
+  readonly offsetBytes: number;
+  /** Names the whole allocation for another process (`cudaIpcGetMemHandle`): {@link IPC_HANDLE_SIZE_BYTES} bytes. */
   exportHandle(): Uint8Array;
 }
 
@@ -31,6 +34,9 @@ export interface DeviceDriver {
   /** UUID of a device as `nvidia-smi` writes it, without the `GPU-` prefix. */
   deviceUuid(deviceId: number): string;
   allocate(deviceId: number, sizeBytes: number): DeviceMemory;
-  /** Fails in the process that exported the handle, and when the exporter has freed the memory or is gone. */
-  openHandle(deviceId: number, handle: Uint8Array): MappedMemory;
+  /**
+   * Fails in the process that exported the handle, and when the exporter has freed the memory or is gone.
+   * @param part what of the allocation is wanted; default: all of it, which on CUDA may be a little more than was asked for
+   */
+  openHandle(deviceId: number, handle: Uint8Array, part?: AllocationPart): MappedMemory;
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { creatorState, ownStamp } from './creator-stamp.ts';
 import { DeviceError } from './device-error.ts';
 import type { DeviceDriver, DeviceMemory, MappedMemory } from './device-memory.ts';
+import { type AllocationPart, checkRange, checkSize } from './device-range.ts';
 import { EmulatedBuffer, EmulatedMemory } from './emulated-device/buffer.ts';
 import { decodeHandle, type Segment, segmentNameOf } from './emulated-device/handle.ts';
 import { ShmError } from './posix-shm/check.ts';
@@ -40,17 +41,15 @@ export function createEmulatedDriver(options: EmulatedDriverOptions = {}): Devic
       checkDevice('cudaMalloc', deviceId);
       return allocateSegment(deviceId, sizeBytes);
     },
-    openHandle(deviceId, handle) {
+    openHandle(deviceId, handle, part) {
       checkDevice('cudaIpcOpenMemHandle', deviceId);
-      return openSegment(deviceId, decodeHandle(handle));
+      return openSegment(deviceId, decodeHandle(handle), part);
     },
   };
 }
 
 function allocateSegment(deviceId: number, sizeBytes: number): DeviceMemory {
-  if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0) {
-    throw new DeviceError('cudaErrorInvalidValue', 'cudaMalloc', `${sizeBytes} is no size in bytes`);
-  }
+  checkSize('cudaMalloc', sizeBytes);
   const segment: Segment = { deviceId, sizeBytes, creator: ownStamp(), random: randomBytes(16) };
   try {
     return new EmulatedMemory(segment, SharedMemory.create(segmentNameOf(segment), sizeBytes));
@@ -60,7 +59,7 @@ function allocateSegment(deviceId: number, sizeBytes: number): DeviceMemory {
   }
 }
 
-function openSegment(deviceId: number, segment: Segment): MappedMemory {
+function openSegment(deviceId: number, segment: Segment, part: AllocationPart | undefined): MappedMemory {
   const refuse = (code: DeviceError['code'], detail: string, cause?: unknown): DeviceError =>
     new DeviceError(code, 'cudaIpcOpenMemHandle', detail, { cause });
 
@@ -74,9 +73,13 @@ function openSegment(deviceId: number, segment: Segment): MappedMemory {
   if (creatorState(segment.creator) === 'gone') {
     throw refuse('cudaErrorInvalidValue', 'the process that exported the memory has ended');
   }
+  if (part !== undefined) {
+    checkSize('cudaIpcOpenMemHandle', part.sizeBytes);
+    checkRange('cudaIpcOpenMemHandle', part.offsetBytes, part.sizeBytes, segment.sizeBytes);
+  }
   const name = segmentNameOf(segment);
   try {
-    return new EmulatedBuffer(segment, SharedMemory.open(name, { minSizeBytes: segment.sizeBytes }));
+    return new EmulatedBuffer(segment, SharedMemory.open(name, { minSizeBytes: segment.sizeBytes }), part);
   } catch (error) {
     if (!(error instanceof ShmError)) throw error;
     if (error.code === 'ENOENT') throw refuse('cudaErrorInvalidValue', 'the memory has been freed', error);

@@ -1,5 +1,6 @@
 import { DeviceError } from '../device-error.ts';
 import type { DeviceBuffer, DeviceMemory } from '../device-memory.ts';
+import { type AllocationPart, checkRange } from '../device-range.ts';
 import type { SharedMemory } from '../shared-memory.ts';
 import { encodeHandle, type Segment } from './handle.ts';
 
@@ -8,22 +9,24 @@ export class EmulatedBuffer implements DeviceBuffer {
   readonly deviceId: number;
   readonly sizeBytes: number;
   readonly #memory: SharedMemory;
+  readonly #offsetBytes: number;
   #isDisposed = false;
 
-  constructor(segment: Segment, memory: SharedMemory) {
+  constructor(segment: Segment, memory: SharedMemory, part: AllocationPart = wholeOf(segment)) {
     this.deviceId = segment.deviceId;
-    this.sizeBytes = segment.sizeBytes;
+    this.sizeBytes = part.sizeBytes;
+    this.#offsetBytes = part.offsetBytes;
     this.#memory = memory;
   }
 
   read(offset: number, target: Uint8Array): void {
     this.#checkRange(offset, target.length);
-    this.#memory.read(offset, target);
+    this.#memory.read(this.#offsetBytes + offset, target);
   }
 
   write(offset: number, source: Uint8Array): void {
     this.#checkRange(offset, source.length);
-    this.#memory.write(offset, source);
+    this.#memory.write(this.#offsetBytes + offset, source);
   }
 
   [Symbol.dispose](): void {
@@ -37,15 +40,13 @@ export class EmulatedBuffer implements DeviceBuffer {
 
   #checkRange(offset: number, lengthBytes: number): void {
     this.checkUsable('cudaMemcpy');
-    const isInside = Number.isSafeInteger(offset) && offset >= 0 && offset + lengthBytes <= this.sizeBytes;
-    if (isInside) return;
-    const detail = `${lengthBytes} bytes at offset ${offset} do not fit in ${this.sizeBytes} bytes`;
-    throw new DeviceError('cudaErrorInvalidValue', 'cudaMemcpy', detail);
+    checkRange('cudaMemcpy', offset, lengthBytes, this.sizeBytes);
   }
 }
 
 /** A segment that this process allocated; disposing frees it for all who have not mapped it yet. */
 export class EmulatedMemory extends EmulatedBuffer implements DeviceMemory {
+  readonly offsetBytes = 0;
   readonly #segment: Segment;
 
   constructor(segment: Segment, memory: SharedMemory) {
@@ -57,4 +58,8 @@ export class EmulatedMemory extends EmulatedBuffer implements DeviceMemory {
     this.checkUsable('cudaIpcGetMemHandle');
     return encodeHandle(this.#segment);
   }
+}
+
+function wholeOf({ sizeBytes }: Segment): AllocationPart {
+  return { offsetBytes: 0, sizeBytes };
 }
