@@ -1,4 +1,7 @@
 /** Device memory, shared memory and process exit, behind wrappers that own what they hold. No pointer leaves this folder. */
+export { type CudaDriverOptions, createCudaDriver } from './cuda-driver.ts';
+export type { CudaBuffer, CudaDriver, CudaEvent, CudaMemory, CudaStream } from './cuda-memory.ts';
+export { CudaUnavailableError, type CudaUnavailableReason } from './cuda-unavailable-error.ts';
 export { DeviceError, type DeviceErrorCode } from './device-error.ts';
 export {
   type DeviceBuffer,
@@ -7,6 +10,7 @@ export {
   IPC_HANDLE_SIZE_BYTES,
   type MappedMemory,
 } from './device-memory.ts';
+export type { AllocationPart } from './device-range.ts';
 export { createEmulatedDriver, type EmulatedDriverOptions } from './emulated-device.ts';
 export { LoadState, LoadStateError } from './load-state.ts';
 export { ShmError } from './posix-shm/check.ts';

@@ -1,0 +1,76 @@
+import type { CudaEvent } from '../cuda-memory.ts';
+import type { Out, Pointer, Reserved } from '../cudart/calls.ts';
+import { check } from '../cudart/check.ts';
+import { cudaErrorNotReady, interprocessEventFlags } from '../cudart/declarations.ts';
+import { DeviceError } from '../device-error.ts';
+import type { CudaDevice } from './device.ts';
+import { reservedFrom } from './mapping.ts';
+
+export class CudaEventAt implements CudaEvent {
+  readonly deviceId: number;
+  readonly #device: CudaDevice;
+  #pointer: Pointer | null;
+
+  static create(device: CudaDevice): CudaEventAt {
+    const runtime = device.selected();
+    const created: Out<Pointer | null> = [null];
+    check(runtime, runtime.cudaEventCreateWithFlags(created, interprocessEventFlags), 'cudaEventCreateWithFlags');
+    return new CudaEventAt(device, created[0]);
+  }
+
+  static open(device: CudaDevice, handle: Uint8Array): CudaEventAt {
+    const reserved = reservedFrom('cudaIpcOpenEventHandle', handle);
+    const runtime = device.selected();
+    const opened: Out<Pointer | null> = [null];
+    check(runtime, runtime.cudaIpcOpenEventHandle(opened, reserved), 'cudaIpcOpenEventHandle');
+    return new CudaEventAt(device, opened[0]);
+  }
+
+  /** For the other files of this folder. @throws DeviceError after dispose, and for an event of another driver */
+  static pointerOf(event: CudaEvent, call: string): Pointer {
+    if (event instanceof CudaEventAt) return event.#usable(call);
+    throw new DeviceError('cudaErrorInvalidResourceHandle', call, 'this event is not of the CUDA driver');
+  }
+
+  private constructor(device: CudaDevice, pointer: Pointer | null) {
+    this.deviceId = device.deviceId;
+    this.#device = device;
+    this.#pointer = pointer;
+  }
+
+  isReached(): boolean {
+    const event = this.#usable('cudaEventQuery');
+    const runtime = this.#device.selected();
+    const code = runtime.cudaEventQuery(event);
+    if (code === cudaErrorNotReady) return false;
+    check(runtime, code, 'cudaEventQuery');
+    return true;
+  }
+
+  synchronize(): void {
+    const event = this.#usable('cudaEventSynchronize');
+    const runtime = this.#device.selected();
+    check(runtime, runtime.cudaEventSynchronize(event), 'cudaEventSynchronize');
+  }
+
+  exportHandle(): Uint8Array {
+    const event = this.#usable('cudaIpcGetEventHandle');
+    const handle: Partial<Reserved> = {};
+    const runtime = this.#device.selected();
+    check(runtime, runtime.cudaIpcGetEventHandle(handle, event), 'cudaIpcGetEventHandle');
+    return Uint8Array.from(handle.reserved ?? []);
+  }
+
+  [Symbol.dispose](): void {
+    const event = this.#pointer;
+    if (event === null) return;
+    this.#pointer = null;
+    const runtime = this.#device.selected();
+    check(runtime, runtime.cudaEventDestroy(event), 'cudaEventDestroy');
+  }
+
+  #usable(call: string): Pointer {
+    if (this.#pointer !== null) return this.#pointer;
+    throw new DeviceError('cudaErrorInvalidResourceHandle', call, 'event used after dispose');
+  }
+}
