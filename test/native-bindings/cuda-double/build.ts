@@ -13,12 +13,17 @@ const CACHE = fileURLToPath(new URL('../../../node_modules/.cache/pegaflow-tests
 /** Why nothing can be compiled here, or `null`. */
 export const noCompiler = missing(COMPILER, spawnSync(COMPILER, ['--version']).status === 0);
 
+const OPTIONS = ['-shared', '-fPIC', '-O1', '-Wall', '-Werror', SOURCE, '-lpthread', '-lrt'];
+
 /** Compiles the stand-in for libcudart unless that was done before. @returns its path */
-export function cudaDouble(): string {
-  const version = createHash('sha256').update(readFileSync(SOURCE)).update(readFileSync(TYPES)).digest('hex');
+export function cudaDouble(definitions: readonly string[] = []): string {
+  const version = createHash('sha256')
+    .update(readFileSync(SOURCE))
+    .update(readFileSync(TYPES))
+    .update(definitions.join())
+    .digest('hex');
   const library = join(CACHE, `libcudart-double-${version.slice(0, 16)}.so`);
-  if (!existsSync(library))
-    compile(['-shared', '-fPIC', '-O1', '-Wall', '-Werror', SOURCE, '-lpthread', '-lrt'], library);
+  if (!existsSync(library)) compile([...definitions, ...OPTIONS], library);
   return library;
 }
 

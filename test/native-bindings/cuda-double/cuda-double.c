@@ -5,8 +5,8 @@
  *
  * CUDA_DOUBLE_DEVICES         how many devices there are; default 2
  * CUDA_DOUBLE_INIT_ERROR      what cudaGetDeviceCount answers instead of a number
- * CUDA_DOUBLE_DRIVER_VERSION  default 13000; 0 is a machine without a driver
- * CUDA_DOUBLE_RUNTIME_VERSION default 13000
+ * CUDA_DOUBLE_DRIVER_VERSION  default 13000; 0 is a machine without a driver, and an older major than the runtime's is too old
+ * CUDA_DOUBLE_RUNTIME_VERSION default 13000, or what RUNTIME_VERSION was defined as
  * CUDA_DOUBLE_MEMORY_BYTES    memory of all devices together; default 256 MiB
  * CUDA_DOUBLE_GATE            a path: cudaDeviceSynchronize waits until it exists, for 20 s at most
  */
@@ -25,10 +25,15 @@
 
 #include "cuda-types.h"
 
+#ifndef RUNTIME_VERSION
+#define RUNTIME_VERSION 13000
+#endif
+
 enum {
   SUCCESS = 0,
   INVALID_VALUE = 1,
   MEMORY_ALLOCATION = 2,
+  INSUFFICIENT_DRIVER = 35,
   NO_DEVICE = 100,
   INVALID_DEVICE = 101,
   DEVICE_UNINITIALIZED = 201,
@@ -48,7 +53,7 @@ static const struct {
     {INVALID_VALUE, "cudaErrorInvalidValue"},
     {MEMORY_ALLOCATION, "cudaErrorMemoryAllocation"},
     {34, "cudaErrorStubLibrary"},
-    {35, "cudaErrorInsufficientDriver"},
+    {INSUFFICIENT_DRIVER, "cudaErrorInsufficientDriver"},
     {NO_DEVICE, "cudaErrorNoDevice"},
     {INVALID_DEVICE, "cudaErrorInvalidDevice"},
     {DEVICE_UNINITIALIZED, "cudaErrorDeviceUninitialized"},
@@ -142,8 +147,22 @@ __attribute__((destructor)) static void leave(void) {
     if (r->opens == 0) shm_unlink(r->name);
 }
 
+cudaError_t cudaRuntimeGetVersion(int *version) {
+  *version = (int)setting("CUDA_DOUBLE_RUNTIME_VERSION", RUNTIME_VERSION);
+  return SUCCESS;
+}
+
+cudaError_t cudaDriverGetVersion(int *version) {
+  *version = (int)setting("CUDA_DOUBLE_DRIVER_VERSION", 13000);
+  return SUCCESS;
+}
+
 cudaError_t cudaGetDeviceCount(int *count) {
   int error = (int)setting("CUDA_DOUBLE_INIT_ERROR", 0);
+  int runtime, driver;
+  cudaRuntimeGetVersion(&runtime);
+  cudaDriverGetVersion(&driver);
+  if (driver / 1000 < runtime / 1000) error = INSUFFICIENT_DRIVER;
   *count = error ? 0 : device_count();
   if (!error && *count == 0) error = NO_DEVICE;
   return fail(error);
@@ -449,16 +468,6 @@ cudaError_t cudaGetLastError(void) {
   int error = last_error;
   last_error = SUCCESS;
   return error;
-}
-
-cudaError_t cudaRuntimeGetVersion(int *version) {
-  *version = (int)setting("CUDA_DOUBLE_RUNTIME_VERSION", 13000);
-  return SUCCESS;
-}
-
-cudaError_t cudaDriverGetVersion(int *version) {
-  *version = (int)setting("CUDA_DOUBLE_DRIVER_VERSION", 13000);
-  return SUCCESS;
 }
 
 /* libcuda */
