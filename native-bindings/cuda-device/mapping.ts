@@ -58,6 +58,7 @@ function mappingOf(device: CudaDevice, [pointer]: Out<Pointer | null>, part: All
   if (pointer === null) throw new DeviceError('cudaErrorMapBufferObjectFailed', call, 'answered a null pointer');
   const release: Release = { call: 'cudaIpcCloseMemHandle', pointer };
   try {
+    device.selected();
     const mapping = allocationAround(device.cudart, pointer);
     const usableBytes = mapping.sizeBytes - Number(pointer - mapping.base);
     const { offsetBytes, sizeBytes } = part ?? { offsetBytes: 0, sizeBytes: usableBytes };

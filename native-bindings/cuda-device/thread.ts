@@ -8,6 +8,7 @@ import type { ThreadReply, ThreadRequest, ThreadSetup } from './thread-messages.
 const MODULE = new URL(`./thread-main${extname(import.meta.url)}`, import.meta.url);
 
 interface Waiting {
+  readonly settled: Promise<unknown>;
   resolve(args: readonly unknown[]): void;
   reject(error: unknown): void;
 }
@@ -42,17 +43,19 @@ export class DeviceThread implements AsyncDisposable {
     ...args: Parameters<RuntimeCalls[Name]>
   ): Promise<Parameters<RuntimeCalls[Name]>> {
     if (this.#end !== null) throw this.#end;
-    const { promise, resolve, reject } = Promise.withResolvers<readonly unknown[]>();
+    const { promise: settled, resolve, reject } = Promise.withResolvers<readonly unknown[]>();
     this.#callCount += 1;
     const request: ThreadRequest = { id: this.#callCount, name, args };
-    this.#waiting.set(request.id, { resolve, reject });
+    this.#waiting.set(request.id, { settled, resolve, reject });
     this.#worker.ref();
     this.#worker.postMessage(request);
-    return (await promise) as Parameters<RuntimeCalls[Name]>;
+    return (await settled) as Parameters<RuntimeCalls[Name]>;
   }
 
-  /** Ends the thread after the call that it is in. */
+  /** Ends the thread after the calls that were made before: what they allocate must not be lost. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#end ??= new Error('the thread of this device is being ended');
+    await Promise.allSettled([...this.#waiting.values()].map(({ settled }) => settled));
     await this.#worker.terminate();
   }
 
@@ -70,7 +73,7 @@ export class DeviceThread implements AsyncDisposable {
 
   #fail(error: Error): void {
     this.#end ??= error;
-    for (const { reject } of this.#waiting.values()) reject(this.#end);
+    for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }
 }

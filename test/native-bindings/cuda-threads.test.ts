@@ -1,0 +1,101 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { bindRuntime } from '../../native-bindings/cudart/library.ts';
+import type { CudaBuffer, CudaDriver } from '../../native-bindings/index.ts';
+import { cudaDouble, noCompiler } from './cuda-double/build.ts';
+import { createDoubleDriver } from './device-drivers.ts';
+import { shmObjectsOf } from './shm-objects.ts';
+
+/** Asks CUDA where memory really is. The address is nobody's business but the driver's, and this test's. */
+const deviceHolding = (memory: CudaBuffer): number => {
+  const { address } = memory as unknown as { readonly address: bigint };
+  const attributes = { type: 0, device: -1 };
+  expect(bindRuntime(cudaDouble()).cudaPointerGetAttributes(attributes, address)).toBe(0);
+  return attributes.device;
+};
+
+const describeWithDouble = noCompiler === null ? describe : describe.skip;
+
+describeWithDouble('the thread of a CUDA device', { timeout: 30_000 }, () => {
+  let driver: CudaDriver;
+
+  beforeEach(() => {
+    driver = createDoubleDriver();
+  });
+
+  afterEach(async () => {
+    await driver[Symbol.asyncDispose]();
+    vi.unstubAllEnvs();
+  });
+
+  test('waits for the device while the event loop goes on', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pegaflow-gate-'));
+    const gate = join(folder, 'open');
+    vi.stubEnv('CUDA_DOUBLE_GATE', gate);
+    let isDone = false;
+    const waited = driver.synchronizeAsync(0).then(() => {
+      isDone = true;
+    });
+    // The call returns only after the loop has turned and got to the line that opens the gate.
+    for (let turn = 0; turn < 1000; turn += 1) await setImmediate();
+    expect(isDone).toBe(false);
+    writeFileSync(gate, '');
+    await waited;
+    expect(isDone).toBe(true);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('S-29 a device that was set holds for every call, whatever other threads set meanwhile', async () => {
+    const expected = Array.from({ length: 40 }, (_, i) => i % 2);
+    const allocated = await Promise.all(
+      expected.map((deviceId) => {
+        driver.synchronize(1 - deviceId);
+        return driver.allocateAsync(deviceId, 16);
+      }),
+    );
+    expect(allocated.map(deviceHolding)).toEqual(expected);
+    for (const memory of allocated) await memory[Symbol.asyncDispose]();
+  });
+
+  test('S-29 a call on the main thread acts on its own device, whatever was set before', () => {
+    const runtime = bindRuntime(cudaDouble());
+    for (const deviceId of [0, 1, 1, 0]) {
+      runtime.cudaSetDevice(1 - deviceId);
+      const memory = driver.allocate(deviceId, 16);
+      expect(deviceHolding(memory)).toBe(deviceId);
+      memory[Symbol.dispose]();
+    }
+  });
+
+  test('calls that are under way when the driver is disposed of are done first', async () => {
+    const memory = driver.allocateAsync(0, 16);
+    const copied = memory.then(async (allocated) => {
+      const bytes = new Uint8Array(16);
+      allocated.read(0, bytes);
+      allocated[Symbol.dispose]();
+      return bytes.length;
+    });
+    await driver[Symbol.asyncDispose]();
+    expect(await copied).toBe(16);
+    expect(shmObjectsOf(process.pid)).toEqual([]);
+  });
+
+  test('a process that used it ends by itself', async () => {
+    const module = new URL('../../native-bindings/index.ts', import.meta.url).href;
+    const script = `
+      import { createCudaDriver } from '${module}';
+      const [libraryPath] = process.argv.slice(1);
+      await createCudaDriver({ libraryPath, driverLibraryPath: libraryPath }).synchronizeAsync(1);
+      console.log('done');`;
+    const args = ['--input-type=module', '--eval', script, cudaDouble()];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 25_000 });
+    expect(stdout).toBe('done\n');
+  });
+});
+
+if (noCompiler !== null) test('the thread of a CUDA device', ({ skip }) => skip(noCompiler ?? ''));
