@@ -18,3 +18,4 @@ export { type ProcessExitWatch, ProcessWatchError, watchProcessExit } from './pr
 export { SharedMemory } from './shared-memory.ts';
 export { sweepSharedMemory } from './sweep.ts';
 export { SystemCallError } from './system-call-error.ts';
+export { TORCH_REF_COUNTER_SLOTS, TorchRefCounters } from './torch-ref-counters.ts';

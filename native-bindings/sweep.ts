@@ -4,9 +4,10 @@ import { creatorOfSegment } from './emulated-device/handle.ts';
 import { LOAD_STATE_PREFIX, LOAD_STATE_SIZE_BYTES, LOAD_STATE_STAMP_OFFSET } from './load-state.ts';
 import { SHM_DIRECTORY, unlinkObject } from './posix-shm/object.ts';
 import { hasCode } from './system-call-error.ts';
+import { creatorOfRefCounters } from './torch-ref-counters.ts';
 
 /**
- * Removes what killed processes of ours left in shared memory: segments of emulated devices and load-state records whose
+ * Removes what killed processes of ours left in shared memory: segments of emulated devices, files of reference counters and load-state records whose
  * creator's stamp names a process that is gone. Objects of living processes, of processes in other PID namespaces (which
  * cannot be seen from here), without a stamp of ours, or that this user may not remove, stay.
  * @returns the names removed
@@ -19,7 +20,9 @@ export function sweepSharedMemory(): string[] {
 }
 
 function creatorOf(name: string): CreatorStamp | null {
-  return name.startsWith(LOAD_STATE_PREFIX) ? creatorOfLoadState(name) : creatorOfSegment(name);
+  return name.startsWith(LOAD_STATE_PREFIX)
+    ? creatorOfLoadState(name)
+    : (creatorOfSegment(name) ?? creatorOfRefCounters(name));
 }
 
 /** Another implementation of the same record leaves the stamp's place empty: 0 names a PID namespace that nobody is in. */

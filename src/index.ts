@@ -49,4 +49,5 @@ export {
   type WorkerStopOutcome,
 } from './connector/index.ts';
 export { encodeIpcWrapper, type IpcWrapper } from './registration/ipc-wrapper.ts';
+export { type CudaTensor, torchWrapperOf } from './registration/torch-handle.ts';
 export { type Transition, transitionLog } from './telemetry/transition-log.ts';

@@ -1,5 +1,6 @@
 import type { DeviceDriver } from '../../native-bindings/device-memory.ts';
 import { decodeIpcWrapper } from '../registration/ipc-wrapper.ts';
+import { ipcHandleFrom } from '../registration/torch-handle.ts';
 import type { OpenTensor } from './tensor-registry.ts';
 
 /**
@@ -15,7 +16,7 @@ export const createTensorOpener = (driver: DeviceDriver): OpenTensor => {
     const wrapper = decodeIpcWrapper(wrapperBytes);
     const deviceIndex = indexByUuid.get(wrapper.deviceUuid);
     if (deviceIndex === undefined) throw new Error(`no device with UUID ${wrapper.deviceUuid}`);
-    const memory = driver.openHandle(deviceIndex, wrapper.memoryHandle);
+    const memory = driver.openHandle(deviceIndex, ipcHandleFrom(wrapper.memoryHandle));
     if (wrapper.storageOffsetBytes + wrapper.storageSizeBytes > memory.sizeBytes) {
       memory[Symbol.dispose]();
       throw new Error(`storage of ${wrapper.storageSizeBytes} bytes does not fit in its allocation`);

@@ -20,7 +20,7 @@ import { torchDtypes } from './torch-dtypes.ts';
 export interface IpcWrapper {
   /** Of the exporting process; the server finds its own index by `deviceUuid`. */
   readonly deviceIndex: number;
-  /** A `cudaIpcMemHandle_t`, 64 bytes; newer versions of torch put a marker of the handle's kind in front. */
+  /** A `cudaIpcMemHandle_t`, 64 bytes; torch 2.5 and later put a marker in front, which torch-handle.ts knows. */
   readonly memoryHandle: Uint8Array;
   readonly storageSizeBytes: number;
   /** From the start of the exported allocation to the storage. */

@@ -7,6 +7,7 @@ export type PeerRequest =
   | { readonly call: 'write'; readonly id: number; readonly offset: number; readonly bytes: string }
   | { readonly call: 'read'; readonly id: number; readonly offset: number; readonly lengthBytes: number }
   | { readonly call: 'createLoadState' }
+  | { readonly call: 'attachLoadState'; readonly name: string }
   | { readonly call: 'signalLoadState'; readonly name: string; readonly outcome: 1 | -1 }
   | { readonly call: 'dispose'; readonly id: number };
 

@@ -54,6 +54,8 @@ const answer = (request: PeerRequest): PeerReply => {
       const record = LoadState.create();
       return { id: hold(record), text: record.name };
     }
+    case 'attachLoadState':
+      return { id: hold(LoadState.attach(request.name)) };
     case 'signalLoadState': {
       const record = LoadState.attach(request.name);
       record.signal(request.outcome);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LoadState } from '../../native-bindings/index.ts';
 import { Peer } from './peer.ts';
-import { shmObjectsOf } from './shm-objects.ts';
+import { shmObjects, shmObjectsOf } from './shm-objects.ts';
 
 describe('LoadState between processes', { timeout: 30_000 }, () => {
   let peer: Peer;
@@ -21,6 +21,15 @@ describe('LoadState between processes', { timeout: 30_000 }, () => {
     await peer.kill();
     expect(record.state()).toBe(-1);
     record[Symbol.dispose]();
+  });
+
+  test('a writer that dies before it signals leaves the record pending, for its creator to give up', async () => {
+    const record = LoadState.create();
+    await peer.attachLoadState(record.name);
+    await peer.kill();
+    expect(record.state()).toBe(0);
+    record[Symbol.dispose]();
+    expect(shmObjects()).not.toContain(record.name);
   });
 
   test('after the creator gave up, another process is refused', async () => {

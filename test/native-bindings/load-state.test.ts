@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { LoadState, SharedMemory } from '../../native-bindings/index.ts';
 import { shmObjects, shmObjectsOf, testObjectName } from './shm-objects.ts';
@@ -85,6 +86,41 @@ describe('LoadState', () => {
       expect(() => LoadState.attach(memory.name)).toThrow(message);
     } finally {
       memory[Symbol.dispose]();
+    }
+  });
+
+  test('a record whose name was removed is still polled and signalled by those who have it', () => {
+    const record = LoadState.create();
+    const attached = LoadState.attach(record.name);
+    unlinkSync(`/dev/shm/${record.name}`);
+    expect(() => LoadState.attach(record.name)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
+    attached.signal(-1);
+    expect(record.state()).toBe(-1);
+    attached[Symbol.dispose]();
+    record[Symbol.dispose]();
+  });
+
+  test('a name that another object took meanwhile does not lead to the record of before', () => {
+    const record = LoadState.create();
+    unlinkSync(`/dev/shm/${record.name}`);
+    writeFileSync(`/dev/shm/${record.name}`, Buffer.alloc(32));
+    expect(() => LoadState.attach(record.name)).toThrow(/offset 0 lies inside the header/);
+    expect(record.state()).toBe(0);
+    record[Symbol.dispose]();
+  });
+
+  test.each<[string, string, (path: string) => void]>([
+    ['a symbolic link to a record', 'ELOOP', (path) => symlinkSync('/dev/shm/pegaflow_test_elsewhere', path)],
+    ['a directory', 'EINVAL', (path) => mkdirSync(path)],
+    ['a pipe', 'EINVAL', (path) => execFileSync('mkfifo', [path])],
+    ['an empty object', 'EINVAL', (path) => writeFileSync(path, '')],
+  ])('%s is refused', (_, code, make) => {
+    const name = testObjectName();
+    make(`/dev/shm/${name}`);
+    try {
+      expect(() => LoadState.attach(name)).toThrow(expect.objectContaining({ name: 'ShmError', code }));
+    } finally {
+      rmSync(`/dev/shm/${name}`, { recursive: true });
     }
   });
 

@@ -58,6 +58,11 @@ export class Peer {
     return text;
   }
 
+  /** Attaches to a record and keeps it. */
+  async attachLoadState(name: string): Promise<void> {
+    await this.#ask({ call: 'attachLoadState', name });
+  }
+
   async signalLoadState(name: string, outcome: 1 | -1): Promise<void> {
     await this.#ask({ call: 'signalLoadState', name, outcome });
   }

@@ -5,7 +5,13 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
-import { createEmulatedDriver, LoadState, sweepSharedMemory, watchProcessExit } from '../../native-bindings/index.ts';
+import {
+  createEmulatedDriver,
+  LoadState,
+  sweepSharedMemory,
+  TorchRefCounters,
+  watchProcessExit,
+} from '../../native-bindings/index.ts';
 import { Peer } from './peer.ts';
 import { shmObjects, shmObjectsOf } from './shm-objects.ts';
 
@@ -116,6 +122,22 @@ describe('sweepSharedMemory', { timeout: 30_000 }, () => {
     const name = leftRecord(ownStamp() ^ START_BIT ^ NAMESPACE_BIT);
     expect(sweepSharedMemory()).not.toContain(name);
     expect(shmObjects()).toContain(name);
+  });
+
+  test("a file of reference counters goes with its process, and torch's own stay", () => {
+    const nameWith = (middle: string): string => {
+      const name = `torch_${process.pid}_${middle}_1`;
+      writeFileSync(`/dev/shm/${name}`, '');
+      leftNames.push(name);
+      return name;
+    };
+    const left = nameWith((ownStamp() ^ START_BIT).toString(16).padStart(16, '0'));
+    const ofTorch = nameWith('1234567890');
+    const counters = TorchRefCounters.create();
+    expect(sweepSharedMemory()).toContain(left);
+    expect(shmObjects()).toContain(ofTorch);
+    expect(shmObjects()).toContain(new TextDecoder().decode(counters.file).slice(1));
+    counters[Symbol.dispose]();
   });
 
   test('a record by another implementation stays', () => {
