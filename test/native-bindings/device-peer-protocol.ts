@@ -6,11 +6,17 @@ export type PeerRequest =
   | { readonly call: 'openEvent'; readonly deviceId: number; readonly handle: string }
   | { readonly call: 'write'; readonly id: number; readonly offset: number; readonly bytes: string }
   | { readonly call: 'read'; readonly id: number; readonly offset: number; readonly lengthBytes: number }
+  | {
+      readonly call: 'writePattern' | 'countWrongBytes';
+      readonly id: number;
+      readonly sizeBytes: number;
+      readonly seed: number;
+    }
   | { readonly call: 'createLoadState' }
   | { readonly call: 'attachLoadState'; readonly name: string }
   | { readonly call: 'signalLoadState'; readonly name: string; readonly outcome: 1 | -1 }
   | { readonly call: 'dispose'; readonly id: number };
 
 export type PeerReply =
-  | { readonly id?: number; readonly text?: string }
+  | { readonly id?: number; readonly text?: string; readonly count?: number }
   | { readonly refused: { readonly name: string; readonly code: string; readonly message: string } };

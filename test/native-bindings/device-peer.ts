@@ -2,6 +2,7 @@
 import { type CudaDriver, type DeviceBuffer, type DeviceMemory, LoadState } from '../../native-bindings/index.ts';
 import { type DriverKind, deviceDrivers } from './device-drivers.ts';
 import type { PeerReply, PeerRequest } from './device-peer-protocol.ts';
+import { countWrongBytes, writePattern } from './memory-pattern.ts';
 
 const driver = deviceDrivers[process.argv[2] as DriverKind]();
 const held = new Map<number, Disposable>();
@@ -50,6 +51,11 @@ const answer = (request: PeerRequest): PeerReply => {
       known(buffers, request.id).read(request.offset, target);
       return { text: target.toString('hex') };
     }
+    case 'writePattern':
+      writePattern(known(buffers, request.id), request.sizeBytes, request.seed);
+      return {};
+    case 'countWrongBytes':
+      return { count: countWrongBytes(known(buffers, request.id), request.sizeBytes, request.seed) };
     case 'createLoadState': {
       const record = LoadState.create();
       return { id: hold(record), text: record.name };

@@ -52,6 +52,16 @@ export class Peer {
     return this.#bytesOf({ call: 'read', id, offset, lengthBytes });
   }
 
+  async writePattern(id: number, sizeBytes: number, seed: number): Promise<void> {
+    await this.#ask({ call: 'writePattern', id, sizeBytes, seed });
+  }
+
+  async countWrongBytes(id: number, sizeBytes: number, seed: number): Promise<number> {
+    const { count } = await this.#ask({ call: 'countWrongBytes', id, sizeBytes, seed });
+    if (count === undefined) throw new Error('no count came back');
+    return count;
+  }
+
   /** @returns the name of a record that lives until the peer ends */
   async createLoadState(): Promise<string> {
     const { text = '' } = await this.#ask({ call: 'createLoadState' });

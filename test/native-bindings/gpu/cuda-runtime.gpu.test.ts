@@ -1,0 +1,91 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { createCudaDriver, TorchRefCounters } from '../../../native-bindings/index.ts';
+import { encodeIpcWrapper, torchWrapperOf } from '../../../src/index.ts';
+import { noCompiler } from '../cuda-double/build.ts';
+import { describeDeviceDriver } from '../device-driver-contract.ts';
+import { deviceDrivers } from '../device-drivers.ts';
+import { describeSharing } from '../device-sharing.ts';
+import { copyTimesOf, copyTimesOfC } from './copy-rate.ts';
+import { noGpu } from './require-gpu.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+const reason = noGpu();
+
+if (reason !== null) {
+  test('the CUDA driver on a GPU', ({ skip }) => skip(reason));
+} else {
+  describeDeviceDriver('CUDA runtime', deviceDrivers['CUDA runtime']);
+  describeSharing('CUDA runtime', createCudaDriver, { sizesBytes: [KIB, 64 * KIB, 2 * MIB, GIB], replays: 100 });
+
+  describe('the CUDA runtime', { timeout: 300_000 }, () => {
+    const driver = createCudaDriver();
+
+    test('blocking calls leave the event loop alone', async () => {
+      const memory = await driver.allocateAsync(0, 256 * MIB);
+      const source = new Uint8Array(256 * MIB).fill(3);
+      let turns = 0;
+      const timer = setInterval(() => {
+        turns += 1;
+      }, 1);
+      await memory.writeAsync(0, source);
+      await driver.synchronizeAsync(0);
+      clearInterval(timer);
+      expect(turns).toBeGreaterThan(2);
+      await memory[Symbol.asyncDispose]();
+      await driver[Symbol.asyncDispose]();
+    });
+
+    test('a wrapper of ours is opened by real torch, which sees and changes the same bytes', ({ skip }) => {
+      const python = process.env['PYTHON'] ?? 'python3';
+      const hasTorch = spawnSync(python, ['-c', 'import torch; assert torch.cuda.is_available()']).status === 0;
+      if (!hasTorch) skip(`${python} has no torch with CUDA`);
+      const sizeBytes = 4 * MIB;
+      const memory = driver.allocate(0, sizeBytes);
+      memory.fill(0, sizeBytes, 41);
+      driver.synchronize(0);
+      const counters = TorchRefCounters.create();
+      const slot = counters.take();
+      const wrapper = torchWrapperOf({
+        deviceIndex: 0,
+        deviceUuid: driver.deviceUuid(0),
+        handle: memory.exportHandle(),
+        offsetBytes: memory.offsetBytes,
+        sizeBytes,
+        dtype: 'bfloat16',
+        shape: [2, MIB],
+        stride: [MIB, 1],
+        refCounter: { file: counters.file, slot },
+      });
+      const input = JSON.stringify({ wrapper: Buffer.from(encodeIpcWrapper(wrapper)).toString('base64'), byte: 41 });
+      const script = fileURLToPath(new URL('./open_with_torch.py', import.meta.url));
+      const { torch, ...opened } = JSON.parse(execFileSync(python, [script], { input, encoding: 'utf8' }));
+      expect(opened).toEqual({ shape: [2, MIB], sizeBytes });
+      const [major = 0, minor = 0] = String(torch).split('.').map(Number);
+      expect(major * 100 + minor).toBeGreaterThanOrEqual(205);
+      const bytes = new Uint8Array(sizeBytes);
+      memory.read(0, bytes);
+      expect(bytes.every((byte) => byte === 42)).toBe(true);
+      expect(counters.value(slot)).toBe(0);
+      counters[Symbol.dispose]();
+      memory[Symbol.dispose]();
+    });
+
+    test.each([2 * MIB, 64 * MIB, GIB])('%d bytes are copied at 0.95 of the rate of a C program or better', (size) => {
+      if (noCompiler !== null) throw new Error(noCompiler);
+      const rounds = size === GIB ? 5 : 50;
+      const ofC = copyTimesOfC(driver.libraryPath, size, rounds);
+      const ours = copyTimesOf(driver, size, rounds);
+      const rate = (ns: number): string => `${(size / ns).toFixed(1)} GB/s`;
+      console.log(
+        `${size} bytes: to the device ${rate(ours.toDeviceNs)} (C ${rate(ofC.toDeviceNs)}), back ${rate(ours.toHostNs)} (C ${rate(ofC.toHostNs)})`,
+      );
+      expect(ofC.toDeviceNs / ours.toDeviceNs).toBeGreaterThanOrEqual(0.95);
+      expect(ofC.toHostNs / ours.toHostNs).toBeGreaterThanOrEqual(0.95);
+    });
+  });
+}
