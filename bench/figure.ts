@@ -9,7 +9,7 @@ export interface Target {
 /** One line of the report. */
 export interface Figure {
   readonly name: string;
-  readonly unit: 'ms' | 'µs' | 'KiB' | '×' | '% core';
+  readonly unit: 'ms' | 'µs' | 'ns' | 'KiB' | '×' | '% core';
   /** Median over `samples`. */
   readonly value: number;
   /** Median of the hand-written counterpart in the same unit and the same run; `null` where there is none. */

@@ -2,6 +2,7 @@ import { measureDegraded } from './degraded.ts';
 import type { Figure } from './figure.ts';
 import { measureIdle } from './idle.ts';
 import { measureMemory } from './memory.ts';
+import { measureNativeCalls } from './native-calls.ts';
 import { measureQuery } from './query.ts';
 import { measureRecovery } from './recovery.ts';
 
@@ -38,6 +39,11 @@ export const sections: Readonly<Record<string, Section>> = {
         ...(extent === 'quick' ? { windowMs: 3_000, rounds: 1 } : { windowMs: 40_000, rounds: 3 }),
         progress,
       }),
+  },
+  native: {
+    title: 'Calls of the bindings, floor: a loop in C',
+    measure: (extent, progress) =>
+      measureNativeCalls({ callsPerRound: extent === 'quick' ? 1_000 : 100_000, rounds: 11, progress }),
   },
   memory: {
     title: 'Memory, floor: idle links',
