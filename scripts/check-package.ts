@@ -12,7 +12,7 @@ const EXPECTED_NAMES: Readonly<Record<string, readonly string[]>> = {
   '.': ['SchedulerConnector', 'WorkerConnector', 'budgetTable'],
   './machines': ['schedulerMachine', 'workerMachine', 'budgetsFrom'],
   './engine': ['startEngine', 'createPrometheusMetrics'],
-  './native-bindings': ['createEmulatedDriver', 'LoadState', 'sweepSharedMemory'],
+  './native-bindings': ['createCudaDriver', 'createEmulatedDriver', 'LoadState', 'sweepSharedMemory'],
 };
 
 const INSTALL = ['install', '--no-audit', '--no-fund', '--loglevel=error'];

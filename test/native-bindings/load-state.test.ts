@@ -8,6 +8,8 @@ afterEach(() => {
   expect(shmObjectsOf(process.pid)).toEqual([]);
 });
 
+const MAKE_PIPE = 'mkfifo';
+
 interface Record {
   readonly sizeBytes?: number;
   readonly offset?: bigint;
@@ -112,7 +114,7 @@ describe('LoadState', () => {
   test.each<[string, string, (path: string) => void]>([
     ['a symbolic link to a record', 'ELOOP', (path) => symlinkSync('/dev/shm/pegaflow_test_elsewhere', path)],
     ['a directory', 'EINVAL', (path) => mkdirSync(path)],
-    ['a pipe', 'EINVAL', (path) => execFileSync('mkfifo', [path])],
+    ['a pipe', 'EINVAL', (path) => execFileSync(MAKE_PIPE, [path])],
     ['an empty object', 'EINVAL', (path) => writeFileSync(path, '')],
   ])('%s is refused', (_, code, make) => {
     const name = testObjectName();
