@@ -4,6 +4,8 @@ import type { DemoOptions, OutageRange } from '../demo/options.ts';
 import { InterruptedError } from '../demo/run-error.ts';
 import { readTrace } from '../demo/trace.ts';
 import { UsageError } from '../demo/usage-error.ts';
+import type { DeviceKind } from '../device-kind.ts';
+import { deviceDriverFor, deviceOption } from './device-option.ts';
 import { outageRange, positiveNumber, sizeBytes, wholeNumber } from './values.ts';
 
 /** What a shell reports for a program that Ctrl-C ended. */
@@ -11,6 +13,7 @@ const EXIT_INTERRUPTED = 130;
 const EXIT_FAILED = 1;
 
 interface DemoFlags {
+  readonly device: DeviceKind;
   readonly ranks: number;
   readonly restarts: number;
   readonly outageMs: OutageRange;
@@ -33,6 +36,7 @@ export function demoCommand(): Command {
   const models = MODEL_PRESETS.map(({ name }) => name);
   return new Command('demo')
     .description('Serve requests from real processes while the engine is killed and started again')
+    .addOption(deviceOption())
     .option('--ranks <n>', 'tensor-parallel ranks, one worker process each', wholeNumber(1, 64), 2)
     .option(
       '--restarts <n>',
@@ -116,6 +120,7 @@ function demoOptionsFrom(flags: DemoFlags): DemoOptions {
     transitions = false,
     ...same
   } = flags;
+  deviceDriverFor(same.device, same.ranks);
   if (trace === undefined && timeScale !== undefined) throw new UsageError('--time-scale needs --trace');
   if (trace === undefined && blocksPerId !== undefined) throw new UsageError('--blocks-per-id needs --trace');
   return {

@@ -1,6 +1,8 @@
 import { Command, Option } from 'commander';
 import { UsageError } from '../demo/usage-error.ts';
+import type { DeviceKind } from '../device-kind.ts';
 import type { EngineLog, FaultPatch, PrometheusMetrics } from '../engine/index.ts';
+import { deviceDriverFor, deviceOption } from './device-option.ts';
 import { address, jsonObject, MAX_TIMER_MS, sizeBytes, wholeNumber } from './values.ts';
 
 interface EngineFlags {
@@ -13,16 +15,20 @@ interface EngineFlags {
   readonly faultControl: boolean;
   readonly metrics?: boolean;
   readonly logLevel: string;
+  readonly device: DeviceKind;
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 
 export function engineCommand(): Command {
   return new Command('engine')
-    .description('Run the embedded engine: the wire contract of pegaflow-server, on a machine without a GPU')
+    .description(
+      'Run the embedded engine: the wire contract of pegaflow-server, for machines without a GPU, and with one',
+    )
     .option('--addr <host:port>', 'where gRPC is served; port 0 takes a free one', address, '127.0.0.1:50055')
     .option('--http-addr <host:port>', 'where /health, /metrics and /instances are served', address, '127.0.0.1:9091')
     .option('--pool-size <size>', 'memory for cached blocks', sizeBytes, 2 ** 30)
+    .addOption(deviceOption())
     .option('--server-version <version>', 'the version that clients must have')
     .option('--lease-ttl-ms <ms>', 'how long a query lease lives', wholeNumber(1, MAX_TIMER_MS))
     .option('--fault <json>', 'fault switches that are on from the start', jsonObject)
@@ -41,7 +47,7 @@ export function engineCommand(): Command {
 }
 
 async function runEngineCommand(flags: EngineFlags): Promise<void> {
-  const { addr, httpAddr, poolSize, serverVersion, leaseTtlMs, fault, faultControl, metrics, logLevel } = flags;
+  const { addr, httpAddr, poolSize, serverVersion, leaseTtlMs, fault, faultControl, metrics, logLevel, device } = flags;
   endWithParent();
   const [{ pino }, { runEngine }, engine] = await Promise.all([
     import('pino'),
@@ -54,6 +60,7 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     addr,
     httpAddr,
     poolSizeBytes: poolSize,
+    driver: deviceDriverFor(device, 1),
     isFaultControlEnabled: faultControl,
     ...(serverVersion === undefined ? {} : { version: serverVersion }),
     ...(leaseTtlMs === undefined ? {} : { leaseTtlMs }),

@@ -1,6 +1,8 @@
 /** What crosses between the processes of the demo. Workers and scheduler speak as vLLM's do, the parent as a client. */
+
 import type { Announcement, RankReport } from '../../machines/index.ts';
 import type { ConnectorMetadata } from '../connector/index.ts';
+import type { DeviceKind } from '../device-kind.ts';
 import type { DemoEvent } from './journal.ts';
 import type { KvLayout, RankLayout } from './models.ts';
 
@@ -17,6 +19,7 @@ export type ToScheduler =
       readonly type: 'start';
       readonly server: ServerIdentity;
       readonly layout: KvLayout;
+      readonly device: DeviceKind;
       /** Whether every transition of every machine is sent back. */
       readonly transitions: boolean;
       /** A rank that ends by itself is an error, or starts again with empty memory. */
@@ -66,6 +69,7 @@ export type ToWorker =
       readonly server: ServerIdentity;
       readonly rank: RankLayout;
       readonly worldSize: number;
+      readonly device: DeviceKind;
       readonly transitions: boolean;
       readonly verifiesTwice: boolean;
     }

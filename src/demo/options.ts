@@ -1,4 +1,5 @@
 /** What a run of the demo can be asked for. */
+import type { DeviceKind } from '../device-kind.ts';
 import type { ModelPreset } from './models.ts';
 import type { TraceLine, TraceScale } from './trace.ts';
 
@@ -10,6 +11,8 @@ export interface OutageRange {
 
 export interface DemoOptions {
   readonly model: ModelPreset;
+  /** Where the KV memory lies. On CUDA there is a device for each rank. */
+  readonly device: DeviceKind;
   /** Tensor-parallel ranks, one worker process each. */
   readonly ranks: number;
   /** How often the engine is stopped and started again. */

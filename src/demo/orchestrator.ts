@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { sweepSharedMemory } from '../../native-bindings/index.ts';
+import type { DeviceKind } from '../device-kind.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { Clients } from './clients.ts';
 import { within } from './deadline.ts';
@@ -42,14 +43,14 @@ const LEAK_POLL_INTERVAL_MS = 20;
  * `signal` aborts; whichever way it ends, nothing of it runs any more.
  */
 export async function runDemo(options: DemoOptions, observer: DemoObserver, signal: AbortSignal): Promise<RunReport> {
-  const { model, ranks, deviceMemoryBytes, poolSizeBytes } = options;
+  const { model, ranks, deviceMemoryBytes, poolSizeBytes, device } = options;
   const layout = kvLayout({ model, ranks, deviceMemoryBytes, maxBlocks: MAX_BLOCKS });
   sweepSharedMemory();
   const port = await freePort();
   const log = new RunLog(observer);
   const events: DemoEvent[] = [];
   log.onEvent((event) => events.push(event));
-  const processes = new DemoProcesses(log, { port, poolSizeBytes });
+  const processes = new DemoProcesses(log, { port, poolSizeBytes, device });
   const requestBlocks = new Map<string, readonly string[]>();
   const interrupt = () => log.fail(new InterruptedError('interrupted'));
   signal.addEventListener('abort', interrupt, { once: true });
@@ -57,7 +58,7 @@ export async function runDemo(options: DemoOptions, observer: DemoObserver, sign
   const startedAtMs = wallTimeMs();
   let complaint: string | null;
   try {
-    await start(processes, { layout, port, transitions: options.transitions }, observer);
+    await start(processes, { layout, port, device, transitions: options.transitions }, observer);
     await replay(options, { log, processes, layout, requestBlocks });
   } finally {
     complaint = await processes.end();
@@ -81,17 +82,19 @@ export async function runDemo(options: DemoOptions, observer: DemoObserver, sign
 interface Start {
   readonly layout: KvLayout;
   readonly port: number;
+  readonly device: DeviceKind;
   readonly transitions: boolean;
 }
 
-async function start(processes: DemoProcesses, { layout, port, transitions }: Start, observer: DemoObserver) {
+async function start(processes: DemoProcesses, { layout, port, device, transitions }: Start, observer: DemoObserver) {
   const server = {
     endpoint: `http://127.0.0.1:${port}`,
     instanceId: `demo-${randomUUID()}`,
     namespace: layout.model.name,
   };
-  processes.startScheduler({ type: 'start', server, layout, transitions, lostRank: 'fails', decodeMs: 0 }, (line) =>
-    observer.transition(line),
+  processes.startScheduler(
+    { type: 'start', server, layout, device, transitions, lostRank: 'fails', decodeMs: 0 },
+    (line) => observer.transition(line),
   );
   await processes.startEngine();
 }

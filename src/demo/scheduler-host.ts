@@ -58,7 +58,7 @@ class SchedulerHost implements Serving {
   #stepDue = false;
   #queries = 0;
 
-  constructor({ server, layout, transitions, lostRank, decodeMs }: Start) {
+  constructor({ server, layout, device, transitions, lostRank, decodeMs }: Start) {
     const worldSize = layout.ranks.length;
     this.#lostRank = lostRank;
     this.#decodeMs = decodeMs;
@@ -76,7 +76,7 @@ class SchedulerHost implements Serving {
     this.#startWorker = (rank) => {
       const worker: Worker = forkHost('worker-host', { ownGroup: false });
       worker.onMessage((message) => this.#hear(worker, message));
-      worker.send({ type: 'start', server, rank, worldSize, transitions, verifiesTwice: decodeMs > 0 });
+      worker.send({ type: 'start', server, rank, worldSize, device, transitions, verifiesTwice: decodeMs > 0 });
       void worker.exited.then((how) => this.#missWorker(worker, rank, how));
       return worker;
     };

@@ -3,8 +3,8 @@
  * blocks by writing their content, and verifies every byte of what a load brought.
  */
 
-import { createEmulatedDriver } from '../../native-bindings/index.ts';
 import { type KvCacheLayer, WorkerConnector, type WorkerStopOutcome } from '../connector/index.ts';
+import { deviceDriverOf } from '../device-kind.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { parentChannel } from './ipc.ts';
 import type { DemoEvent } from './journal.ts';
@@ -28,10 +28,10 @@ class WorkerHost implements Disposable {
   /** What the blocks of running requests hold; empty where they are verified once. */
   readonly #inUse = new Map<string, BlockContents[]>();
 
-  constructor({ server, rank, worldSize, transitions, verifiesTwice }: Start) {
+  constructor({ server, rank, worldSize, device, transitions, verifiesTwice }: Start) {
     this.#verifiesTwice = verifiesTwice;
     this.#rank = rank.rank;
-    this.#memory = new KvMemory(createEmulatedDriver({ deviceCount: worldSize }), server.namespace, rank);
+    this.#memory = new KvMemory(deviceDriverOf(device), server.namespace, rank);
     const machine = `rank ${rank.rank}`;
     this.#connector = new WorkerConnector({
       ...server,

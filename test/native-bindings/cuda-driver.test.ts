@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Out } from '../../native-bindings/cudart/calls.ts';
 import { bindRuntime } from '../../native-bindings/cudart/library.ts';
 import { type CudaDriver, createEmulatedDriver } from '../../native-bindings/index.ts';
-import { cudaDouble, noCompiler } from './cuda-double/build.ts';
+import { cudaDouble } from './cuda-double/build.ts';
+import { describeOnDouble } from './describe-on-double.ts';
 import { createDoubleDriver } from './device-drivers.ts';
 import { Peer } from './peer.ts';
 import { shmObjectsOf } from './shm-objects.ts';
@@ -12,9 +13,7 @@ const refusal = (code: string): object => expect.objectContaining({ name: 'Devic
 const bytesOf = (lengthBytes: number, seed: number): Uint8Array =>
   Uint8Array.from({ length: lengthBytes }, (_, i) => (i * 7 + seed) % 253);
 
-const describeWithDouble = noCompiler === null ? describe : describe.skip;
-
-describeWithDouble('the CUDA driver', { timeout: 30_000 }, () => {
+describeOnDouble('the CUDA driver', () => {
   let driver: CudaDriver;
   let peer: Peer;
 
@@ -227,5 +226,3 @@ describeWithDouble('the CUDA driver', { timeout: 30_000 }, () => {
     expect(() => driver.registerHost(new Uint8Array())).toThrow(refusal('cudaErrorInvalidValue'));
   });
 });
-
-if (noCompiler !== null) test('the CUDA driver on a stand-in for libcudart', ({ skip }) => skip(noCompiler ?? ''));

@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { bindRuntime } from '../../native-bindings/cudart/library.ts';
 import type { CudaBuffer, CudaDriver } from '../../native-bindings/index.ts';
-import { cudaDouble, noCompiler } from './cuda-double/build.ts';
+import { cudaDouble } from './cuda-double/build.ts';
+import { describeOnDouble } from './describe-on-double.ts';
 import { createDoubleDriver } from './device-drivers.ts';
 import { shmObjectsOf } from './shm-objects.ts';
 
@@ -19,9 +20,7 @@ const deviceHolding = (memory: CudaBuffer): number => {
   return attributes.device;
 };
 
-const describeWithDouble = noCompiler === null ? describe : describe.skip;
-
-describeWithDouble('the thread of a CUDA device', { timeout: 30_000 }, () => {
+describeOnDouble('the thread of a CUDA device', () => {
   let driver: CudaDriver;
 
   beforeEach(() => {
@@ -97,5 +96,3 @@ describeWithDouble('the thread of a CUDA device', { timeout: 30_000 }, () => {
     expect(stdout).toBe('done\n');
   });
 });
-
-if (noCompiler !== null) test('the thread of a CUDA device', ({ skip }) => skip(noCompiler ?? ''));

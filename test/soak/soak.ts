@@ -109,7 +109,15 @@ export async function runSoak(
   const processes = new SoakProcesses(
     log,
     { port, poolSizeBytes: POOL_SIZE_BYTES },
-    { type: 'start', server, layout, transitions: false, lostRank: 'replaced', decodeMs: DECODE_MS },
+    {
+      type: 'start',
+      server,
+      layout,
+      device: 'emulated',
+      transitions: false,
+      lostRank: 'replaced',
+      decodeMs: DECODE_MS,
+    },
   );
   const random = createRandom(seed);
   const world = { processes, instanceId, ranks: RANKS };

@@ -1,8 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { createCudaDriver, TorchRefCounters } from '../../../native-bindings/index.ts';
 import { encodeIpcWrapper, torchWrapperOf } from '../../../src/index.ts';
+import { startCommand } from '../../stories/demo-process.ts';
 import { noCompiler } from '../cuda-double/build.ts';
 import { describeDeviceDriver } from '../device-driver-contract.ts';
 import { deviceDrivers } from '../device-drivers.ts';
@@ -38,6 +39,15 @@ if (reason !== null) {
       expect(turns).toBeGreaterThan(2);
       await memory[Symbol.asyncDispose]();
       await driver[Symbol.asyncDispose]();
+    });
+
+    test('the demo serves every request with the right bytes while the engine is killed', async () => {
+      const flags = ['--device', 'cuda', '--ranks', '1', '--restarts', '5', '--requests', '200', '--json'];
+      const command = startCommand('demo', ...flags);
+      onTestFinished(() => void command.child.kill('SIGKILL'));
+      const { code, stdout } = await command.ended;
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ ok: true });
     });
 
     test('a wrapper of ours is opened by real torch, which sees and changes the same bytes', ({ skip }) => {
