@@ -1,7 +1,7 @@
 import type { CudaBuffer, CudaMemory } from '../cuda-memory.ts';
 import type { Out, Pointer, Reserved, RuntimeCalls } from '../cudart/calls.ts';
 import { check } from '../cudart/check.ts';
-import { cudaMemcpyDeviceToHost, cudaMemcpyHostToDevice } from '../cudart/declarations.ts';
+import { cudaMemcpyDeviceToHost, cudaMemcpyHostToDevice, DEFAULT_STREAM } from '../cudart/declarations.ts';
 import { DeviceError } from '../device-error.ts';
 import { checkRange } from '../device-range.ts';
 import { hostAddressOf } from '../foreign-function.ts';
@@ -47,6 +47,7 @@ export class CudaBufferAt implements CudaBuffer {
   async writeAsync(offset: number, source: Uint8Array): Promise<void> {
     const to = this.#addressAt('cudaMemcpy', offset, source.length);
     await this.#copyOnThread(source, (host) => [to, host, source.length, cudaMemcpyHostToDevice]);
+    await this.device.thread().call('cudaStreamSynchronize', DEFAULT_STREAM);
   }
 
   fill(offset: number, lengthBytes: number, byte: number): void {
@@ -54,6 +55,7 @@ export class CudaBufferAt implements CudaBuffer {
     if (lengthBytes === 0) return;
     const runtime = this.device.selected();
     check(runtime, runtime.cudaMemset(address, byte & 0xff, lengthBytes), 'cudaMemset');
+    check(runtime, runtime.cudaStreamSynchronize(DEFAULT_STREAM), 'cudaStreamSynchronize');
   }
 
   /** The address of a range, valid until {@link letGo} is called with the same holder. For the other files of this folder. */
@@ -93,6 +95,11 @@ export class CudaBufferAt implements CudaBuffer {
     if (lengthBytes === 0) return;
     const runtime = this.device.selected();
     check(runtime, runtime.cudaMemcpy(to, from, lengthBytes, kind), 'cudaMemcpy');
+    // A copy to the device may return while the bytes are still on their way, and another process would not see them:
+    // https://docs.nvidia.com/cuda/cuda-runtime-api/api-sync-behavior.html
+    if (kind === cudaMemcpyHostToDevice) {
+      check(runtime, runtime.cudaStreamSynchronize(DEFAULT_STREAM), 'cudaStreamSynchronize');
+    }
   }
 
   async #copyOnThread(

@@ -23,7 +23,7 @@ export class CudaStreamAt implements CudaStream {
   readonly deviceId: number;
   readonly #device: CudaDevice;
   #pointer: Pointer | null;
-  #copies: HeldCopy[] = [];
+  readonly #copies = new Set<HeldCopy>();
   #waits = 0;
 
   constructor(device: CudaDevice) {
@@ -65,7 +65,7 @@ export class CudaStreamAt implements CudaStream {
     const code = runtime.cudaStreamQuery(stream);
     if (code === cudaErrorNotReady) return false;
     check(runtime, code, 'cudaStreamQuery');
-    this.#letGo(this.#copies.splice(0));
+    this.#letGo([...this.#copies]);
     return true;
   }
 
@@ -73,16 +73,16 @@ export class CudaStreamAt implements CudaStream {
     const stream = this.#usable('cudaStreamSynchronize');
     const runtime = this.#device.selected();
     check(runtime, runtime.cudaStreamSynchronize(stream), 'cudaStreamSynchronize');
-    this.#letGo(this.#copies.splice(0));
+    this.#letGo([...this.#copies]);
   }
 
   async synchronizeAsync(): Promise<void> {
     const stream = this.#usable('cudaStreamSynchronize');
-    const waitedFor = this.#copies.length;
+    const begun = [...this.#copies];
     this.#waits += 1;
     try {
       await this.#device.thread().call('cudaStreamSynchronize', stream);
-      this.#letGo(this.#copies.splice(0, waitedFor));
+      this.#letGo(begun);
     } finally {
       this.#waits -= 1;
     }
@@ -119,7 +119,7 @@ export class CudaStreamAt implements CudaStream {
       this.#letGo([held]);
       throw error;
     }
-    this.#copies.push(held);
+    this.#copies.add(held);
   }
 
   #usable(call: string): Pointer {
@@ -128,6 +128,9 @@ export class CudaStreamAt implements CudaStream {
   }
 
   #letGo(copies: readonly HeldCopy[]): void {
-    for (const held of copies) held.memory.letGo(held);
+    for (const held of copies) {
+      this.#copies.delete(held);
+      held.memory.letGo(held);
+    }
   }
 }

@@ -77,6 +77,9 @@ export const cudaErrorNotReady = 600;
 export const cudaMemcpyHostToDevice = 1;
 export const cudaMemcpyDeviceToHost = 2;
 
+/** Where calls without a stream go. */
+export const DEFAULT_STREAM = 0n;
+
 /** cudaMemoryType (driver_types.h). */
 export const cudaMemoryTypeDevice = 2;
 

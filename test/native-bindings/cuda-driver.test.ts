@@ -172,6 +172,22 @@ describeOnDouble('the CUDA driver', () => {
       stream[Symbol.dispose]();
     });
 
+    test('a wait lets go of what was begun before it, and of nothing else', async () => {
+      const stream = driver.createStream(0);
+      const waits: Promise<void>[] = [];
+      for (let i = 0; i < 3; i += 1) {
+        const memory = driver.allocate(0, 8);
+        stream.write(memory, 0, bytesOf(8, i));
+        memory[Symbol.dispose]();
+        if (i < 2) waits.push(stream.synchronizeAsync());
+      }
+      await Promise.all(waits);
+      expect(shmObjectsOf(process.pid)).toHaveLength(1);
+      stream.synchronize();
+      expect(shmObjectsOf(process.pid)).toEqual([]);
+      stream[Symbol.dispose]();
+    });
+
     test('disposing waits for what was begun', () => {
       const memory = driver.allocate(0, 8);
       const stream = driver.createStream(0);

@@ -1,7 +1,8 @@
 /*
  * A stand-in for libcudart and the part of libcuda that the bindings use, with the same exported symbols, on POSIX shared
  * memory: so that the declarations run across real processes without a GPU. It is as strict as it can be: a device belongs
- * to a thread, a copy must lie inside one allocation, copies of a stream happen when the stream is waited for.
+ * to a thread, a copy must lie inside one allocation, copies of a stream happen when the stream is waited for, and so do, on
+ * the default stream, small copies from memory that is not pinned and fills, as the documentation of CUDA warns.
  *
  * CUDA_DOUBLE_DEVICES         how many devices there are; default 2
  * CUDA_DOUBLE_INIT_ERROR      what cudaGetDeviceCount answers instead of a number
@@ -81,6 +82,7 @@ typedef struct copy {
   void *dst;
   const void *src;
   size_t count;
+  void *staged; /* a copy of the source, to be freed */
 } copy;
 
 struct CUstream_st {
@@ -108,6 +110,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static region *regions;
 static uint32_t next_id;
 static void *pinned[64];
+static struct CUstream_st default_stream;
 static _Thread_local int current_device;
 static _Thread_local int last_error;
 
@@ -139,6 +142,36 @@ static void forget(region *gone) {
       free(gone);
       return;
     }
+}
+
+static void **pinned_slot(const void *pointer) {
+  for (size_t i = 0; i < sizeof pinned / sizeof *pinned; i++)
+    if (pinned[i] == pointer) return &pinned[i];
+  return NULL;
+}
+
+static void append(cudaStream_t stream, void *dst, const void *src, size_t count, void *staged) {
+  copy *queued = calloc(1, sizeof *queued);
+  *queued = (copy){.dst = dst, .src = src, .count = count, .staged = staged};
+  copy **at = &stream->first;
+  while (*at) at = &(*at)->next;
+  *at = queued;
+}
+
+static void run_copies(cudaStream_t stream) {
+  while (stream->first) {
+    copy *done = stream->first;
+    stream->first = done->next;
+    memmove(done->dst, done->src, done->count);
+    free(done->staged);
+    free(done);
+  }
+}
+
+/* Whatever uses the default stream comes after what was put there before. */
+static void lock_in_order(void) {
+  pthread_mutex_lock(&lock);
+  run_copies(&default_stream);
 }
 
 /* Device memory is freed with its process. */
@@ -191,6 +224,8 @@ cudaError_t cudaDeviceSynchronize(void) {
     if (waited == 20000) return fail(LAUNCH_TIMEOUT);
     usleep(1000);
   }
+  lock_in_order();
+  pthread_mutex_unlock(&lock);
   return SUCCESS;
 }
 
@@ -256,7 +291,7 @@ cudaError_t cudaMalloc(void **pointer, size_t size) {
 
 cudaError_t cudaFree(void *pointer) {
   if (!pointer) return SUCCESS;
-  pthread_mutex_lock(&lock);
+  lock_in_order();
   region *r = region_of(pointer, 1);
   int ok = r && r->base == pointer && r->opens == 0;
   if (ok) forget(r);
@@ -265,25 +300,35 @@ cudaError_t cudaFree(void *pointer) {
 }
 
 static int check_copy(void *dst, const void *src, size_t count, int kind) {
-  pthread_mutex_lock(&lock);
   int ok = kind >= cudaMemcpyHostToDevice && kind <= cudaMemcpyDeviceToDevice;
   if (kind != cudaMemcpyDeviceToHost) ok = ok && region_of(dst, count);
   if (kind != cudaMemcpyHostToDevice) ok = ok && region_of(src, count);
-  pthread_mutex_unlock(&lock);
   return ok ? SUCCESS : INVALID_VALUE;
 }
 
 cudaError_t cudaMemcpy(void *dst, const void *src, size_t count, enum cudaMemcpyKind kind) {
+  lock_in_order();
   int code = check_copy(dst, src, count, kind);
-  if (code == SUCCESS) memmove(dst, src, count);
+  int is_staged = kind == cudaMemcpyHostToDevice && count <= 64 * 1024 && !pinned_slot(src);
+  if (code == SUCCESS && is_staged) {
+    void *staged = malloc(count);
+    memcpy(staged, src, count);
+    append(&default_stream, dst, staged, count, staged);
+  }
+  pthread_mutex_unlock(&lock);
+  if (code == SUCCESS && !is_staged) memmove(dst, src, count);
   return fail(code);
 }
 
 cudaError_t cudaMemset(void *pointer, int value, size_t count) {
-  pthread_mutex_lock(&lock);
+  lock_in_order();
   int ok = region_of(pointer, count) != NULL;
+  if (ok) {
+    void *staged = malloc(count);
+    memset(staged, value, count);
+    append(&default_stream, pointer, staged, count, staged);
+  }
   pthread_mutex_unlock(&lock);
-  if (ok) memset(pointer, value, count);
   return fail(ok ? SUCCESS : INVALID_VALUE);
 }
 
@@ -294,24 +339,17 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags) 
 }
 
 cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t count, enum cudaMemcpyKind kind, cudaStream_t stream) {
+  pthread_mutex_lock(&lock);
   int code = check_copy(dst, src, count, kind);
-  copy *queued = code ? NULL : calloc(1, sizeof *queued);
-  if (queued) {
-    *queued = (copy){.dst = dst, .src = src, .count = count};
-    copy **at = &stream->first;
-    while (*at) at = &(*at)->next;
-    *at = queued;
-  }
+  if (code == SUCCESS) append(stream, dst, src, count, NULL);
+  pthread_mutex_unlock(&lock);
   return fail(code);
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  while (stream->first) {
-    copy *done = stream->first;
-    stream->first = done->next;
-    memmove(done->dst, done->src, done->count);
-    free(done);
-  }
+  pthread_mutex_lock(&lock);
+  run_copies(stream ? stream : &default_stream);
+  pthread_mutex_unlock(&lock);
   return SUCCESS;
 }
 
@@ -405,7 +443,7 @@ cudaError_t cudaIpcOpenMemHandle(void **pointer, cudaIpcMemHandle_t handle, unsi
 }
 
 cudaError_t cudaIpcCloseMemHandle(void *pointer) {
-  pthread_mutex_lock(&lock);
+  lock_in_order();
   region *r = region_of(pointer, 1);
   int ok = r && r->base == pointer && r->opens > 0;
   if (ok && --r->opens == 0) {
@@ -432,12 +470,6 @@ cudaError_t cudaIpcOpenEventHandle(cudaEvent_t *event, cudaIpcEventHandle_t hand
   *event = calloc(1, sizeof **event);
   (*event)->device = who.device;
   return SUCCESS;
-}
-
-static void **pinned_slot(const void *pointer) {
-  for (size_t i = 0; i < sizeof pinned / sizeof *pinned; i++)
-    if (pinned[i] == pointer) return &pinned[i];
-  return NULL;
 }
 
 cudaError_t cudaHostRegister(void *pointer, size_t size, unsigned int flags) {

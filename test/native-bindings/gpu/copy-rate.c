@@ -5,6 +5,7 @@
  *   copy-rate <libcudart> call <calls> <rounds>    one round per line: nanoseconds of one cudaGetDevice, one cudaMemcpy of 64
  *                                                  bytes to the device, one cudaIpcGetMemHandle
  *
+ * A copy to the device is waited for, as the bindings do: it may return while the bytes are still on their way.
  * Host memory is pinned, so that what is measured is the copy and not the paging of either program.
  */
 #include <dlfcn.h>
@@ -42,6 +43,7 @@ int main(int count, char **args) {
   int (*allocate)(void **, size_t) = dlsym(library, "cudaMalloc");
   int (*release)(void *) = dlsym(library, "cudaFree");
   int (*copy)(void *, const void *, size_t, int) = dlsym(library, "cudaMemcpy");
+  int (*wait)(void *) = dlsym(library, "cudaStreamSynchronize");
   int (*pin)(void *, size_t, unsigned) = dlsym(library, "cudaHostRegister");
   int (*get_handle)(handle *, void *) = dlsym(library, "cudaIpcGetMemHandle");
 
@@ -60,6 +62,7 @@ int main(int count, char **args) {
     if (is_copy) {
       double start = now_ns();
       must(copy(device, host, bytes, 1), "cudaMemcpy");
+      must(wait(NULL), "cudaStreamSynchronize");
       double there = now_ns();
       must(copy(host, device, bytes, 2), "cudaMemcpy");
       printf("%.0f %.0f\n", there - start, now_ns() - there);
