@@ -40,14 +40,14 @@ export const sections: Readonly<Record<string, Section>> = {
         progress,
       }),
   },
-  native: {
-    title: 'Calls of the bindings, floor: a loop in C',
-    measure: (extent, progress) =>
-      measureNativeCalls({ callsPerRound: extent === 'quick' ? 1_000 : 100_000, rounds: 11, progress }),
-  },
   memory: {
     title: 'Memory, floor: idle links',
     measure: (extent, progress) =>
       measureMemory(extent === 'quick' ? { ranks: 32, rounds: 1, progress } : { ranks: 512, rounds: 3, progress }),
+  },
+  native: {
+    title: 'Calls of the bindings, floor: a loop in C',
+    measure: (extent, progress) =>
+      measureNativeCalls({ callsPerRound: extent === 'quick' ? 1_000 : 100_000, rounds: 11, progress }),
   },
 };
