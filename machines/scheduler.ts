@@ -518,7 +518,11 @@ export const schedulerMachine = setup({
         quiescing: {
           tags: 'handingBack',
           always: { guard: 'areRanksQuiet', target: 'handedBack' },
-          on: { 'link.ended': { target: 'handedBack', actions: { type: 'recordLinkLoss', params: faultOf } } },
+          on: {
+            'link.ended': { target: 'handedBack', actions: { type: 'recordLinkLoss', params: faultOf } },
+            // The server may be the same, and still copy.
+            resume: '#scheduler.degraded.draining',
+          },
           after: { drainTimeout: 'handedBack' },
         },
         handedBack: { entry: 'dropLink' },

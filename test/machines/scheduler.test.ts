@@ -725,6 +725,20 @@ describe('scheduler machine', () => {
       expect(h.path()).toBe('drained.handedBack');
     });
 
+    it('a host that resumes while a rank is busy keeps the session until the copies have ended', async () => {
+      const h = harness();
+      await h.toServing();
+      h.report(0, { idle: false });
+      h.actor.send({ type: 'drain' });
+      h.actor.send({ type: 'resume' });
+      expect(h.script.links[0]?.isDropped).toBe(false);
+      expect(h.actor.getSnapshot().hasTag('cacheUsable')).toBe(false);
+      h.report(0);
+      h.script.clock.tick(budgets.redialMaxMs);
+      expect(h.path()).toBe('reconnecting.dialing');
+      expect(h.script.links).toHaveLength(2);
+    });
+
     it('a host that never resumes is served again in the end', async () => {
       const h = harness();
       await h.toServing();
