@@ -287,7 +287,7 @@ export const workerMachine = setup({
             onDone: [
               { guard: 'isToldToStop', target: '#worker.stopping' },
               { guard: 'isAnswerLate', target: 'deciding', actions: 'countLateAnswer' },
-              { target: '#worker.connected', actions: 'confirmRegistered' },
+              { target: 'deciding', actions: 'confirmRegistered' },
             ],
             onError: [
               { guard: 'isToldToStop', target: '#worker.stopping' },
@@ -359,12 +359,15 @@ function isNewEpoch(held: Announcement | null, next: Announcement): boolean {
   return held === null || supersedes(next.epoch, held.epoch);
 }
 
-/** A newer epoch, or another word on the epoch that is held. */
+/** A newer epoch, or a later word on the epoch that is held. */
 function isNewsTo({ announcement: held, formerSchedulers }: WorkerContext, next: Announcement): boolean {
   if (formerSchedulers.includes(next.epoch.schedulerBootId)) return false;
   if (isNewEpoch(held, next)) return true;
-  return held !== null && isSameEpoch(next.epoch, held.epoch) && next.action !== held.action;
+  return held !== null && isSameEpoch(next.epoch, held.epoch) && ORDER_OF[next.action] > ORDER_OF[held.action];
 }
+
+/** What a scheduler says of one epoch, in order: after the wait comes another epoch or the end. */
+const ORDER_OF: Record<Announcement['action'], number> = { register: 0, keep: 0, wait: 1, stop: 2 };
 
 /** Of no scheduler: nothing is registered in it. */
 const NO_EPOCH: Epoch = { schedulerBootId: '', counter: 0 };

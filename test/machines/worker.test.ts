@@ -310,6 +310,34 @@ describe('worker machine', () => {
     expect(draining.path()).toBe('reRegistering.waiting');
   });
 
+  it('a wait is the last word on its epoch but for the stop: what was said before it and comes late is not news', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.announce(1, 'wait');
+    h.announce(1, 'register');
+    expect(h.isServing()).toBe(false);
+    expect(h.path()).toBe('reRegistering.waiting');
+
+    const early = harness();
+    early.script.tell({ type: 'link.opened' });
+    early.announce(1, 'wait');
+    early.announce(1, 'register');
+    expect(early.script.pending).toEqual([]);
+    early.announce(1, 'stop');
+    expect(early.path()).toBe('stopping');
+  });
+
+  it('a Register that is answered after the wait is confirmed, and nothing is served', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.opened' });
+    h.announce(1);
+    h.announce(1, 'wait');
+    await h.script.answer('register');
+    expect(h.context().outcome).toBe('registered');
+    expect(h.isServing()).toBe(false);
+    expect(h.path()).toBe('reRegistering.waiting');
+  });
+
   it('a server that accepts and closes again and again is dialled with a backoff', async () => {
     const h = harness();
     for (let round = 0; round < 50 && h.script.openLinks > 0; round += 1) {
