@@ -1,4 +1,5 @@
 import type { Budgets } from './budgets.ts';
+import type { Evidence } from './evidence.ts';
 import type { Fault } from './faults.ts';
 
 /** How the wait before the next attempt grows; waits are drawn evenly from below their ceiling. */
@@ -11,6 +12,14 @@ interface Backoff {
   readonly maxMs: number;
 }
 
+/** What the scheduler's machine knows of its attempts. */
+interface Attempts {
+  readonly failedAttempts: number;
+  readonly voidGenerations: number;
+  readonly evidence: Evidence | null;
+  readonly budgets: Budgets;
+}
+
 function ceilingMs(failures: number, { firstMs, growth, maxMs }: Backoff): number {
   return Math.min(maxMs, firstMs * growth ** Math.max(0, failures - 1));
 }
@@ -19,8 +28,17 @@ function ceilingMs(failures: number, { firstMs, growth, maxMs }: Backoff): numbe
  * Ceiling of the wait before the next dial, in milliseconds. By default 1 ms grows to 25 ms within about 3 s: a server
  * that comes back soon is met at once, one that stays away costs little.
  */
-export function redialCeilingMs(failedAttempts: number, budgets: Budgets): number {
+function redialCeilingMs(failedAttempts: number, budgets: Budgets): number {
   return ceilingMs(failedAttempts, { firstMs: budgets.redialFirstMs, growth: 1.005, maxMs: budgets.redialMaxMs });
+}
+
+/**
+ * As {@link redialCeilingMs}, in milliseconds, but a server that lives and took the session from us more than once is
+ * come back to as slowly as to a generation that is void.
+ */
+export function attemptCeilingMs({ failedAttempts, voidGenerations, evidence, budgets }: Attempts): number {
+  const isUnwanted = evidence?.of === 'session' && voidGenerations >= 2;
+  return isUnwanted ? voidCeilingMs(voidGenerations, budgets) : redialCeilingMs(failedAttempts, budgets);
 }
 
 /** Ceiling of the wait before a rank's next dial, in milliseconds: ranks do not poll, they are told. */

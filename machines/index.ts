@@ -1,4 +1,4 @@
-export { paceCeilingMs, pushbackMs, rankRedialCeilingMs, redialCeilingMs, voidCeilingMs } from './backoff.ts';
+export { attemptCeilingMs, paceCeilingMs, pushbackMs, rankRedialCeilingMs, voidCeilingMs } from './backoff.ts';
 export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
 export { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 export type { Evidence } from './evidence.ts';

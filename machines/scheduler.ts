@@ -11,7 +11,7 @@
  * - after faults stop, every machine reaches connected with no operator
  */
 import { assign, type ErrorActorEvent, fromCallback, fromPromise, not, setup, spawnChild, stopChild } from 'xstate';
-import { paceCeilingMs, pushbackMs, redialCeilingMs, voidCeilingMs } from './backoff.ts';
+import { attemptCeilingMs, paceCeilingMs, pushbackMs, voidCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
 import { type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
@@ -93,6 +93,11 @@ type SurveyParams = { readonly survey: Survey };
 const lostLink = <P>(params: P) =>
   ({ target: '#scheduler.reconnecting.waiting', actions: { type: 'recordLinkLoss', params } }) as const;
 const attemptFailed = lostLink(errorOf);
+/** Said by a server that lives: repeated as slowly as a generation that is void, or it would be stormed. */
+const attemptRefused = {
+  target: '#scheduler.reconnecting.waiting',
+  actions: [{ type: 'recordLinkLoss', params: errorOf }, 'countRefusal'],
+} as const;
 const attemptUnanswered = (what: string) => lostLink(timeout(what));
 
 export const schedulerMachine = setup({
@@ -172,6 +177,8 @@ export const schedulerMachine = setup({
     recordReport: assign(({ context }, { report }: { report: RankReport }) => received(context, report)),
     countFailedAttempt: assign({ failedAttempts: ({ context }) => context.failedAttempts + 1 }),
     countVoid: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1, lineage: null }),
+    /** Void for want of an answer; what may be kept is kept. */
+    countRefusal: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1 }),
     forgetLineage: assign({ lineage: null }),
     forgetServer: assign({ lineage: null, voidGenerations: 0, isServerNew: true }),
     announceWait: assign({
@@ -200,8 +207,8 @@ export const schedulerMachine = setup({
   delays: {
     dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
     /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
-    redialBackoff: ({ context: { failedAttempts, evidence, budgets } }) =>
-      Math.max(redialCeilingMs(failedAttempts, budgets), pushbackMs(evidence?.fault, budgets)),
+    redialBackoff: ({ context }) =>
+      Math.max(attemptCeilingMs(context), pushbackMs(context.evidence?.fault, context.budgets)),
     /** Replaced where jitter is wanted, like the backoffs. */
     registrationPace: ({ context }) => paceCeilingMs(context.clearTookMs, context.worldSize, context.budgets),
     sessionTimeout: ({ context }) => context.budgets.sessionTimeoutMs,
@@ -389,7 +396,10 @@ export const schedulerMachine = setup({
                 target: '#scheduler.incompatible',
                 actions: { type: 'recordRpcFault', params: errorOf },
               },
-              attemptFailed,
+              {
+                target: '#scheduler.reconnecting.waiting',
+                actions: [{ type: 'recordSessionLoss', params: errorOf }, 'countRefusal'],
+              },
             ],
           },
           after: { sessionTimeout: attemptUnanswered('the session') },
@@ -406,7 +416,7 @@ export const schedulerMachine = setup({
               },
               { target: 'quiescing' },
             ],
-            onError: attemptFailed,
+            onError: attemptRefused,
           },
           after: { surveyTimeout: attemptUnanswered('the survey') },
         },
@@ -424,7 +434,7 @@ export const schedulerMachine = setup({
               target: 'pacing',
               actions: [{ type: 'recordClear', params: ({ event }) => event.output }],
             },
-            onError: attemptFailed,
+            onError: attemptRefused,
           },
           initial: 'waiting',
           states: {
@@ -475,7 +485,7 @@ export const schedulerMachine = setup({
               { guard: { type: 'isSealed', params: surveyOf }, target: 'voided', actions: 'recordRefusal' },
               { target: 'voided', actions: { type: 'recordSurvey', params: surveyOf } },
             ],
-            onError: attemptFailed,
+            onError: attemptRefused,
           },
           after: { surveyTimeout: attemptUnanswered('the read-back') },
         },

@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { type Actor, createActor, type InspectionEvent, type SnapshotFrom, toPromise, waitFor } from 'xstate';
 import {
   type Announcement,
+  attemptCeilingMs,
   budgetsFrom,
   type Fault,
   faultFrom,
   paceCeilingMs,
   pushbackMs,
   type RankReport,
-  redialCeilingMs,
   type SchedulerEvent,
   type StopOutcome,
   schedulerMachine,
@@ -67,8 +67,8 @@ const machine = schedulerMachine.provide({
     retire: createRetire(owners.of),
   },
   delays: {
-    redialBackoff: ({ context: { failedAttempts, evidence, budgets } }) =>
-      Math.random() * redialCeilingMs(failedAttempts, budgets) + pushbackMs(evidence?.fault, budgets),
+    redialBackoff: ({ context }) =>
+      Math.random() * attemptCeilingMs(context) + pushbackMs(context.evidence?.fault, context.budgets),
     voidBackoff: ({ context: { voidGenerations, evidence, budgets } }) =>
       Math.random() * voidCeilingMs(voidGenerations, budgets) + pushbackMs(evidence?.fault, budgets),
     registrationPace: ({ context: { clearTookMs, worldSize, budgets } }) =>

@@ -358,6 +358,36 @@ describe('scheduler machine', () => {
     expect(ending.script.clock.now).toBeGreaterThan(budgets.voidBackoffFirstMs);
   });
 
+  it.each(['openSession', 'clear', 'survey'])(
+    'a server that lives and refuses %s every time is met ever slower',
+    async (call) => {
+      const h = harness();
+      const refusal = new FaultError({ kind: 'defect', message: 'internal: out of sorts' });
+      const waitsMs: number[] = [];
+      for (let round = 0; round < 14; round += 1) {
+        const sinceMs = h.script.clock.now;
+        while (!h.script.pending.includes(call)) {
+          const [other] = h.script.pending;
+          if (other) await h.script.answer(other, { tookMs: 1 });
+          else if (h.path() === 'reconnecting.dialing') h.script.tell({ type: 'link.opened' });
+          else if (h.path() === 'reRegistering.announcing') h.deliver();
+          else if (h.path().startsWith('reRegistering.sealing')) for (const rank of [0, 1]) h.report(rank);
+          else h.script.clock.tick(1);
+        }
+        waitsMs.push(h.script.clock.now - sinceMs);
+        await h.script.fail(call, refusal);
+      }
+      expect(waitsMs[0]).toBe(0);
+      expect(waitsMs.at(-1)).toBeGreaterThanOrEqual(budgets.voidBackoffMaxMs);
+
+      // Its successor is met at once.
+      while (h.path() !== 'reconnecting.dialing') h.script.clock.tick(1);
+      h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
+      h.script.clock.tick(budgets.redialMaxMs);
+      expect(h.path()).toBe('reconnecting.dialing');
+    },
+  );
+
   it('a rank that was replaced is not kept', async () => {
     const h = harness();
     await h.toConnected();
