@@ -154,16 +154,16 @@ export class Link {
     this.#listen(bytesBefore);
   }
 
-  #listen(bytesBefore: number): void {
+  #listen(bytesBefore: number, isPutOff = false): void {
     const dueMs = performance.now() + this.#options.pingTimeoutMs;
-    const judge = () => this.#judgeSilence(bytesBefore, dueMs);
+    const judge = () => this.#judgeSilence(bytesBefore, isPutOff ? Number.POSITIVE_INFINITY : dueMs);
     this.#pingTimer = setTimeout(judge, this.#options.pingTimeoutMs).unref();
   }
 
   /**
    * After a stall of our own event loop this timer runs before the answer that has long arrived is read. So one full turn
    * of the loop reads first, and any byte since the ping counts as life. And the ping itself may have left only after the
-   * stall: a late verdict is put off by another timeout.
+   * stall: a late verdict is put off by another timeout, once, or a loop that is never quick would find no peer dead.
    */
   #judgeSilence(bytesBefore: number, dueMs: number): void {
     setImmediate(() =>
@@ -173,7 +173,7 @@ export class Link {
           clearTimeout(this.#pingTimer);
           this.#schedulePing();
         } else if (performance.now() - dueMs > STALLED_MS) {
-          this.#listen(bytesBefore);
+          this.#listen(bytesBefore, true);
         } else {
           this.#finish('pingLost', `no answer to a ping in ${this.#options.pingTimeoutMs} ms`);
         }

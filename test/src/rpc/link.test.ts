@@ -197,6 +197,19 @@ describe('Link', () => {
     expect(watched.facts).toEqual(['up']);
   });
 
+  it('finds a dead peer although its own event loop is never quick', async () => {
+    const port = await tcpServer((socket) => socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])));
+    const watched = new Watched(port, { pingIntervalMs: 20, pingTimeoutMs: 100 });
+    await watched.up();
+    const deadlineMs = performance.now() + 4_000;
+    while (watched.link.end === null && performance.now() < deadlineMs) {
+      const untilMs = performance.now() + 150;
+      while (performance.now() < untilMs);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(watched.link.end?.cause).toBe('pingLost');
+  });
+
   it('dropped by us, ends everything on it at once and says nothing more', async () => {
     const { port, server } = await http2Server();
     server.on('stream', (stream) => stream.on('error', () => {}));
