@@ -19,6 +19,8 @@ export interface RankReport {
   readonly rank: number;
   /** New at every start of the worker process. */
   readonly workerBootId: string;
+  /** Rises with every report of this process: one that was overtaken on its way counts for nothing. */
+  readonly sequence: number;
   /** The announced epoch that `outcome` speaks of. `null` before the first announcement. */
   readonly epoch: Epoch | null;
   /**

@@ -73,6 +73,5 @@ export function refutes(report: RankReport, lineage: Lineage): boolean {
 
 /** A report that was overtaken by a newer one of the same worker. */
 export function isLate(report: RankReport, held: RankReport | null): boolean {
-  if (held?.workerBootId !== report.workerBootId || held.epoch === null || report.epoch === null) return false;
-  return held.epoch.schedulerBootId === report.epoch.schedulerBootId && held.epoch.counter > report.epoch.counter;
+  return held?.workerBootId === report.workerBootId && held.sequence > report.sequence;
 }

@@ -140,9 +140,7 @@ export const schedulerMachine = setup({
       announcement.action === 'keep' &&
       (lineage === null || !areSameBoots(reports, lineage) || refusalIn(reports, announcement.epoch) !== undefined),
     isRefutation: ({ context }, { report }: { report: RankReport }) =>
-      context.lineage !== null &&
-      !context.formerWorkers.includes(report.workerBootId) &&
-      refutes(report, context.lineage),
+      context.lineage !== null && !isOvertaken(context, report) && refutes(report, context.lineage),
     isCurrentEpoch: ({ context }, { epoch }: { epoch: Epoch }) => isSameEpoch(epoch, context.announcement.epoch),
     isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
     isDenied: (_, { fault }: FaultParams) => isDenial(fault),
@@ -595,11 +593,16 @@ function observed(context: SchedulerContext, evidence: Evidence): Partial<Schedu
 
 const FORMER_WORKERS_PER_RANK = 4;
 
+/** Said by a process that was replaced, or before what its process said last. */
+function isOvertaken({ reports, formerWorkers }: SchedulerContext, report: RankReport): boolean {
+  return formerWorkers.includes(report.workerBootId) || isLate(report, reports[report.rank] ?? null);
+}
+
 function received(context: SchedulerContext, report: RankReport): Partial<SchedulerContext> {
   const { reports, formerWorkers, lateReports } = context;
   const held = reports[report.rank];
   if (held === undefined) return {};
-  if (formerWorkers.includes(report.workerBootId) || isLate(report, held)) return { lateReports: lateReports + 1 };
+  if (isOvertaken(context, report)) return { lateReports: lateReports + 1 };
   const isReplaced = held !== null && held.workerBootId !== report.workerBootId;
   const former = isReplaced ? [...formerWorkers, held.workerBootId] : formerWorkers;
   return {

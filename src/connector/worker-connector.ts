@@ -89,6 +89,7 @@ export class WorkerConnector {
   #reportListeners = new Set<(report: RankReport) => void>();
   #settledListeners = new Set<() => void>();
   #unsafeReleaseListeners = new Set<(release: UnsafeRelease) => void>();
+  #reportsMade = 0;
   #lastReport: RankReport;
   #stopped: Promise<WorkerStopOutcome> | null = null;
 
@@ -166,9 +167,11 @@ export class WorkerConnector {
     const { rank, workerBootId, announcement, outcome, fault } = this.#actor.getSnapshot().context;
     const { ledger, unsafeSaves } = this.#transfers;
     const { distrust } = unsafeSaves;
+    this.#reportsMade += 1;
     return {
       rank,
       workerBootId,
+      sequence: this.#reportsMade,
       epoch: announcement?.epoch ?? null,
       outcome,
       fault,

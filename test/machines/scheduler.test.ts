@@ -40,12 +40,15 @@ function harness({ worldSize = 2 } = {}) {
   actor.start();
   const path = () => pathFrom(actor.getSnapshot().value);
   const context = () => actor.getSnapshot().context;
-  const report = (rank: number, change: Partial<RankReport> = {}) =>
+  let sequence = 0;
+  const report = (rank: number, change: Partial<RankReport> = {}) => {
+    sequence += 1;
     actor.send({
       type: 'report.received',
       report: {
         rank,
         workerBootId: `worker-${rank}`,
+        sequence,
         epoch: context().announcement.epoch,
         outcome: 'registered',
         fault: null,
@@ -54,6 +57,7 @@ function harness({ worldSize = 2 } = {}) {
         ...change,
       },
     });
+  };
   const deliver = () => actor.send({ type: 'announcement.delivered', epoch: context().announcement.epoch });
   const toSession = async () => {
     script.tell({ type: 'link.opened' });
@@ -559,10 +563,34 @@ describe('scheduler machine', () => {
     await h.script.answer('clear', { tookMs: 1 });
     h.deliver();
     h.report(0);
-    h.report(0, { epoch: { schedulerBootId: 'boot', counter: 1 }, outcome: 'failed' });
+    h.report(0, { sequence: 1, epoch: { schedulerBootId: 'boot', counter: 1 }, outcome: 'failed' });
     h.report(1);
     expect(h.path()).toBe('reRegistering.readingBack');
     expect(h.context().lateReports).toBe(1);
+  });
+
+  it.each<[string, Partial<RankReport>]>([
+    ['of the same epoch', { outcome: 'pending' }],
+    ['from before its first announcement', { outcome: 'pending', epoch: null }],
+    ['to the scheduler before this one', { epoch: { schedulerBootId: 'before', counter: 7 } }],
+  ])('a report that a newer one of the same rank overtook counts for nothing: %s', async (_, overtaken) => {
+    const h = harness();
+    await h.toServing();
+    h.report(0, { sequence: 100, serves: true, idle: false });
+    h.report(0, { sequence: 99, ...overtaken });
+    expect(h.path()).toBe('connected.serving');
+    expect(h.context().lateReports).toBe(1);
+    h.script.tell({ type: 'drain.announced' });
+    expect(h.path()).toBe('degraded.draining');
+  });
+
+  it('a word against a registration is not taken back by an older word for it', async () => {
+    const h = harness();
+    await h.toServing();
+    h.report(0, { sequence: 100, outcome: 'lost' });
+    h.report(0, { sequence: 99 });
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
   });
 
   it('a draining server gets its session back when all ranks are idle, or at the end of the budget', async () => {

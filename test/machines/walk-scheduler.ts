@@ -58,14 +58,14 @@ export const schedulerPlan = {
 function reportsFor({ announcement: { epoch }, reports, formerWorkers }: SchedulerContext): RankReport[] {
   const held = reports[0]?.workerBootId ?? 'worker-1';
   const successor = `worker-${Number(held.split('-')[1]) + 1}`;
-  const report = { rank: 0, workerBootId: held, epoch, fault: null, idle: true, serves: false } as const;
+  const report = { rank: 0, workerBootId: held, sequence: 1, epoch, fault: null, idle: true, serves: false } as const;
   const outcomes = ['pending', 'registered', 'kept', 'failed', 'lost', 'stopped'] as const;
   return [
     ...outcomes.map((outcome) => ({ ...report, outcome })),
     { ...report, outcome: 'failed', fault: { kind: 'incompatible', message: 'another version' } },
     { ...report, outcome: 'registered', idle: false },
     { ...report, outcome: 'registered', serves: true },
-    { ...report, outcome: 'registered', epoch: { ...epoch, counter: epoch.counter - 1 } },
+    { ...report, outcome: 'registered', sequence: 0, epoch: { ...epoch, counter: epoch.counter - 1 } },
     { ...report, outcome: 'failed', epoch: { schedulerBootId: 'another', counter: 9 } },
     { ...report, outcome: 'pending', epoch: null, workerBootId: successor },
     { ...report, outcome: 'registered', workerBootId: successor },

@@ -3,7 +3,7 @@ import type { RankOutput } from '../../../src/demo/messages.ts';
 import { RankAggregate } from '../../../src/demo/rank-aggregate.ts';
 
 function output(rank: number, ends: Partial<RankOutput>): RankOutput {
-  const said = { epoch: null, outcome: 'pending', fault: null, idle: true, serves: false } as const;
+  const said = { sequence: 1, epoch: null, outcome: 'pending', fault: null, idle: true, serves: false } as const;
   const report = { rank, workerBootId: `${rank}`, ...said };
   return { rank, report, loaded: [], saved: [], failedLoads: [], computed: [], ...ends };
 }
