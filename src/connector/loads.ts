@@ -1,5 +1,6 @@
 import type { Budgets } from '../../machines/index.ts';
 import { LoadState } from '../../native-bindings/index.ts';
+import { patientTimer } from '../patient-timer.ts';
 import type { ServerLink } from '../rpc/connection.ts';
 import { type KvCacheLayer, layerNamesOf } from './kv-caches.ts';
 import type { LeasedBlocks, LoadIntent } from './metadata.ts';
@@ -16,7 +17,7 @@ interface Flight {
   readonly transfer: Transfer;
   readonly record: LoadState;
   readonly refuted: TransferEvents['refuted'];
-  settling: NodeJS.Timeout | undefined;
+  cancelSettling: (() => void) | undefined;
 }
 
 /**
@@ -36,14 +37,14 @@ export class Loads {
   start(server: ServerLink, target: LoadTarget, intent: LoadIntent, events: TransferEvents): void {
     const record = LoadState.create();
     const release = () => {
-      clearTimeout(flight.settling);
+      flight.cancelSettling?.();
       record[Symbol.dispose]();
       this.#flights.delete(flight);
     };
     const { requestId } = intent;
     const subject = { kind: 'load', requestId, blockIds: destinationsOf(intent) } as const;
     const transfer = new Transfer(subject, server, this.#budgets.transferTimeoutMs, events, release);
-    const flight: Flight = { transfer, record, refuted: events.refuted, settling: undefined };
+    const flight: Flight = { transfer, record, refuted: events.refuted, cancelSettling: undefined };
     this.#flights.add(flight);
     this.#pollTimer ??= setTimeout(this.#poll, this.#budgets.loadPollIntervalMs);
     const { layers, ...rank } = target;
@@ -76,7 +77,8 @@ export class Loads {
     if (state > 0) flight.transfer.succeed('record');
     // The server stops at its first error without waiting for the copies it had queued, and a refused RPC also leaves
     // its mark here; its own answer, if one comes in time, says more.
-    if (state < 0) flight.settling ??= setTimeout(() => this.#failAfterAcceptance(flight), this.#budgets.settleMs);
+    if (state < 0)
+      flight.cancelSettling ??= patientTimer(this.#budgets.settleMs, () => this.#failAfterAcceptance(flight));
   }
 
   #failAfterAcceptance({ transfer, refuted }: Flight): void {

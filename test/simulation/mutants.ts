@@ -90,7 +90,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'failed load final at once',
     file: 'src/connector/loads.ts',
-    find: 'flight.settling ??= setTimeout(() => this.#failAfterAcceptance(flight), this.#budgets.settleMs);',
+    find: 'flight.cancelSettling ??= patientTimer(this.#budgets.settleMs, () => this.#failAfterAcceptance(flight));',
     replace: 'this.#failAfterAcceptance(flight);',
     why: 'copies that were queued before the failure land in free blocks',
   },
