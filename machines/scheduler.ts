@@ -461,7 +461,8 @@ export const schedulerMachine = setup({
         sealing: {
           always: [
             { guard: 'isRefusedByVersion', target: '#scheduler.incompatible', actions: 'recordRefusal' },
-            { guard: 'isKeepRefused', target: '#scheduler.reconnecting', actions: ['recordRefusal', 'countVoid'] },
+            // A fresh link ends the session, and with it what the ranks that vouched may still copy on.
+            { guard: 'isKeepRefused', target: '#scheduler.degraded.draining', actions: ['recordRefusal', 'countVoid'] },
             { guard: 'isRegisterRefused', target: 'voided', actions: 'recordRefusal' },
             { guard: 'areRanksConfirmed', target: 'readingBack' },
           ],

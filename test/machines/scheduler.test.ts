@@ -211,12 +211,31 @@ describe('scheduler machine', () => {
     await h.script.answer('survey', sealed);
     h.deliver();
     h.report(0, { outcome: 'failed', fault: { kind: 'forgotten', message: 'instance not found', lost: 'instance' } });
+    h.script.clock.tick(budgets.redialMaxMs);
     expect(h.path()).toBe('reconnecting.dialing');
-    expect(h.script.openLinks).toBe(1);
+    expect(h.script.links[1]?.isDropped).toBe(true);
     await h.toSession();
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     await h.script.answer('clear', { tookMs: 1 });
     expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 3 }, action: 'register' });
+  });
+
+  it('a refused keep ends the session only when the other ranks have ended their copies', async () => {
+    const h = harness();
+    await h.toServing();
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+    await h.toSession();
+    await h.script.answer('survey', sealed);
+    h.deliver();
+    h.report(0, { outcome: 'kept', idle: false, serves: true });
+    h.report(1, { outcome: 'failed' });
+    expect(h.context().announcement.action).toBe('wait');
+    expect(h.script.links.at(-1)?.isDropped).toBe(false);
+    h.report(0, { outcome: 'kept' });
+    expect(h.script.links.at(-1)?.isDropped).toBe(true);
+    h.script.clock.tick(budgets.redialMaxMs);
+    await h.toSession();
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
   });
 
   it('a rank that was replaced while the keep was under way refuses it by being another process', async () => {
@@ -227,6 +246,7 @@ describe('scheduler machine', () => {
     await h.script.answer('survey', sealed);
     h.deliver();
     h.report(0, { workerBootId: 'replacement', outcome: 'kept' });
+    h.script.clock.tick(budgets.redialMaxMs);
     expect(h.path()).toBe('reconnecting.dialing');
     expect(h.context().lineage).toBe(null);
   });
