@@ -509,7 +509,8 @@ export const schedulerMachine = setup({
       states: {
         waiting: { after: { versionProbeInterval: 'probing' } },
         probing: {
-          invoke: { src: 'probeVersion', onDone: '#scheduler.reRegistering', onError: 'waiting' },
+          // A fresh link ends the session of the one before.
+          invoke: { src: 'probeVersion', onDone: '#scheduler.reconnecting', onError: 'waiting' },
           after: { surveyTimeout: 'waiting' },
         },
       },

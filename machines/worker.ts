@@ -69,6 +69,7 @@ const isNews = { type: 'isNews', params: announcementOf } as const;
 /** Gone while something was still being found out or made: the next dial waits. */
 const linkLost = { target: '#worker.reconnecting.waiting', actions: { type: 'recordFault', params: faultOf } } as const;
 const isIncompatible = { type: 'isIncompatible', params: errorOf } as const;
+const isIncomplete = { type: 'isIncomplete', params: errorOf } as const;
 const isUnreachable = { type: 'isUnreachable', params: errorOf } as const;
 const refuse = { type: 'recordRefusal', params: errorOf } as const;
 const lose = { type: 'recordLoss', params: errorOf } as const;
@@ -105,8 +106,8 @@ export const workerMachine = setup({
     isConfirmedAndInService: ({ context }) => isConfirmed(context) && context.announcement?.action !== 'wait',
     /** Within one epoch only somebody else can bring back what the server has once denied. */
     isRefutation: (_, { fault }: FaultParams) => isDenial(fault),
-    isLinkFault: ({ context }) => context.fault?.kind === 'unreachable',
     isAnswerLate: ({ context }) => !isAttemptCurrent(context),
+    isIncomplete: (_, { fault }: FaultParams) => fault.lost === 'seal',
     isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
     isUnreachable: (_, { fault }: FaultParams) => fault.kind === 'unreachable' || fault.kind === 'timedOut',
   },
@@ -183,7 +184,7 @@ export const workerMachine = setup({
             target: 'reRegistering',
             actions: { type: 'recordLoss', params: faultOf },
           },
-          { target: 'degraded', actions: { type: 'recordFault', params: faultOf } },
+          { target: 'degraded.verifying', actions: { type: 'recordFault', params: faultOf } },
         ],
         'registration.refuted': { target: 'reRegistering', actions: { type: 'recordLoss', params: faultOf } },
       },
@@ -197,15 +198,20 @@ export const workerMachine = setup({
         'registration.refuted': { target: 'reRegistering', actions: { type: 'recordLoss', params: faultOf } },
       },
       states: {
-        assessing: {
-          always: [{ guard: 'isLinkFault', target: '#worker.reconnecting' }, { target: 'verifying' }],
-        },
+        /** The link: nothing can be asked without one. */
+        assessing: { always: '#worker.reconnecting' },
+        /** Whatever an RPC says, the link lives, and others that are under way on it may still be answered. */
         verifying: {
           invoke: {
             src: 'verify',
             input: ({ context }) => ({ epoch: context.registeredIn ?? NO_EPOCH }),
             onDone: '#worker.connected',
-            onError: [linkUseless, { target: '#worker.reRegistering', actions: lose }],
+            onError: [
+              linkUseless,
+              // Every rank hears it until the last one has registered.
+              { guard: isIncomplete, target: '#worker.connected' },
+              { target: '#worker.reRegistering', actions: lose },
+            ],
           },
           on: {
             'drain.announced': 'draining',

@@ -643,8 +643,11 @@ describe('scheduler machine', () => {
     h.script.clock.tick(budgets.versionProbeIntervalMs);
     await h.script.fail('probeVersion', new FaultError({ kind: 'incompatible', message: 'still 0.24.0' }));
     expect(h.path()).toBe('incompatible.waiting');
-    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+    h.script.clock.tick(budgets.versionProbeIntervalMs);
+    await h.script.answer('probeVersion');
+    // Over a fresh link: the session of this one would stay open beside the next.
     expect(h.path()).toBe('reconnecting.dialing');
+    expect([h.script.links.length, h.script.openLinks]).toEqual([2, 1]);
     await h.toConnected();
     expect(h.path()).toBe('connected.settling');
   });

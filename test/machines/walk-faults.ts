@@ -7,6 +7,7 @@ export const faults: readonly Fault[] = [
   unreachable,
   { kind: 'timedOut', message: 'no answer' },
   { kind: 'forgotten', message: 'instance not found', lost: 'instance' },
+  { kind: 'forgotten', message: '1 of 2 workers', lost: 'seal' },
   { kind: 'forgotten', message: 'unknown lease', lost: 'lease' },
   { kind: 'incompatible', message: 'another version' },
   { kind: 'rejected', message: 'bad argument' },

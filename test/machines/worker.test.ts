@@ -185,6 +185,31 @@ describe('worker machine', () => {
     expect(h.script.pending).toEqual([]);
   });
 
+  it('an odd answer drops no living link: other transfers on it may still be answered', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'unreachable', message: 'Unavailable: busy' } });
+    expect(h.path()).toBe('degraded.verifying');
+    expect(h.script.openLinks).toBe(1);
+    await h.script.answer('verify');
+    expect(h.path()).toBe('connected');
+    h.actor.send({ type: 'rpc.failed', fault: gone });
+    await h.script.fail('verify', new FaultError(gone));
+    expect(h.path()).toBe('reconnecting.waiting');
+    expect(h.script.openLinks).toBe(0);
+  });
+
+  it('a rank that lost its link before the last one had registered stays registered', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.opened' });
+    const incomplete: Fault = { kind: 'forgotten', message: 'registration incomplete: 1/2', lost: 'seal' };
+    await h.script.fail('verify', new FaultError(incomplete));
+    expect(h.path()).toBe('connected');
+    expect(h.context().outcome).toBe('registered');
+  });
+
   it('a denial that arrives during a check outweighs what the check says, an ambiguous fault does not', async () => {
     const h = harness();
     await h.toConnected();
