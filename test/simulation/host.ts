@@ -147,7 +147,7 @@ export class Host {
     const delayMs = this.#idleSteps > 2 ? IDLE_LOOK_MS : this.stepIntervalMs;
     this.#kernel.loop.schedule(schedulerProcess, delayMs, 'io', () => {
       if (generation !== this.#generation || this.isStopped) return;
-      if (!this.#isStepping && this.instance.ranks.length === this.instance.shape.worldSize) this.#step();
+      if (!this.#isStepping && this.instance.isComplete) this.#step();
       this.#scheduleStep();
     });
   }

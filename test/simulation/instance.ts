@@ -2,7 +2,7 @@ import { type Budgets, type Epoch, isSameEpoch } from '../../machines/index.ts';
 import type { SaveIntent } from '../../src/connector/index.ts';
 import { type KvCacheLayer, SchedulerConnector, WorkerConnector } from '../../src/connector/index.ts';
 import { BLOCK_BYTES } from './content.ts';
-import type { Coverage } from './coverage.ts';
+import type { Coverage, MachineName } from './coverage.ts';
 import { DeviceMemory, type TouchListener } from './device-memory.ts';
 import type { SimulatedProcess } from './event-loop.ts';
 import type { Kernel } from './kernel.ts';
@@ -45,6 +45,8 @@ export class Instance {
   isWithoutScheduler = true;
   /** Called when a scheduler's state or epoch changed. */
   onStatus: () => void = () => {};
+  /** Called when a machine came to a state; the rank's where it is one's. */
+  onPath: (machine: MachineName, path: string, rank: number | null) => void = () => {};
   onUnsafeRelease: (rank: Rank, count: number) => void = () => {};
   #kernel: Kernel;
   #coverage: Coverage;
@@ -62,7 +64,12 @@ export class Instance {
   }
 
   get processes(): readonly SimulatedProcess[] {
-    return [...new Set([this.schedulerProcess, ...this.ranks.map(({ process }) => process)])];
+    return [...new Set([this.schedulerProcess, ...this.ranks.flatMap(({ process }) => process)])];
+  }
+
+  /** Whether every rank has been started, in whatever order. */
+  get isComplete(): boolean {
+    return this.ranks.flat().length === this.shape.worldSize;
   }
 
   get isConnected(): boolean {
@@ -118,6 +125,7 @@ export class Instance {
       if (this.scheduler !== scheduler) return;
       this.#kernel.journal.write(name, `${path} epoch ${epoch?.counter} ${fault?.message ?? ''}`);
       this.onStatus();
+      this.onPath('scheduler', path, null);
     });
     scheduler.start();
   }
@@ -141,6 +149,7 @@ export class Instance {
     const name = `${shared.instanceId} rank ${index}`;
     worker.onStatus(({ path, epoch, fault }) => {
       this.#kernel.journal.write(name, `${path} epoch ${epoch?.counter} ${fault?.message ?? ''}`);
+      this.onPath('worker', path, index);
     });
     let unsafeBefore = 0;
     worker.onSettled(() => {
