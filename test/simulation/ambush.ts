@@ -36,6 +36,18 @@ const hold =
     later(holdMs, () => server.faults.merge({ methods: { [method]: null } }));
   };
 
+/** One call of that method is slow. */
+const slow =
+  (method: RpcMethod): Lure =>
+  ({ world: { server }, random }) =>
+    server.faults.merge({ methods: { [method]: { delayMs: random.between(60, 900), times: 1 } } });
+
+/** The same, held longer by so many milliseconds. */
+const longer =
+  (byMs: number, lure: Lure): Lure =>
+  ({ holdMs, ...scene }) =>
+    lure({ ...scene, holdMs: holdMs + byMs });
+
 const refuse =
   (method: RpcMethod): Lure =>
   ({ world: { server }, random }) =>
@@ -96,6 +108,10 @@ const failCopies: Lure = ({ world: { server }, random }) => {
 const slowCopies: Lure = ({ world: { server }, random }) =>
   server.faults.merge({ copyDelayMs: random.between(100, 900) });
 
+const noRequests: Lure = (scene) => {
+  replicaIn(scene).host.arrivalChance = 0;
+};
+
 const stop: Lure = (scene) => stopReplica(scene.world, replicaIn(scene));
 const drain: Lure = (scene) => drainByHost(scene.world, replicaIn(scene));
 const resume: Lure = (scene) => resumeByHost(scene.world, replicaIn(scene));
@@ -104,30 +120,34 @@ const busy = all(slowCopies, hold('save'));
 
 const schedulerLures: Readonly<Record<string, Lure>> = {
   'connected.settling': resetScheduler,
-  'connected.auditing': all(resetScheduler, once('scheduler', 'connected.settling', hold('queryPrefetch'))),
+  'connected.auditing': all(
+    noRequests,
+    resetScheduler,
+    once('scheduler', 'connected.settling', longer(1_500, hold('queryPrefetch'))),
+  ),
   'connected.serving': () => {},
   'degraded.surveying': hold('queryPrefetch'),
-  'degraded.draining': all(busy, goAway),
+  'degraded.draining': all(longer(3_000, busy), goAway),
   'reconnecting.dialing': all(dropSyns, resetScheduler),
   'reconnecting.waiting': all(dropSyns, resetScheduler),
   'reRegistering.openingSession': all(hold('session'), resetScheduler),
   'reRegistering.surveying': all(hold('queryPrefetch'), resetScheduler),
   'reRegistering.quiescing': all(busy, cleanup),
   'reRegistering.clearing.waiting': all(hold('unregisterContext'), cleanup),
-  'reRegistering.clearing.stalled': all(hold('unregisterContext'), cleanup),
-  'reRegistering.pacing': all(hold('unregisterContext'), cleanup),
+  'reRegistering.clearing.stalled': all(longer(6_000, hold('unregisterContext')), cleanup),
+  'reRegistering.pacing': all(slow('unregisterContext'), cleanup),
   'reRegistering.announcing': cleanup,
   'reRegistering.sealing.waiting': all(hold('registerContextBatch'), cleanup),
-  'reRegistering.sealing.stalled': all(hold('registerContextBatch'), cleanup),
+  'reRegistering.sealing.stalled': all(longer(6_000, hold('registerContextBatch')), cleanup),
   'reRegistering.readingBack': all(once('scheduler', 'reRegistering.sealing.waiting', hold('queryPrefetch')), cleanup),
   'reRegistering.pausing': all(refuse('registerContextBatch'), cleanup),
   'incompatible.waiting': all(otherVersion, cleanup),
   'incompatible.probing': all(
-    otherVersion,
+    longer(12_000, otherVersion),
     cleanup,
-    once('scheduler', 'incompatible.waiting', hold('registerContextBatch')),
+    once('scheduler', 'incompatible.waiting', longer(6_000, hold('registerContextBatch'))),
   ),
-  'drained.quiescing': all(busy, drain),
+  'drained.quiescing': all(longer(4_000, busy), drain),
   'drained.handedBack': drain,
   'stopping.stoppingRanks': all(busy, stop),
   'stopping.retiring': all(hold('unregisterContext'), stop),
@@ -136,12 +156,12 @@ const schedulerLures: Readonly<Record<string, Lure>> = {
 const workerLures: Readonly<Record<string, Lure>> = {
   connected: () => {},
   'degraded.verifying': all(hold('save'), resetRank),
-  'degraded.draining': all(busy, goAway),
+  'degraded.draining': all(longer(3_000, busy), goAway),
   'reconnecting.dialing': all(dropSyns, resetRank),
   'reconnecting.waiting': all(dropSyns, resetRank),
   'reRegistering.waiting': all(hold('unregisterContext'), cleanup),
   'reRegistering.registering.waiting': all(hold('registerContextBatch'), cleanup),
-  'reRegistering.registering.stalled': all(hold('registerContextBatch'), cleanup),
+  'reRegistering.registering.stalled': all(longer(6_000, hold('registerContextBatch')), cleanup),
   'reRegistering.registering.stopping': all(
     hold('registerContextBatch'),
     cleanup,

@@ -226,7 +226,7 @@ export const disturbances: Readonly<Record<FaultKind, Disturbance>> = table;
 const kinds = Object.keys(table) as FaultKind[];
 
 /** Kinds that stand for many: drawn so much more often than others. */
-const weights: Partial<Record<FaultKind, number>> = { ambushedScheduler: 10, ambushedRank: 6 };
+const weights: Partial<Record<FaultKind, number>> = { ambushedScheduler: 18, ambushedRank: 12 };
 
 /** Every kind, as often as it is to be drawn. */
 export const kindsToDraw = kinds.flatMap((kind) => Array<FaultKind>(weights[kind] ?? 1).fill(kind));

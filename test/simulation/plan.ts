@@ -30,7 +30,7 @@ export function planOf(seed: number): Episode[] {
       seed: random.int(0, 2 ** 31),
     }));
     const short = faults.some(({ kind }) => takesItsTime(kind)) ? [] : [300, 300, 1_000];
-    const lastingMs = random.pick([...short, 3_000, 12_000, 45_000]);
+    const lastingMs = random.pick([...short, 3_000, 12_000, 20_000, 45_000]);
     return { quietMs: random.between(110_000, 150_000), faults, lastingMs };
   });
 }

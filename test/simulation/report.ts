@@ -43,7 +43,11 @@ export class Report {
       ['saves', amount(tallies.saves)],
       ['verified', `${amount(tallies.verifiedBytes)} bytes`],
       ['unsafe releases', `${amount(tallies.unsafeReleases)}, ${amount(tallies.unsafeTouches)} blocks touched after`],
-      ['wrong blocks', `${amount(tallies.coveredWrongBlocks)}, covered by an unsafe release`],
+      [
+        'wrong blocks',
+        `after unsafe releases: ${amount(tallies.lateWrite)} overwritten late, ` +
+          `${amount(tallies.knowerGone)} whose process was gone, ${amount(tallies.wordUnderWay)} not heard of yet`,
+      ],
       [
         'faults by kind',
         Object.entries(faultsByKind)

@@ -10,6 +10,7 @@ import { type Embedding, Instance, type InstanceShape } from './instance.ts';
 import type { Kernel } from './kernel.ts';
 import { Random } from './random.ts';
 import { SimulatedServer } from './server.ts';
+import { Taints } from './taints.ts';
 import type { Tallies } from './tallies.ts';
 
 const PORT = 50_055;
@@ -45,7 +46,7 @@ export class World {
   readonly serverFaults: FaultPatch;
   #coverage: Coverage;
   #inspector: Inspector;
-  #taintedHashes = new Set<string>();
+  #taints = new Taints();
   #poolSizeBytes: number;
   #later = new Set<() => void>();
   #watches = new Set<Watch>();
@@ -139,16 +140,13 @@ export class World {
 
   startReplica(shape: InstanceShape): Replica {
     const { kernel, tallies } = this;
-    const pool = new BlockPool(shape.blocks, tallies, this.#taintedHashes, this.livingServers);
-    const instance = new Instance(kernel, this.#coverage, shape, (touch, blockId, server) =>
-      pool.touched(touch, blockId, server),
+    const pool = new BlockPool(shape.blocks, tallies, this.#taints, this.livingServers);
+    const instance = new Instance(kernel, this.#coverage, shape, (touch, blockId, rank, server) =>
+      pool.touched(touch, blockId, rank, server),
     );
     pool.instance = instance;
     instance.onPath = (machine, path, rank) => this.#entered(shape.instanceId, machine, path, rank);
-    instance.onUnsafeRelease = (_, count) => {
-      tallies.unsafeReleases += count;
-      pool.taintLent();
-    };
+    instance.onUnsafeRelease = (rank, release) => pool.releasedUnsafely(rank, release);
     instance.start();
     const host = new Host(kernel, new Random(this.random.int(0, 2 ** 31), shape.instanceId), tallies, instance, pool);
     const replica = { instance, host };
