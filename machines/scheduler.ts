@@ -21,6 +21,8 @@ import {
   allConfirm,
   allQuiet,
   areSameBoots,
+  type FormerWorker,
+  isFormer,
   isLate,
   type Lineage,
   lineageOf,
@@ -53,7 +55,7 @@ export interface SchedulerContext extends SchedulerInput {
   /** The newest observation that something was lost or went wrong. */
   readonly evidence: Evidence | null;
   /** Worker processes that were replaced: their late words count for nothing. Bounded. */
-  readonly formerWorkers: readonly string[];
+  readonly formerWorkers: readonly FormerWorker[];
   /** Reports of a generation or a process that was over when they arrived. */
   readonly lateReports: number;
   /** Set when the machine stops. */
@@ -134,10 +136,8 @@ export const schedulerMachine = setup({
     isKeepRefused: ({ context: { announcement, reports, lineage } }) =>
       announcement.action === 'keep' &&
       (lineage === null || !areSameBoots(reports, lineage) || refusalIn(reports, announcement.epoch) !== undefined),
-    isRefutation: ({ context }, { report }: { report: RankReport }) =>
-      context.lineage !== null &&
-      !context.formerWorkers.includes(report.workerBootId) &&
-      refutes(report, context.lineage),
+    isRefutation: ({ context: { announcement, formerWorkers, lineage } }, { report }: { report: RankReport }) =>
+      lineage !== null && !isFormer(report, formerWorkers, announcement.epoch) && refutes(report, lineage),
     isCurrentEpoch: ({ context }, { epoch }: { epoch: Epoch }) => isSameEpoch(epoch, context.announcement.epoch),
     isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
     isDenied: (_, { fault }: FaultParams) => isDenial(fault),
@@ -582,12 +582,14 @@ function observed(context: SchedulerContext, evidence: Evidence): Partial<Schedu
 const FORMER_WORKERS_PER_RANK = 4;
 
 function received(context: SchedulerContext, report: RankReport): Partial<SchedulerContext> {
-  const { reports, formerWorkers, lateReports } = context;
+  const { announcement, reports, formerWorkers, lateReports } = context;
   const held = reports[report.rank];
   if (held === undefined) return {};
-  if (formerWorkers.includes(report.workerBootId) || isLate(report, held)) return { lateReports: lateReports + 1 };
+  const { epoch } = announcement;
+  if (isFormer(report, formerWorkers, epoch) || isLate(report, held)) return { lateReports: lateReports + 1 };
   const isReplaced = held !== null && held.workerBootId !== report.workerBootId;
-  const former = isReplaced ? [...formerWorkers, held.workerBootId] : formerWorkers;
+  const others = formerWorkers.filter(({ workerBootId }) => workerBootId !== report.workerBootId);
+  const former = isReplaced ? [...others, { workerBootId: held.workerBootId, counter: epoch.counter }] : others;
   return {
     reports: reports.with(report.rank, report),
     formerWorkers: former.slice(-FORMER_WORKERS_PER_RANK * reports.length),
