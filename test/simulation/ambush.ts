@@ -2,7 +2,7 @@ import type { RpcMethod } from '../../src/engine/faults.ts';
 import type { MachineName } from './coverage.ts';
 import { drainByHost, resumeByHost } from './host-commands.ts';
 import type { Random } from './random.ts';
-import { refusals } from './refusals.ts';
+import { refusalOf } from './refusals.ts';
 import { replaceRank, replaceScheduler, stopReplica } from './replacements.ts';
 import type { Replica, World } from './world.ts';
 
@@ -30,7 +30,7 @@ const all =
 const hold =
   (method: RpcMethod): Lure =>
   ({ world: { server, later }, random, holdMs }) => {
-    const refuse = random.pick(refusals);
+    const refuse = refusalOf(method, random);
     const fault = random.pick([{ hang: true }, { hang: true }, { delayMs: holdMs }, { delayMs: holdMs, refuse }]);
     server.faults.merge({ methods: { [method]: fault } });
     later(holdMs, () => server.faults.merge({ methods: { [method]: null } }));
@@ -51,7 +51,7 @@ const longer =
 const refuse =
   (method: RpcMethod): Lure =>
   ({ world: { server }, random }) =>
-    server.faults.merge({ methods: { [method]: { refuse: random.pick(refusals), times: random.int(3, 6) } } });
+    server.faults.merge({ methods: { [method]: { refuse: refusalOf(method, random), times: random.int(3, 6) } } });
 
 /** Once that state is reached on the way. */
 const once =

@@ -4,7 +4,7 @@ import type { Connection } from './connection.ts';
 import { restartAnnounced } from './host-commands.ts';
 import { admitIntruder, sealForeign } from './intruder.ts';
 import type { Random } from './random.ts';
-import { refusals } from './refusals.ts';
+import { refusalOf } from './refusals.ts';
 import { leavePredecessor, replaceRank, replaceReplica, replaceScheduler, stopReplica } from './replacements.ts';
 import type { Replica, World } from './world.ts';
 
@@ -158,7 +158,8 @@ const table = {
     world.later(outageMs(random), () => server.faults.merge({ methods: { [method]: null } }));
   },
   refusedCalls: (world, random) => {
-    break_(world, random.pick(methods), { refuse: random.pick(refusals), times: random.int(1, 3) });
+    const method = random.pick(methods);
+    break_(world, method, { refuse: refusalOf(method, random), times: random.int(1, 3) });
     if (random.chance(0.5)) provoke(world, random);
   },
   copyAfterClose: (world, random) => {

@@ -1,8 +1,9 @@
 import { Code } from '@connectrpc/connect';
-import type { MethodRefusal } from '../../src/engine/faults.ts';
+import type { MethodRefusal, RpcMethod } from '../../src/engine/faults.ts';
+import type { Random } from './random.ts';
 
 /** Answers in the place of those that a call hoped for: the server's own words, and words that nobody knows. */
-export const refusals: readonly MethodRefusal[] = [
+const refusals: readonly MethodRefusal[] = [
   { code: Code.Internal, message: 'storage error: pinned pool exhausted while allocating 64 bytes' },
   { code: Code.Internal, message: 'storage error: an illegal memory access was encountered' },
   { code: Code.Internal, message: 'words that nobody has seen before' },
@@ -16,3 +17,9 @@ export const refusals: readonly MethodRefusal[] = [
   { code: Code.ResourceExhausted, message: 'too many requests' },
   { code: Code.Unavailable, message: 'the service is restarting' },
 ];
+
+/** One that the method may be answered with. Of what an Unregister finds nothing of, nothing stays mapped either. */
+export function refusalOf(method: RpcMethod, random: Random): MethodRefusal {
+  const isHonest = ({ code }: MethodRefusal) => method !== 'unregisterContext' || code !== Code.FailedPrecondition;
+  return random.pick(refusals.filter(isHonest));
+}
