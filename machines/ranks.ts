@@ -75,3 +75,24 @@ export function refutes(report: RankReport, lineage: Lineage): boolean {
 export function isLate(report: RankReport, held: RankReport | null): boolean {
   return held?.workerBootId === report.workerBootId && held.sequence > report.sequence;
 }
+
+/** A worker process that another one took the place of. */
+export interface FormerWorker {
+  readonly workerBootId: string;
+  /** Of the epoch that was announced last when it was replaced. */
+  readonly counter: number;
+}
+
+/**
+ * Whether this is a late word of a process that was replaced. One that speaks of an epoch announced since then lives: it
+ * was put aside by a late word of its predecessor.
+ */
+export function isFormer(
+  { workerBootId, epoch }: RankReport,
+  former: readonly FormerWorker[],
+  current: Epoch,
+): boolean {
+  const held = former.find((worker) => worker.workerBootId === workerBootId);
+  if (held === undefined) return false;
+  return epoch?.schedulerBootId !== current.schedulerBootId || epoch.counter <= held.counter;
+}

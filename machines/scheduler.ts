@@ -21,6 +21,8 @@ import {
   allConfirm,
   allQuiet,
   areSameBoots,
+  type FormerWorker,
+  isFormer,
   isLate,
   type Lineage,
   lineageOf,
@@ -53,7 +55,7 @@ export interface SchedulerContext extends SchedulerInput {
   /** The newest observation that something was lost or went wrong. */
   readonly evidence: Evidence | null;
   /** Worker processes that were replaced: their late words count for nothing. Bounded. */
-  readonly formerWorkers: readonly string[];
+  readonly formerWorkers: readonly FormerWorker[];
   /** Reports of a generation or a process that was over when they arrived. */
   readonly lateReports: number;
   /** Set when the machine stops. */
@@ -596,17 +598,20 @@ function observed(context: SchedulerContext, evidence: Evidence): Partial<Schedu
 const FORMER_WORKERS_PER_RANK = 4;
 
 /** Said by a process that was replaced, or before what its process said last. */
-function isOvertaken({ reports, formerWorkers }: SchedulerContext, report: RankReport): boolean {
-  return formerWorkers.includes(report.workerBootId) || isLate(report, reports[report.rank] ?? null);
+function isOvertaken({ announcement, reports, formerWorkers }: SchedulerContext, report: RankReport): boolean {
+  const isOfFormer = isFormer(report, formerWorkers, announcement.epoch);
+  return isOfFormer || isLate(report, reports[report.rank] ?? null);
 }
 
 function received(context: SchedulerContext, report: RankReport): Partial<SchedulerContext> {
-  const { reports, formerWorkers, lateReports } = context;
+  const { announcement, reports, formerWorkers, lateReports } = context;
   const held = reports[report.rank];
   if (held === undefined) return {};
+  const { epoch } = announcement;
   if (isOvertaken(context, report)) return { lateReports: lateReports + 1 };
   const isReplaced = held !== null && held.workerBootId !== report.workerBootId;
-  const former = isReplaced ? [...formerWorkers, held.workerBootId] : formerWorkers;
+  const others = formerWorkers.filter(({ workerBootId }) => workerBootId !== report.workerBootId);
+  const former = isReplaced ? [...others, { workerBootId: held.workerBootId, counter: epoch.counter }] : others;
   return {
     reports: reports.with(report.rank, report),
     formerWorkers: former.slice(-FORMER_WORKERS_PER_RANK * reports.length),

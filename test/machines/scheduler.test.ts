@@ -286,6 +286,23 @@ describe('scheduler machine', () => {
     expect(h.context().lateReports).toBe(2);
   });
 
+  it('a worker process that a late word of its predecessor put aside is heard again in the next epoch', async () => {
+    const h = harness();
+    await h.toSealing();
+    h.report(0, { workerBootId: 'new', outcome: 'pending' });
+    h.report(0, { workerBootId: 'old', outcome: 'pending' });
+    h.report(0, { workerBootId: 'new' });
+    h.report(1);
+    expect(h.path()).toBe('reRegistering.sealing.waiting');
+
+    h.script.clock.tick(budgets.stalledAfterMs + budgets.stalledTimeoutMs);
+    h.script.clock.tick(budgets.redialMaxMs);
+    await h.toSealing();
+    h.report(0, { workerBootId: 'new' });
+    h.report(1);
+    expect(h.path()).toBe('reRegistering.readingBack');
+  });
+
   it('what is lost again and again is repeated ever slower', async () => {
     const h = harness();
     await h.toConnected();

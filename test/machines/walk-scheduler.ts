@@ -69,7 +69,7 @@ function reportsFor({ announcement: { epoch }, reports, formerWorkers }: Schedul
     { ...report, outcome: 'failed', epoch: { schedulerBootId: 'another', counter: 9 } },
     { ...report, outcome: 'pending', epoch: null, workerBootId: successor },
     { ...report, outcome: 'registered', workerBootId: successor },
-    { ...report, outcome: 'failed', workerBootId: formerWorkers.at(-1) ?? successor },
+    { ...report, outcome: 'failed', workerBootId: formerWorkers.at(-1)?.workerBootId ?? successor },
     { ...report, outcome: 'failed', rank: 1 },
   ];
 }

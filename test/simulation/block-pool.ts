@@ -1,7 +1,10 @@
+import type { UnsafeRelease } from '../../src/connector/index.ts';
 import { compute, isContentOf } from './content.ts';
 import type { SimulatedProcess } from './event-loop.ts';
-import type { Instance } from './instance.ts';
+import { nameOf } from './hearing.ts';
+import type { Instance, Rank } from './instance.ts';
 import { kernel } from './kernel.ts';
+import type { Excuse, Taints } from './taints.ts';
 import type { Tallies } from './tallies.ts';
 import { Violation } from './violation.ts';
 
@@ -12,8 +15,10 @@ interface Block {
   isLoading: boolean;
   /** Given to a save, and not handed back since. */
   isSaving: boolean;
-  /** Servers that may still touch it since an unsafe release. */
-  readonly unsafeFor: Set<number>;
+  /** Servers that may still touch it on a rank since an unsafe release, as `rank pid`. */
+  readonly unsafeFor: Set<string>;
+  /** By rank, why the load that is under way may bring wrong bytes. */
+  excuses: readonly (Excuse | null)[];
 }
 
 /** A byte that no content begins with by chance: what a load has to overwrite. */
@@ -24,23 +29,18 @@ export class BlockPool {
   #blocks: Block[];
   #free: number[];
   #buried: number[] = [];
-  /** Hashes under which a server may hold other content since an unsafe release. */
-  #taintedHashes: Set<string>;
+  #taints: Taints;
   #tallies: Tallies;
   #livingServers: () => readonly SimulatedProcess[];
   instance: Instance | null = null;
 
-  constructor(
-    count: number,
-    tallies: Tallies,
-    taintedHashes: Set<string>,
-    livingServers: () => readonly SimulatedProcess[],
-  ) {
-    const fresh = () => ({ owner: null, hash: null, isLoading: false, isSaving: false, unsafeFor: new Set<number>() });
+  constructor(count: number, tallies: Tallies, taints: Taints, livingServers: () => readonly SimulatedProcess[]) {
+    const untouched = { owner: null, hash: null, isLoading: false, isSaving: false, excuses: [] } as const;
+    const fresh = () => ({ ...untouched, unsafeFor: new Set<string>() });
     this.#blocks = Array.from({ length: count }, fresh);
     this.#free = this.#blocks.map((_, blockId) => blockId);
     this.#tallies = tallies;
-    this.#taintedHashes = taintedHashes;
+    this.#taints = taints;
     this.#livingServers = livingServers;
   }
 
@@ -84,7 +84,12 @@ export class BlockPool {
 
   lendToLoad(blockIds: readonly number[]): void {
     for (const blockId of blockIds) {
-      this.#blocks[blockId]!.isLoading = true;
+      const block = this.#blocks[blockId]!;
+      const { instance } = this;
+      block.isLoading = true;
+      block.excuses = this.#ranks().map(
+        ({ index }) => instance && this.#taints.excuseFor(block.hash!, instance, index),
+      );
       for (const { memories } of this.#ranks()) for (const memory of memories) memory.block(blockId).fill(POISON);
     }
   }
@@ -119,43 +124,42 @@ export class BlockPool {
     }
   }
 
-  /** An unsafe release: the servers there are may touch what is lent, and keep it under its hashes. */
-  taintLent(): void {
-    for (const block of this.#blocks) {
-      if (!block.isLoading && !block.isSaving) continue;
-      for (const { pid } of this.#livingServers()) block.unsafeFor.add(pid);
-      if (block.isSaving && block.hash !== null) this.#taint(block.hash);
+  /** The servers there are may still touch these blocks on this rank, and keep what they read under their hashes. */
+  releasedUnsafely(rank: Rank, { kind, blockIds }: UnsafeRelease): void {
+    const servers = this.#livingServers();
+    const releasedMs = kernel().loop.nowMs;
+    this.#tallies.unsafeReleases += 1;
+    for (const blockId of blockIds) {
+      const { hash, unsafeFor } = this.#blocks[blockId]!;
+      for (const { pid } of servers) unsafeFor.add(`${rank.index} ${pid}`);
+      if (kind === 'save' && hash !== null) this.#taints.saveReleased(hash, { rank, servers, releasedMs });
     }
   }
 
-  /** A server's copy reads or writes a block. */
-  touched(touch: 'read' | 'write', blockId: number, server: SimulatedProcess): void {
+  /** A server's copy reads or writes a block of one rank. */
+  touched(touch: 'read' | 'write', blockId: number, rank: number, server: SimulatedProcess): void {
     const block = this.#blocks[blockId]!;
     if (touch === 'write' ? block.isLoading : block.isSaving) return;
-    if (!block.unsafeFor.has(server.pid)) {
+    if (!block.unsafeFor.has(`${rank} ${server.pid}`)) {
       // Reported, not thrown: the engine would take it for a copy that failed.
-      kernel().report(new Violation(5, `${server.name} ${touch}s block ${blockId}, which was handed back`));
+      const message = `${server.name} ${touch}s block ${blockId} of rank ${rank}, which was handed back`;
+      kernel().report(new Violation(5, message));
     }
     this.#tallies.unsafeTouches += 1;
-    if (touch === 'write' && block.hash !== null) this.#taint(block.hash);
+    if (touch === 'write' && block.hash !== null) this.#taints.overwritten(block.hash, rank);
   }
 
   #wrongBytes(blockId: number, hash: Uint8Array, rank: number, bytes: Uint8Array): void {
-    if (this.#taintedHashes.has(nameOf(hash))) {
-      this.#tallies.coveredWrongBlocks += 1;
+    const excuse = this.#taints.isOverwritten(hash, rank) ? 'lateWrite' : this.#blocks[blockId]!.excuses[rank];
+    if (excuse) {
+      this.#tallies[excuse] += 1;
       return;
     }
     const found = Buffer.from(bytes).toString('hex');
     throw new Violation(11, `block ${blockId} on rank ${rank} holds ${found} after a load of ${nameOf(hash)}`);
   }
 
-  #taint(hash: Uint8Array): void {
-    this.#taintedHashes.add(nameOf(hash));
-  }
-
   #ranks() {
     return this.instance?.ranks ?? [];
   }
 }
-
-const nameOf = (hash: Uint8Array) => Buffer.from(hash).toString('hex');

@@ -2,8 +2,8 @@ import type { Tensor } from '../../src/engine/tensor-registry.ts';
 import type { SimulatedProcess } from './event-loop.ts';
 import type { Kernel } from './kernel.ts';
 
-/** Told of every block that a server's copy reads or writes. */
-export type TouchListener = (touch: 'read' | 'write', blockId: number, server: SimulatedProcess) => void;
+/** Told of every block of a rank that a server's copy reads or writes. */
+export type TouchListener = (touch: 'read' | 'write', blockId: number, rank: number, server: SimulatedProcess) => void;
 
 /** One layer of one rank's KV memory, with its real bytes. */
 export class DeviceMemory {
@@ -65,7 +65,7 @@ export function openTensor(
     return memory.bytes.subarray(offset, offset + length);
   };
   const touch = (kind: 'read' | 'write', offset: number) => {
-    if (!memory.isFreed) memory.onTouch(kind, Math.floor(offset / memory.blockBytes), server);
+    if (!memory.isFreed) memory.onTouch(kind, Math.floor(offset / memory.blockBytes), memory.deviceId, server);
   };
   const land = (offset: number, source: Uint8Array) => {
     touch('write', offset);

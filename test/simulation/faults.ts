@@ -1,8 +1,10 @@
-import { Code } from '@connectrpc/connect';
 import type { MethodFault, RpcMethod } from '../../src/engine/faults.ts';
+import { ambush } from './ambush.ts';
 import type { Connection } from './connection.ts';
+import { restartAnnounced } from './host-commands.ts';
 import { admitIntruder, sealForeign } from './intruder.ts';
 import type { Random } from './random.ts';
+import { refusalOf } from './refusals.ts';
 import { leavePredecessor, replaceRank, replaceReplica, replaceScheduler, stopReplica } from './replacements.ts';
 import type { Replica, World } from './world.ts';
 
@@ -18,21 +20,6 @@ const methods: readonly RpcMethod[] = [
   'load',
   'queryPrefetch',
   'release',
-];
-
-const refusals: readonly NonNullable<MethodFault['refuse']>[] = [
-  { code: Code.Internal, message: 'storage error: pinned pool exhausted while allocating 64 bytes' },
-  { code: Code.Internal, message: 'storage error: an illegal memory access was encountered' },
-  { code: Code.Internal, message: 'words that nobody has seen before' },
-  { code: Code.Internal, message: 'storage error: query lease is unknown or expired' },
-  { code: Code.FailedPrecondition, message: 'instance i0 not found' },
-  { code: Code.FailedPrecondition, message: 'device 0 not found in instance i0' },
-  {
-    code: Code.InvalidArgument,
-    message: 'invalid argument: instance i0 registration incomplete: 1/2 workers registered',
-  },
-  { code: Code.ResourceExhausted, message: 'too many requests' },
-  { code: Code.Unavailable, message: 'the service is restarting' },
 ];
 
 /** Milliseconds of an outage: mostly short, sometimes beyond every budget but the longest. */
@@ -171,7 +158,8 @@ const table = {
     world.later(outageMs(random), () => server.faults.merge({ methods: { [method]: null } }));
   },
   refusedCalls: (world, random) => {
-    break_(world, random.pick(methods), { refuse: random.pick(refusals), times: random.int(1, 3) });
+    const method = random.pick(methods);
+    break_(world, method, { refuse: refusalOf(method, random), times: random.int(1, 3) });
     if (random.chance(0.5)) provoke(world, random);
   },
   copyAfterClose: (world, random) => {
@@ -220,6 +208,14 @@ const table = {
     host.excusedMs += stallMs;
     world.stopFor(random.pick(instance.processes), stallMs);
   },
+  restartAnnounced: (world, random) => restartAnnounced(world, replicaOf(world, random), random),
+  endedSession: (world, random) => {
+    const connection = schedulerConnection(world, replicaOf(world, random));
+    const { server } = world;
+    if (connection !== undefined) server.post(() => server.endSession(connection));
+  },
+  ambushedScheduler: (world, random) => ambush(world, replicaOf(world, random), 'scheduler', random),
+  ambushedRank: (world, random) => ambush(world, replicaOf(world, random), 'worker', random),
   clockJump: ({ kernel }, random) => {
     kernel.loop.wallClockOffsetMs += random.between(-1e8, 1e8);
   },
@@ -228,5 +224,13 @@ const table = {
 export type FaultKind = keyof typeof table;
 export const disturbances: Readonly<Record<FaultKind, Disturbance>> = table;
 
-/** All kinds but the known gaps. */
-export const kindsToDraw = Object.keys(table) as FaultKind[];
+const kinds = Object.keys(table) as FaultKind[];
+
+/** Kinds that stand for many: drawn so much more often than others. */
+const weights: Partial<Record<FaultKind, number>> = { ambushedScheduler: 18, ambushedRank: 12 };
+
+/** Every kind, as often as it is to be drawn. */
+export const kindsToDraw = kinds.flatMap((kind) => Array<FaultKind>(weights[kind] ?? 1).fill(kind));
+
+/** Whether the kind needs seconds to come about. */
+export const takesItsTime = (kind: FaultKind): boolean => kind in weights;

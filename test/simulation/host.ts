@@ -70,7 +70,7 @@ export class Host {
     this.instance = instance;
     this.pool = pool;
     this.#tally = new RankTally(instance.shape.worldSize);
-    this.#messenger = new StepMessenger(kernel, random, tallies, instance);
+    this.#messenger = new StepMessenger(kernel, random, instance);
     this.stepIntervalMs = random.pick([20, 60, 150]);
     this.#scheduleStep();
   }
@@ -123,7 +123,8 @@ export class Host {
   checkBudgets(): void {
     if (this.isStopped) return;
     const { transferTimeoutMs, settleMs, preemptionTimeoutMs } = this.instance.shape.budgets;
-    const limitMs = Math.max(transferTimeoutMs + settleMs, preemptionTimeoutMs) + SLACK_MS + this.excusedMs;
+    // What has ended is told with the next step, and a step may wait for what it preempts.
+    const limitMs = transferTimeoutMs + settleMs + preemptionTimeoutMs + SLACK_MS + this.excusedMs;
     const oldest = (request: HostRequest) => this.#kernel.loop.nowMs - request.sinceMs > limitMs;
     for (const request of this.#held.values()) {
       if (oldest(request)) throw new Violation(4, `${request.id} finished and its transfers are not reported`);
@@ -147,7 +148,7 @@ export class Host {
     const delayMs = this.#idleSteps > 2 ? IDLE_LOOK_MS : this.stepIntervalMs;
     this.#kernel.loop.schedule(schedulerProcess, delayMs, 'io', () => {
       if (generation !== this.#generation || this.isStopped) return;
-      if (!this.#isStepping && this.instance.ranks.length === this.instance.shape.worldSize) this.#step();
+      if (!this.#isStepping && this.instance.isComplete) this.#step();
       this.#scheduleStep();
     });
   }
@@ -269,9 +270,8 @@ export class Host {
     request.sinceMs = this.#kernel.loop.nowMs;
   }
 
-  #preempted(request: HostRequest, isUnsafe: boolean): void {
+  #preempted(request: HostRequest): void {
     if (this.#requests.get(request.id) !== request) return;
-    if (isUnsafe) this.pool.taintLent();
     this.pool.give(request.blocks);
     request.blocks = [];
     request.hit = 0;
@@ -296,7 +296,6 @@ export class Host {
     const finishedIds = this.#finishedIds.splice(0);
     const preempted = [...this.#requests.values()].filter(({ stage }) => stage === 'preempting');
     const preemptedIds = preempted.map(({ id }) => id);
-    const unsafe = new Set<string>();
     const generation = this.#generation;
     const isCurrent = () => generation === this.#generation;
     const outputs = new Map<number, RankOutput>();
@@ -310,12 +309,12 @@ export class Host {
         this.#tell(rank.index, output);
         if (outputs.size < shape.worldSize) return;
         this.#isStepping = false;
-        for (const request of preempted) this.#preempted(request, unsafe.has(request.id));
+        for (const request of preempted) this.#preempted(request);
         if ([...outputs.values()].every(({ isIdle }) => isIdle)) this.pool.giveBuried();
         this.#acceptEnded();
       };
       this.#awaitedRanks.set(rank.index, hear);
-      this.#messenger.order(rank, { metadata, repeated, finishedIds, preemptedIds, unsafe, isCurrent, hear });
+      this.#messenger.order(rank, { metadata, repeated, finishedIds, preemptedIds, isCurrent, hear });
     }
   }
 

@@ -1,11 +1,18 @@
-import { type Budgets, type Epoch, isSameEpoch } from '../../machines/index.ts';
-import type { SaveIntent } from '../../src/connector/index.ts';
-import { type KvCacheLayer, SchedulerConnector, WorkerConnector } from '../../src/connector/index.ts';
+import { type Budgets, type Epoch, isSameEpoch, type RankReport } from '../../machines/index.ts';
+import {
+  type KvCacheLayer,
+  type SaveIntent,
+  SchedulerConnector,
+  type UnsafeRelease,
+  WorkerConnector,
+} from '../../src/connector/index.ts';
 import { BLOCK_BYTES } from './content.ts';
-import type { Coverage } from './coverage.ts';
+import type { Coverage, MachineName } from './coverage.ts';
 import { DeviceMemory, type TouchListener } from './device-memory.ts';
 import type { SimulatedProcess } from './event-loop.ts';
+import { distrustedIn, hearingOf } from './hearing.ts';
 import type { Kernel } from './kernel.ts';
+import { Violation } from './violation.ts';
 
 /**
  * How the roles are joined: `pushed` inside one process; `perRole` by a channel between one process for each role;
@@ -28,11 +35,14 @@ export interface Rank {
   readonly index: number;
   readonly process: SimulatedProcess;
   readonly worker: WorkerConnector;
+  readonly workerBootId: string;
   readonly memories: readonly DeviceMemory[];
   /** Epochs in which the server told this very process that it is registered. */
   readonly confirmed: Epoch[];
   /** The save whose RPC is being sent. */
   startingSave: SaveIntent | null;
+  /** Names of the hashes that it has told not to use, whoever heard it. */
+  readonly said: Set<string>;
 }
 
 /** One inference replica: a scheduler and its ranks, each in its process. */
@@ -45,7 +55,9 @@ export class Instance {
   isWithoutScheduler = true;
   /** Called when a scheduler's state or epoch changed. */
   onStatus: () => void = () => {};
-  onUnsafeRelease: (rank: Rank, count: number) => void = () => {};
+  /** Called when a machine came to a state; the rank's where it is one's. */
+  onPath: (machine: MachineName, path: string, rank: number | null) => void = () => {};
+  onUnsafeRelease: (rank: Rank, release: UnsafeRelease) => void = () => {};
   #kernel: Kernel;
   #coverage: Coverage;
   #onTouch: TouchListener;
@@ -62,7 +74,12 @@ export class Instance {
   }
 
   get processes(): readonly SimulatedProcess[] {
-    return [...new Set([this.schedulerProcess, ...this.ranks.map(({ process }) => process)])];
+    return [...new Set([this.schedulerProcess, ...this.ranks.flatMap(({ process }) => process)])];
+  }
+
+  /** Whether every rank has been started, in whatever order. */
+  get isComplete(): boolean {
+    return this.ranks.flat().length === this.shape.worldSize;
   }
 
   get isConnected(): boolean {
@@ -103,6 +120,12 @@ export class Instance {
     });
   }
 
+  /** The scheduler hears a report. */
+  accept(report: RankReport, madeMs: number): void {
+    hearingOf(this.scheduler).note(report, madeMs);
+    this.scheduler.acceptReport(report);
+  }
+
   #startScheduler(): void {
     const { embedding: _e, layers: _l, blocks: _b, port, ...shared } = this.shape;
     const scheduler = new SchedulerConnector({
@@ -118,6 +141,7 @@ export class Instance {
       if (this.scheduler !== scheduler) return;
       this.#kernel.journal.write(name, `${path} epoch ${epoch?.counter} ${fault?.message ?? ''}`);
       this.onStatus();
+      this.onPath('scheduler', path, null);
     });
     scheduler.start();
   }
@@ -137,16 +161,22 @@ export class Instance {
       deviceId: index,
       inspect: this.#coverage.inspector('worker'),
     });
-    const rank: Rank = { index, process, worker, memories, confirmed: [], startingSave: null };
+    const { workerBootId } = worker.takeReport();
+    const said = new Set<string>();
+    const rank: Rank = { index, process, worker, workerBootId, memories, confirmed: [], startingSave: null, said };
     const name = `${shared.instanceId} rank ${index}`;
     worker.onStatus(({ path, epoch, fault }) => {
       this.#kernel.journal.write(name, `${path} epoch ${epoch?.counter} ${fault?.message ?? ''}`);
+      this.onPath('worker', path, index);
     });
-    let unsafeBefore = 0;
-    worker.onSettled(() => {
-      const { unsafeReleases } = worker.stats;
-      if (unsafeReleases > unsafeBefore) this.onUnsafeRelease(rank, unsafeReleases - unsafeBefore);
-      unsafeBefore = unsafeReleases;
+    let released = 0;
+    worker.onUnsafeRelease((release) => {
+      released += 1;
+      this.onUnsafeRelease(rank, release);
+      if (worker.stats.unsafeReleases === released) return;
+      this.#kernel.report(
+        new Violation(5, `${name} counts ${worker.stats.unsafeReleases} of ${released} unsafe releases`),
+      );
     });
     return rank;
   }
@@ -160,7 +190,11 @@ export class Instance {
     const isJoined = () => this.scheduler === scheduler && this.ranks[rank.index] === rank;
     const toScheduler = this.#channel(process, schedulerProcess);
     const toRank = this.#channel(schedulerProcess, process);
-    worker.onReport((report) => toScheduler(() => isJoined() && scheduler.acceptReport(report)));
+    worker.onReport((report) => {
+      const madeMs = this.#kernel.loop.nowMs;
+      for (const name of distrustedIn(report)) rank.said.add(name);
+      toScheduler(() => isJoined() && this.accept(report, madeMs));
+    });
     scheduler.onAnnounce((announcement) => toRank(() => isJoined() && worker.acceptAnnouncement(announcement)));
   }
 

@@ -1,4 +1,4 @@
-import { type FaultKind, kindsToDraw } from './faults.ts';
+import { type FaultKind, kindsToDraw, takesItsTime } from './faults.ts';
 import { Random } from './random.ts';
 
 export interface Fault {
@@ -29,7 +29,8 @@ export function planOf(seed: number): Episode[] {
       afterMs: random.chance(0.3) ? random.between(0, 20) : random.between(20, 1_500),
       seed: random.int(0, 2 ** 31),
     }));
-    const lastingMs = random.pick([300, 300, 1_000, 3_000, 12_000, 45_000]);
+    const short = faults.some(({ kind }) => takesItsTime(kind)) ? [] : [300, 300, 1_000];
+    const lastingMs = random.pick([...short, 3_000, 12_000, 20_000, 45_000]);
     return { quietMs: random.between(110_000, 150_000), faults, lastingMs };
   });
 }

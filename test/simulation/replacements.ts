@@ -39,9 +39,10 @@ export function leavePredecessor(world: World, { instance, host }: Replica): voi
   });
 }
 
-function isWhole({ isWithoutScheduler, processes, ranks, shape }: Instance): boolean {
-  if (isWithoutScheduler) return false;
-  return ranks.length === shape.worldSize && processes.every((process) => !process.isDead && !process.isStopped);
+/** Whether all its processes are there and run. */
+export function isWhole({ isComplete, isWithoutScheduler, processes }: Instance): boolean {
+  if (isWithoutScheduler || !isComplete) return false;
+  return processes.every((process) => !process.isDead && !process.isStopped);
 }
 
 /** Milliseconds on top of the declared budget: messages and steps between the processes. */

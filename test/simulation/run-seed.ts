@@ -181,11 +181,11 @@ function convergenceBoundMs({ instance: { shape }, host }: Replica): number {
   const { budgets } = shape;
   const { dialTimeoutMs, sessionTimeoutMs, surveyTimeoutMs, quiesceTimeoutMs, stalledTimeoutMs } = budgets;
   const { voidBackoffMaxMs, auditIntervalMs, versionProbeIntervalMs, drainTimeoutMs, rankRedialMaxMs } = budgets;
-  const { pingIntervalMs, pingTimeoutMs } = budgets;
+  const { pingIntervalMs, pingTimeoutMs, drainedTimeoutMs } = budgets;
   const noticed = auditIntervalMs + surveyTimeoutMs + pingIntervalMs + pingTimeoutMs + drainTimeoutMs;
   const dialled = 3 * (dialTimeoutMs + rankRedialMaxMs + sessionTimeoutMs) + versionProbeIntervalMs + surveyTimeoutMs;
   const registered = voidBackoffMaxMs + quiesceTimeoutMs + 2 * stalledTimeoutMs + 3 * surveyTimeoutMs;
-  return noticed + dialled + registered + 20 * host.stepIntervalMs;
+  return drainedTimeoutMs + noticed + dialled + registered + 20 * host.stepIntervalMs;
 }
 
 function pathsOf({ host, instance }: Replica): string {

@@ -43,6 +43,7 @@ export class SimulatedServer {
   #listener: Listener;
   #handlers = new Map<string, Handler>();
   #connections = new Map<Connection, Set<ServedCall>>();
+  #sessionEnds = new Map<Connection, () => void>();
 
   constructor(kernel: Kernel, { port, poolSizeBytes, faults, boots }: ServerOptions) {
     this.#kernel = kernel;
@@ -113,6 +114,11 @@ export class SimulatedServer {
     this.#exitIfDrained();
   }
 
+  /** Ends the session on this connection as a server would that is done with it; the connection lives on. */
+  endSession(connection: Connection): void {
+    this.#sessionEnds.get(connection)?.();
+  }
+
   /** Runs something in this process, as an event of its own. */
   post(run: () => void): void {
     this.#kernel.loop.schedule(this.process, 0, 'io', run);
@@ -155,15 +161,17 @@ export class SimulatedServer {
   }
 
   async #serveSession(call: ServedCall): Promise<void> {
-    const closed = new Promise<void>((resolve) => {
-      call.signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+    call.signal.addEventListener('abort', () => close(), { once: true });
     const fault = this.faults.take('session');
     await Promise.race([untilFaultAllows(this.faults, this.clock, 'session', fault), closed]);
     if (call.signal.aborted) return;
     const session = this.engine.registrations.openSession(call.request as SessionRequest, fault);
     call.header();
+    this.#sessionEnds.set(call.connection, close);
     await closed;
+    this.#sessionEnds.delete(call.connection);
+    if (!call.signal.aborted) call.answer(undefined);
     await this.engine.registrations.endSession(session);
   }
 

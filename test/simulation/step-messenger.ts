@@ -4,7 +4,6 @@ import type { SimulatedProcess } from './event-loop.ts';
 import type { Instance, Rank } from './instance.ts';
 import type { Kernel } from './kernel.ts';
 import type { Random } from './random.ts';
-import type { Tallies } from './tallies.ts';
 
 /** What one rank says after a step. */
 export interface RankOutput extends FinishedTransfers {
@@ -19,8 +18,6 @@ export interface StepOrder {
   readonly repeated: ConnectorMetadata | null;
   readonly finishedIds: readonly string[];
   readonly preemptedIds: readonly string[];
-  /** Filled with the requests that were preempted although the server may still touch their blocks. */
-  readonly unsafe: Set<string>;
   /** Whether the scheduler that ordered it still lives. */
   readonly isCurrent: () => boolean;
   readonly hear: (output: RankOutput) => void;
@@ -29,18 +26,21 @@ export interface StepOrder {
 /** Milliseconds that a message between processes takes; sometimes the host takes its time. */
 const CARRIED_MS = { from: 0.05, usually: 2, seldom: 300 };
 
+interface MadeReport {
+  readonly report: RankReport;
+  readonly madeMs: number;
+}
+
 /** Carries steps to ranks and what they say back, across processes, with the announcements and reports in them. */
 export class StepMessenger {
   #kernel: Kernel;
   #random: Random;
-  #tallies: Tallies;
   #instance: Instance;
-  #lastReports = new Map<number, RankReport>();
+  #lastReports = new Map<number, MadeReport>();
 
-  constructor(kernel: Kernel, random: Random, tallies: Tallies, instance: Instance) {
+  constructor(kernel: Kernel, random: Random, instance: Instance) {
     this.#kernel = kernel;
     this.#random = random;
-    this.#tallies = tallies;
     this.#instance = instance;
   }
 
@@ -55,11 +55,7 @@ export class StepMessenger {
       this.#execute(rank, order);
       return;
     }
-    void rank.worker.handlePreemptions(order.preemptedIds).then(({ unsafe }) => {
-      for (const requestId of unsafe) order.unsafe.add(requestId);
-      this.#tallies.unsafeReleases += unsafe.length;
-      this.#execute(rank, order);
-    });
+    void rank.worker.handlePreemptions(order.preemptedIds).then(() => this.#execute(rank, order));
   }
 
   #execute(rank: Rank, { metadata, repeated, finishedIds, isCurrent, hear }: StepOrder): void {
@@ -76,20 +72,21 @@ export class StepMessenger {
     const failedLoads = worker.takeLoadErrors().map(({ requestId }) => requestId);
     const { loaded, saved } = worker.takeFinished(finishedIds);
     const report = worker.takeReport();
+    const madeMs = this.#kernel.loop.nowMs;
     this.#carry(this.#instance.schedulerProcess, () => {
       if (!isCurrent()) return;
-      if (this.#isPulled) this.#acceptReport(report);
+      if (this.#isPulled) this.#acceptReport({ report, madeMs });
       hear({ loaded, saved, failedLoads, isIdle: report.idle });
     });
   }
 
   /** Reports are lost, and come again when newer ones were heard, also those of a process that is gone. */
-  #acceptReport(report: RankReport): void {
-    const { scheduler } = this.#instance;
-    const last = this.#lastReports.get(report.rank);
-    if (!this.#random.chance(0.1)) scheduler.acceptReport(report);
-    if (last !== undefined && this.#random.chance(0.1)) scheduler.acceptReport(last);
-    this.#lastReports.set(report.rank, report);
+  #acceptReport(made: MadeReport): void {
+    const { rank } = made.report;
+    const last = this.#lastReports.get(rank);
+    if (!this.#random.chance(0.1)) this.#instance.accept(made.report, made.madeMs);
+    if (last !== undefined && this.#random.chance(0.1)) this.#instance.accept(last.report, last.madeMs);
+    this.#lastReports.set(rank, made);
   }
 
   #carry(to: SimulatedProcess, deliver: () => void): void {

@@ -13,8 +13,10 @@ export const noTallies = () => ({
   unsafeReleases: 0,
   /** Touches of blocks that were released unsafely. */
   unsafeTouches: 0,
-  /** Wrong blocks under hashes that an unsafe release covers. */
-  coveredWrongBlocks: 0,
+  // Wrong blocks after a load that succeeded, by the excuse for it.
+  lateWrite: 0,
+  knowerGone: 0,
+  wordUnderWay: 0,
 });
 
 export type Tallies = ReturnType<typeof noTallies>;

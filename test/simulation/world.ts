@@ -2,7 +2,7 @@ import { type Budgets, budgetsFrom } from '../../machines/index.ts';
 import type { FaultPatch } from '../../src/engine/faults.ts';
 import { BlockPool } from './block-pool.ts';
 import { BLOCK_BYTES } from './content.ts';
-import type { Coverage } from './coverage.ts';
+import type { Coverage, MachineName } from './coverage.ts';
 import type { ScheduledEvent, SimulatedProcess } from './event-loop.ts';
 import { Host } from './host.ts';
 import { Inspector } from './inspector.ts';
@@ -10,6 +10,7 @@ import { type Embedding, Instance, type InstanceShape } from './instance.ts';
 import type { Kernel } from './kernel.ts';
 import { Random } from './random.ts';
 import { SimulatedServer } from './server.ts';
+import { Taints } from './taints.ts';
 import type { Tallies } from './tallies.ts';
 
 const PORT = 50_055;
@@ -20,6 +21,14 @@ const THAW_AFTER_MS = 450;
 export interface Replica {
   readonly instance: Instance;
   readonly host: Host;
+}
+
+/** What happens when a machine comes to a state. */
+interface Watch {
+  readonly instanceId: string;
+  readonly machine: MachineName;
+  readonly path: string;
+  readonly run: (rank: number | null) => void;
 }
 
 /** Everything that one seed sets up: the server's incarnations, the replicas, and who watches them. */
@@ -37,9 +46,10 @@ export class World {
   readonly serverFaults: FaultPatch;
   #coverage: Coverage;
   #inspector: Inspector;
-  #taintedHashes = new Set<string>();
+  #taints = new Taints();
   #poolSizeBytes: number;
   #later = new Set<() => void>();
+  #watches = new Set<Watch>();
 
   constructor(kernel: Kernel, coverage: Coverage, tallies: Tallies, seed: number) {
     this.kernel = kernel;
@@ -63,9 +73,8 @@ export class World {
   }
 
   /** By the director, after so many milliseconds. */
-  schedule(delayMs: number, run: () => void): ScheduledEvent {
-    return this.kernel.loop.schedule(this.director, delayMs, 'io', run);
-  }
+  readonly schedule = (delayMs: number, run: () => void): ScheduledEvent =>
+    this.kernel.loop.schedule(this.director, delayMs, 'io', run);
 
   /** As {@link schedule}, but at the latest when all faults end. */
   readonly later = (delayMs: number, run: () => void): void => {
@@ -77,6 +86,20 @@ export class World {
     const event = this.schedule(delayMs, once);
     this.#later.add(once);
   };
+
+  /** Once, right after that machine, or that of any rank, came to that state; unless all faults end before. */
+  whenIn(instanceId: string, machine: MachineName, path: string, run: Watch['run']): void {
+    const { instance } = this.replicaOf(instanceId);
+    this.#watches.add({ instanceId, machine, path, run });
+    if (machine === 'scheduler' && !instance.isWithoutScheduler) {
+      this.#entered(instanceId, machine, instance.scheduler.status.path, null);
+    }
+  }
+
+  /** The one that has this id now. */
+  replicaOf(instanceId: string): Replica {
+    return this.replicas.find(({ instance }) => instance.shape.instanceId === instanceId)!;
+  }
 
   stopFor(process: SimulatedProcess, durationMs: number): void {
     this.kernel.stop(process);
@@ -90,6 +113,7 @@ export class World {
 
   /** Ends whatever is still disturbed. */
   heal(): void {
+    this.#watches.clear();
     while (this.#later.size > 0) for (const run of [...this.#later]) run();
     const { kernel, server } = this;
     for (const connection of kernel.connections) connection.unblock();
@@ -116,15 +140,13 @@ export class World {
 
   startReplica(shape: InstanceShape): Replica {
     const { kernel, tallies } = this;
-    const pool = new BlockPool(shape.blocks, tallies, this.#taintedHashes, this.livingServers);
-    const instance = new Instance(kernel, this.#coverage, shape, (touch, blockId, server) =>
-      pool.touched(touch, blockId, server),
+    const pool = new BlockPool(shape.blocks, tallies, this.#taints, this.livingServers);
+    const instance = new Instance(kernel, this.#coverage, shape, (touch, blockId, rank, server) =>
+      pool.touched(touch, blockId, rank, server),
     );
     pool.instance = instance;
-    instance.onUnsafeRelease = (_, count) => {
-      tallies.unsafeReleases += count;
-      pool.taintLent();
-    };
+    instance.onPath = (machine, path, rank) => this.#entered(shape.instanceId, machine, path, rank);
+    instance.onUnsafeRelease = (rank, release) => pool.releasedUnsafely(rank, release);
     instance.start();
     const host = new Host(kernel, new Random(this.random.int(0, 2 ** 31), shape.instanceId), tallies, instance, pool);
     const replica = { instance, host };
@@ -137,6 +159,14 @@ export class World {
     this.#inspector.watch(replica);
     return replica;
   }
+
+  #entered(instanceId: string, machine: MachineName, path: string, rank: number | null): void {
+    for (const watch of this.#watches) {
+      if (watch.instanceId !== instanceId || watch.machine !== machine || watch.path !== path) continue;
+      this.#watches.delete(watch);
+      this.schedule(0, () => watch.run(rank));
+    }
+  }
 }
 
 function drawBudgets(random: Random): Budgets {
@@ -147,6 +177,7 @@ function drawBudgets(random: Random): Budgets {
     preemptionTimeoutMs: random.pick([1_000, 10_000]),
     loadingTimeoutMs: random.pick([500, 30_000]),
     stalledTimeoutMs: random.pick([10_000, 60_000]),
+    drainedTimeoutMs: random.pick([4_000, 20_000]),
   });
 }
 

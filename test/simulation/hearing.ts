@@ -1,0 +1,40 @@
+import type { RankReport } from '../../machines/index.ts';
+import type { SchedulerConnector } from '../../src/connector/index.ts';
+import type { Rank } from './instance.ts';
+
+/** What one scheduler was told by ranks, as far as it says which hashes are not to be used. */
+class Hearing {
+  #names = new Set<string>();
+  #newestMadeMs = new Map<string, number>();
+
+  note(report: RankReport, madeMs: number): void {
+    const { workerBootId } = report;
+    for (const name of distrustedIn(report)) this.#names.add(name);
+    this.#newestMadeMs.set(workerBootId, Math.max(madeMs, this.#newestMadeMs.get(workerBootId) ?? 0));
+  }
+
+  hasHeardOf(name: string): boolean {
+    return this.#names.has(name) || this.#names.has('all');
+  }
+
+  /** When the newest report of that process was made, in milliseconds; 0 without one. */
+  newestMadeMs({ workerBootId }: Pick<Rank, 'workerBootId'>): number {
+    return this.#newestMadeMs.get(workerBootId) ?? 0;
+  }
+}
+
+const hearings = new WeakMap<SchedulerConnector, Hearing>();
+
+export function hearingOf(scheduler: SchedulerConnector): Hearing {
+  const held = hearings.get(scheduler) ?? new Hearing();
+  hearings.set(scheduler, held);
+  return held;
+}
+
+/** Names of the hashes that a report forbids; `all` stands for every one. */
+export function distrustedIn({ distrust }: RankReport): readonly string[] {
+  if (distrust === undefined) return [];
+  return distrust.hashes === 'all' ? ['all'] : distrust.hashes.map(nameOf);
+}
+
+export const nameOf = (hash: Uint8Array) => Buffer.from(hash).toString('hex');
