@@ -15,7 +15,7 @@ import { ReusedBlocks } from './support/reused-blocks.ts';
 import { TcpProxy } from './support/tcp-proxy.ts';
 import { layersOf, TestInstance, type TestInstanceOptions } from './support/test-instance.ts';
 import { TransferRecord } from './support/transfer-record.ts';
-import { watchedProcesses } from './support/watched-processes.ts';
+import { isProcessKnown, watchedProcesses } from './support/watched-processes.ts';
 import { eventually, within } from './support/within.ts';
 
 const cleanups: AsyncDisposable[] = [];
@@ -355,7 +355,7 @@ async function crashThatCopiesOn(): Promise<void> {
   const engine = await startEngine();
   const watchedBefore = watchedProcesses();
   const { instance, worker, reused } = await oneRank(engine);
-  await eventually('the rank to know the process', () => (watchedProcesses() > watchedBefore ? true : null));
+  await eventually('the rank to know the process', () => (isProcessKnown(watchedBefore) ? true : null));
   await startLoading(engine, instance);
   await engine.fault({ crash: true }).catch(() => {});
   await instance.ended('loads', 'loaded');

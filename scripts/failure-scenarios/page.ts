@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type HoldingTest, holdingTests } from './holding-tests.ts';
 import { type Scenario, scenarios } from './rows.ts';
@@ -31,7 +31,7 @@ function rowOf(
   const held = tests
     .filter(({ rows }) => rows.includes(number))
     .map(({ file, name }) => `${name.replaceAll('|', '\\|')} (\`${file}\`)`);
-  const faults = simulated.length > 0 && faultKinds() !== null ? [`simulated: ${simulated.join(', ')}`] : [];
+  const faults = simulated.length > 0 ? [`simulated: ${simulated.join(', ')}`] : [];
   return `| ${number} | ${what} | ${mustHold} | ${[...held, ...faults].join('<br>')} | ${gap} |`;
 }
 
@@ -46,15 +46,14 @@ function problemsOf(tests: readonly HoldingTest[]): string[] {
     ...[...held].filter((row) => !numbers.includes(row)).map((row) => `a test's name holds ${row}, which is no row`),
     ...numbers.flatMap((number) =>
       (scenarios[number]?.simulated ?? [])
-        .filter((kind) => kinds?.has(kind) === false)
+        .filter((kind) => !kinds.has(kind))
         .map((kind) => `${number} names the fault "${kind}", which the simulation does not have`),
     ),
   ];
 }
 
-/** The faults that the simulation draws from; `null` where there is no simulation. */
-function faultKinds(): Set<string> | null {
-  const path = join(root, 'test/simulation/faults.ts');
-  if (!existsSync(path)) return null;
-  return new Set([...readFileSync(path, 'utf8').matchAll(/^ {2}(\w+): \(/gm)].map(([, kind]) => kind ?? ''));
+/** The faults that the simulation draws from. */
+function faultKinds(): Set<string> {
+  const source = readFileSync(join(root, 'test/simulation/faults.ts'), 'utf8');
+  return new Set([...source.matchAll(/^ {2}(\w+): \(/gm)].map(([, kind]) => kind ?? ''));
 }

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { UsageError } from '../demo/usage-error.ts';
 import type { DeviceKind } from '../device-kind.ts';
 import type { EngineLog, FaultPatch, PrometheusMetrics } from '../engine/index.ts';
+import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { deviceDriverFor, deviceOption } from './device-option.ts';
 import { address, jsonObject, MAX_TIMER_MS, sizeBytes, wholeNumber } from './values.ts';
 
@@ -12,7 +13,7 @@ interface EngineFlags {
   readonly serverVersion?: string;
   readonly leaseTtlMs?: number;
   readonly fault?: object;
-  readonly faultControl: boolean;
+  readonly faultControl?: boolean;
   readonly metrics?: boolean;
   readonly logLevel: string;
   readonly device: DeviceKind;
@@ -27,12 +28,14 @@ export function engineCommand(): Command {
     )
     .option('--addr <host:port>', 'where gRPC is served; port 0 takes a free one', address, '127.0.0.1:50055')
     .option('--http-addr <host:port>', 'where /health, /metrics and /instances are served', address, '127.0.0.1:9091')
-    .option('--pool-size <size>', 'memory for cached blocks', sizeBytes, 2 ** 30)
+    .addOption(
+      new Option('--pool-size <size>', 'memory for cached blocks').argParser(sizeBytes).default(2 ** 30, '1gb'),
+    )
     .addOption(deviceOption())
-    .option('--server-version <version>', 'the version that clients must have')
-    .option('--lease-ttl-ms <ms>', 'how long a query lease lives', wholeNumber(1, MAX_TIMER_MS))
+    .option('--server-version <version>', `the version that clients must have (default: ${PEGAFLOW_VERSION})`)
+    .option('--lease-ttl-ms <ms>', 'how long a query lease lives (default: 600000)', wholeNumber(1, MAX_TIMER_MS))
     .option('--fault <json>', 'fault switches that are on from the start', jsonObject)
-    .option('--fault-control', 'let /faults of the HTTP port show and change the fault switches', false)
+    .option('--fault-control', 'let /faults of the HTTP port show and change the fault switches')
     .option(
       '--metrics',
       'serve /metrics or fail; by default it is served where the OpenTelemetry packages are installed',
@@ -61,7 +64,7 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     httpAddr,
     poolSizeBytes: poolSize,
     driver: deviceDriverFor(device, 1),
-    isFaultControlEnabled: faultControl,
+    isFaultControlEnabled: faultControl === true,
     ...(serverVersion === undefined ? {} : { version: serverVersion }),
     ...(leaseTtlMs === undefined ? {} : { leaseTtlMs }),
     ...(fault === undefined ? {} : { faults: faultsFrom(engine, fault) }),

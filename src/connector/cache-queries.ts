@@ -6,12 +6,12 @@ import type { Distrust } from './distrust.ts';
 import { blocksOf, type FoundBlocks, type Hit, isEnough, outcomeOf, queryDigest, type TakenHits } from './hits.ts';
 import type { HeldLease, Leases } from './leases.ts';
 import { checkGroupId } from './options.ts';
-import type { MissReason, Query, QueryOutcome } from './query.ts';
+import { countQuery, miss, noQueries, type Query, type QueryCounts, type QueryOutcome } from './query.ts';
 import { isServing, type Server, type ServiceOptions } from './service.ts';
 
 /** Counts since the start. */
 export interface SchedulerStats {
-  queries: Record<'hit' | 'loading' | MissReason, number>;
+  queries: QueryCounts;
   /** Answers that arrived when nobody could use them any more. */
   fencedResults: number;
 }
@@ -25,15 +25,11 @@ export interface CacheQueriesOptions extends ServiceOptions {
   readonly suspect: (fault: Fault) => void;
 }
 
-const miss = (reason: MissReason): QueryOutcome => ({ kind: 'miss', reason });
 const NOT_CONNECTED = miss('notConnected');
 
 /** Asks the server for blocks, and holds what it leased until the request loads it or gives it up. */
 export class CacheQueries {
-  readonly stats: SchedulerStats = {
-    queries: { hit: 0, loading: 0, notCached: 0, notConnected: 0, failed: 0, superseded: 0, distrusted: 0 },
-    fencedResults: 0,
-  };
+  readonly stats: SchedulerStats = { queries: noQueries(), fencedResults: 0 };
   #options: CacheQueriesOptions;
   #hits = new ByGroup<Hit>();
   /** The newest query that is under way. */
@@ -47,7 +43,7 @@ export class CacheQueries {
   async query(query: Query): Promise<QueryOutcome> {
     checkGroupId(query.groupId);
     const outcome = await this.#query(query);
-    this.stats.queries[outcome.kind === 'miss' ? outcome.reason : outcome.kind] += 1;
+    countQuery(this.stats.queries, outcome);
     return outcome;
   }
 

@@ -30,3 +30,16 @@ export type QueryOutcome =
  * - `distrusted`: the server may hold other content under the first of these hashes: see {@link ReportedDistrust}
  */
 export type MissReason = 'notCached' | 'notConnected' | 'failed' | 'superseded' | 'distrusted';
+
+export const miss = (reason: MissReason): QueryOutcome => ({ kind: 'miss', reason });
+
+/** Queries by what they found. */
+export type QueryCounts = Record<'hit' | 'loading' | MissReason, number>;
+
+export function noQueries(): QueryCounts {
+  return { hit: 0, loading: 0, notCached: 0, notConnected: 0, failed: 0, superseded: 0, distrusted: 0 };
+}
+
+export function countQuery(counts: QueryCounts, outcome: QueryOutcome): void {
+  counts[outcome.kind === 'miss' ? outcome.reason : outcome.kind] += 1;
+}

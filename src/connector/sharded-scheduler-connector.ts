@@ -2,7 +2,7 @@ import type { InspectionEvent } from 'xstate';
 import type { Announcement, RankReport, StopOutcome } from '../../machines/index.ts';
 import type { SchedulerStats } from './cache-queries.ts';
 import type { ConnectorMetadata, FinishedTransfers } from './metadata.ts';
-import type { MissReason, Query, QueryOutcome } from './query.ts';
+import { countQuery, type MissReason, miss, noQueries, type Query, type QueryOutcome } from './query.ts';
 import { type Save, SchedulerConnector, type SchedulerConnectorOptions } from './scheduler-connector.ts';
 import { placeOf, type Shard, type ShardLayoutOptions, shardLayout } from './shard-layout.ts';
 import { type ShardedStatus, shardedStatus } from './sharded-status.ts';
@@ -19,32 +19,21 @@ interface PrefixGroup {
   readonly groupId?: 0;
 }
 
-const NOT_CONNECTED: QueryOutcome = { kind: 'miss', reason: 'notConnected' };
-const SUPERSEDED: QueryOutcome = { kind: 'miss', reason: 'superseded' };
-
 /** Where shards miss for several reasons, the first of these is told. */
 const MISS_REASONS: readonly MissReason[] = ['notConnected', 'failed', 'superseded', 'distrusted', 'notCached'];
 
 /**
  * The scheduler's half of a connector whose ranks are spread over several servers: one {@link SchedulerConnector} per
  * server, so that only the shard whose server was lost recovers, and the cache is used while all are in service. A load
- * and a save go to every shard or to none, so the ledgers of the shards agree. Storage group 0 only. Workers are plain `WorkerConnector`s with
- * the options that {@link placeOf} gives.
+ * and a save go to every shard or to none, so the ledgers of the shards agree. Storage group 0 only. Workers are plain
+ * `WorkerConnector`s with the options that {@link placeOf} gives.
  */
 export class ShardedSchedulerConnector {
   readonly layout: readonly Shard[];
   #shards: readonly SchedulerConnector[];
   /** The newest query of each request that is under way. */
   #asked = new Map<string, symbol>();
-  #queries: SchedulerStats['queries'] = {
-    hit: 0,
-    loading: 0,
-    notCached: 0,
-    notConnected: 0,
-    failed: 0,
-    superseded: 0,
-    distrusted: 0,
-  };
+  #queries = noQueries();
 
   /** Throws a RangeError or TypeError for an option that cannot work. */
   constructor(options: ShardedSchedulerOptions) {
@@ -92,7 +81,7 @@ export class ShardedSchedulerConnector {
    */
   async query(query: Query & PrefixGroup): Promise<QueryOutcome> {
     const outcome = await this.#query(query);
-    this.#queries[outcome.kind === 'miss' ? outcome.reason : outcome.kind] += 1;
+    countQuery(this.#queries, outcome);
     return outcome;
   }
 
@@ -100,13 +89,13 @@ export class ShardedSchedulerConnector {
     const { requestId } = query;
     if (!this.isInService) {
       this.release(requestId);
-      return NOT_CONNECTED;
+      return miss('notConnected');
     }
     const asked = Symbol(requestId);
     this.#asked.set(requestId, asked);
     const outcomes = await Promise.all(this.#shards.map((shard) => shard.query(query)));
     // What the shards hold now is the newer query's to keep or to give up.
-    if (this.#asked.get(requestId) !== asked) return SUPERSEDED;
+    if (this.#asked.get(requestId) !== asked) return miss('superseded');
     this.#asked.delete(requestId);
     const outcome = this.#combined(requestId, outcomes);
     if (outcome.kind !== 'hit') this.release(requestId);
@@ -116,10 +105,10 @@ export class ShardedSchedulerConnector {
   #combined(requestId: string, outcomes: readonly QueryOutcome[]): QueryOutcome {
     const reasons = outcomes.map((outcome) => (outcome.kind === 'miss' ? outcome.reason : null));
     const reason = MISS_REASONS.find((candidate) => reasons.includes(candidate));
-    if (reason) return { kind: 'miss', reason };
+    if (reason) return miss(reason);
     if (outcomes.some(({ kind }) => kind === 'loading')) return { kind: 'loading' };
     const blocks = this.heldBlocks(requestId);
-    return blocks > 0 ? { kind: 'hit', blocks } : SUPERSEDED;
+    return blocks > 0 ? { kind: 'hit', blocks } : miss('superseded');
   }
 
   /** Blocks that {@link scheduleLoad} would load for this request now; 0 without a hit that is good on every shard. */

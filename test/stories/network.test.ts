@@ -11,7 +11,6 @@ import {
   instancesAt,
   own,
   provesItself,
-  rpcCount,
   startEngine,
   startInstance,
   startProxy,
@@ -70,7 +69,7 @@ describe('faults of the network', { timeout: 60_000 }, () => {
     const instance = await connected(proxy.endpoint, { budgets: quickPings });
     const hashes = hashesOf(2);
     await instance.save('kept', [0, 1], hashes);
-    const registered = await rpcCount(engine, 'register_context_batch');
+    const registered = await engine.rpcCount('register_context_batch');
     const before = epochOf(instance);
     proxy.strand();
     await inServiceAfter(instance, before);
@@ -78,7 +77,7 @@ describe('faults of the network', { timeout: 60_000 }, () => {
     proxy.cutStranded();
     await instance.hit('asks', hashes);
     await provesItself(instance);
-    expect(await rpcCount(engine, 'register_context_batch')).toBe(registered);
+    expect(await engine.rpcCount('register_context_batch')).toBe(registered);
     expect(epochOf(instance)).toBe(before + 1);
   });
 
@@ -149,7 +148,7 @@ describe('faults of the network', { timeout: 60_000 }, () => {
     await inServiceAfter(instance, before);
     expect(instance.scheduler.scheduleLoad('asks', [2, 3])).toBe(false);
     await provesItself(instance);
-    expect(await rpcCount(green, 'load')).toBe(instance.workers.length);
+    expect(await green.rpcCount('load')).toBe(instance.workers.length);
     await eventually('the old server to let go', async () => ((await instancesAt(blue)).length === 0 ? true : null));
     expect(await instancesAt(green)).toHaveLength(1);
   });

@@ -12,7 +12,6 @@ import {
   kill,
   leasedBlocks,
   provesItself,
-  rpcCount,
   startEngine,
   startInstance,
   startProxy,
@@ -109,11 +108,11 @@ describe('registrations', { timeout: 60_000 }, () => {
     const instance = await connected(endpointOf(engine), { budgets: patientBudgets });
     const before = epochOf(instance);
     const refuse = { code: 9, message: 'the instance has wandered off' };
-    const asked = await rpcCount(engine, 'query_prefetch');
+    const asked = await engine.rpcCount('query_prefetch');
     await engine.fault({ methods: { queryPrefetch: { refuse, times: 1 } } });
     expect(await ask(instance)).toEqual({ kind: 'miss', reason: 'failed' });
     await instance.reached('connected');
-    expect(await rpcCount(engine, 'query_prefetch')).toBe(asked + 2);
+    expect(await engine.rpcCount('query_prefetch')).toBe(asked + 2);
     expect(epochOf(instance)).toBe(before);
     await provesItself(instance);
   });
@@ -127,9 +126,9 @@ describe('registrations', { timeout: 60_000 }, () => {
     await engine.fault(hangs('registerContextBatch'));
     const slow = startInstance(endpointOf(engine), { budgets: { stalledAfterMs: 20 } });
     await slow.at('reRegistering.sealing.stalled');
-    const asked = await rpcCount(engine, 'query_prefetch');
+    const asked = await engine.rpcCount('query_prefetch');
     await eventually('twenty audits beside it', async () =>
-      (await rpcCount(engine, 'query_prefetch')) >= asked + 20 ? true : null,
+      (await engine.rpcCount('query_prefetch')) >= asked + 20 ? true : null,
     );
     expect(told).toEqual([]);
     await engine.http('DELETE', '/faults');
@@ -206,9 +205,9 @@ describe('registrations', { timeout: 60_000 }, () => {
     try {
       for (const jumpMs of [86_400_000, -86_400_000]) {
         vi.setSystemTime(Date.now() + jumpMs);
-        const asked = await rpcCount(engine, 'query_prefetch');
+        const asked = await engine.rpcCount('query_prefetch');
         await eventually('audits after the jump', async () =>
-          (await rpcCount(engine, 'query_prefetch')) >= asked + 3 ? true : null,
+          (await engine.rpcCount('query_prefetch')) >= asked + 3 ? true : null,
         );
         await provesItself(instance);
       }

@@ -6,7 +6,7 @@ import { startEngine as startEngineHere } from '../../src/engine/index.ts';
 import type { ChildEngineOptions, EngineProcess } from '../support/engine-process.ts';
 import { uniqueId } from '../support/engine-rank.ts';
 import { RoleProcess } from '../support/role-process.ts';
-import { endpointOf, instancesAt, own, rpcCount, startEngine } from '../support/story.ts';
+import { endpointOf, instancesAt, own, startEngine } from '../support/story.ts';
 import { eventually } from '../support/within.ts';
 
 interface Roles {
@@ -102,9 +102,9 @@ describe('roles in processes of their own', { timeout: 60_000 }, () => {
     const toldBefore = roles.map((role) => role.told.length);
     // Pings follow each other so closely that every other stall or so begins while one is under way.
     for (const stallMs of Array(6).fill(900)) await Promise.all(roles.map((role) => role.stall(stallMs)));
-    const asked = await rpcCount(engine, 'query_prefetch');
+    const asked = await engine.rpcCount('query_prefetch');
     await eventually('ten audits after it', async () =>
-      (await rpcCount(engine, 'query_prefetch')) >= asked + 10 ? true : null,
+      (await engine.rpcCount('query_prefetch')) >= asked + 10 ? true : null,
     );
     expect(roles.map((role) => role.told.length)).toEqual(toldBefore);
   });

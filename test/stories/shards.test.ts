@@ -15,22 +15,13 @@ function own<T extends AsyncDisposable>(resource: T): T {
   return resource;
 }
 
-/** How often an engine has answered this method, with this status or any, from its own metrics. */
-async function rpcCount(engine: EngineProcess, method: string, status = ''): Promise<number> {
-  const { text } = await engine.http('GET', '/metrics');
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith('pegaflow_rpc_requests_total'))
-    .filter((line) => line.includes(`method="${method}"`) && line.includes(`status="${status}`))
-    .reduce((sum, line) => sum + Number(/\} (\S+)/.exec(line)?.[1]), 0);
-}
-
+/** How often each has answered this method. */
 const rpcCounts = (engines: readonly EngineProcess[], method: string) =>
-  Promise.all(engines.map((engine) => rpcCount(engine, method)));
+  Promise.all(engines.map((engine) => engine.rpcCount(method)));
 
 /** Queries that each has answered; a survey's probe is always refused. */
 const queryCounts = (engines: readonly EngineProcess[]) =>
-  Promise.all(engines.map((engine) => rpcCount(engine, 'query_prefetch', 'ok')));
+  Promise.all(engines.map((engine) => engine.rpcCount('query_prefetch', 'ok')));
 
 /** Evicts every block; what a lease or a load holds keeps its memory. */
 const evictAll = (engine: EngineProcess) => engine.http('POST', '/cache/memory/cleanup');
@@ -115,10 +106,10 @@ describe('an instance over two servers', () => {
     const instance = await connected(engines);
     await saveThree(instance);
     await evictAll(second());
-    const released = await rpcCount(first(), 'release', 'ok');
+    const released = await first().rpcCount('release', 'ok');
     const outcome = await instance.scheduler.query({ requestId: 'half', blockHashes: hashes });
     expect(outcome).toEqual({ kind: 'miss', reason: 'notCached' });
-    await eventually('the release', async () => ((await rpcCount(first(), 'release', 'ok')) > released ? true : null));
+    await eventually('the release', async () => ((await first().rpcCount('release', 'ok')) > released ? true : null));
     await nothingHeld(first());
     expect(instance.scheduler.scheduleLoad('half', [4, 5, 6])).toBe(false);
   });
@@ -126,11 +117,11 @@ describe('an instance over two servers', () => {
   it('is loading while one shard is, holds nothing meanwhile, and then is a hit', async () => {
     const instance = await connected(engines);
     await saveThree(instance);
-    const released = await rpcCount(first(), 'release', 'ok');
+    const released = await first().rpcCount('release', 'ok');
     await second().fault({ answerLoading: 1 });
     const query = { requestId: 'loads', blockHashes: hashes };
     expect(await instance.scheduler.query(query)).toEqual({ kind: 'loading' });
-    await eventually('the release', async () => ((await rpcCount(first(), 'release', 'ok')) > released ? true : null));
+    await eventually('the release', async () => ((await first().rpcCount('release', 'ok')) > released ? true : null));
     expect(await instance.scheduler.query(query)).toEqual({ kind: 'hit', blocks: 3 });
     expect(instance.scheduler.stats.queries).toMatchObject({ loading: 1, hit: 2 });
   });
@@ -274,7 +265,7 @@ describe('one server of several is lost', () => {
     await instance.connected();
     await saveThree(instance);
     expect(instance.scheduler.status.shards[0]).toMatchObject({ state: 'connected', epoch });
-    expect(await rpcCount(first, 'register_context_batch')).toBe(2);
+    expect(await first.rpcCount('register_context_batch')).toBe(2);
   });
 
   it('S-44: one of four servers is killed and started again under traffic: that shard alone recovers, and no wrong byte is read', async () => {
@@ -302,7 +293,7 @@ describe('one server of several is lost', () => {
 
     expect(traffic).toMatchObject({ wrongBlocks: 0, failedLoads: 1 });
     expect(await rpcCounts(others, 'register_context_batch')).toEqual(registered);
-    expect(await rpcCount(restarted, 'register_context_batch', 'ok')).toBe(2);
+    expect(await restarted.rpcCount('register_context_batch', 'ok')).toBe(2);
     const now = instance.scheduler.status.shards.map(({ epoch }) => epoch);
     expect(now.map((epoch, shard) => epoch === epochs[shard])).toEqual([true, true, false, true]);
     for (const engine of [...others, restarted]) await nothingHeld(engine);

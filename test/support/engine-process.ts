@@ -92,12 +92,13 @@ export class EngineProcess implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
-  /** How many RPCs of this name, such as `load`, the engine has answered. */
-  async rpcCount(method: string): Promise<number> {
+  /** How many RPCs of this name, such as `load`, the engine has answered; with a `status`, such as `ok`, those alone. */
+  async rpcCount(method: string, status?: string): Promise<number> {
+    const labels = [`method="${method}"`, ...(status === undefined ? [] : [`status="${status}"`])];
     const { text } = await this.http('GET', '/metrics');
     return text
       .split('\n')
-      .filter((line) => line.startsWith('pegaflow_rpc_requests_total') && line.includes(`method="${method}"`))
+      .filter((line) => line.startsWith('pegaflow_rpc_requests_total') && labels.every((label) => line.includes(label)))
       .reduce((sum, line) => sum + Number(/\} (\S+)/.exec(line)?.[1]), 0);
   }
 

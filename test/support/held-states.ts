@@ -1,7 +1,7 @@
 import type { SchedulerConnectorOptions } from '../../src/connector/index.ts';
 import type { EngineProcess } from './engine-process.ts';
 import { hashesOf } from './engine-rank.ts';
-import { ask, rpcCount } from './story.ts';
+import { ask } from './story.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 import type { TestInstance } from './test-instance.ts';
 import { eventually } from './within.ts';
@@ -38,11 +38,11 @@ async function keepRanksBusy({ engine, instance }: Stage): Promise<void> {
   await instance.save('saves', [0], blockHashes);
   await instance.hit('loads', blockHashes);
   await engine.fault({ copyDelayMs: LONG_MS });
-  const accepted = await rpcCount(engine, 'load');
+  const accepted = await engine.rpcCount('load');
   instance.scheduler.scheduleLoad('loads', [1]);
   instance.step();
   await eventually('the loads to be accepted', async () =>
-    (await rpcCount(engine, 'load')) >= accepted + instance.workers.length ? true : null,
+    (await engine.rpcCount('load')) >= accepted + instance.workers.length ? true : null,
   );
 }
 

@@ -8,6 +8,7 @@ import {
 } from '../../src/connector/index.ts';
 import { TestConnection, TestRank } from './engine-rank.ts';
 import type { RoleMessage, RoleSetup } from './role-process.ts';
+import { stallEventLoop } from './stall-event-loop.ts';
 import { layersOf } from './test-instance.ts';
 
 const tell = (message: RoleMessage) => process.send?.(message);
@@ -39,8 +40,7 @@ const runRank = (options: WorkerConnectorOptions) => {
 
 process.on('message', ({ stallMs }: RoleMessage) => {
   if (!stallMs) return;
-  // Without burning a core, which would starve the server as well.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stallMs);
+  stallEventLoop(stallMs);
   tell({ stallMs });
 });
 // Nobody is left to end this process when its test is gone.

@@ -1,8 +1,9 @@
 /** A host of one rank in a process of its own, which is told to save, to load, and to be busy for a while. */
 
 import { hashesOf } from './engine-rank.ts';
+import { stallEventLoop } from './stall-event-loop.ts';
 import { TestInstance } from './test-instance.ts';
-import { watchedProcesses } from './watched-processes.ts';
+import { isProcessKnown } from './watched-processes.ts';
 import { eventually } from './within.ts';
 
 const [endpoint = ''] = process.argv.slice(2);
@@ -24,13 +25,11 @@ const commands: Record<string, () => unknown> = {
   startLoad: async () => {
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
     instance.step();
-    await eventually('the rank to know the process', () => (watchedProcesses() > 0 ? true : null), 20_000);
+    await eventually('the rank to know the process', () => (isProcessKnown() ? true : null), 20_000);
   },
-  /** Nothing else runs in this process meanwhile. */
   stall: () => {
     process.send?.('stalled');
-    const untilMs = performance.now() + 3_000;
-    while (performance.now() < untilMs);
+    stallEventLoop(3_000);
   },
   /** A query and a save over whatever links there are. */
   work: async () => {

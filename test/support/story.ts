@@ -52,15 +52,6 @@ export async function inServiceAfter(instance: TestInstance, counter: number): P
 
 export const epochOf = (instance: TestInstance): number => instance.scheduler.status.epoch?.counter ?? 0;
 
-/** How often the engine has answered this method, from its own metrics. */
-export async function rpcCount(engine: EngineProcess, method: string): Promise<number> {
-  const { text } = await engine.http('GET', '/metrics');
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith('pegaflow_rpc_requests_total') && line.includes(`method="${method}"`))
-    .reduce((sum, line) => sum + Number(/\} (\S+)/.exec(line)?.[1]), 0);
-}
-
 export async function instancesAt(engine: EngineProcess): Promise<string[]> {
   return JSON.parse((await engine.http('GET', '/instances')).text).instances;
 }

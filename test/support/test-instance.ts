@@ -170,14 +170,12 @@ export class TestInstance implements AsyncDisposable {
   }
 
   /** Steps until this request is told in `loaded` or `saved`. */
-  async ended(requestId: string, set: 'loaded' | 'saved', budgetMs = 10_000): Promise<StepResult> {
-    const deadlineMs = performance.now() + budgetMs;
-    for (;;) {
+  ended(requestId: string, set: 'loaded' | 'saved', budgetMs = 10_000): Promise<StepResult> {
+    const stepUntilTold = () => {
       const result = this.step();
-      if (result[set].includes(requestId)) return result;
-      if (performance.now() > deadlineMs) throw new Error(`${requestId} was not ${set} in ${budgetMs} ms`);
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+      return result[set].includes(requestId) ? result : null;
+    };
+    return eventually(`${requestId} to be ${set}`, stepUntilTold, budgetMs);
   }
 
   /** Saves blocks of a request of its own, and waits for the end on all ranks. */
@@ -194,13 +192,11 @@ export class TestInstance implements AsyncDisposable {
 
   /** Asks until all of these blocks are a hit: visibility comes after the end of the save. */
   async hit(requestId: string, blockHashes: readonly Uint8Array[], groupId = 0): Promise<void> {
-    const deadlineMs = performance.now() + 10_000;
-    for (;;) {
+    const ask = async () => {
       const outcome = await this.scheduler.query({ requestId, groupId, blockHashes, isAllOrNothing: true });
-      if (outcome.kind === 'hit') return;
-      if (performance.now() > deadlineMs) throw new Error(`no full hit: ${JSON.stringify(outcome)}`);
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+      return outcome.kind === 'hit' ? outcome : null;
+    };
+    await eventually('a full hit', ask, 10_000);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

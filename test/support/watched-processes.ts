@@ -11,3 +11,8 @@ export function watchedProcesses(): number {
   });
   return targets.filter((target) => target === 'anon_inode:[pidfd]').length;
 }
+
+/** Whether more processes are watched than before, and no file is read any more: a watch is checked once it was begun. */
+export function isProcessKnown(watchedBefore = 0): boolean {
+  return watchedProcesses() > watchedBefore && !process.getActiveResourcesInfo().includes('FSReqPromise');
+}

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
+import { stallEventLoop } from '../../support/stall-event-loop.ts';
 import { TestInstance } from '../../support/test-instance.ts';
 import { eventually, within } from '../../support/within.ts';
 
@@ -88,8 +89,7 @@ describe('a stalled event loop', () => {
       const { text } = await engine.http('GET', '/faults');
       return JSON.parse(text).methods.queryPrefetch?.times === 0 ? true : null;
     });
-    const untilMs = performance.now() + 3_500;
-    while (performance.now() < untilMs);
+    stallEventLoop(3_500);
     expect(await asked).toEqual({ kind: 'miss', reason: 'notCached' });
   });
 

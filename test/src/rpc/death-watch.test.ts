@@ -10,6 +10,7 @@ import { DeathWatch, type ProofOfDeath } from '../../../src/rpc/death-watch.ts';
 import { Link } from '../../../src/rpc/link.ts';
 import { acceptedInode, listeningInodes, pidOfSocket } from '../../../src/rpc/socket-owner.ts';
 import { EngineProcess } from '../../support/engine-process.ts';
+import { stallEventLoop } from '../../support/stall-event-loop.ts';
 import { eventually, within } from '../../support/within.ts';
 
 const cleanups: (() => unknown)[] = [];
@@ -172,8 +173,7 @@ describe('proof of death', () => {
     await watch.observePort(Number(new URL(endpoint).port));
     watch.observeClose();
     watch.observeRefusal();
-    const untilMs = performance.now() + 200;
-    while (performance.now() < untilMs);
+    stallEventLoop(200);
     await expect(eventually('a proof', () => proofs[0] ?? null, 300)).rejects.toThrow('waited');
     await stop();
     watch.observeRefusal();

@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { ConnectError } from '@connectrpc/connect';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Link, type LinkEnd } from '../../../src/rpc/link.ts';
+import { stallEventLoop } from '../../support/stall-event-loop.ts';
 import { eventually, within } from '../../support/within.ts';
 
 const closers: (() => unknown)[] = [];
@@ -160,11 +161,7 @@ describe('Link', () => {
     const { port, session } = await http2Server();
     const pingIntervalMs = 40;
     // Due right after the ping is begun, before its bytes are written.
-    const stall = () => {
-      const untilMs = performance.now() + 400;
-      while (performance.now() < untilMs);
-    };
-    const onUp = () => void setTimeout(stall, pingIntervalMs);
+    const onUp = () => void setTimeout(() => stallEventLoop(400), pingIntervalMs);
     const watched = new Watched(await farAway(port, 20), { pingIntervalMs, pingTimeoutMs: 80, onUp });
     const peer = await session;
     let pings = 0;
@@ -190,8 +187,7 @@ describe('Link', () => {
     await watched.up();
     for (let stall = 0; stall < 3; stall += 1) {
       await within(5_000, 'a ping', once(await session, 'ping'));
-      const untilMs = performance.now() + 200;
-      while (performance.now() < untilMs);
+      stallEventLoop(200);
     }
     await within(5_000, 'one more ping', once(await session, 'ping'));
     expect(watched.facts).toEqual(['up']);
