@@ -48,6 +48,19 @@ describe('the soak', () => {
     expect(code).toBe(0);
   });
 
+  test.each([
+    ['an option that does not exist', ['--bogus'], "error: unknown option '--bogus'\n"],
+    [
+      'a value that cannot be',
+      ['--minutes', 'soon'],
+      "error: option '--minutes <n>' argument 'soon' is invalid. Expected a number above 0.\n",
+    ],
+  ])('%s is said in one line', { timeout: 60_000 }, async (_, args, line) => {
+    const child = startSoak(...args);
+    const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+    expect([stderr, code]).toEqual([line, 2]);
+  });
+
   test('Ctrl-C ends everything', { timeout: 120_000 }, async () => {
     const child = startSoak('--minutes', '5', '--seed', SEED);
     child.stdout.resume();
