@@ -5,7 +5,7 @@ import { UnsafeSaves } from '../../../src/connector/unsafe-saves.ts';
 import type { DeathWaiter } from '../../../src/rpc/death-watch.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 
-const hashes = hashesOf(4);
+const hashes = hashesOf(4).map((hash) => Uint8Array.from(hash));
 
 function said(workerBootId: string, revision: number, of: ReportedDistrust['hashes']) {
   return { workerBootId, distrust: { revision, hashes: of } };
@@ -98,6 +98,15 @@ describe('what a rank reports of its unsafe saves', () => {
     expect(saves.distrust?.hashes).toEqual(hashes.slice(0, 3));
     first.die();
     expect(saves.distrust?.hashes).toEqual([hashes[2]]);
+  });
+
+  it('keeps each hash once, and nothing of the message that brought it', () => {
+    const saves = new UnsafeSaves(() => {});
+    const message = new Uint8Array(1 << 16).fill(7);
+    for (const server of [new MortalServer(7), new MortalServer(7)]) saves.add(server, [message.subarray(0, 32)]);
+    const kept = saves.distrust?.hashes;
+    expect(kept).toEqual([message.slice(0, 32)]);
+    expect(kept).toMatchObject([{ buffer: { byteLength: 32 } }]);
   });
 
   it('says "all" beyond its bound, and names them again below it', () => {
