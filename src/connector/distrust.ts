@@ -38,6 +38,7 @@ function union(reported: readonly ReportedDistrust[]): ReadonlySet<string> | 'al
   return hashes.length > 0 ? new Set(hashes) : null;
 }
 
-function keyOf(blockHash: Uint8Array): string {
+/** The hash as a key of sets and maps. */
+export function keyOf(blockHash: Uint8Array): string {
   return Buffer.from(blockHash.buffer, blockHash.byteOffset, blockHash.byteLength).toString('latin1');
 }

@@ -154,7 +154,7 @@ export class RankTransfers {
     this.#saves.start(server, { ...rank, layers }, intent, {
       ...events,
       releasedUnsafely: (release) => {
-        this.unsafeSaves.add(server, intent.blockHashes);
+        this.unsafeSaves.add(server.death, intent.blockHashes);
         events.releasedUnsafely(release);
       },
     });

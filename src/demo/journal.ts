@@ -3,6 +3,8 @@
  * from it. All times are wall-clock milliseconds with a fraction (`wallTimeMs`), so that processes can be compared.
  */
 
+import type { TransferEnd } from '../connector/index.ts';
+
 /** How the engine is stopped: SIGKILL and an outage, SIGKILL and back at once, or SIGINT and a drain. */
 export type StopKind = 'kill' | 'kill at once' | 'graceful';
 
@@ -95,6 +97,8 @@ export type DemoEvent =
       readonly saves: TransferCounts;
       /** Transfers whose blocks were handed back without proof that the server is done with them. */
       readonly unsafeReleases: number;
+      /** Transfers that were in quarantine, by what ended them. */
+      readonly quarantineEnds: Readonly<Record<TransferEnd, number>>;
     };
 
 export type EventOf<Type extends DemoEvent['type']> = Extract<DemoEvent, { readonly type: Type }>;

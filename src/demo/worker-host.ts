@@ -7,7 +7,7 @@ import { type KvCacheLayer, WorkerConnector, type WorkerStopOutcome } from '../c
 import { deviceDriverOf } from '../device-kind.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { parentChannel } from './ipc.ts';
-import type { DemoEvent } from './journal.ts';
+import type { DemoEvent, EventOf } from './journal.ts';
 import { KvMemory } from './kv-memory.ts';
 import type { BlockContents, FromWorker, Step, ToWorker } from './messages.ts';
 import { describeTransition } from './transition-line.ts';
@@ -142,7 +142,8 @@ class WorkerHost implements Disposable {
 
   #sendCounts(): void {
     const { loads, saves, unsafeReleases } = this.#connector.stats;
-    const counts = JSON.stringify([loads, saves, unsafeReleases]);
+    const quarantineEnds = this.#quarantineEnds();
+    const counts = JSON.stringify([loads, saves, unsafeReleases, quarantineEnds]);
     if (counts === this.#lastCounts) return;
     this.#lastCounts = counts;
     this.#record({
@@ -152,7 +153,16 @@ class WorkerHost implements Disposable {
       loads: { ...loads },
       saves: { ...saves },
       unsafeReleases,
+      quarantineEnds,
     });
+  }
+
+  #quarantineEnds(): EventOf<'worker.counted'>['quarantineEnds'] {
+    const ends = { ...this.#connector.quarantine('load').ended };
+    for (const [end, count] of Object.entries(this.#connector.quarantine('save').ended)) {
+      ends[end as keyof typeof ends] += count;
+    }
+    return ends;
   }
 
   #record(event: DemoEvent): void {

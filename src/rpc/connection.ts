@@ -2,7 +2,7 @@ import { type Client, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { type Budgets, FaultError } from '../../machines/index.ts';
 import { Engine } from '../gen/pegaflow/engine_pb.ts';
-import { DeathWatch, type ProofOfDeath } from './death-watch.ts';
+import { type DeathWaiter, DeathWatch } from './death-watch.ts';
 import { Link, type LinkEnd } from './link.ts';
 import { RpcError } from './rpc-error.ts';
 import { listeningInodes } from './socket-owner.ts';
@@ -31,8 +31,8 @@ export interface ConnectionOptions {
 export class Connection {
   #options: ConnectionOptions;
   #current: ServerLink | null = null;
-  /** Ended links whose server is not known to be dead and on whose death somebody waits. */
-  #mourned = new Set<ServerLink>();
+  /** Of ended links: servers that are not known to be dead and on whose death somebody waits. */
+  #mourned = new Set<DeathWatch>();
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -59,8 +59,8 @@ export class Connection {
       },
       draining: events.draining,
       down: (end) => {
-        if (end.cause === 'refused') for (const dead of this.#mourned) dead.death.observeRefusal();
-        if (this.#current === server && server.isAwaited) this.#mourn(server);
+        if (end.cause === 'refused') for (const death of this.#mourned) death.observeRefusal();
+        if (this.#current === server && server.death.isAwaited) this.#mourn(server.death);
         events.down(end);
       },
     });
@@ -68,22 +68,22 @@ export class Connection {
     return () => server.drop();
   }
 
-  #mourn(server: ServerLink): void {
-    this.#mourned.add(server);
-    server.onForgotten = () => this.#mourned.delete(server);
+  #mourn(death: DeathWatch): void {
+    this.#mourned.add(death);
+    death.onForgotten = () => this.#mourned.delete(death);
   }
 
   /** Somebody listens again: is it somebody else than before? */
   #observeArrival(): void {
     if (this.#mourned.size === 0) return;
     void listeningInodes(Number(new URL(this.#options.endpoint).port || 80)).then((inodes) => {
-      for (const dead of this.#mourned) dead.death.observeListeners(inodes);
+      for (const death of this.#mourned) death.observeListeners(inodes);
     });
   }
 
   [Symbol.dispose](): void {
     this.#current?.drop();
-    for (const server of this.#mourned) server.death[Symbol.dispose]();
+    for (const death of this.#mourned) death[Symbol.dispose]();
     this.#mourned.clear();
   }
 }
@@ -92,16 +92,12 @@ export class Connection {
 export class ServerLink {
   readonly link: Link;
   readonly death: DeathWatch;
-  /** Called when nobody waits for this server's death any more. */
-  onForgotten: () => void = () => {};
   #client: EngineClient | null = null;
   #isIdentified = false;
-  #waiters = new Set<LinkWaiter>();
+  #lostListeners = new Set<() => void>();
 
   constructor({ endpoint, budgets }: ConnectionOptions, events: ConnectionEvents) {
-    this.death = new DeathWatch(budgets.settleMs, (proof) => {
-      for (const waiter of this.#waiters) waiter.dead(proof);
-    });
+    this.death = new DeathWatch(budgets.settleMs);
     this.link = new Link(
       { endpoint, pingIntervalMs: budgets.pingIntervalMs, pingTimeoutMs: budgets.pingTimeoutMs },
       {
@@ -111,9 +107,9 @@ export class ServerLink {
           // A draining server stops listening while it lives: a refusal then proves nothing.
           const isAbrupt = end.cause === 'closed' || end.cause === 'reset';
           if (isAbrupt && !this.link.isDraining) this.death.observeClose();
-          for (const waiter of this.#waiters) waiter.lost?.();
+          for (const lost of this.#lostListeners) lost();
           events.down(end);
-          this.#disposeIfForgotten();
+          this.death.outliveLink();
         },
       },
     );
@@ -142,42 +138,30 @@ export class ServerLink {
     }
   }
 
-  /** Whether somebody still waits for the end of this server. */
-  get isAwaited(): boolean {
-    return this.#waiters.size > 0;
-  }
-
   /**
    * Tells `waiter` of the end of the link and of the server's death, until the function that comes back is called. The
    * first one starts the search for the server's process, which has no place in a recovery.
    */
-  watch(waiter: LinkWaiter): () => void {
+  watch({ lost, dead }: LinkWaiter): () => void {
     const ends = this.#isIdentified ? null : this.link.addresses;
     this.#isIdentified = true;
     // Without the process there is weak proof; a host without /proc has no other.
     if (ends) this.death.identify(ends).catch(() => {});
-    this.#waiters.add(waiter);
-    const { proof } = this.death;
-    if (proof !== null) queueMicrotask(() => this.#waiters.has(waiter) && waiter.dead(proof));
+    this.#lostListeners.add(lost);
+    const unwatch = this.death.watch(dead);
     return () => {
-      this.#waiters.delete(waiter);
-      this.#disposeIfForgotten();
+      this.#lostListeners.delete(lost);
+      unwatch();
     };
   }
 
   drop(): void {
     this.link.drop();
   }
-
-  #disposeIfForgotten(): void {
-    if (this.link.end === null || this.isAwaited) return;
-    this.death[Symbol.dispose]();
-    this.onForgotten();
-  }
 }
 
 export interface LinkWaiter {
   /** The link ended; what the server does is not known any more. Not called for a link that had ended before. */
-  readonly lost?: () => void;
-  readonly dead: (proof: ProofOfDeath) => void;
+  readonly lost: () => void;
+  readonly dead: DeathWaiter;
 }

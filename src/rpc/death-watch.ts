@@ -10,13 +10,21 @@ import { acceptedInode, listeningInodes, pidOfSocket } from './socket-owner.ts';
  */
 export type ProofOfDeath = 'strong' | 'weak';
 
+export type DeathWaiter = (proof: ProofOfDeath) => void;
+
 /** Pid of the server that was found last at each port: nearly always the owner of the next connection too. */
 const lastOwners = new Map<number, number>();
 
-/** Watches the server behind one link, also after the link has ended. */
+/**
+ * Watches the server behind one link. After the link has ended it lasts as long as somebody waits, and holds nothing of
+ * the link.
+ */
 export class DeathWatch {
+  /** Called when the link has ended and nobody waits any more. */
+  onForgotten: () => void = () => {};
   #settleMs: number;
-  #onProof: (proof: ProofOfDeath) => void;
+  #waiters = new Set<DeathWaiter>();
+  #isLinkOver = false;
   #proof: ProofOfDeath | null = null;
   #pid: number | null = null;
   #isClosed = false;
@@ -26,14 +34,24 @@ export class DeathWatch {
   #processWatch: ProcessExitWatch | null = null;
   #settling: NodeJS.Timeout | undefined;
 
-  /** `onProof` is called at most once, never after dispose. */
-  constructor(settleMs: number, onProof: (proof: ProofOfDeath) => void) {
+  constructor(settleMs: number) {
     this.#settleMs = settleMs;
-    this.#onProof = onProof;
   }
 
-  get proof(): ProofOfDeath | null {
-    return this.#proof;
+  /** Whether somebody waits for this death. */
+  get isAwaited(): boolean {
+    return this.#waiters.size > 0;
+  }
+
+  /** Calls `waiter`, once and never after dispose, until the function that comes back is called. */
+  watch(waiter: DeathWaiter): () => void {
+    this.#waiters.add(waiter);
+    const proof = this.#proof;
+    if (proof !== null) queueMicrotask(() => this.#waiters.has(waiter) && waiter(proof));
+    return () => {
+      this.#waiters.delete(waiter);
+      this.#disposeIfForgotten();
+    };
   }
 
   /** The process that owns the other end; `null` until it is found, and where it cannot be seen. */
@@ -79,6 +97,12 @@ export class DeathWatch {
     this.#isClosed = true;
   }
 
+  /** The link has ended, whoever ended it: from now on this lasts as long as somebody waits. */
+  outliveLink(): void {
+    this.#isLinkOver = true;
+    this.#disposeIfForgotten();
+  }
+
   /** A dial to the same address after the close was refused. */
   observeRefusal(): void {
     if (this.#isClosed) this.#settle();
@@ -119,7 +143,13 @@ export class DeathWatch {
   #prove(proof: ProofOfDeath): void {
     if (this.#isDisposed || this.#proof !== null) return;
     this.#proof = proof;
-    this.#onProof(proof);
+    for (const waiter of this.#waiters) waiter(proof);
+  }
+
+  #disposeIfForgotten(): void {
+    if (!this.#isLinkOver || this.isAwaited) return;
+    this[Symbol.dispose]();
+    this.onForgotten();
   }
 }
 

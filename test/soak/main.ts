@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 /** The command line of the soak. */
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { createLogUpdate } from 'log-update';
 import { positiveNumber, wholeNumber } from '../../src/cli/values.ts';
 import { InterruptedError } from '../../src/demo/run-error.ts';
 import { printSummary } from './print-summary.ts';
 import { runSoak, type SoakObserver } from './soak.ts';
 
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 
 interface Flags {
@@ -20,6 +22,7 @@ const program = new Command('soak')
   .option('--minutes <n>', 'how long faults strike; the end of the last round comes on top', positiveNumber, 10)
   .option('--seed <n>', 'decides chats and faults', wholeNumber(0, 2 ** 32 - 1), 1)
   .option('--json', 'print the summary as one JSON object', false)
+  .exitOverride()
   .action(soak);
 
 async function soak({ minutes, seed, json }: Flags): Promise<void> {
@@ -35,17 +38,21 @@ async function soak({ minutes, seed, json }: Flags): Promise<void> {
     state: (text) => live?.(text),
     note: (text) => (live === null ? process.stderr.write(`${text}\n`) : live.persist(text)),
   };
-  try {
-    const summary = await runSoak({ minutes, seed }, observer, interruption.signal);
-    live?.done();
-    if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
-    else printSummary(summary, process.stdout);
-    process.exitCode = summary.ok ? 0 : 1;
-  } catch (error) {
-    if (!(error instanceof InterruptedError)) throw error;
-    process.stderr.write('interrupted\n');
-    process.exitCode = EXIT_INTERRUPTED;
-  }
+  const summary = await runSoak({ minutes, seed }, observer, interruption.signal).finally(() => live?.done());
+  if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  else printSummary(summary, process.stdout);
+  process.exitCode = summary.ok ? 0 : EXIT_FAILED;
 }
 
-await program.parseAsync();
+/** The exit status of an error, with its one line on standard error; Commander has written its own. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  return error instanceof InterruptedError ? EXIT_INTERRUPTED : EXIT_FAILED;
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}

@@ -26,19 +26,22 @@ const LEGEND = `noticed: from its start to the scheduler leaving connected; reco
 both only in rounds of this fault alone that were noticed (their number in parentheses)`;
 
 function growthTable(growth: readonly ProcessGrowth[]): string {
-  const head = ['process', 'observed', 'memory: first / last quarter', 'descriptors'];
+  const head = ['process', 'observed', 'alive: first / last quarter', 'native memory', 'descriptors'];
   const table = new Table({ head, ...PLAIN });
-  for (const { name, observedMs, rssBytes, descriptors } of growth) {
-    const memory = `${sizeText(rssBytes.first)} / ${sizeText(rssBytes.last)}`;
-    table.push([name, `${(observedMs / 60_000).toFixed(1)} min`, memory, `${descriptors.first} / ${descriptors.last}`]);
+  for (const { name, observedMs, liveBytes, nativeBytes, descriptors } of growth) {
+    const [live, native] = [liveBytes, nativeBytes].map(({ first, last }) => `${sizeText(first)} / ${sizeText(last)}`);
+    const minutes = `${(observedMs / 60_000).toFixed(1)} min`;
+    table.push([name, minutes, live, native, `${descriptors.first} / ${descriptors.last}`]);
   }
   return `${table}\nof each the process that lived longest`;
 }
 
-function totalsTable({ minutes, seed, rounds, recoveries, traffic, unsafeReleases, zeros, ...spreads }: SoakSummary) {
+function totalsTable(summary: SoakSummary) {
+  const { minutes, seed, rounds, recoveries, traffic, unsafeReleases, quarantineEnds, zeros, ...spreads } = summary;
   const table = new Table(PLAIN);
   const ends = ({ succeeded, failed, refused }: typeof traffic.loads) =>
     `${succeeded} succeeded, ${failed} failed, ${refused} refused`;
+  const quarantined = Object.entries(quarantineEnds).map(([end, count]) => `${spaced(end)} ${count}`);
   const unsafe = Object.entries(unsafeReleases).map(([kinds, count]) => `${count} after ${kinds}`);
   table.push(
     ['run', `${minutes.toFixed(1)} min, seed ${seed}, ${rounds} rounds, ${recoveries} recoveries`],
@@ -50,6 +53,7 @@ function totalsTable({ minutes, seed, rounds, recoveries, traffic, unsafeRelease
     ['loads (over all ranks)', ends(traffic.loads)],
     ['saves (over all ranks)', ends(traffic.saves)],
     ['verified', `${sizeText(traffic.verifiedBytes)}, every byte`],
+    ['quarantines ended by', quarantined.length === 0 ? 'none' : quarantined.join(', ')],
     ['unsafe releases', unsafe.length === 0 ? 'none' : unsafe.join('\n')],
     ...Object.entries(zeros).map(([name, count]) => [spaced(name), count] as [string, number]),
   );

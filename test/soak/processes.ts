@@ -37,6 +37,8 @@ export class SoakProcesses {
   readonly #engineOptions: EngineHostOptions;
   readonly #start: Start;
   #engine: Engine | null = null;
+  /** The process of the engine that was started last, also while it ends: what hinders its end must be lifted. */
+  #network: Engine['child'] | null = null;
   #scheduler: Scheduler | null = null;
   /** Requests that came while there was no scheduler. */
   #waiting: Request[] = [];
@@ -71,6 +73,7 @@ export class SoakProcesses {
   async startEngine(): Promise<void> {
     const child = forkHost<FromEngineHost, ToEngineHost>('../../test/soak/engine-host', { ownGroup: true });
     this.#remember(child.pid);
+    this.#network = child;
     const listening = new Promise<FromEngineHost | null>((resolve) => {
       child.onMessage(resolve);
       void child.exited.then(() => resolve(null));
@@ -86,9 +89,9 @@ export class SoakProcesses {
     });
   }
 
-  /** Tells the network in front of the engine; without an engine there is none. */
+  /** Tells the network in front of the engine; it ends with the engine's process. */
   tellNetwork(message: Exclude<ToEngineHost, { readonly type: 'start' }>): void {
-    this.#engine?.child.send(message);
+    this.#network?.send(message);
   }
 
   /** Waits until the engine's process has ended, which `end` brings about. */

@@ -103,6 +103,8 @@ export async function runSoak(
   const calls = new CallLedger(LIMITS_MS, report);
   const traffic = new TrafficTotals(report);
   const growth = new GrowthRecorder();
+  // Whatever is forked inherits them, and so do its own children.
+  process.execArgv.push(...growth.execArgv);
   const log = new RunLog({ event: () => {} });
   log.onEvent((event) => calls.observe(event));
   log.onEvent((event) => traffic.observe(event));
@@ -144,7 +146,7 @@ export async function runSoak(
   signal.addEventListener('abort', interrupt, { once: true });
   if (signal.aborted) interrupt();
   const timers = [
-    setInterval(() => growth.sample({ ...processes.pids, soak: process.pid }, wallTimeMs()), SAMPLE_INTERVAL_MS),
+    setInterval(() => growth.sample(processes.pids), SAMPLE_INTERVAL_MS),
     setInterval(() => observer.state(`${elapsed()}  ${stateText(log, rounds, traffic)}`), STATE_INTERVAL_MS),
   ];
 
@@ -176,6 +178,7 @@ export async function runSoak(
     signal.removeEventListener('abort', interrupt);
     const complaint = await processes.end();
     if (complaint !== null) report(complaint);
+    growth[Symbol.dispose]();
     sweepSharedMemory();
   }
   calls.close();

@@ -23,6 +23,8 @@ export interface SoakSummary {
   >;
   /** Blocks that were handed back without proof, by the faults that may have brought it about. */
   readonly unsafeReleases: Readonly<Record<string, number>>;
+  /** Transfers that were in quarantine, by what ended them. */
+  readonly quarantineEnds: Readonly<Record<string, number>>;
   readonly growth: readonly ProcessGrowth[];
   readonly zeros: SoakZeros;
   readonly defects: readonly string[];
@@ -70,7 +72,10 @@ export interface SoakFacts {
 const JUDGED_AFTER_MS = 5 * 60_000;
 /** The most by which the last quarter of a life may exceed the first. */
 const MAX_DESCRIPTOR_GROWTH = 8;
-const MAX_RSS_GROWTH_BYTES = 48 << 20;
+/** Ten minutes are some 10 000 requests and 80 recoveries: 400 bytes a request or 50 KiB a recovery are noticed. */
+const MAX_LIVE_GROWTH_BYTES = 4 << 20;
+/** Allocators keep what was freed: about 20 MiB come in the first minutes and stay. */
+const MAX_NATIVE_GROWTH_BYTES = 48 << 20;
 
 export function summaryOf({
   durationMs,
@@ -112,6 +117,7 @@ export function summaryOf({
       verifiedBytes: traffic.verifiedBytes,
     },
     unsafeReleases: Object.fromEntries(traffic.unsafeReleases),
+    quarantineEnds: Object.fromEntries(traffic.quarantineEnds),
     growth,
     zeros,
     defects,
@@ -146,11 +152,12 @@ function spreadOf(samples: readonly number[]): Spread | null {
   };
 }
 
-/** The engine is killed too often to be judged, and this process only watches. */
-function hasGrown({ name, observedMs, rssBytes, descriptors }: ProcessGrowth): boolean {
+/** The engine is killed too often to be judged. */
+function hasGrown({ name, observedMs, liveBytes, nativeBytes, descriptors }: ProcessGrowth): boolean {
   const isJudged = (name === 'scheduler' || name.startsWith('rank')) && observedMs >= JUDGED_AFTER_MS;
   const isGrown =
     descriptors.last - descriptors.first > MAX_DESCRIPTOR_GROWTH ||
-    rssBytes.last - rssBytes.first > MAX_RSS_GROWTH_BYTES;
+    liveBytes.last - liveBytes.first > MAX_LIVE_GROWTH_BYTES ||
+    nativeBytes.last - nativeBytes.first > MAX_NATIVE_GROWTH_BYTES;
   return isJudged && isGrown;
 }

@@ -19,6 +19,8 @@ export class TrafficTotals {
   /** By the faults that may have brought them about. */
   readonly unsafeReleases = new Map<string, number>();
   unexplainedUnsafeReleases = 0;
+  /** Transfers that were in quarantine, by what ended them. */
+  readonly quarantineEnds = new Map<string, number>();
   readonly #onDefect: (defect: string) => void;
   readonly #lastCounts = new Map<number, Counted>();
   #recent: { readonly kind: string; untilMs: number }[] = [];
@@ -71,6 +73,10 @@ export class TrafficTotals {
       for (const end of ['succeeded', 'failed', 'refused'] as const) {
         this[what][end] += growthOf(counted[what][end], last?.[what][end] ?? 0);
       }
+    }
+    for (const [end, count] of Object.entries(counted.quarantineEnds)) {
+      const more = growthOf(count, last?.quarantineEnds[end as keyof Counted['quarantineEnds']] ?? 0);
+      if (more > 0) this.quarantineEnds.set(end, (this.quarantineEnds.get(end) ?? 0) + more);
     }
     const unsafe = growthOf(counted.unsafeReleases, last?.unsafeReleases ?? 0);
     if (unsafe > 0) this.#blame(unsafe, counted);

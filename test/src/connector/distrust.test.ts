@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import type { ReportedDistrust } from '../../../machines/index.ts';
 import { Distrust } from '../../../src/connector/distrust.ts';
 import { UnsafeSaves } from '../../../src/connector/unsafe-saves.ts';
-import type { LinkWaiter } from '../../../src/rpc/connection.ts';
+import type { DeathWaiter } from '../../../src/rpc/death-watch.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 
-const hashes = hashesOf(4);
+const hashes = hashesOf(4).map((hash) => Uint8Array.from(hash));
 
 function said(workerBootId: string, revision: number, of: ReportedDistrust['hashes']) {
   return { workerBootId, distrust: { revision, hashes: of } };
@@ -13,15 +13,21 @@ function said(workerBootId: string, revision: number, of: ReportedDistrust['hash
 
 /** The server behind a link, whose death the test decides. */
 class MortalServer {
-  #waiters = new Set<LinkWaiter>();
+  /** `null`: its process cannot be seen. */
+  readonly pid: number | null;
+  #waiters = new Set<DeathWaiter>();
 
-  watch(waiter: LinkWaiter): () => void {
+  constructor(pid: number | null = null) {
+    this.pid = pid;
+  }
+
+  watch(waiter: DeathWaiter): () => void {
     this.#waiters.add(waiter);
     return () => this.#waiters.delete(waiter);
   }
 
   die(): void {
-    for (const waiter of [...this.#waiters]) waiter.dead('strong');
+    for (const waiter of [...this.#waiters]) waiter('strong');
   }
 
   get isWatched(): boolean {
@@ -82,6 +88,25 @@ describe('what a rank reports of its unsafe saves', () => {
     expect(saves.distrust).toEqual({ revision: 4, hashes: [] });
     expect(revisions).toEqual([1, 2, 3, 4]);
     expect([first.isWatched, second.isWatched]).toEqual([false, false]);
+  });
+
+  it('waits once for one server, whose links may have been lost many times', () => {
+    const [first, again, other] = [new MortalServer(7), new MortalServer(7), new MortalServer(8)];
+    const saves = new UnsafeSaves(() => {});
+    for (const [index, server] of [first, again, other].entries()) saves.add(server, [hashes[index]!]);
+    expect([first.isWatched, again.isWatched, other.isWatched]).toEqual([true, false, true]);
+    expect(saves.distrust?.hashes).toEqual(hashes.slice(0, 3));
+    first.die();
+    expect(saves.distrust?.hashes).toEqual([hashes[2]]);
+  });
+
+  it('keeps each hash once, and nothing of the message that brought it', () => {
+    const saves = new UnsafeSaves(() => {});
+    const message = new Uint8Array(1 << 16).fill(7);
+    for (const server of [new MortalServer(7), new MortalServer(7)]) saves.add(server, [message.subarray(0, 32)]);
+    const kept = saves.distrust?.hashes;
+    expect(kept).toEqual([message.slice(0, 32)]);
+    expect(kept).toMatchObject([{ buffer: { byteLength: 32 } }]);
   });
 
   it('says "all" beyond its bound, and names them again below it', () => {

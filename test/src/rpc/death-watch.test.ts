@@ -36,7 +36,7 @@ async function watching(endpoint: string, settleMs = 50) {
   await within(5_000, 'the link', up.promise);
   const { server } = connection;
   const proofs: ProofOfDeath[] = [];
-  const unwatch = server.watch({ dead: (proof) => proofs.push(proof) });
+  const unwatch = server.watch({ lost: () => {}, dead: (proof) => proofs.push(proof) });
   cleanups.push(unwatch);
   const redial = () => {
     const answered = Promise.withResolvers<string>();
@@ -205,7 +205,8 @@ describe('proof of death', () => {
 /** A watch over a server whose process cannot be seen. */
 function unseen(settleMs: number) {
   const proofs: ProofOfDeath[] = [];
-  const watch = new DeathWatch(settleMs, (proof) => proofs.push(proof));
+  const watch = new DeathWatch(settleMs);
+  watch.watch((proof) => proofs.push(proof));
   cleanups.push(() => watch[Symbol.dispose]());
   return { watch, proofs, proof: () => eventually('a proof of death', () => proofs[0] ?? null) };
 }
