@@ -95,7 +95,7 @@ async function load(blockHash: Uint8Array, content: Uint8Array): Promise<void> {
   }
 }
 
-const interrupted = once(process, 'SIGINT');
+console.log(`looking for a server at ${endpoint}`);
 const content = new Uint8Array(bytesPerBlock).fill(42);
 await load(createHash('sha256').update('the tokens of this block and all before it').digest(), content);
 const found = new Uint8Array(bytesPerBlock);
@@ -103,7 +103,7 @@ memory.read(3 * bytesPerBlock, found);
 console.log(Buffer.compare(found, content) === 0 ? 'loaded what was saved, byte for byte' : 'WRONG BYTES');
 if (process.stdin.isTTY) {
   console.log('kill the engine and start it again; Ctrl-C ends this');
-  await interrupted;
+  await once(process, 'SIGINT');
 }
 // The scheduler first: it tells the ranks to stop, and unregisters when they have.
 console.log(`stopped: ${(await scheduler.stop()).kind}, ${(await worker.stop()).kind}`);
