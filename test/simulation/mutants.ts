@@ -188,7 +188,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'spoilt hashes not reported',
     file: 'src/connector/unsafe-saves.ts',
-    find: 'this.#held.add(blockHashes);',
+    find: 'hashes.set(keyOf(hash), Uint8Array.from(hash));',
     replace: '',
     why: 'the scheduler never hears which hashes are not to be used',
   },
