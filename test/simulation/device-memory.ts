@@ -85,7 +85,8 @@ export function openTensor(
         trouble.failingWrites -= 1;
         const late = Uint8Array.from(source);
         const delayMs = kernel.random.between(LATE_LANDING_MS.from, LATE_LANDING_MS.to);
-        kernel.loop.schedule(server, delayMs, 'io', () => land(offset, late));
+        // A device goes on with what is queued while its process stands still, but not beyond its end.
+        kernel.loop.schedule(kernel.device, delayMs, 'io', () => server.isDead || land(offset, late));
         throw new Error('the copy failed');
       }
       land(offset, source);

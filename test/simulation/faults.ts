@@ -208,6 +208,10 @@ const table = {
     host.excusedMs += stallMs;
     world.stopFor(random.pick(instance.processes), stallMs);
   },
+  /** Nothing but the end of a transfer's budget tells of it, and nothing but a new registration cures it. */
+  stuckTransfers: (world, random) => {
+    world.server.stickTransfersOf(replicaOf(world, random).instance.shape.instanceId);
+  },
   restartAnnounced: (world, random) => restartAnnounced(world, replicaOf(world, random), random),
   endedSession: (world, random) => {
     const connection = schedulerConnection(world, replicaOf(world, random));

@@ -104,7 +104,6 @@ export class Host {
     this.pool.bury();
     this.#awaitedRanks.clear();
     this.#isStepping = false;
-    this.#lastMetadata = null;
   }
 
   schedulerStarted(): void {

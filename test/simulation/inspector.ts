@@ -8,7 +8,7 @@ import type {
 } from '../../src/gen/pegaflow/engine_pb.ts';
 import type { Instance, Rank } from './instance.ts';
 import type { Kernel } from './kernel.ts';
-import { type RemoteCall, witnesses } from './remote-call.ts';
+import { isSaveOfNothing, type RemoteCall, witnesses } from './remote-call.ts';
 import { Violation } from './violation.ts';
 import type { Replica } from './world.ts';
 
@@ -85,7 +85,7 @@ export class Inspector {
     const { state } = rank.worker.status;
     const { epoch } = rank.worker.takeReport();
     call.note = epoch;
-    if (isOfNothing(call.request as SaveRequest)) return;
+    if (isSaveOfNothing(call.request as SaveRequest)) return;
     const given = rank.startingSave?.epoch;
     if (given !== undefined && epoch !== null && isSameEpoch(given, epoch) && state === 'connected') return;
     this.#kernel.report(new Violation(3, `a save of epoch ${given?.counter} was sent in ${state} ${epoch?.counter}`));
@@ -110,7 +110,8 @@ export class Inspector {
     }
     const isConfirmation =
       isOk &&
-      (call.method === 'registerContextBatch' || (call.method === 'save' && isOfNothing(call.request as SaveRequest)));
+      (call.method === 'registerContextBatch' ||
+        (call.method === 'save' && isSaveOfNothing(call.request as SaveRequest)));
     if (isConfirmation) this.#rankOf(instance, call)?.confirmed.push(epoch);
   }
 
@@ -136,7 +137,12 @@ export class Inspector {
   #hearingOf({ scheduler }: Instance): Hearing {
     const held = this.#hearings.get(scheduler);
     if (held !== undefined) return held;
-    const fresh: Hearing = { sealed: null, sessionOn: null, wasConnected: false, leftConnectedMs: 0 };
+    const fresh: Hearing = {
+      sealed: null,
+      sessionOn: null,
+      wasConnected: false,
+      leftConnectedMs: 0,
+    };
     this.#hearings.set(scheduler, fresh);
     return fresh;
   }
@@ -154,6 +160,3 @@ export class Inspector {
 }
 
 const nameOf = (lease: Uint8Array) => Buffer.from(lease).toString('hex');
-
-/** A Save by which a rank asks whether it is registered. */
-const isOfNothing = ({ saves }: SaveRequest) => saves.every(({ blockIds }) => blockIds.length === 0);

@@ -43,6 +43,8 @@ export interface Rank {
   startingSave: SaveIntent | null;
   /** Names of the hashes that it has told not to use, whoever heard it. */
   readonly said: Set<string>;
+  /** Boot ids of the schedulers that it has followed; the last is the present one. */
+  readonly followed: Set<string>;
 }
 
 /** One inference replica: a scheduler and its ranks, each in its process. */
@@ -163,11 +165,27 @@ export class Instance {
     });
     const { workerBootId } = worker.takeReport();
     const said = new Set<string>();
-    const rank: Rank = { index, process, worker, workerBootId, memories, confirmed: [], startingSave: null, said };
+    const followed = new Set<string>();
+    const rank: Rank = {
+      index,
+      process,
+      worker,
+      workerBootId,
+      memories,
+      confirmed: [],
+      startingSave: null,
+      said,
+      followed,
+    };
     const name = `${shared.instanceId} rank ${index}`;
     worker.onStatus(({ path, epoch, fault }) => {
       this.#kernel.journal.write(name, `${path} epoch ${epoch?.counter} ${fault?.message ?? ''}`);
       this.onPath('worker', path, index);
+      const schedulerBootId = epoch?.schedulerBootId ?? null;
+      if (schedulerBootId === null || [...followed].at(-1) === schedulerBootId) return;
+      if (followed.has(schedulerBootId))
+        this.#kernel.report(new Violation(3, `${name} obeys a scheduler that it had left`));
+      followed.add(schedulerBootId);
     });
     let released = 0;
     worker.onUnsafeRelease((release) => {

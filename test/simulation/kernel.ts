@@ -22,6 +22,8 @@ const LINES_KEPT = 400;
 
 export class Kernel {
   readonly loop = new EventLoop();
+  /** The device's own queues: nothing stops them. */
+  readonly device = this.loop.spawn('device');
   readonly journal = new Journal(() => this.loop.nowMs, LINES_KEPT);
   readonly random: Random;
   /** Behind `Math.random` and the randomness of `node:crypto`. */

@@ -178,6 +178,48 @@ export const mutants: readonly Mutant[] = [
     replace: '',
     why: 'records and timers outlive the connector',
   },
+  {
+    name: 'a spoilt hash is a hit',
+    file: 'src/connector/cache-queries.ts',
+    find: 'const blocks = this.#options.distrust.trustedPrefix(hashes);',
+    replace: 'const blocks = hashes.length;',
+    why: 'what a save stored after its blocks were handed back is loaded',
+  },
+  {
+    name: 'spoilt hashes not reported',
+    file: 'src/connector/unsafe-saves.ts',
+    find: 'hashes.set(keyOf(hash), Uint8Array.from(hash));',
+    replace: '',
+    why: 'the scheduler never hears which hashes are not to be used',
+  },
+  {
+    name: 'late answer accepted',
+    file: 'machines/worker.ts',
+    find: 'isAnswerLate: ({ context }) => !isAttemptCurrent(context),',
+    replace: 'isAnswerLate: () => false,',
+    why: 'a registration that was cleared meanwhile is taken for that of this epoch',
+  },
+  {
+    name: 'former scheduler obeyed',
+    file: 'machines/worker.ts',
+    find: 'if (formerSchedulers.includes(next.epoch.schedulerBootId)) return false;',
+    replace: '',
+    why: 'a late word of a dead scheduler undoes what the living one said',
+  },
+  {
+    name: 'former worker for ever',
+    file: 'machines/ranks.ts',
+    find: 'return epoch?.schedulerBootId !== current.schedulerBootId || epoch.counter <= held.counter;',
+    replace: 'return true;',
+    why: 'a late word of a dead worker process silences the living one',
+  },
+  {
+    name: 'endless transfer is no evidence',
+    file: 'src/connector/transfer.ts',
+    find: 'if (this.#server.link.end === null) this.#events.refuted(fault);',
+    replace: '',
+    why: 'a server that answers every ping and ends no work is never cured',
+  },
 ];
 
 /** Throws where no mutant has that name. */

@@ -1,4 +1,5 @@
 import type { ConnectError } from '@connectrpc/connect';
+import type { SaveRequest } from '../../src/gen/pegaflow/engine_pb.ts';
 import type { Connection } from './connection.ts';
 import { kernel } from './kernel.ts';
 
@@ -111,3 +112,7 @@ export class RemoteCall {
 function describe(outcome: unknown): string {
   return outcome instanceof Error ? outcome.message.slice(0, 90) : 'ok';
 }
+
+/** A Save by which a rank asks whether it is registered. */
+export const isSaveOfNothing = ({ saves }: SaveRequest): boolean =>
+  saves.every(({ blockIds }) => blockIds.length === 0);

@@ -8,13 +8,13 @@ import { createEngineMetrics } from '../../src/engine/engine-metrics.ts';
 import { FaultBoard, type FaultPatch } from '../../src/engine/faults.ts';
 import { contextValuesFrom, engineRoutes, untilFaultAllows } from '../../src/engine/rpc-routes.ts';
 import { rpcErrorFrom } from '../../src/engine/rpc-status.ts';
-import { Engine as EngineService, type SessionRequest } from '../../src/gen/pegaflow/engine_pb.ts';
+import { Engine as EngineService, type SaveRequest, type SessionRequest } from '../../src/gen/pegaflow/engine_pb.ts';
 import { PEGAFLOW_VERSION } from '../../src/pegaflow-version.ts';
 import type { Connection } from './connection.ts';
 import { type CopyTrouble, openTensor } from './device-memory.ts';
 import type { SimulatedProcess } from './event-loop.ts';
 import type { Kernel, Listener } from './kernel.ts';
-import { type ServedCall, services } from './remote-call.ts';
+import { isSaveOfNothing, type ServedCall, services } from './remote-call.ts';
 import { linkOf } from './stand-ins/link.ts';
 import { LoadState } from './stand-ins/native-bindings.ts';
 
@@ -44,6 +44,8 @@ export class SimulatedServer {
   #handlers = new Map<string, Handler>();
   #connections = new Map<Connection, Set<ServedCall>>();
   #sessionEnds = new Map<Connection, () => void>();
+  /** Instances whose loads and saves are taken and never end, until they are registered anew. */
+  #stuckInstances = new Set<string>();
 
   constructor(kernel: Kernel, { port, poolSizeBytes, faults, boots }: ServerOptions) {
     this.#kernel = kernel;
@@ -119,6 +121,11 @@ export class SimulatedServer {
     this.#sessionEnds.get(connection)?.();
   }
 
+  /** Every load and save of this instance is taken and never ends, until a rank registers again: all else works. */
+  stickTransfersOf(instanceId: string): void {
+    this.#stuckInstances.add(instanceId);
+  }
+
   /** Runs something in this process, as an event of its own. */
   post(run: () => void): void {
     this.#kernel.loop.schedule(this.process, 0, 'io', run);
@@ -178,6 +185,9 @@ export class SimulatedServer {
   async #serveUnary(call: ServedCall): Promise<void> {
     const method = EngineService.methods.find(({ localName }) => localName === call.method)!;
     const handler = this.#handlers.get(call.method)!;
+    const { instanceId = '' } = call.request as { instanceId?: string };
+    if (call.method === 'registerContextBatch') this.#stuckInstances.delete(instanceId);
+    if (this.#stuckInstances.has(instanceId) && movesBlocks(call)) return;
     // What the fault "lost answer" looks for: the connection of this call.
     const request = { stream: { session: { destroy: () => call.connection.reset() } } };
     const context = createHandlerContext({
@@ -192,4 +202,8 @@ export class SimulatedServer {
     const answer = await handler(call.request, context);
     if (!call.signal.aborted) call.answer(create(method.output, answer));
   }
+}
+
+function movesBlocks({ method, request }: ServedCall): boolean {
+  return method === 'load' || (method === 'save' && !isSaveOfNothing(request as SaveRequest));
 }

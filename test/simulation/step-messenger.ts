@@ -62,7 +62,8 @@ export class StepMessenger {
     const { worker } = rank;
     // What a host repeats or loses of it costs time only; its loads and saves come once.
     if (this.#isPulled && !this.#random.chance(0.1)) worker.acceptMetadata(metadata);
-    if (this.#isPulled && repeated !== null) worker.acceptMetadata(repeated);
+    const isKnown = repeated !== null && rank.followed.has(repeated.announcement.epoch.schedulerBootId);
+    if (this.#isPulled && isKnown) worker.acceptMetadata(repeated);
     worker.startLoad(metadata.loads);
     for (const save of metadata.saves) {
       rank.startingSave = save;
