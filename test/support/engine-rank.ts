@@ -34,7 +34,7 @@ export class TestConnection implements Disposable {
 }
 
 /** A hash as long as a real one, the same for the same words. */
-export const hashOf = (words: string): Uint8Array => Buffer.from(words.padEnd(32, '.'));
+export const hashOf = (words: string): Uint8Array => Uint8Array.from(Buffer.from(words.padEnd(32, '.')));
 
 export const hashesOf = (count: number, prefix = 'block'): Uint8Array[] =>
   Array.from({ length: count }, (_, i) => hashOf(`${prefix}-${i}`));

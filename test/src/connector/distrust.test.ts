@@ -5,7 +5,7 @@ import { UnsafeSaves } from '../../../src/connector/unsafe-saves.ts';
 import type { DeathWaiter } from '../../../src/rpc/death-watch.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 
-const hashes = hashesOf(4).map((hash) => Uint8Array.from(hash));
+const hashes = hashesOf(4);
 
 function said(workerBootId: string, revision: number, of: ReportedDistrust['hashes']) {
   return { workerBootId, distrust: { revision, hashes: of } };

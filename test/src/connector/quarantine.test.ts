@@ -71,7 +71,7 @@ describe('quarantine', () => {
     const { instance, memory, worker, releases } = await connected(engine, {
       budgets: { transferTimeoutMs: 1_500, pingIntervalMs: 200, pingTimeoutMs: 600 },
     });
-    const late = hashesOf(1, 'late').map((hash) => Uint8Array.from(hash));
+    const late = hashesOf(1, 'late');
     engine.signal('SIGSTOP');
     instance.scheduler.scheduleSave({ requestId: 'late', blockIds: [3], blockHashes: late });
     instance.finish('late');
