@@ -14,7 +14,10 @@ export const budgetTable = {
     end: 'no answer to a probe: a fresh link; after an audit one more probe first, after a version probe the next one',
   },
   quiesceTimeoutMs: { default: 2_000, end: 'the instance is cleared although a rank is not idle' },
-  stalledAfterMs: { default: 5_000, end: 'Register or Unregister unanswered: shown as stalled, still waited for' },
+  stalledAfterMs: {
+    default: 5_000,
+    end: 'Register or Unregister unanswered: shown as stalled, still waited for; no answer to a read-back: a fresh link',
+  },
   stalledTimeoutMs: { default: 60_000, end: 'a stalled Register or Unregister: the link is dropped and dialled again' },
   voidBackoffFirstMs: { default: 20, end: 'ceiling of the wait after a second void generation; then the next' },
   voidBackoffMaxMs: { default: 5_000, end: 'highest ceiling of that wait; then the next generation' },

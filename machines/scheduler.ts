@@ -488,7 +488,8 @@ export const schedulerMachine = setup({
             ],
             onError: attemptRefused,
           },
-          after: { surveyTimeout: attemptUnanswered('the read-back') },
+          // All is registered by now: a busy server is given more time than a probe is.
+          after: { stalledAfter: attemptUnanswered('the read-back') },
         },
         voided: {
           entry: 'countVoid',

