@@ -37,11 +37,15 @@ function growthTable(growth: readonly ProcessGrowth[]): string {
 }
 
 function totalsTable(summary: SoakSummary) {
-  const { minutes, seed, rounds, recoveries, traffic, unsafeReleases, quarantineEnds, zeros, ...spreads } = summary;
+  const { minutes, seed, rounds, recoveries, traffic, misses, unsafeReleases, quarantineEnds, zeros, ...spreads } =
+    summary;
   const table = new Table(PLAIN);
   const ends = ({ succeeded, failed, refused }: typeof traffic.loads) =>
     `${succeeded} succeeded, ${failed} failed, ${refused} refused`;
-  const quarantined = Object.entries(quarantineEnds).map(([end, count]) => `${spaced(end)} ${count}`);
+  const counts = (by: Readonly<Record<string, number>>) =>
+    Object.entries(by)
+      .map(([name, count]) => `${spaced(name)} ${count}`)
+      .join(', ') || 'none';
   const unsafe = Object.entries(unsafeReleases).map(([kinds, count]) => `${count} after ${kinds}`);
   table.push(
     ['run', `${minutes.toFixed(1)} min, seed ${seed}, ${rounds} rounds, ${recoveries} recoveries`],
@@ -50,10 +54,11 @@ function totalsTable(summary: SoakSummary) {
     ['first hit: p50 / p99 / worst', spreadText(spreads.firstHitMs)],
     ['requests', `${traffic.requests}, of which ${traffic.abandonedRequests} went down with a killed scheduler`],
     ['queries', `${traffic.queries}, ${traffic.hitBlocks} blocks hit`],
+    ['misses', counts(misses)],
     ['loads (over all ranks)', ends(traffic.loads)],
     ['saves (over all ranks)', ends(traffic.saves)],
     ['verified', `${sizeText(traffic.verifiedBytes)}, every byte`],
-    ['quarantines ended by', quarantined.length === 0 ? 'none' : quarantined.join(', ')],
+    ['quarantines ended by', counts(quarantineEnds)],
     ['unsafe releases', unsafe.length === 0 ? 'none' : unsafe.join('\n')],
     ...Object.entries(zeros).map(([name, count]) => [spaced(name), count] as [string, number]),
   );

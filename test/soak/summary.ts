@@ -21,6 +21,8 @@ export interface SoakSummary {
     TrafficTotals,
     'requests' | 'abandonedRequests' | 'queries' | 'hitBlocks' | 'loads' | 'saves' | 'verifiedBytes'
   >;
+  /** Queries that missed, by why. */
+  readonly misses: Readonly<Record<string, number>>;
   /** Blocks that were handed back without proof, by the faults that may have brought it about. */
   readonly unsafeReleases: Readonly<Record<string, number>>;
   /** Transfers that were in quarantine, by what ended them. */
@@ -116,6 +118,7 @@ export function summaryOf({
       saves: traffic.saves,
       verifiedBytes: traffic.verifiedBytes,
     },
+    misses: Object.fromEntries(traffic.misses),
     unsafeReleases: Object.fromEntries(traffic.unsafeReleases),
     quarantineEnds: Object.fromEntries(traffic.quarantineEnds),
     growth,

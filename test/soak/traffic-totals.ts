@@ -12,6 +12,8 @@ export class TrafficTotals {
   abandonedRequests = 0;
   queries = 0;
   hitBlocks = 0;
+  /** Queries that missed, by why. */
+  readonly misses = new Map<string, number>();
   loads = { succeeded: 0, failed: 0, refused: 0 };
   saves = { succeeded: 0, failed: 0, refused: 0 };
   verifiedBytes = 0;
@@ -55,6 +57,7 @@ export class TrafficTotals {
     else if (event.type === 'query.answered') {
       this.queries += 1;
       this.hitBlocks += event.blocks;
+      if (event.reason !== null) this.misses.set(event.reason, (this.misses.get(event.reason) ?? 0) + 1);
     } else if (event.type === 'blocks.verified') this.#verify(event);
     else if (event.type === 'worker.counted') this.#count(event);
   }
