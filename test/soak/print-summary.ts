@@ -52,6 +52,7 @@ function totalsTable(summary: SoakSummary) {
     ['noticed: p50 / p99 / worst', spreadText(spreads.detectionMs)],
     ['recovered: p50 / p99 / worst', spreadText(spreads.recoveryMs)],
     ['first hit: p50 / p99 / worst', spreadText(spreads.firstHitMs)],
+    ['restarted: nothing trusted', summary.endsOfTrust],
     ['requests', `${traffic.requests}, of which ${traffic.abandonedRequests} went down with a killed scheduler`],
     ['queries', `${traffic.queries}, ${traffic.hitBlocks} blocks hit`],
     ['misses', counts(misses)],

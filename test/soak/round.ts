@@ -25,6 +25,8 @@ export interface Round {
   readonly connectedAtMs: number;
   /** When a query was seen to have hit since. */
   readonly hitAtMs: number;
+  /** No hit was accepted from the living server any more, so it was restarted. */
+  readonly endedTrust: boolean;
 }
 
 /** What a round is run in. */
@@ -56,7 +58,14 @@ export async function runRound(plan: RoundPlan, { world, log, traffic, service }
   await clearFaults(world);
   const repairedAtMs = wallTimeMs();
   traffic.endRound(repairedAtMs);
-  await untilServing(log, RECOVERY_LIMIT_MS, kinds.join(' + '));
+  const distrustedBefore = traffic.distrusted;
+  const isDistrusted = () => traffic.distrusted > distrustedBefore;
+  const endedTrust = (await untilServing(log, RECOVERY_LIMIT_MS, kinds.join(' + '), isDistrusted)) === 'distrusted';
+  if (endedTrust) {
+    await world.processes.endEngine('kill', (pid) => process.kill(pid, 'SIGKILL'));
+    await world.processes.startEngine();
+    await untilServing(log, RECOVERY_LIMIT_MS, 'the restart of a server that was not trusted');
+  }
   return {
     kinds,
     startedAtMs,
@@ -64,18 +73,27 @@ export async function runRound(plan: RoundPlan, { world, log, traffic, service }
     leftAtMs: service.leftAtMs,
     connectedAtMs: Math.max(repairedAtMs, ...[...log.progress.machines.values()].map(({ sinceMs }) => sinceMs)),
     hitAtMs: wallTimeMs(),
+    endedTrust,
   };
 }
 
-/** Settles when the cache is hit; rejects where it is not connected after `limitMs`, or not hit after that, saying where its machines are. */
-export async function untilServing(log: RunLog, limitMs: number, after: string): Promise<void> {
+/**
+ * Settles when the cache is hit; rejects where it is not connected after `limitMs`, or not hit after that, saying where its
+ * machines are. `distrusted`: it is not hit, and what it finds is distrusted, which only the death of its server ends.
+ */
+export async function untilServing(
+  log: RunLog,
+  limitMs: number,
+  after: string,
+  isDistrusted = () => false,
+): Promise<'serving' | 'distrusted'> {
   if (!(await isMet(limitMs, log.until(isConnected)))) {
     throw new Error(`not connected ${limitMs} ms after ${after}; ${whereIs(log)}`);
   }
   const isHit = (progress: Progress) => isConnected(progress) && progress.hasHitSinceConnected;
-  if (!(await isMet(HIT_LIMIT_MS, log.until(isHit)))) {
-    throw new Error(`no hit in ${HIT_LIMIT_MS} ms after ${after}; ${whereIs(log)}`);
-  }
+  if (await isMet(HIT_LIMIT_MS, log.until(isHit))) return 'serving';
+  if (isDistrusted()) return 'distrusted';
+  throw new Error(`no hit in ${HIT_LIMIT_MS} ms after ${after}; ${whereIs(log)}`);
 }
 
 /** Every machine: a rank that was killed is back only when it serves. */
@@ -98,8 +116,9 @@ function whereIs({ progress }: RunLog): string {
 }
 
 /** For people. */
-export function roundText({ kinds, startedAtMs, repairedAtMs, leftAtMs, connectedAtMs, hitAtMs }: Round): string {
+export function roundText(round: Round): string {
+  const { kinds, startedAtMs, repairedAtMs, leftAtMs, connectedAtMs, hitAtMs, endedTrust } = round;
   const noticed = leftAtMs === null ? 'not noticed' : `noticed after ${Math.round(leftAtMs - startedAtMs)} ms`;
   const back = `connected ${Math.round(connectedAtMs - repairedAtMs)} ms after its end, hit ${Math.round(hitAtMs - repairedAtMs)} ms`;
-  return `${kinds.join(' + ')}: ${noticed}; ${back}`;
+  return `${kinds.join(' + ')}: ${noticed}; ${back}${endedTrust ? ', by a restart: its server was not trusted' : ''}`;
 }

@@ -14,6 +14,8 @@ export interface SoakSummary {
   /** How often the connector was `connected` again after it had left that state. */
   readonly recoveries: number;
   readonly faults: readonly FaultFigures[];
+  /** How often no hit was accepted from a living server any more, so that it was restarted. */
+  readonly endsOfTrust: number;
   readonly detectionMs: Spread | null;
   readonly recoveryMs: Spread | null;
   readonly firstHitMs: Spread | null;
@@ -105,10 +107,11 @@ export function summaryOf({
     seed,
     rounds: rounds.length,
     recoveries: noticed.length,
+    endsOfTrust: rounds.filter(({ endedTrust }) => endedTrust).length,
     faults: kinds.map((kind) => figuresOf(kind, rounds)),
     detectionMs: spreadOf(rounds.filter(({ kinds }) => kinds.length === 1).flatMap(detectionMs)),
-    recoveryMs: spreadOf(noticed.map(recoveryMs)),
-    firstHitMs: spreadOf(noticed.map(({ hitAtMs, repairedAtMs }) => hitAtMs - repairedAtMs)),
+    recoveryMs: spreadOf(noticed.filter(hasTrust).map(recoveryMs)),
+    firstHitMs: spreadOf(noticed.filter(hasTrust).map(({ hitAtMs, repairedAtMs }) => hitAtMs - repairedAtMs)),
     traffic: {
       requests: traffic.requests,
       abandonedRequests: traffic.abandonedRequests,
@@ -133,12 +136,22 @@ function figuresOf(kind: string, rounds: readonly Round[]): FaultFigures {
     kind,
     count: rounds.filter(({ kinds }) => kinds.includes(kind)).length,
     detectionMs: spreadOf(alone.flatMap(detectionMs)),
-    recoveryMs: spreadOf(alone.filter(({ leftAtMs }) => leftAtMs !== null).map(recoveryMs)),
+    recoveryMs: spreadOf(
+      alone
+        .filter(({ leftAtMs }) => leftAtMs !== null)
+        .filter(hasTrust)
+        .map(recoveryMs),
+    ),
   };
 }
 
 function detectionMs({ leftAtMs, startedAtMs }: Round): number[] {
   return leftAtMs === null ? [] : [leftAtMs - startedAtMs];
+}
+
+/** A restart of another cause than the fault says nothing about the recovery from it. */
+function hasTrust({ endedTrust }: Round): boolean {
+  return !endedTrust;
 }
 
 function recoveryMs({ connectedAtMs, repairedAtMs }: Round): number {

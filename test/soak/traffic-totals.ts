@@ -36,6 +36,11 @@ export class TrafficTotals {
     return `${this.requests} requests, ${this.hitBlocks} blocks hit, ${this.wrongBytes} wrong bytes, ${unsafe} unsafe releases`;
   }
 
+  /** Queries whose blocks were found and not accepted. */
+  get distrusted(): number {
+    return this.misses.get('distrusted') ?? 0;
+  }
+
   beginRound(faults: readonly SoakFault[], atMs: number): void {
     this.#recent = this.#recent.filter(({ untilMs }) => untilMs >= atMs);
     for (const { kind, losesMessages } of faults) {
