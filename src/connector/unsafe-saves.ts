@@ -2,8 +2,8 @@ import type { ReportedDistrust } from '../../machines/index.ts';
 import type { DeathWatch } from '../rpc/death-watch.ts';
 import { keyOf } from './distrust.ts';
 
-/** Hashes that one report names, at most: 8 KiB of the usual 32-byte ones in every message. Beyond, it says `all`. */
-const MAX_REPORTED_HASHES = 256;
+/** Hashes that one report names, at most: 64 KiB of the usual 32-byte ones in every message. Beyond, it says `all`. */
+const MAX_REPORTED_HASHES = 2_048;
 
 type Death = Pick<DeathWatch, 'watch' | 'pid'>;
 type Hashes = Map<string, Uint8Array>;

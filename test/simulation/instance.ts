@@ -122,8 +122,9 @@ export class Instance {
     });
   }
 
-  /** The scheduler hears a report. */
+  /** The scheduler hears a report; one that has only just begun to start hears nothing. */
   accept(report: RankReport, madeMs: number): void {
+    if (this.isWithoutScheduler) return;
     hearingOf(this.scheduler).note(report, madeMs);
     this.scheduler.acceptReport(report);
   }
