@@ -6,6 +6,7 @@ import type {
   RegisterContextRequest,
   SaveRequest,
 } from '../../src/gen/pegaflow/engine_pb.ts';
+import { hearingOf } from './hearing.ts';
 import type { Instance, Rank } from './instance.ts';
 import type { Kernel } from './kernel.ts';
 import { isSaveOfNothing, type RemoteCall, witnesses } from './remote-call.ts';
@@ -26,6 +27,8 @@ export class Inspector {
   #replicas: readonly Replica[];
   #leaseEpochs = new Map<string, Epoch>();
   #hearings = new WeakMap<object, Hearing>();
+  /** By rank: epochs that any process of it confirmed. */
+  #confirmations = new WeakMap<Instance, Epoch[][]>();
 
   constructor(kernel: Kernel, replicas: readonly Replica[]) {
     this.#kernel = kernel;
@@ -112,7 +115,17 @@ export class Inspector {
       isOk &&
       (call.method === 'registerContextBatch' ||
         (call.method === 'save' && isSaveOfNothing(call.request as SaveRequest)));
-    if (isConfirmation) this.#rankOf(instance, call)?.confirmed.push(epoch);
+    const rank = isConfirmation ? this.#rankOf(instance, call) : null;
+    if (rank === null) return;
+    rank.confirmed.push(epoch);
+    this.#confirmedIn(instance, rank.index).push(epoch);
+  }
+
+  #confirmedIn(instance: Instance, index: number): Epoch[] {
+    const byRank = this.#confirmations.get(instance) ?? [];
+    this.#confirmations.set(instance, byRank);
+    byRank[index] ??= [];
+    return byRank[index];
   }
 
   #judgePublication(instance: Instance): void {
@@ -126,11 +139,15 @@ export class Inspector {
     if (reason !== null) this.#kernel.report(new Violation(6, `epoch ${epoch.counter} is published: ${reason}`));
   }
 
-  #whyNot({ ranks }: Instance, { sealed, sessionOn, leftConnectedMs }: Hearing, epoch: Epoch): string | null {
+  #whyNot(instance: Instance, { sealed, sessionOn, leftConnectedMs }: Hearing, epoch: Epoch): string | null {
     if (sealed === null || !isSameEpoch(sealed.epoch, epoch)) return 'the server did not say sealed in it';
     if (sealed.atMs < leftConnectedMs) return 'the server has not said sealed since the last doubt';
     if (sessionOn === null) return 'no session is open';
-    const silent = ranks.find(({ confirmed }) => !confirmed.some((one) => isSameEpoch(one, epoch)));
+    const isIn = (epochs: readonly Epoch[]) => epochs.some((one) => isSameEpoch(one, epoch));
+    const heard = hearingOf(instance.scheduler);
+    // Of a process that has not been heard yet nobody can know; the one before it did confirm.
+    const isExcused = (rank: Rank) => heard.newestMadeMs(rank) === 0 && isIn(this.#confirmedIn(instance, rank.index));
+    const silent = instance.ranks.find((rank) => !isIn(rank.confirmed) && !isExcused(rank));
     return silent === undefined ? null : `the server did not confirm rank ${silent.index} as it is now`;
   }
 
