@@ -92,6 +92,8 @@ const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no ans
 type FaultParams = { readonly fault: Fault };
 type SurveyParams = { readonly survey: Survey };
 
+const loseLink = { type: 'recordLinkLoss', params: faultOf } as const;
+const loseSession = { type: 'recordSessionLoss', params: faultOf } as const;
 const lostLink = <P>(params: P) =>
   ({ target: '#scheduler.reconnecting.waiting', actions: { type: 'recordLinkLoss', params } }) as const;
 const attemptFailed = lostLink(errorOf);
@@ -256,8 +258,8 @@ export const schedulerMachine = setup({
       entry: 'publish',
       initial: 'settling',
       on: {
-        'link.ended': { target: 'degraded', actions: { type: 'recordLinkLoss', params: faultOf } },
-        'session.ended': { target: 'degraded', actions: { type: 'recordSessionLoss', params: faultOf } },
+        'link.ended': { target: 'degraded', actions: loseLink },
+        'session.ended': { target: 'degraded', actions: loseSession },
         'drain.announced': { target: 'degraded.draining', actions: 'recordDrain' },
         'rpc.failed': { target: 'degraded', actions: { type: 'recordRpcFault', params: faultOf } },
         'report.received': [
@@ -300,8 +302,8 @@ export const schedulerMachine = setup({
     degraded: {
       initial: 'assessing',
       on: {
-        'link.ended': { target: 'reconnecting', actions: { type: 'recordLinkLoss', params: faultOf } },
-        'session.ended': { target: 'reconnecting', actions: { type: 'recordSessionLoss', params: faultOf } },
+        'link.ended': { target: 'reconnecting', actions: loseLink },
+        'session.ended': { target: 'reconnecting', actions: loseSession },
       },
       states: {
         assessing: {
@@ -359,9 +361,9 @@ export const schedulerMachine = setup({
                 // Nobody listens: whatever held our registration, or disputed it, is gone or going.
                 guard: { type: 'isRefused', params: ({ event }) => ({ cause: event.cause }) },
                 target: 'waiting',
-                actions: [{ type: 'recordLinkLoss', params: faultOf }, 'forgetServer'],
+                actions: [loseLink, 'forgetServer'],
               },
-              { target: 'waiting', actions: { type: 'recordLinkLoss', params: faultOf } },
+              { target: 'waiting', actions: loseLink },
             ],
             'xstate.error.actor.link': attemptFailed,
           },
@@ -377,8 +379,8 @@ export const schedulerMachine = setup({
     reRegistering: {
       initial: 'openingSession',
       on: {
-        'link.ended': { target: 'reconnecting.waiting', actions: { type: 'recordLinkLoss', params: faultOf } },
-        'session.ended': { target: 'reconnecting.waiting', actions: { type: 'recordSessionLoss', params: faultOf } },
+        'link.ended': { target: 'reconnecting.waiting', actions: loseLink },
+        'session.ended': { target: 'reconnecting.waiting', actions: loseSession },
         'drain.announced': { target: 'degraded.draining', actions: 'recordDrain' },
       },
       states: {
@@ -505,8 +507,8 @@ export const schedulerMachine = setup({
     incompatible: {
       initial: 'waiting',
       on: {
-        'link.ended': { target: 'reconnecting', actions: { type: 'recordLinkLoss', params: faultOf } },
-        'session.ended': { target: 'reconnecting', actions: { type: 'recordSessionLoss', params: faultOf } },
+        'link.ended': { target: 'reconnecting', actions: loseLink },
+        'session.ended': { target: 'reconnecting', actions: loseSession },
         'drain.announced': { target: 'degraded.draining', actions: 'recordDrain' },
       },
       states: {
@@ -532,7 +534,7 @@ export const schedulerMachine = setup({
           tags: 'handingBack',
           always: { guard: 'areRanksQuiet', target: 'handedBack' },
           on: {
-            'link.ended': { target: 'handedBack', actions: { type: 'recordLinkLoss', params: faultOf } },
+            'link.ended': { target: 'handedBack', actions: loseLink },
             // The server may be the same, and still copy.
             resume: '#scheduler.degraded.draining',
           },

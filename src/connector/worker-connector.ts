@@ -4,6 +4,7 @@ import {
   type Announcement,
   type Budgets,
   budgetsFrom,
+  type Epoch,
   isSameEpoch,
   pushbackMs,
   type RankReport,
@@ -85,6 +86,8 @@ export class WorkerConnector {
   #actor: Actor<typeof workerMachine>;
   #board: StatusBoard;
   #layers: readonly KvCacheLayer[] = [];
+  /** The layers as one registration names them: every load and save asks. */
+  #named: { readonly epoch: Epoch; readonly layers: readonly KvCacheLayer[] } | null = null;
   #transfers: RankTransfers;
   #reportListeners = new Set<(report: RankReport) => void>();
   #settledListeners = new Set<() => void>();
@@ -112,7 +115,7 @@ export class WorkerConnector {
       rank,
       budgets: this.#budgets,
       connection: this.#connection,
-      layersIn: (epoch) => layersIn(epoch, this.#layers),
+      layersIn: (epoch) => this.#layersIn(epoch),
       service: () => this.#service,
       onDoubt: (doubt) => this.#weigh(doubt),
       onUnsafeRelease: (release) => {
@@ -123,8 +126,8 @@ export class WorkerConnector {
     this.stats = Object.assign(this.#transfers.stats, { fencedResults: 0 });
     owners.set(this.#actor.system, {
       connection: this.#connection,
-      registration: (epoch) => registrationOf(this.#options, layersIn(epoch, this.#layers)),
-      layerNameIn: (epoch) => layersIn(epoch, this.#layers.slice(0, 1))[0]?.name ?? '',
+      registration: (epoch) => registrationOf(this.#options, this.#layersIn(epoch)),
+      layerNameIn: (epoch) => this.#layersIn(epoch)[0]?.name ?? '',
       rank,
       settled: () => this.#transfers.ledger.settled(),
     });
@@ -138,6 +141,7 @@ export class WorkerConnector {
     if (layers.length === 0) throw new RangeError('no KV cache layers');
     for (const { groupId } of layers) checkGroupId(groupId);
     this.#layers = layers;
+    this.#named = null;
     this.#actor.start();
   }
 
@@ -263,6 +267,14 @@ export class WorkerConnector {
     this.#transfers.abandonAll();
     this.#connection[Symbol.dispose]();
     return requestIds.length === 0 ? { kind: 'clean' } : { kind: 'unconfirmed', requestIds };
+  }
+
+  #layersIn(epoch: Epoch): readonly KvCacheLayer[] {
+    const held = this.#named;
+    if (held?.epoch === epoch) return held.layers;
+    const layers = layersIn(epoch, this.#layers);
+    this.#named = { epoch, layers };
+    return layers;
   }
 
   /** What arrives after the end is not news. */

@@ -42,6 +42,8 @@ export class SimulatedProcess {
   readonly pid: number;
   readonly name: string;
   isDead = false;
+  /** Killed, while its last copies may still run: nothing stops it any more. */
+  isDying = false;
   isStopped = false;
   /** Events that came due while it stood still. */
   readonly deferred: ScheduledEvent[] = [];
@@ -88,7 +90,7 @@ export class EventLoop {
 
   /** SIGSTOP, or an event loop that is busy with something else. */
   stop(process: SimulatedProcess): void {
-    process.isStopped = true;
+    if (!process.isDying) process.isStopped = true;
   }
 
   /** What came due meanwhile runs now, in the order of Node's event loop. */

@@ -73,10 +73,7 @@ const table = {
       atMs += random.between(300, 380) + random.between(0, 40);
     }
   },
-  freeze: (world, random) => {
-    // Nothing stops a process that was killed.
-    if (world.server.isAlive) world.stopFor(world.server.process, outageMs(random));
-  },
+  freeze: (world, random) => world.stopFor(world.server.process, outageMs(random)),
   /** Stands still and is killed before it goes on. */
   freezeAndKill: (world, random) => {
     const { server } = world;

@@ -37,8 +37,6 @@ export class SimulatedServer {
   readonly copyTrouble: CopyTrouble = { failingWrites: 0 };
   readonly clock: EngineClock;
   isDraining = false;
-  /** Said to be killed; its last copies may still run. */
-  isDying = false;
   #kernel: Kernel;
   #listener: Listener;
   #handlers = new Map<string, Handler>();
@@ -89,13 +87,13 @@ export class SimulatedServer {
   }
 
   get isAlive(): boolean {
-    return !this.isDying && !this.process.isDead;
+    return !this.process.isDying && !this.process.isDead;
   }
 
   /** SIGKILL. The kernel closes the sockets first; the device's copies end with the process, so much later. */
   kill(lingerMs: number): void {
     if (!this.isAlive) return;
-    this.isDying = true;
+    this.process.isDying = true;
     this.#kernel.loop.continue(this.process);
     this.engine.silence();
     this.#kernel.unlisten(this.#listener);
