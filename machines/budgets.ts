@@ -16,7 +16,7 @@ export const budgetTable = {
   quiesceTimeoutMs: { default: 2_000, end: 'the instance is cleared although a rank is not idle' },
   stalledAfterMs: {
     default: 5_000,
-    end: 'Register or Unregister unanswered: shown as stalled, still waited for; no answer to a read-back: a fresh link',
+    end: 'Register or Unregister unanswered: shown as stalled, still waited for; no answer to a read-back or to a check of the registration: a fresh link',
   },
   stalledTimeoutMs: { default: 60_000, end: 'a stalled Register or Unregister: the link is dropped and dialled again' },
   voidBackoffFirstMs: { default: 20, end: 'ceiling of the wait after a second void generation; then the next' },

@@ -34,8 +34,8 @@ export interface WorkerContext extends WorkerInput {
   /** The newest observation that something was lost or refused. */
   readonly fault: Fault | null;
   readonly failedDials: number;
-  /** Schedulers that were followed before this one: their late words count for nothing. Bounded. */
-  readonly formerSchedulers: readonly string[];
+  /** Schedulers that were followed before this one, each with its last epoch: their late words count for nothing. Bounded. */
+  readonly formerSchedulers: readonly Epoch[];
   /** Answers to a Register of an epoch that was over when they arrived. */
   readonly lateAnswers: number;
 }
@@ -144,7 +144,6 @@ export const workerMachine = setup({
     /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
     redialBackoff: ({ context: { failedDials, fault, budgets } }) =>
       Math.max(rankRedialCeilingMs(failedDials, budgets), pushbackMs(fault, budgets)),
-    verifyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
     stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
     drainTimeout: ({ context }) => context.budgets.drainTimeoutMs,
@@ -222,8 +221,9 @@ export const workerMachine = setup({
               actions: { type: 'recordLoss', params: faultOf },
             },
           },
+          // The pings say whether the server lives; a drop leaves the outcome of every transfer open.
           after: {
-            verifyTimeout: {
+            stalledAfter: {
               target: '#worker.reconnecting',
               actions: { type: 'recordFault', params: timeout('the check of the registration') },
             },
@@ -338,7 +338,7 @@ export const workerMachine = setup({
             onError: [linkUseless, { target: 'waiting', actions: refuse }],
           },
           after: {
-            verifyTimeout: {
+            stalledAfter: {
               target: '#worker.reconnecting',
               actions: { type: 'recordFault', params: timeout('the check of the registration') },
             },
@@ -367,9 +367,18 @@ function isNewEpoch(held: Announcement | null, next: Announcement): boolean {
 
 /** A newer epoch, or a later word on the epoch that is held. */
 function isNewsTo({ announcement: held, formerSchedulers }: WorkerContext, next: Announcement): boolean {
-  if (formerSchedulers.includes(next.epoch.schedulerBootId)) return false;
+  if (isLateWord(next.epoch, formerSchedulers)) return false;
   if (isNewEpoch(held, next)) return true;
   return held !== null && isSameEpoch(next.epoch, held.epoch) && ORDER_OF[next.action] > ORDER_OF[held.action];
+}
+
+/**
+ * Whether this is said by a scheduler that another one took the place of. One that has begun two generations since then
+ * lives: it was put aside by a late word of its predecessor.
+ */
+function isLateWord({ schedulerBootId, counter }: Epoch, former: readonly Epoch[]): boolean {
+  const last = former.find((epoch) => epoch.schedulerBootId === schedulerBootId);
+  return last !== undefined && counter < last.counter + 2;
 }
 
 /** What a scheduler says of one epoch, in order: after the wait comes another epoch or the end. */
@@ -384,14 +393,13 @@ const FORMER_SCHEDULERS_KEPT = 16;
 function adopted(context: WorkerContext, announcement: Announcement): Partial<WorkerContext> {
   const { announcement: held, formerSchedulers } = context;
   if (!isNewEpoch(held, announcement)) return { announcement };
-  const isReplaced = held !== null && held.epoch.schedulerBootId !== announcement.epoch.schedulerBootId;
-  const schedulers = isReplaced
-    ? [...formerSchedulers, held.epoch.schedulerBootId].slice(-FORMER_SCHEDULERS_KEPT)
-    : formerSchedulers;
+  const { schedulerBootId } = announcement.epoch;
+  const isReplaced = held !== null && held.epoch.schedulerBootId !== schedulerBootId;
+  const others = formerSchedulers.filter((epoch) => epoch.schedulerBootId !== schedulerBootId);
   const isKeepInVain = announcement.action === 'keep' && !isConfirmed(context);
   return {
     announcement,
-    formerSchedulers: schedulers,
+    formerSchedulers: (isReplaced ? [...others, held.epoch] : others).slice(-FORMER_SCHEDULERS_KEPT),
     outcome: isKeepInVain ? 'failed' : 'pending',
     registeredIn: announcement.action === 'keep' ? context.registeredIn : null,
     fault: isKeepInVain ? (context.fault ?? NOTHING_TO_KEEP) : null,

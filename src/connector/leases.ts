@@ -1,4 +1,4 @@
-import { type Epoch, type Fault, faultFrom, isSameEpoch } from '../../machines/index.ts';
+import { type Announcement, type Epoch, type Fault, faultFrom } from '../../machines/index.ts';
 import { isServing, type Server, type ServiceOptions } from './service.ts';
 
 export interface HeldLease {
@@ -17,6 +17,8 @@ export interface LeasesOptions extends ServiceOptions {
 export class Leases {
   #options: LeasesOptions;
   #owed: HeldLease[] = [];
+  /** Counter of the epoch that the registration in service was made in: the clear before it dropped every older lease. */
+  #registeredFrom = 0;
 
   constructor(options: LeasesOptions) {
     this.#options = options;
@@ -24,12 +26,8 @@ export class Leases {
 
   release(held: HeldLease): void {
     const { connection, service } = this.#options;
-    const { epoch, announcement } = service();
-    if (epoch === null || !connection.isUp) this.#owed.push(held);
-    // A clear drops every lease of the epochs before it; a `keep` drops none.
-    else if (isSameEpoch(held.epoch, epoch) || announcement.action === 'keep') {
-      this.releaseAt(connection.server, held.lease);
-    }
+    if (service().epoch === null || !connection.isUp) this.#owed.push(held);
+    else if (held.epoch.counter >= this.#registeredFrom) this.releaseAt(connection.server, held.lease);
   }
 
   /**
@@ -47,8 +45,9 @@ export class Leases {
       });
   }
 
-  /** The cache may be used again. */
-  settle(): void {
+  /** The cache may be used again. A `keep` dropped no lease. */
+  settle({ action, epoch }: Announcement): void {
+    if (action !== 'keep') this.#registeredFrom = epoch.counter;
     for (const held of this.#owed.splice(0)) this.release(held);
   }
 }

@@ -295,7 +295,7 @@ export class SchedulerConnector {
     this.#service = { announcement, epoch };
     if (announcement !== before.announcement) this.#announce(announcement);
     if (before.epoch === null && epoch !== null) {
-      this.#leases.settle();
+      this.#leases.settle(announcement);
       this.#queries.begin(epoch);
     }
     this.#board.post(snapshot.value, announcement.epoch, evidence?.fault ?? null);

@@ -48,7 +48,10 @@ function announcementsFor({ announcement, formerSchedulers }: WorkerContext): An
     { ...held, counter: held.counter + 1 },
     { ...held, counter: held.counter - 1 },
     { schedulerBootId: successor, counter: 1 },
-    { schedulerBootId: formerSchedulers.at(-1) ?? successor, counter: 9 },
+    ...formerSchedulers.slice(-1).flatMap((former) => [
+      { ...former, counter: former.counter + 1 },
+      { ...former, counter: former.counter + 2 },
+    ]),
   ];
   const actions = ['wait', 'register', 'keep', 'stop'] as const;
   return epochs.flatMap((epoch) => actions.map((action) => ({ epoch, action })));

@@ -272,6 +272,22 @@ describe('worker machine', () => {
     expect(h.context().announcement?.epoch).toEqual({ schedulerBootId: 'new', counter: 1 });
   });
 
+  it('a scheduler that was put aside by a late word of its dead predecessor is obeyed again', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.opened' });
+    h.announce(3, 'register', 'living');
+    await h.script.answer('register');
+    h.announce(9, 'register', 'dead');
+    await h.script.answer('register');
+    h.announce(4, 'register', 'living');
+    expect(h.context().announcement?.epoch.schedulerBootId).toBe('dead');
+    h.announce(5, 'register', 'living');
+    await h.script.answer('register');
+    h.announce(9, 'stop', 'dead');
+    expect(h.path()).toBe('connected');
+    expect(h.context().announcement?.epoch).toEqual({ schedulerBootId: 'living', counter: 5 });
+  });
+
   it('a late stop of a scheduler that was replaced does not end a rank that is registering', async () => {
     const h = harness();
     h.script.tell({ type: 'link.opened' });

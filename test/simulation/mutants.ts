@@ -202,7 +202,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'former scheduler obeyed',
     file: 'machines/worker.ts',
-    find: 'if (formerSchedulers.includes(next.epoch.schedulerBootId)) return false;',
+    find: 'if (isLateWord(next.epoch, formerSchedulers)) return false;',
     replace: '',
     why: 'a late word of a dead scheduler undoes what the living one said',
   },

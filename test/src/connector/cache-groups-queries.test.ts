@@ -65,7 +65,7 @@ function harness(script: Script, budgets: Partial<Budgets> = {}) {
       queries.query({ requestId: 'r', groupId, blockHashes: hashes, ...query }),
     moveTo: (epoch: Epoch, action: 'register' | 'keep') => {
       service = { epoch, announcement: { epoch, action } };
-      leases.settle();
+      leases.settle(service.announcement);
     },
     /** Settles when exactly these leases were given back. */
     released: async (...wanted: number[]) => {
