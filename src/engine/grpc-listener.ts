@@ -85,10 +85,13 @@ export class GrpcListener {
   #watch(session: http2.ServerHttp2Session): void {
     const { pingIntervalMs, pingTimeoutMs } = this.#options;
     let deadline: NodeJS.Timeout | undefined;
-    const interval = setInterval(() => {
+    const answered = () => {
       clearTimeout(deadline);
-      if (session.destroyed) return;
-      const wasSent = session.ping(() => clearTimeout(deadline));
+      deadline = undefined;
+    };
+    const interval = setInterval(() => {
+      if (deadline !== undefined || session.destroyed) return;
+      const wasSent = session.ping(answered);
       if (wasSent) deadline = setTimeout(() => session.destroy(), pingTimeoutMs);
     }, pingIntervalMs);
     this.#sessions.add(session);

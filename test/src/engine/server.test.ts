@@ -186,7 +186,7 @@ describe('calls that end early', () => {
   });
 
   test('a client that does not answer pings is dropped with its session', async () => {
-    const { grpcAddress } = await startHere({ pingIntervalMs: 30, pingTimeoutMs: 30 });
+    const { grpcAddress } = await startHere({ pingIntervalMs: 20, pingTimeoutMs: 60 });
     const socket = await tcp(grpcAddress);
     const emptySettings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
     socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), emptySettings]));
