@@ -47,10 +47,11 @@ export class CacheQueries {
     return outcome;
   }
 
-  /** Blocks of group 0 that {@link take} would return; 0 where the hit is gone. */
-  heldBlocks(requestId: string): number {
-    const hit = this.#hits.get(requestId, 0);
-    return hit && this.#isServing(hit.epoch) ? hit.blocks : 0;
+  /** Where in its query the blocks are that {@link take} would return for this group; empty where the hit is gone. */
+  heldPositions(requestId: string, groupId = 0): readonly number[] {
+    const hit = this.#hits.get(requestId, groupId);
+    if (!hit || !this.#isServing(hit.epoch)) return [];
+    return hit.positions ?? Array.from({ length: hit.blocks }, (_, position) => position);
   }
 
   /** The hits of a request in these groups, or `null` where one is gone. Whatever is not returned is given back. */
@@ -64,9 +65,11 @@ export class CacheQueries {
     return isWhole && epoch !== null ? { epoch, hits } : null;
   }
 
-  /** Gives back the hits of this request. */
-  release(requestId: string): void {
-    for (const hit of this.#hits.take(requestId)) this.#options.leases.release(hit);
+  /** Gives back the hits of this request, in one group or in all. */
+  release(requestId: string, groupId?: number): void {
+    const held = groupId === undefined ? this.#hits.take(requestId) : [this.#hits.get(requestId, groupId)];
+    if (groupId !== undefined) this.#hits.delete(requestId, groupId);
+    for (const hit of held) if (hit) this.#options.leases.release(hit);
   }
 
   /** Forgets a request that is over. A hit that is still to arrive for it is given back then. */

@@ -29,8 +29,20 @@ export interface TakenHits {
   readonly hits: readonly Hit[];
 }
 
-/** GPU blocks by storage group, each list as {@link SchedulerConnector.scheduleLoad} takes it for one. */
-export type BlockIdsByGroup = { readonly [groupId: number]: readonly (number | null)[] };
+/** GPU blocks for the blocks of a hit, in order; `null` leaves one where it is. */
+export type BlockIds = readonly (number | null)[];
+
+/** GPU blocks by storage group. */
+export type BlockIdsByGroup = { readonly [groupId: number]: BlockIds };
+
+/** A list alone is for group 0. */
+export function blockIdsByGroup(blockIds: BlockIds | BlockIdsByGroup): BlockIdsByGroup {
+  return isList(blockIds) ? { 0: blockIds } : blockIds;
+}
+
+function isList(blockIds: BlockIds | BlockIdsByGroup): blockIds is BlockIds {
+  return Array.isArray(blockIds);
+}
 
 /**
  * A short name of everything that a query's result belongs to: epoch, group and hashes, each with its length. The server
@@ -71,15 +83,20 @@ export function outcomeOf({ blocks, positions }: FoundBlocks): QueryOutcome {
   return positions === null ? { kind: 'hit', blocks } : { kind: 'hit', blocks, positions };
 }
 
+/** Throws a RangeError where there are more block ids than blocks. */
+export function checkFits(requestId: string, groupId: number, blockIds: BlockIds, blocks: number): void {
+  if (blockIds.length > blocks) {
+    throw new RangeError(
+      `request ${requestId}: ${blockIds.length} block ids for a hit of ${blocks} blocks in group ${groupId}`,
+    );
+  }
+}
+
 /** The load of these hits into these blocks. Throws a RangeError where a list is longer than its hit. */
 export function loadIntentFrom(requestId: string, { epoch, hits }: TakenHits, byGroup: BlockIdsByGroup): LoadIntent {
   const leases = hits.map(({ groupId, lease, blocks, leasedBlocks }) => {
     const blockIds = byGroup[groupId] ?? [];
-    if (blockIds.length > blocks) {
-      throw new RangeError(
-        `request ${requestId}: ${blockIds.length} block ids for a hit of ${blocks} blocks in group ${groupId}`,
-      );
-    }
+    checkFits(requestId, groupId, blockIds, blocks);
     // The server wants a target for each block of the lease.
     return { groupId, lease, blockIds: Array.from({ length: leasedBlocks }, (_, index) => blockIds[index] ?? null) };
   });

@@ -26,7 +26,7 @@ import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { Connection } from '../rpc/connection.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
 import { Distrust } from './distrust.ts';
-import { type BlockIdsByGroup, loadIntentFrom } from './hits.ts';
+import { type BlockIds, type BlockIdsByGroup, blockIdsByGroup, loadIntentFrom } from './hits.ts';
 import { Leases } from './leases.ts';
 import type { ConnectorMetadata, FinishedTransfers, LoadIntent } from './metadata.ts';
 import { checkGroupId, checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
@@ -159,9 +159,9 @@ export class SchedulerConnector {
     return this.#service.epoch !== null;
   }
 
-  /** Blocks of group 0 that {@link scheduleLoad} would load for this request now; 0 without a hit that is good. */
-  heldBlocks(requestId: string): number {
-    return this.#queries.heldBlocks(requestId);
+  /** Where in its query the blocks are that {@link scheduleLoad} would load now; empty without a hit that is good. */
+  heldPositions(requestId: string, groupId = 0): readonly number[] {
+    return this.#queries.heldPositions(requestId, groupId);
   }
 
   /** vLLM: `get_num_new_matched_tokens`. Asking again for the same blocks costs no RPC while the hit is fresh. */
@@ -177,8 +177,8 @@ export class SchedulerConnector {
    * `false`: a hit is gone, and those of the other groups are given back; treat all as misses. Throws a RangeError, and
    * gives the hits back, where a list is longer than its hit.
    */
-  scheduleLoad(requestId: string, blockIds: readonly (number | null)[] | BlockIdsByGroup): boolean {
-    const byGroup = isList(blockIds) ? { 0: blockIds } : blockIds;
+  scheduleLoad(requestId: string, blockIds: BlockIds | BlockIdsByGroup): boolean {
+    const byGroup = blockIdsByGroup(blockIds);
     const taken = this.#queries.take(requestId, Object.keys(byGroup).map(Number));
     if (taken === null) return false;
     try {
@@ -199,9 +199,9 @@ export class SchedulerConnector {
     this.#ledger.scheduleSave({ requestId, epoch: this.#service.announcement.epoch, groupId, blockIds, blockHashes });
   }
 
-  /** Gives up the hits of this request, in all groups, that will not be loaded. */
-  release(requestId: string): void {
-    this.#queries.release(requestId);
+  /** Gives up the hits of this request that will not be loaded, in one group or in all. */
+  release(requestId: string, groupId?: number): void {
+    this.#queries.release(requestId, groupId);
   }
 
   /** vLLM: `build_connector_meta`. Call it once a step and carry the result to every rank. */
@@ -305,8 +305,4 @@ export class SchedulerConnector {
     for (const listener of this.#announcementListeners) listener(announcement);
     if (this.#announcementListeners.size > 0) this.#confirmDelivery();
   }
-}
-
-function isList<T>(blockIds: readonly T[] | { readonly [groupId: number]: readonly T[] }): blockIds is readonly T[] {
-  return Array.isArray(blockIds);
 }

@@ -1,6 +1,8 @@
 import type { InspectionEvent } from 'xstate';
 import type { Announcement, RankReport, StopOutcome } from '../../machines/index.ts';
+import { ByGroup } from './by-group.ts';
 import type { SchedulerStats } from './cache-queries.ts';
+import { type BlockIds, type BlockIdsByGroup, blockIdsByGroup, checkFits, outcomeOf } from './hits.ts';
 import type { ConnectorMetadata, FinishedTransfers } from './metadata.ts';
 import { countQuery, type MissReason, miss, noQueries, type Query, type QueryOutcome } from './query.ts';
 import { type Save, SchedulerConnector, type SchedulerConnectorOptions } from './scheduler-connector.ts';
@@ -14,25 +16,19 @@ export interface ShardedSchedulerOptions
   readonly inspect?: (shard: number) => (event: InspectionEvent) => void;
 }
 
-/** Hits are joined by their common prefix, which only group 0 has. */
-interface PrefixGroup {
-  readonly groupId?: 0;
-}
-
 /** Where shards miss for several reasons, the first of these is told. */
 const MISS_REASONS: readonly MissReason[] = ['notConnected', 'failed', 'superseded', 'distrusted', 'notCached'];
 
 /**
  * The scheduler's half of a connector whose ranks are spread over several servers: one {@link SchedulerConnector} per
  * server, so that only the shard whose server was lost recovers, and the cache is used while all are in service. A load
- * and a save go to every shard or to none, so the ledgers of the shards agree. Storage group 0 only. Workers are plain
- * `WorkerConnector`s with the options that {@link placeOf} gives.
+ * and a save go to every shard or to none, so the ledgers of the shards agree. Workers are plain `WorkerConnector`s with the options that {@link placeOf} gives.
  */
 export class ShardedSchedulerConnector {
   readonly layout: readonly Shard[];
   #shards: readonly SchedulerConnector[];
-  /** The newest query of each request that is under way. */
-  #asked = new Map<string, symbol>();
+  /** The newest query that is under way. */
+  #asked = new ByGroup<symbol>();
   #queries = noQueries();
 
   /** Throws a RangeError or TypeError for an option that cannot work. */
@@ -76,75 +72,91 @@ export class ShardedSchedulerConnector {
   }
 
   /**
-   * vLLM: `get_num_new_matched_tokens`. Asks all shards at once; a hit is the prefix that all of them hold. Nothing
-   * stays held for a request that is told anything else, and nothing is asked unless every server is in service.
+   * vLLM: `get_num_new_matched_tokens`. Asks all shards at once; a hit is what all of them hold: of group 0 the common
+   * prefix, above it the common positions. Nothing of the group stays held for a request that is told anything else, and
+   * nothing is asked unless every server is in service.
    */
-  async query(query: Query & PrefixGroup): Promise<QueryOutcome> {
+  async query(query: Query): Promise<QueryOutcome> {
     const outcome = await this.#query(query);
     countQuery(this.#queries, outcome);
     return outcome;
   }
 
   async #query(query: Query): Promise<QueryOutcome> {
-    const { requestId } = query;
+    const { requestId, groupId = 0 } = query;
     if (!this.isInService) {
-      this.release(requestId);
+      this.release(requestId, groupId);
       return miss('notConnected');
     }
     const asked = Symbol(requestId);
-    this.#asked.set(requestId, asked);
+    this.#asked.set(requestId, groupId, asked);
     const outcomes = await Promise.all(this.#shards.map((shard) => shard.query(query)));
     // What the shards hold now is the newer query's to keep or to give up.
-    if (this.#asked.get(requestId) !== asked) return miss('superseded');
-    this.#asked.delete(requestId);
-    const outcome = this.#combined(requestId, outcomes);
-    if (outcome.kind !== 'hit') this.release(requestId);
+    if (this.#asked.get(requestId, groupId) !== asked) return miss('superseded');
+    this.#asked.delete(requestId, groupId);
+    const outcome = this.#combined(query, outcomes);
+    if (outcome.kind !== 'hit') this.release(requestId, groupId);
     return outcome;
   }
 
-  #combined(requestId: string, outcomes: readonly QueryOutcome[]): QueryOutcome {
+  #combined({ requestId, groupId = 0 }: Query, outcomes: readonly QueryOutcome[]): QueryOutcome {
     const reasons = outcomes.map((outcome) => (outcome.kind === 'miss' ? outcome.reason : null));
     const reason = MISS_REASONS.find((candidate) => reasons.includes(candidate));
     if (reason) return miss(reason);
     if (outcomes.some(({ kind }) => kind === 'loading')) return { kind: 'loading' };
-    const blocks = this.heldBlocks(requestId);
-    return blocks > 0 ? { kind: 'hit', blocks } : miss('superseded');
+    const held = this.#shards.map((shard) => shard.heldPositions(requestId, groupId));
+    if (held.some(({ length }) => length === 0)) return miss('superseded');
+    const positions = commonTo(held);
+    if (positions.length === 0) return miss('notCached');
+    return outcomeOf({ blocks: positions.length, positions: groupId === 0 ? null : positions });
   }
 
-  /** Blocks that {@link scheduleLoad} would load for this request now; 0 without a hit that is good on every shard. */
-  heldBlocks(requestId: string): number {
-    return Math.min(...this.#shards.map((shard) => shard.heldBlocks(requestId)));
+  /** As `SchedulerConnector.heldPositions`, of what is good on every shard. */
+  heldPositions(requestId: string, groupId = 0): readonly number[] {
+    return commonTo(this.#shards.map((shard) => shard.heldPositions(requestId, groupId)));
   }
 
   /**
-   * vLLM: `update_state_after_alloc`. Loads the hit of this request on all shards in the next step, or on none: `false`
-   * says that it is gone on one, which is a miss. `blockIds` is as for one server. What a shard holds beyond the common
-   * prefix stays where it is, so nothing is asked again.
+   * vLLM: `update_state_after_alloc`. Loads the hits of this request on all shards in the next step, or on none: `false`
+   * says that one is gone somewhere, which is a miss of all. `blockIds` is as for one server. What a shard holds beyond
+   * what all hold stays where it is, so nothing is asked again.
    */
-  scheduleLoad(requestId: string, blockIds: readonly (number | null)[]): boolean {
-    const blocks = this.heldBlocks(requestId);
-    const isLonger = blockIds.length > blocks;
-    if (blocks === 0 || isLonger) this.release(requestId);
-    if (blocks === 0) return false;
-    if (isLonger) {
-      throw new RangeError(`request ${requestId}: ${blockIds.length} block ids for a hit of ${blocks} blocks`);
+  scheduleLoad(requestId: string, blockIds: BlockIds | BlockIdsByGroup): boolean {
+    const wanted = Object.entries(blockIdsByGroup(blockIds)).map(([group, ids]) => {
+      const groupId = Number(group);
+      return { groupId, ids, positions: this.heldPositions(requestId, groupId) };
+    });
+    try {
+      for (const { groupId, ids, positions } of wanted) {
+        if (positions.length === 0) return false;
+        checkFits(requestId, groupId, ids, positions.length);
+      }
+      const areScheduled = this.#shards.map((shard) => {
+        const targets = wanted.map(({ groupId, ids, positions }) => {
+          const target = new Map(positions.map((position, index) => [position, ids[index] ?? null]));
+          return [groupId, shard.heldPositions(requestId, groupId).map((position) => target.get(position) ?? null)];
+        });
+        return shard.scheduleLoad(requestId, Object.fromEntries(targets));
+      });
+      return areScheduled.every((isScheduled) => isScheduled);
+    } finally {
+      // Whatever was not taken for the load.
+      this.release(requestId);
     }
-    for (const shard of this.#shards) shard.scheduleLoad(requestId, blockIds);
-    return true;
   }
 
   /**
    * Saves these blocks on all shards in the next step; on none while a server is not in service, for a block that one
    * shard lacks is no hit. Best effort: a save that fails is only a later miss.
    */
-  scheduleSave(save: Save & PrefixGroup): void {
+  scheduleSave(save: Save): void {
     if (!this.isInService) return;
     for (const shard of this.#shards) shard.scheduleSave(save);
   }
 
-  /** Gives up a hit that will not be loaded. */
-  release(requestId: string): void {
-    for (const shard of this.#shards) shard.release(requestId);
+  /** Gives up the hits of this request that will not be loaded, in one group or in all. */
+  release(requestId: string, groupId?: number): void {
+    for (const shard of this.#shards) shard.release(requestId, groupId);
   }
 
   /** vLLM: `build_connector_meta`. Call it once a step; entry `i` goes to every rank of shard `i`. */
@@ -204,6 +216,12 @@ export class ShardedSchedulerConnector {
     if (!found) throw new RangeError(`shard ${shard} is not one of ${this.#shards.length} shards`);
     return found;
   }
+}
+
+/** What is in every list; all are in ascending order. */
+function commonTo([first = [], ...others]: readonly (readonly number[])[]): readonly number[] {
+  const sets = others.map((positions) => new Set(positions));
+  return first.filter((position) => sets.every((set) => set.has(position)));
 }
 
 function unlistenAll(unlisten: readonly (() => void)[]): () => void {

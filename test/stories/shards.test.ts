@@ -93,6 +93,51 @@ describe('an instance over two servers', () => {
     for (const engine of engines) await nothingHeld(engine);
   });
 
+  it('joins a group above 0 by the positions that every shard holds, and loads all groups of a request together', async () => {
+    const instance = await connected(engines, { layerGroupIds: [0, 1] });
+    for (const block of [0, 1, 2]) instance.fill(block, block + 1);
+    const ask = () => instance.scheduler.query({ requestId: 'reads', groupId: 1, blockHashes: hashes });
+    await instance.save('first window', [0], hashes.slice(0, 1), 1);
+    await instance.hit('seen', hashes, 1, 1);
+    instance.scheduler.release('seen');
+    await evictAll(second());
+    await instance.save('second window', [1], hashes.slice(1, 2), 1);
+    await instance.save('full', [0, 1, 2], hashes);
+    await instance.hit('reads', hashes);
+    await instance.hit('reads', hashes, 1, 1);
+    expect(await ask()).toEqual({ kind: 'hit', blocks: 1, positions: [1] });
+    expect([instance.scheduler.heldPositions('reads'), instance.scheduler.heldPositions('reads', 1)]).toEqual([
+      [0, 1, 2],
+      [1],
+    ]);
+    for (const block of [4, 5, 6]) instance.fill(block, 9);
+    expect(instance.scheduler.scheduleLoad('reads', { 0: [4, null, 5], 1: [6] })).toBe(true);
+    expect((await instance.ended('reads', 'loaded')).failedLoads).toEqual([]);
+    expect([
+      instance.wrong(4, 1, ['layer.0']),
+      instance.wrong(5, 3, ['layer.0']),
+      instance.wrong(6, 2, ['layer.1']),
+    ]).toEqual([[], [], []]);
+    expect([instance.wrong(6, 9, ['layer.0']), instance.wrong(4, 9, ['layer.1'])]).toEqual([[], []]);
+    for (const engine of engines) await nothingHeld(engine);
+  });
+
+  it('gives back one group where a shard has none of it, and leaves the other held', async () => {
+    const instance = await connected(engines, { layerGroupIds: [0, 1] });
+    await instance.save('window', [0], hashes.slice(0, 1), 1);
+    await instance.hit('seen', hashes, 1, 1);
+    instance.scheduler.release('seen');
+    await evictAll(second());
+    await instance.save('full', [0, 1, 2], hashes);
+    await instance.hit('reads', hashes);
+    const outcome = await instance.scheduler.query({ requestId: 'reads', groupId: 1, blockHashes: hashes });
+    expect(outcome).toEqual({ kind: 'miss', reason: 'notCached' });
+    expect(instance.scheduler.heldPositions('reads')).toEqual([0, 1, 2]);
+    expect(instance.scheduler.scheduleLoad('reads', { 0: [4, 5, 6], 1: [7] })).toBe(false);
+    expect(instance.scheduler.heldPositions('reads')).toEqual([]);
+    for (const engine of engines) await nothingHeld(engine);
+  });
+
   it('takes a list longer than the common prefix for a mistake, and holds nothing for it', async () => {
     const instance = await connected(engines);
     await saveThree(instance);

@@ -12,6 +12,8 @@ export interface ShardedInstanceOptions {
   /** Ranks of all servers together. Default: two a server. */
   readonly worldSize?: number;
   readonly budgets?: ShardedSchedulerOptions['budgets'];
+  /** Storage group of each layer. Default: all are in group 0. */
+  readonly layerGroupIds?: readonly number[];
 }
 
 /** A sharded scheduler and the ranks of all its shards in this process, joined by the push forms. */
@@ -29,7 +31,7 @@ export class ShardedInstance implements AsyncDisposable {
 
   constructor(
     engines: readonly EngineProcess[],
-    { worldSize = 2 * engines.length, budgets }: ShardedInstanceOptions = {},
+    { worldSize = 2 * engines.length, budgets, layerGroupIds }: ShardedInstanceOptions = {},
   ) {
     const { instanceId } = this;
     const endpoints = engines.map(({ grpcAddress }) => `http://${grpcAddress}`);
@@ -43,7 +45,12 @@ export class ShardedInstance implements AsyncDisposable {
     this.#connections = endpoints.map((endpoint) => new TestConnection(endpoint));
     this.memory = places.map(
       ({ shard, ...place }, deviceId) =>
-        new TestRank(this.#connections[shard]!.client, driver, { ...place, instanceId, deviceId }),
+        new TestRank(this.#connections[shard]!.client, driver, {
+          ...place,
+          instanceId,
+          deviceId,
+          ...(layerGroupIds ? { layerGroupIds } : {}),
+        }),
     );
     this.workers = places.map((place, deviceId) => new WorkerConnector({ ...shared, ...place, deviceId }));
   }
@@ -70,8 +77,8 @@ export class ShardedInstance implements AsyncDisposable {
   }
 
   /** The ranks whose block does not hold what {@link fill} wrote with this seed. */
-  wrong(blockId: number, seed: number): number[] {
-    return [...this.memory.keys()].filter((rank) => !this.memory[rank]!.holds(blockId, seedOf(rank, seed)));
+  wrong(blockId: number, seed: number, layerNames?: readonly string[]): number[] {
+    return [...this.memory.keys()].filter((rank) => !this.memory[rank]!.holds(blockId, seedOf(rank, seed), layerNames));
   }
 
   /** One step of a host. */
@@ -118,19 +125,29 @@ export class ShardedInstance implements AsyncDisposable {
   }
 
   /** Saves blocks of a request of its own, and waits for the end on all ranks. */
-  async save(requestId: string, blockIds: readonly number[], blockHashes: readonly Uint8Array[]): Promise<void> {
-    this.scheduler.scheduleSave({ requestId, blockIds, blockHashes });
+  async save(
+    requestId: string,
+    blockIds: readonly number[],
+    blockHashes: readonly Uint8Array[],
+    groupId = 0,
+  ): Promise<void> {
+    this.scheduler.scheduleSave({ requestId, groupId, blockIds, blockHashes });
     if (this.finish(requestId)) await this.ended(requestId, 'saved');
   }
 
   /** Asks until so many of these blocks are a hit, and leaves them held: visibility comes after the end of the save. */
-  async hit(requestId: string, blockHashes: readonly Uint8Array[], blocks = blockHashes.length): Promise<void> {
+  async hit(
+    requestId: string,
+    blockHashes: readonly Uint8Array[],
+    blocks = blockHashes.length,
+    groupId = 0,
+  ): Promise<void> {
     await eventually(
       `a hit of ${blocks} blocks`,
       async () => {
-        const outcome = await this.scheduler.query({ requestId, blockHashes });
+        const outcome = await this.scheduler.query({ requestId, groupId, blockHashes });
         if (outcome.kind === 'hit' && outcome.blocks === blocks) return true;
-        this.scheduler.release(requestId);
+        this.scheduler.release(requestId, groupId);
         return null;
       },
       10_000,

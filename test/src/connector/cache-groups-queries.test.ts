@@ -103,7 +103,7 @@ it('S-57 a hit ends before the first block that a rank distrusts, and its load l
   const h = harness(whole);
   h.distrust.accept({ workerBootId: 'w', distrust: { revision: 1, hashes: [hashes[2]!] } });
   expect(await h.ask(0)).toEqual({ kind: 'hit', blocks: 2 });
-  expect(h.queries.heldBlocks('r')).toBe(2);
+  expect(h.queries.heldPositions('r')).toEqual([0, 1]);
   expect(await h.ask(1)).toEqual({ kind: 'hit', blocks: 2, positions: [0, 1] });
   expect(await h.ask(2, { isAllOrNothing: true })).toEqual({ kind: 'miss', reason: 'distrusted' });
   const taken = h.queries.take('r', [0, 1])!;
