@@ -6,14 +6,8 @@ export { type Fault, FaultError, type FaultKind, faultFrom, type LinkEndCause, t
 export type { Announcement, RankOutcome, RankReport, ReportedDistrust, Survey } from './messages.ts';
 export { pathFrom } from './path.ts';
 export type { Lineage, RankReports } from './ranks.ts';
-export {
-  type Cleared,
-  type SchedulerContext,
-  type SchedulerEvent,
-  type SchedulerInput,
-  type StopOutcome,
-  schedulerMachine,
-} from './scheduler.ts';
+export { schedulerMachine } from './scheduler.ts';
+export type { Cleared, SchedulerContext, SchedulerEvent, SchedulerInput, StopOutcome } from './scheduler-setup.ts';
 export {
   type RegistrationInput,
   type WorkerContext,

@@ -10,87 +10,17 @@
  * - a lost registration is noticed and replayed whoever lost it
  * - after faults stop, every machine reaches connected with no operator
  */
-import { assign, type ErrorActorEvent, fromCallback, fromPromise, not, setup, spawnChild, stopChild } from 'xstate';
-import { attemptCeilingMs, paceCeilingMs, pushbackMs, voidCeilingMs } from './backoff.ts';
-import type { Budgets } from './budgets.ts';
-import { type Epoch, isSameEpoch } from './epoch.ts';
-import { type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
-import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
-import type { Announcement, RankReport, Survey } from './messages.ts';
-import {
-  allConfirm,
-  allQuiet,
-  areSameBoots,
-  type FormerWorker,
-  isFormer,
-  isLate,
-  type Lineage,
-  lineageOf,
-  type RankReports,
-  refusalIn,
-  refutes,
-  unstoppedRank,
-  upholds,
-} from './ranks.ts';
-import { unprovided } from './unprovided.ts';
-
-export interface SchedulerInput {
-  readonly schedulerBootId: string;
-  /** Ranks that make an instance whole. */
-  readonly worldSize: number;
-  readonly budgets: Budgets;
-}
-
-export interface SchedulerContext extends SchedulerInput {
-  readonly announcement: Announcement;
-  readonly reports: RankReports;
-  /** The generation in service, or the last one as long as nothing refuted it. */
-  readonly lineage: Lineage | null;
-  readonly failedAttempts: number;
-  readonly voidGenerations: number;
-  /** Nobody listened since the last registration: what listens now never mapped our memory. */
-  readonly isServerNew: boolean;
-  /** How long the server took for the last clear, in milliseconds: its registration thread serves one call at a time. */
-  readonly clearTookMs: number;
-  /** The newest observation that something was lost or went wrong. */
-  readonly evidence: Evidence | null;
-  /** Worker processes that were replaced: their late words count for nothing. Bounded. */
-  readonly formerWorkers: readonly FormerWorker[];
-  /** Reports of a generation or a process that was over when they arrived. */
-  readonly lateReports: number;
-  /** Set when the machine stops. */
-  readonly stopOutcome: StopOutcome | null;
-}
-
-/** Whether nothing of this instance is left at the server. */
-export type StopOutcome = { readonly kind: 'clean' } | { readonly kind: 'unconfirmed'; readonly reason: string };
-
-export type SchedulerEvent =
-  | { readonly type: 'link.opened' }
-  | { readonly type: 'link.ended'; readonly cause: LinkEndCause; readonly fault: Fault }
-  | { readonly type: 'drain.announced' }
-  | { readonly type: 'session.ended'; readonly fault: Fault }
-  | { readonly type: 'rpc.failed'; readonly fault: Fault }
-  | { readonly type: 'report.received'; readonly report: RankReport }
-  | { readonly type: 'announcement.delivered'; readonly epoch: Epoch }
-  /** The server is about to be restarted: let go of it. */
-  | { readonly type: 'drain' }
-  | { readonly type: 'resume' }
-  | { readonly type: 'stop' };
-
-/** What the `clear` actor tells when the server has answered. */
-export interface Cleared {
-  readonly tookMs: number;
-}
+import { not } from 'xstate';
+import { type Fault, faultFrom } from './faults.ts';
+import type { RankReport } from './messages.ts';
+import { unstoppedRank } from './ranks.ts';
+import { type SchedulerContext, type StopOutcome, schedulerSetup } from './scheduler-setup.ts';
 
 const surveyOf = <T>({ event }: { event: { readonly output: T } }) => ({ survey: event.output });
 const reportOf = ({ event }: { event: { readonly report: RankReport } }) => ({ report: event.report });
 const errorOf = ({ event }: { event: { readonly error: unknown } }) => ({ fault: faultFrom(event.error) });
 const faultOf = ({ event }: { event: { readonly fault: Fault } }) => ({ fault: event.fault });
 const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
-
-type FaultParams = { readonly fault: Fault };
-type SurveyParams = { readonly survey: Survey };
 
 const loseLink = { type: 'recordLinkLoss', params: faultOf } as const;
 const loseSession = { type: 'recordSessionLoss', params: faultOf } as const;
@@ -104,130 +34,7 @@ const attemptRefused = {
 } as const;
 const attemptUnanswered = (what: string) => lostLink(timeout(what));
 
-export const schedulerMachine = setup({
-  types: {} as {
-    context: SchedulerContext;
-    events: SchedulerEvent | ErrorActorEvent;
-    input: SchedulerInput;
-    output: StopOutcome;
-    tags: 'cacheUsable' | 'stalled' | 'handingBack';
-  },
-  actors: {
-    /** Owns one link and its session from the dial to the end: `link.opened`, then facts. */
-    link: fromCallback<SchedulerEvent>(unprovided('link')),
-    openSession: fromPromise<void>(unprovided('openSession')),
-    survey: fromPromise<Survey>(unprovided('survey')),
-    clear: fromPromise<Cleared>(unprovided('clear')),
-    probeVersion: fromPromise<void>(unprovided('probeVersion')),
-    /** Unregisters over whatever link there is, or a fresh one. */
-    retire: fromPromise<StopOutcome>(unprovided('retire')),
-  },
-  guards: {
-    isLinkLost: ({ context }) => context.evidence?.of === 'link' || context.evidence?.of === 'session',
-    isIntact: ({ context }, { survey }: SurveyParams) =>
-      survey.kind === 'sealed' && context.lineage !== null && upholds(context.reports, context.lineage),
-    isSealed: (_, { survey }: SurveyParams) => survey.kind === 'sealed',
-    isSealedAndConfirmed: ({ context }, { survey }: SurveyParams) =>
-      survey.kind === 'sealed' && allConfirm(context.reports, context.announcement.epoch),
-    areRanksQuiet: ({ context }) => context.isServerNew || allQuiet(context.reports),
-    areRanksStopped: ({ context }) => unstoppedRank(context.reports) === undefined,
-    areRanksConfirmed: ({ context }) => allConfirm(context.reports, context.announcement.epoch),
-    mustPause: ({ context }) =>
-      context.voidGenerations >= 2 || pushbackMs(context.evidence?.fault, context.budgets) > 0,
-    hasTrouble: ({ context }) => context.voidGenerations >= 2,
-    isServerBusy: ({ context }) => paceCeilingMs(context.clearTookMs, context.worldSize, context.budgets) > 0,
-    isRefusedByVersion: ({ context }) =>
-      refusalIn(context.reports, context.announcement.epoch)?.fault?.kind === 'incompatible',
-    isRefused: (_, { cause }: { cause: LinkEndCause }) => cause === 'refused',
-    isRegisterRefused: ({ context }) => refusalIn(context.reports, context.announcement.epoch) !== undefined,
-    isKeepRefused: ({ context: { announcement, reports, lineage } }) =>
-      announcement.action === 'keep' &&
-      (lineage === null || !areSameBoots(reports, lineage) || refusalIn(reports, announcement.epoch) !== undefined),
-    isRefutation: ({ context }, { report }: { report: RankReport }) =>
-      context.lineage !== null && !isOvertaken(context, report) && refutes(report, context.lineage),
-    isCurrentEpoch: ({ context }, { epoch }: { epoch: Epoch }) => isSameEpoch(epoch, context.announcement.epoch),
-    isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
-    isDenied: (_, { fault }: FaultParams) => isDenial(fault),
-    hasLineage: ({ context }) => context.lineage !== null,
-  },
-  actions: {
-    openLink: spawnChild('link', { id: 'link' }),
-    dropLink: stopChild('link'),
-    recordLinkLoss: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'link', fault }) as const }),
-    recordSessionLoss: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'session', fault }) as const }),
-    recordDrain: assign({
-      evidence: {
-        of: 'drain',
-        fault: { kind: 'unreachable', message: 'the server is draining: it announced its end' },
-      } as const,
-    }),
-    recordRpcFault: assign(({ context }, { fault }: FaultParams) => observed(context, { of: 'rpc', fault })),
-    recordAuditFault: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'audit', fault }) as const }),
-    recordSurvey: assign(({ context }, { survey }: SurveyParams) =>
-      observed(context, surveyEvidence(survey, context.voidGenerations)),
-    ),
-    recordClear: assign({ clearTookMs: (_, { tookMs }: Cleared) => tookMs }),
-    recordRankFault: assign({
-      evidence: ({ context }, { report }: { report: RankReport }) => rankEvidence(context.lineage, report),
-    }),
-    recordRefusal: assign({
-      evidence: ({ context }) => {
-        const refusal = refusalIn(context.reports, context.announcement.epoch);
-        return refusal ? rankEvidence(context.lineage, refusal) : context.evidence;
-      },
-    }),
-    recordReport: assign(({ context }, { report }: { report: RankReport }) => received(context, report)),
-    countFailedAttempt: assign({ failedAttempts: ({ context }) => context.failedAttempts + 1 }),
-    countVoid: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1, lineage: null }),
-    /** Void for want of an answer; what may be kept is kept. */
-    countRefusal: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1 }),
-    forgetLineage: assign({ lineage: null }),
-    forgetServer: assign({ lineage: null, voidGenerations: 0, isServerNew: true }),
-    announceWait: assign({
-      announcement: ({ context }) => ({ epoch: context.announcement.epoch, action: 'wait' }) as const,
-    }),
-    announceRegister: assign({
-      announcement: ({ context }) => nextAnnouncement(context, 'register'),
-      isServerNew: false,
-    }),
-    announceKeep: assign({ announcement: ({ context }) => nextAnnouncement(context, 'keep') }),
-    announceStop: assign({
-      announcement: ({ context }) => ({ epoch: context.announcement.epoch, action: 'stop' }) as const,
-    }),
-    /** Counted as void until it has outlived its first audit: what is lost again and again is repeated ever slower. */
-    publish: assign({
-      lineage: ({ context }) => lineageOf(context.reports, context.announcement.epoch),
-      failedAttempts: 0,
-      voidGenerations: ({ context }) => context.voidGenerations + 1,
-    }),
-    /** After stalled work not before another trouble has come: until then the same is to be expected again. */
-    forgetVoids: assign({
-      voidGenerations: ({ context }) => (isWorkStall(context.evidence) ? context.voidGenerations : 0),
-    }),
-    recordStop: assign({ stopOutcome: (_, { outcome }: { outcome: StopOutcome }) => outcome }),
-  },
-  delays: {
-    dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
-    /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
-    redialBackoff: ({ context }) =>
-      Math.max(attemptCeilingMs(context), pushbackMs(context.evidence?.fault, context.budgets)),
-    /** Replaced where jitter is wanted, like the backoffs. */
-    registrationPace: ({ context }) => paceCeilingMs(context.clearTookMs, context.worldSize, context.budgets),
-    sessionTimeout: ({ context }) => context.budgets.sessionTimeoutMs,
-    surveyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
-    quiesceTimeout: ({ context }) => context.budgets.quiesceTimeoutMs,
-    stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
-    stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
-    voidBackoff: ({ context: { voidGenerations, evidence, budgets } }) =>
-      Math.max(voidCeilingMs(voidGenerations, budgets), pushbackMs(evidence?.fault, budgets)),
-    auditFirst: ({ context }) => context.budgets.auditFirstMs,
-    auditInterval: ({ context }) => context.budgets.auditIntervalMs,
-    versionProbeInterval: ({ context }) => context.budgets.versionProbeIntervalMs,
-    drainTimeout: ({ context }) => context.budgets.drainTimeoutMs,
-    drainedTimeout: ({ context }) => context.budgets.drainedTimeoutMs,
-    stopStepTimeout: ({ context }) => context.budgets.stopTimeoutMs / 2,
-  },
-}).createMachine({
+export const schedulerMachine = schedulerSetup.createMachine({
   id: 'scheduler',
   context: ({ input }) => ({
     ...input,
@@ -588,38 +395,6 @@ export const schedulerMachine = setup({
     stopped: { type: 'final', entry: 'dropLink' },
   },
 });
-
-function nextAnnouncement({ announcement: { epoch } }: SchedulerContext, action: 'register' | 'keep'): Announcement {
-  return { epoch: { ...epoch, counter: epoch.counter + 1 }, action };
-}
-
-/** What was observed; a denial by the server ends the lineage, whatever a later probe finds. */
-function observed(context: SchedulerContext, evidence: Evidence): Partial<SchedulerContext> {
-  return { evidence, lineage: isDenial(evidence.fault) ? null : context.lineage };
-}
-
-const FORMER_WORKERS_PER_RANK = 4;
-
-/** Said by a process that was replaced, or before what its process said last. */
-function isOvertaken({ announcement, reports, formerWorkers }: SchedulerContext, report: RankReport): boolean {
-  const isOfFormer = isFormer(report, formerWorkers, announcement.epoch);
-  return isOfFormer || isLate(report, reports[report.rank] ?? null);
-}
-
-function received(context: SchedulerContext, report: RankReport): Partial<SchedulerContext> {
-  const { announcement, reports, formerWorkers, lateReports } = context;
-  const held = reports[report.rank];
-  if (held === undefined) return {};
-  const { epoch } = announcement;
-  if (isOvertaken(context, report)) return { lateReports: lateReports + 1 };
-  const isReplaced = held !== null && held.workerBootId !== report.workerBootId;
-  const others = formerWorkers.filter(({ workerBootId }) => workerBootId !== report.workerBootId);
-  const former = isReplaced ? [...others, { workerBootId: held.workerBootId, counter: epoch.counter }] : others;
-  return {
-    reports: reports.with(report.rank, report),
-    formerWorkers: former.slice(-FORMER_WORKERS_PER_RANK * reports.length),
-  };
-}
 
 /** A rank that was told to register and has not said that it stopped may still register after the clear. */
 function stopOutcome({ announcement, reports }: SchedulerContext, outcome: StopOutcome): StopOutcome {

@@ -68,7 +68,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'keep whatever is sealed',
-    file: 'machines/scheduler.ts',
+    file: 'machines/scheduler-setup.ts',
     find: "survey.kind === 'sealed' && context.lineage !== null && upholds(context.reports, context.lineage),",
     replace: "survey.kind === 'sealed',",
     why: 'sealed is taken for ours',
