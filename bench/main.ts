@@ -1,12 +1,11 @@
 #!/usr/bin/env node
 /** What the connectors cost, against hand-written code over the same client and the same link in the same run. */
 import { availableParallelism, loadavg } from 'node:os';
-import { Command, Option } from 'commander';
+import { Option } from 'commander';
+import { exits, runTool, toolCommand } from '../scripts/tool-command.ts';
 import type { Figure } from './figure.ts';
 import { tableFrom } from './report.ts';
 import { sections } from './sections.ts';
-
-const EXIT_INTERRUPTED = 130;
 
 interface Flags {
   readonly only?: string;
@@ -28,7 +27,7 @@ async function run({ only, quick, json, check }: Flags): Promise<void> {
   if (json) process.stdout.write(`${JSON.stringify({ machine, isQuick: quick, sections: results })}\n`);
   else process.stdout.write(`${footnote(machine)}\n`);
   const isMissed = Object.values(results).some((figures) => figures.some(({ isMet }) => isMet === false));
-  if (check && isMissed) process.exitCode = 1;
+  if (check && isMissed) process.exitCode = exits.failed;
 }
 
 function footnote({ cores, loadAverage, node }: { cores: number; loadAverage: number; node: string }): string {
@@ -43,8 +42,10 @@ function footnote({ cores, loadAverage, node }: { cores: number; loadAverage: nu
   ].join('\n');
 }
 
-const program = new Command('bench')
-  .description('Measure detection, recovery, queries, refusals and memory against a hand-written reconnect loop')
+const command = toolCommand(
+  'bench',
+  'Measure what the connectors cost and how fast they recover against hand-written code',
+)
   .addOption(new Option('--only <name>', 'measure one section').choices(Object.keys(sections)))
   .option('--quick', 'few samples and few ranks: shows that it works, not how well', false)
   .option('--json', 'print one JSON object and nothing else on standard output', false)
@@ -52,6 +53,6 @@ const program = new Command('bench')
   .action(run);
 
 // Engines end with this process, and its device memory is freed when it exits.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(EXIT_INTERRUPTED));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(exits.interrupted));
 
-await program.parseAsync();
+await runTool(command);

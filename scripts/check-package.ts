@@ -1,9 +1,11 @@
 /** Packs the package, installs it into an empty folder and uses it there as a stranger would, on each supported Node. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { RunError } from '../src/demo/run-error.ts';
 import { type CommandResult, runCommand } from './run-command.ts';
+import { exits, runTool, toolCommand } from './tool-command.ts';
 
 const NODE_MAJORS = [22, 24];
 
@@ -17,16 +19,28 @@ const EXPECTED_NAMES: Readonly<Record<string, readonly string[]>> = {
 
 const INSTALL = ['install', '--no-audit', '--no-fund', '--loglevel=error'];
 
-class CheckError extends Error {}
-
 const repository = fileURLToPath(new URL('..', import.meta.url));
 const { name: packageName, version, exports } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'));
-const temporary = mkdtempSync(join(tmpdir(), 'check-package-'));
-process.on('exit', () => rmSync(temporary, { recursive: true, force: true }));
+const temporary = join(tmpdir(), `check-package-${process.pid}`);
+
+const command = toolCommand(
+  'check:package',
+  `Pack the package, install it into an empty folder and use it there, on Node ${NODE_MAJORS.join(' and ')}`,
+).action(checkPackage);
+
+await runTool(command);
+
+async function checkPackage(): Promise<void> {
+  mkdirSync(temporary);
+  process.on('exit', () => rmSync(temporary, { recursive: true, force: true }));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(exits.interrupted));
+  const tarball = await pack();
+  for (const major of NODE_MAJORS) await checkOn(major, tarball);
+}
 
 async function must(what: string, work: Promise<CommandResult>): Promise<string> {
   const { status, stdout, stderr } = await work;
-  if (status !== 0) throw new CheckError(`${what}: ended with ${status}\n${stdout}${stderr}`.trimEnd());
+  if (status !== 0) throw new RunError(`${what}: ended with ${status}\n${stdout}${stderr}`.trimEnd());
   process.stdout.write(`ok   ${what}\n`);
   return stdout;
 }
@@ -51,13 +65,13 @@ async function checkOn(major: number, tarball: string): Promise<void> {
   const runHere = (command: string, args: readonly string[]) => runCommand(command, args, { cwd, env });
   const on = `node ${major}`;
   const nodeVersion = await must(`${on}: node --version`, runHere('node', ['--version']));
-  if (!nodeVersion.startsWith(`v${major}.`)) throw new CheckError(`node@${major} says that it is ${nodeVersion}`);
+  if (!nodeVersion.startsWith(`v${major}.`)) throw new RunError(`node@${major} says that it is ${nodeVersion}`);
   await must(`${on}: npm install of the tarball`, runHere('npm', [...INSTALL, '--engine-strict', tarball]));
   for (const path of Object.keys(exports)) {
     await must(`${on}: import ${specifier(path)}`, runHere('node', ['--input-type=module', '-e', importCheck(path)]));
   }
   const said = await must(`${on}: npx ${packageName} --version`, runHere('npx', [packageName, '--version']));
-  if (said.trim() !== version) throw new CheckError(`--version says ${said.trim()}, package.json ${version}`);
+  if (said.trim() !== version) throw new RunError(`--version says ${said.trim()}, package.json ${version}`);
   const demo = [packageName, 'demo', '--json', '--restarts', '1', '--requests', '24', '--outage-ms', '200'];
   checkReport(on, await must(`${on}: npx ${demo.join(' ')}`, runHere('npx', demo)));
 }
@@ -93,16 +107,7 @@ function checkReport(on: string, stdout: string): void {
   const { ok, restarts, zeros }: DemoReport = JSON.parse(stdout);
   const counts = Object.values(zeros);
   if (!ok || restarts.length !== 1 || counts.length === 0 || counts.some((count) => count !== 0)) {
-    throw new CheckError(`${on}: the demo reports ${JSON.stringify({ ok, restarts: restarts.length, zeros })}`);
+    throw new RunError(`${on}: the demo reports ${JSON.stringify({ ok, restarts: restarts.length, zeros })}`);
   }
   process.stdout.write(`ok   ${on}: the demo's report is one JSON object, its zeros are 0\n`);
-}
-
-try {
-  const tarball = await pack();
-  for (const major of NODE_MAJORS) await checkOn(major, tarball);
-} catch (error) {
-  if (!(error instanceof CheckError)) throw error;
-  process.stderr.write(`FAILED ${error.message}\n`);
-  process.exitCode = 1;
 }

@@ -1,42 +1,48 @@
 /** `npm run docs`: writes what of docs/ is generated. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { Command } from 'commander';
 import { schedulerMachine, workerMachine } from '../machines/index.ts';
 import { budgetsPage } from './budgets/page.ts';
 import { failureScenariosPage } from './failure-scenarios/page.ts';
 import { statesOf } from './statecharts/edges.ts';
 import { layOut } from './statecharts/layout.ts';
 import { svgFrom } from './statecharts/svg.ts';
+import { exits, runTool, toolCommand } from './tool-command.ts';
 
-const { check } = new Command('docs')
-  .description('Write the generated pages and pictures of docs/')
-  .option('--check', 'write nothing, and fail where one is not current')
-  .parse()
-  .opts<{ readonly check?: boolean }>();
+const command = toolCommand('docs', 'Write the generated pages and pictures of docs/')
+  .option('--check', 'write nothing, and fail where one is not current', false)
+  .action(writePages);
 
-const root = resolve(import.meta.dirname, '..');
-const scheduler = svgFrom('Life of the scheduler’s half', await layOut(schedulerMachine), statesOf(schedulerMachine));
-const worker = svgFrom('Life of one rank’s half', await layOut(workerMachine), statesOf(workerMachine));
-const pages: Readonly<Record<string, string>> = {
-  'docs/budgets.md': budgetsPage(),
-  'docs/failure-scenarios.md': failureScenariosPage(),
-  'docs/statecharts/scheduler.svg': scheduler,
-  'docs/statecharts/worker.svg': worker,
-};
+await runTool(command);
 
-const stale = Object.entries(pages).filter(([file, text]) => {
-  const path = resolve(root, file);
-  return !existsSync(path) || readFileSync(path, 'utf8') !== text;
-});
-if (check) {
-  if (stale.length > 0) {
-    console.error(`not current: ${stale.map(([file]) => file).join(', ')}; run "npm run docs" and commit the result`);
-    process.exit(1);
+async function writePages({ check }: { readonly check: boolean }): Promise<void> {
+  const root = resolve(import.meta.dirname, '..');
+  const stale = Object.entries(await pages()).filter(([file, text]) => {
+    const path = resolve(root, file);
+    return !existsSync(path) || readFileSync(path, 'utf8') !== text;
+  });
+  if (check && stale.length > 0) {
+    const files = stale.map(([file]) => file).join(', ');
+    process.stderr.write(`not current: ${files}; run "npm run docs" and commit the result\n`);
+    process.exitCode = exits.failed;
   }
-} else {
+  if (check) return;
   for (const [file, text] of stale) {
     mkdirSync(dirname(resolve(root, file)), { recursive: true });
     writeFileSync(resolve(root, file), text);
   }
+}
+
+/** Every generated file by its path. */
+async function pages(): Promise<Readonly<Record<string, string>>> {
+  return {
+    'docs/budgets.md': budgetsPage(),
+    'docs/failure-scenarios.md': failureScenariosPage(),
+    'docs/statecharts/scheduler.svg': await chart('Life of the scheduler’s half', schedulerMachine),
+    'docs/statecharts/worker.svg': await chart('Life of one rank’s half', workerMachine),
+  };
+}
+
+async function chart(title: string, machine: Parameters<typeof layOut>[0]): Promise<string> {
+  return svgFrom(title, await layOut(machine), statesOf(machine));
 }

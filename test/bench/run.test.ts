@@ -45,7 +45,7 @@ describe('the bench', () => {
   it('refuses a section that it does not have', { timeout: 60_000 }, async () => {
     const child = bench('--only', 'nonsense');
     const [stderr, [code]] = await within(50_000, 'the bench', Promise.all([text(child.stderr), once(child, 'close')]));
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(stderr).toContain('Allowed choices are recovery, query, degraded, idle, memory');
   });
 
