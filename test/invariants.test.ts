@@ -1,7 +1,7 @@
 /** The rules that keep the connector correct (one test each, by its name), against engines in processes of their own. */
 import { createServer } from 'node:net';
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../machines/index.ts';
 import type { LoadIntent, UnsafeRelease } from '../src/connector/index.ts';
 import { layersIn } from '../src/connector/kv-caches.ts';
@@ -9,55 +9,26 @@ import { Loads } from '../src/connector/loads.ts';
 import { RequestLedger } from '../src/connector/request-ledger.ts';
 import { TransferLedger } from '../src/connector/transfer-ledger.ts';
 import { Connection } from '../src/rpc/connection.ts';
-import { EngineProcess } from './support/engine-process.ts';
+import type { EngineProcess } from './support/engine-process.ts';
 import { hashesOf, TestConnection, TestSession } from './support/engine-rank.ts';
+import { own } from './support/own.ts';
 import { ReusedBlocks } from './support/reused-blocks.ts';
-import { TcpProxy } from './support/tcp-proxy.ts';
+import { endpointOf, kill, startEngine, startInstance, startProxy, successorOf } from './support/story.ts';
 import { layersOf, TestInstance, type TestInstanceOptions } from './support/test-instance.ts';
 import { TransferRecord } from './support/transfer-record.ts';
+import { warmHashes, warmRank } from './support/warm-rank.ts';
 import { isProcessKnown, watchedProcesses } from './support/watched-processes.ts';
 import { eventually, within } from './support/within.ts';
 
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
-});
-
-async function startEngine(options: Parameters<typeof EngineProcess.start>[0] = {}): Promise<EngineProcess> {
-  const engine = await EngineProcess.start(options);
-  cleanups.push(engine);
-  return engine;
-}
-
-/** The same ports again, as an operator restarts a server. */
-function restart(engine: EngineProcess, options: { version?: string } = {}): Promise<EngineProcess> {
-  return startEngine({ addr: engine.grpcAddress, httpAddr: engine.httpAddress, ...options });
-}
-
-async function kill(engine: EngineProcess): Promise<void> {
-  engine.signal('SIGKILL');
-  await engine.exited;
-}
-
-function startInstance(engine: EngineProcess, options: TestInstanceOptions = {}): TestInstance {
-  const instance = new TestInstance(`http://${engine.grpcAddress}`, options).start();
-  cleanups.push(instance);
-  return instance;
-}
-
-/** How often the engine has answered this method, from its own metrics. */
 /** Blocks that a query can find. */
 async function residentBlocks(engine: EngineProcess): Promise<number> {
   const { text } = await engine.http('GET', '/metrics');
   return Number(/^pegaflow_cache_resident_blocks\{[^}]*\} (\d+)/m.exec(text)?.[1] ?? 0);
 }
 
-const hashes = hashesOf(3);
-
 async function saveThree(instance: TestInstance, requestId: string): Promise<void> {
   for (const rank of instance.memory) for (const block of [0, 1, 2]) rank.fill(block, block + 1);
-  await instance.save(requestId, [0, 1, 2], hashes);
+  await instance.save(requestId, [0, 1, 2], warmHashes);
 }
 
 function holdsThree(instance: TestInstance, blockIds: readonly number[]): boolean {
@@ -67,15 +38,15 @@ function holdsThree(instance: TestInstance, blockIds: readonly number[]): boolea
 describe('invariants', () => {
   it('1: a query outside connected is a miss, in constant time, without an RPC', async () => {
     const engine = await startEngine();
-    const instance = startInstance(engine);
+    const instance = startInstance(endpointOf(engine));
     await instance.reached('connected');
     await engine.fault({ methods: { registerContextBatch: { hang: true } } });
     await engine.http('POST', '/instances/cleanup');
-    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: warmHashes });
     await instance.reached('reRegistering');
     const before = await engine.rpcCount('query_prefetch');
     for (let query = 0; query < 100; query += 1) {
-      const outcome = await instance.scheduler.query({ requestId: `${query}`, blockHashes: hashes });
+      const outcome = await instance.scheduler.query({ requestId: `${query}`, blockHashes: warmHashes });
       expect(outcome).toEqual({ kind: 'miss', reason: 'notConnected' });
     }
     expect((await engine.rpcCount('query_prefetch')) - before).toBeLessThanOrEqual(1);
@@ -91,10 +62,10 @@ describe('invariants', () => {
       pingTimeoutMs: 200,
     };
     const engine = await startEngine();
-    const instance = startInstance(engine, { budgets });
+    const instance = startInstance(endpointOf(engine), { budgets });
     await instance.reached('connected');
     await saveThree(instance, 'kept');
-    await instance.hit('loads', hashes);
+    await instance.hit('loads', warmHashes);
     engine.signal('SIGSTOP');
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
     instance.scheduler.scheduleSave({ requestId: 'saves', blockIds: [0], blockHashes: hashesOf(1, 'frozen') });
@@ -106,7 +77,7 @@ describe('invariants', () => {
     const outcome = await within(
       5_000,
       'the query',
-      instance.scheduler.query({ requestId: 'asks', blockHashes: hashes }),
+      instance.scheduler.query({ requestId: 'asks', blockHashes: warmHashes }),
     );
     expect(outcome.kind).toBe('miss');
     const { failedLoads } = await instance.ended('loads', 'loaded', 5_000);
@@ -120,15 +91,15 @@ describe('invariants', () => {
 
   it('3: no load reads blocks under a lease of another epoch (S-02 S-19)', async () => {
     const engine = await startEngine();
-    const instance = startInstance(engine);
+    const instance = startInstance(endpointOf(engine));
     await instance.reached('connected');
     await saveThree(instance, 'kept');
-    await instance.hit('early', hashes);
-    await instance.hit('issued', hashes);
+    await instance.hit('early', warmHashes);
+    await instance.hit('issued', warmHashes);
     instance.scheduler.scheduleLoad('issued', [4, 5, 6]);
     const [issued] = instance.scheduler.buildMetadata().loads;
     await engine.http('POST', '/instances/cleanup');
-    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: warmHashes });
     await instance.reached('degraded', 'reRegistering');
     await instance.reached('connected');
     const before = await engine.rpcCount('load');
@@ -168,10 +139,9 @@ describe('invariants', () => {
   it('6: an instance is published as connected only after the server said sealed and every rank’s current boot confirmed its own registration in that epoch', async () => {
     const engine = await startEngine();
     const instanceId = 'only-once-sealed';
-    const predecessor = startInstance(engine, { instanceId, worldSize: 1 });
+    const predecessor = startInstance(endpointOf(engine), { instanceId, worldSize: 1 });
     await predecessor.reached('connected');
-    const successor = new TestInstance(`http://${engine.grpcAddress}`, { instanceId, worldSize: 2 });
-    cleanups.push(successor);
+    const successor = own(new TestInstance(`http://${engine.grpcAddress}`, { instanceId, worldSize: 2 }));
     await engine.fault({ methods: { registerContextBatch: { delayMs: 100 } } });
     const states: string[] = [];
     successor.scheduler.onStatus(({ state }) => {
@@ -186,7 +156,7 @@ describe('invariants', () => {
 
   it('7: a lost registration is noticed and replayed whoever lost it, and without a restart too (S-43)', async () => {
     const engine = await startEngine();
-    const instance = startInstance(engine, { instanceId: 'forgotten', budgets: { auditIntervalMs: 200 } });
+    const instance = startInstance(endpointOf(engine), { instanceId: 'forgotten', budgets: { auditIntervalMs: 200 } });
     await instance.reached('connected');
     using connection = new TestConnection(`http://${engine.grpcAddress}`);
     const losses = [
@@ -202,7 +172,7 @@ describe('invariants', () => {
         return status.state === 'connected' && status.epoch !== epoch ? status : null;
       });
       await saveThree(instance, `after ${epoch?.counter}`);
-      await instance.hit(`hit after ${epoch?.counter}`, hashes);
+      await instance.hit(`hit after ${epoch?.counter}`, warmHashes);
       instance.scheduler.release(`hit after ${epoch?.counter}`);
     }
     expect(instance.scheduler.status.epoch?.counter).toBeGreaterThanOrEqual(4);
@@ -210,23 +180,23 @@ describe('invariants', () => {
 
   it('8: a restart that no probe could see is recovered from like any other (S-02)', async () => {
     let engine = await startEngine();
-    const instance = startInstance(engine, { budgets: { auditIntervalMs: 60_000, auditFirstMs: 60_000 } });
+    const instance = startInstance(endpointOf(engine), { budgets: { auditIntervalMs: 60_000, auditFirstMs: 60_000 } });
     await instance.reached('connected');
     await saveThree(instance, 'before');
     for (const _ of [1, 2]) {
       const { epoch } = instance.scheduler.status;
       const killed = kill(engine);
-      engine = await killed.then(() => restart(engine));
+      engine = await killed.then(() => successorOf(engine));
       await eventually('another epoch in service', () => {
         const { status } = instance.scheduler;
         return status.state === 'connected' && status.epoch !== epoch ? status : null;
       });
-      expect(await instance.scheduler.query({ requestId: 'asks', blockHashes: hashes })).toEqual({
+      expect(await instance.scheduler.query({ requestId: 'asks', blockHashes: warmHashes })).toEqual({
         kind: 'miss',
         reason: 'notCached',
       });
       await saveThree(instance, `after ${epoch?.counter}`);
-      await instance.hit('asks', hashes);
+      await instance.hit('asks', warmHashes);
       expect(instance.scheduler.scheduleLoad('asks', [4, 5, 6])).toBe(true);
       expect(await instance.ended('asks', 'loaded')).toMatchObject({ failedLoads: [] });
       expect(holdsThree(instance, [4, 5, 6])).toBe(true);
@@ -245,7 +215,7 @@ describe('invariants', () => {
       rankRedialMaxMs: 100,
     };
     let engine = await startEngine();
-    const instance = startInstance(engine, { budgets });
+    const instance = startInstance(endpointOf(engine), { budgets });
     await instance.reached('connected');
 
     engine.signal('SIGSTOP');
@@ -255,7 +225,7 @@ describe('invariants', () => {
 
     await engine.fault({ methods: { registerContextBatch: { hang: true } } });
     await engine.http('POST', '/instances/cleanup');
-    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: warmHashes });
     await instance.reached('reRegistering');
     await kill(engine);
     await instance.reached('reconnecting');
@@ -266,11 +236,11 @@ describe('invariants', () => {
     await new Promise<void>((resolve) => stranger.once('connection', () => resolve()));
     await new Promise((resolve) => stranger.close(resolve));
 
-    engine = await restart(engine, { version: '0.24.0' });
+    engine = await successorOf(engine, { version: '0.24.0' });
     await instance.reached('incompatible');
     expect(instance.scheduler.status.fault).toMatchObject({ kind: 'incompatible', serverVersion: '0.24.0' });
     await kill(engine);
-    engine = await restart(engine);
+    engine = await successorOf(engine);
     await instance.reached('connected');
     await Promise.all(
       instance.workers.map((worker) => eventually('the rank', () => worker.status.state === 'connected' || null)),
@@ -287,11 +257,11 @@ describe('invariants', () => {
       async (instance) => {
         await instance.reached('connected');
         await engine.http('POST', '/instances/cleanup');
-        await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+        await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: warmHashes });
       },
     ];
     for (const reach of stages) {
-      const instance = startInstance(engine);
+      const instance = startInstance(endpointOf(engine));
       await reach(instance);
       const outcomes = await Promise.all([
         instance.scheduler.stop(),
@@ -303,7 +273,7 @@ describe('invariants', () => {
     const { text } = await engine.http('GET', '/instances');
     expect(text).toBe('{"instances":[]}');
 
-    const frozen = startInstance(engine, { budgets: { stopTimeoutMs: 400 } });
+    const frozen = startInstance(endpointOf(engine), { budgets: { stopTimeoutMs: 400 } });
     await frozen.reached('connected');
     engine.signal('SIGSTOP');
     frozen.scheduler.scheduleSave({ requestId: 'held', blockIds: [0], blockHashes: hashesOf(1) });
@@ -315,16 +285,16 @@ describe('invariants', () => {
 
   it('11: what was loaded is, byte for byte, what was saved under that hash in the same namespace', async () => {
     const engine = await startEngine();
-    const writer = startInstance(engine, { namespace: 'shared' });
-    const reader = startInstance(engine, { namespace: 'shared' });
-    const stranger = startInstance(engine, { namespace: 'other' });
+    const writer = startInstance(endpointOf(engine), { namespace: 'shared' });
+    const reader = startInstance(endpointOf(engine), { namespace: 'shared' });
+    const stranger = startInstance(endpointOf(engine), { namespace: 'other' });
     await Promise.all([writer, reader, stranger].map((instance) => instance.reached('connected')));
     await saveThree(writer, 'kept');
-    await reader.hit('reads', hashes);
+    await reader.hit('reads', warmHashes);
     reader.scheduler.scheduleLoad('reads', [7, 3, 5]);
     expect(await reader.ended('reads', 'loaded')).toMatchObject({ failedLoads: [] });
     expect(holdsThree(reader, [7, 3, 5])).toBe(true);
-    expect(await stranger.scheduler.query({ requestId: 'asks', blockHashes: hashes })).toEqual({
+    expect(await stranger.scheduler.query({ requestId: 'asks', blockHashes: warmHashes })).toEqual({
       kind: 'miss',
       reason: 'notCached',
     });
@@ -332,14 +302,8 @@ describe('invariants', () => {
 });
 
 async function oneRank(engine: EngineProcess, options: TestInstanceOptions = {}) {
-  const instance = startInstance(engine, { worldSize: 1, ...options });
-  await instance.reached('connected');
-  const [memory] = instance.memory;
-  const [worker] = instance.workers;
-  if (!memory || !worker) throw new Error('no rank');
-  await saveThree(instance, 'kept');
-  await instance.hit('loads', hashes);
-  return { instance, memory, worker, reused: new ReusedBlocks(memory) };
+  const warm = await warmRank(engine, options);
+  return { ...warm, reused: new ReusedBlocks(warm.memory) };
 }
 
 /** A load that the server has accepted and that copies one block every 100 ms. */
@@ -369,15 +333,14 @@ async function crashThatCopiesOn(): Promise<void> {
 /** The rank's connection breaks between it and a server that lives. */
 async function cutLink(): Promise<void> {
   const engine = await startEngine();
-  const proxy = await TcpProxy.start(engine.grpcAddress);
-  cleanups.push(proxy);
+  const proxy = await startProxy(engine);
   const { instance, memory, worker, reused } = await oneRank(engine, { rankEndpoint: proxy.endpoint });
   await startLoading(engine, instance);
   proxy.cut();
   const { failedLoads } = await instance.ended('loads', 'loaded');
   expect([failedLoads, holdsThree(instance, [4, 5, 6])]).toEqual([[], true]);
   reused.reuse([4, 5, 6]);
-  await instance.hit('again', hashes);
+  await instance.hit('again', warmHashes);
   instance.scheduler.scheduleLoad('again', [0, 1, 2]);
   await instance.ended('again', 'loaded');
   expect([reused.spoiled, memory.holds(0, 1)]).toEqual([[], true]);
@@ -392,8 +355,7 @@ async function failedCopy(): Promise<void> {
   const [intent] = instance.scheduler.buildMetadata().loads;
   await engine.fault({ copyLandsAfterMs: 100 });
   const budgets = budgetsFrom();
-  const connection = new Connection({ endpoint: `http://${engine.grpcAddress}`, budgets });
-  cleanups.push({ [Symbol.asyncDispose]: async () => connection[Symbol.dispose]() });
+  const connection = own(new Connection({ endpoint: `http://${engine.grpcAddress}`, budgets }));
   const up = Promise.withResolvers<void>();
   connection.open({ up: up.resolve, draining: () => {}, down: () => {} });
   await up.promise;
@@ -410,7 +372,7 @@ async function failedCopy(): Promise<void> {
   await eventually('the end of the load', () => record.outcomes[0] ?? null);
   reused.reuse([4, 5]);
   // Copies land in their order: this one after all that were queued before it.
-  await instance.hit('again', hashes);
+  await instance.hit('again', warmHashes);
   instance.scheduler.scheduleLoad('again', [0, 1, 2]);
   await instance.ended('again', 'loaded');
   expect(reused.spoiled).toEqual([]);

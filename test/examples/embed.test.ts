@@ -2,16 +2,10 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { sweepSharedMemory } from '../../native-bindings/index.ts';
-import { EngineProcess } from '../support/engine-process.ts';
+import { startEngine } from '../support/story.ts';
 import { within } from '../support/within.ts';
-
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const resource of cleanups.splice(0)) await resource[Symbol.asyncDispose]();
-});
 
 it('without a server the example says what it looks for, and Ctrl-C ends it', async () => {
   const args = ['examples/embed.ts', 'http://127.0.0.1:1'];
@@ -30,8 +24,7 @@ it('without a server the example says what it looks for, and Ctrl-C ends it', as
 });
 
 it('the example in examples/embed.ts does what it says', async () => {
-  const engine = await EngineProcess.start();
-  cleanups.push(engine);
+  const engine = await startEngine();
   const example = promisify(execFile)(process.execPath, ['examples/embed.ts', `http://${engine.grpcAddress}`], {
     timeout: 20_000,
   });

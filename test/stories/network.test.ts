@@ -3,13 +3,13 @@ import dns, { type LookupAddress } from 'node:dns';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { hashesOf } from '../support/engine-rank.ts';
 import { FullListener } from '../support/full-listener.ts';
+import { own } from '../support/own.ts';
 import {
   connected,
   endpointOf,
   epochOf,
   inServiceAfter,
   instancesAt,
-  own,
   provesItself,
   startEngine,
   startInstance,

@@ -5,8 +5,9 @@ import type { SchedulerConnectorOptions } from '../../src/connector/index.ts';
 import { startEngine as startEngineHere } from '../../src/engine/index.ts';
 import type { ChildEngineOptions, EngineProcess } from '../support/engine-process.ts';
 import { uniqueId } from '../support/engine-rank.ts';
+import { own } from '../support/own.ts';
 import { RoleProcess } from '../support/role-process.ts';
-import { endpointOf, instancesAt, own, startEngine } from '../support/story.ts';
+import { endpointOf, instancesAt, startEngine } from '../support/story.ts';
 import { eventually } from '../support/within.ts';
 
 interface Roles {

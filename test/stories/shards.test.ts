@@ -1,19 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EngineProcess } from '../support/engine-process.ts';
 import { hashesOf, hashOf, uniqueId } from '../support/engine-rank.ts';
+import { own } from '../support/own.ts';
 import { ShardedInstance, type ShardedInstanceOptions } from '../support/sharded-instance.ts';
+import { startEngine } from '../support/story.ts';
 import { eventually, within } from '../support/within.ts';
-
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
-});
-
-function own<T extends AsyncDisposable>(resource: T): T {
-  cleanups.push(resource);
-  return resource;
-}
 
 /** How often each has answered this method. */
 const rpcCounts = (engines: readonly EngineProcess[], method: string) =>
@@ -305,7 +296,7 @@ describe('one server of several is lost', () => {
     expect(instance.scheduler.status.shards[0]).toMatchObject({ state: 'connected', epoch });
     second.signal('SIGINT');
     expect(await within(10_000, 'the exit', second.exited)).toBe(0);
-    own(await EngineProcess.start({ addr: second.grpcAddress }));
+    await startEngine({ addr: second.grpcAddress });
     instance.scheduler.resume(1);
     await instance.connected();
     await saveThree(instance);
@@ -332,7 +323,7 @@ describe('one server of several is lost', () => {
     await traffic.until(() => traffic.missedWithoutServer >= 40);
     expect(await queryCounts(others)).toEqual(asked);
     const loadedBefore = traffic.loadedBlocks;
-    const restarted = own(await EngineProcess.start({ addr: engines[2]!.grpcAddress }));
+    const restarted = await startEngine({ addr: engines[2]!.grpcAddress });
     await traffic.until(() => traffic.loadedBlocks >= loadedBefore + 6);
     await traffic.end();
 

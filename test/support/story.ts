@@ -1,16 +1,11 @@
 /** What the stories share: engines in processes of their own, instances at them, and an end that leaves nothing behind. */
-import { expect, onTestFinished } from 'vitest';
+import { expect } from 'vitest';
 import { type ChildEngineOptions, type ChildProcessOptions, EngineProcess } from './engine-process.ts';
 import { hashesOf } from './engine-rank.ts';
+import { own } from './own.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 import { TestInstance, type TestInstanceOptions } from './test-instance.ts';
 import { eventually } from './within.ts';
-
-/** Disposes of it when the test is over, the newest first. */
-export function own<T extends AsyncDisposable>(resource: T): T {
-  onTestFinished(async () => resource[Symbol.asyncDispose]());
-  return resource;
-}
 
 export const startEngine = async (options: ChildEngineOptions = {}, how: ChildProcessOptions = {}) =>
   own(await EngineProcess.start(options, how));

@@ -1,23 +1,16 @@
 /** Answers that may mean a lost registration, or nothing: they lead to a question, never to a guess. */
-import { afterEach, describe, expect, it } from 'vitest';
-import { EngineProcess } from '../../support/engine-process.ts';
+import { describe, expect, it } from 'vitest';
 import { hashesOf } from '../../support/engine-rank.ts';
+import { own } from '../../support/own.ts';
+import { startEngine } from '../../support/story.ts';
 import { TestInstance } from '../../support/test-instance.ts';
 import { eventually } from '../../support/within.ts';
-
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
-});
 
 const hashes = hashesOf(3);
 
 async function connected() {
-  const engine = await EngineProcess.start();
-  cleanups.push(engine);
-  const instance = new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, instanceId: 'asked' }).start();
-  cleanups.push(instance);
+  const engine = await startEngine();
+  const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, instanceId: 'asked' }).start());
   await instance.reached('connected');
   await instance.save('kept', [0, 1, 2], hashes);
   await instance.hit('held', hashes);

@@ -1,20 +1,9 @@
-import { afterEach, describe, expect, it } from 'vitest';
-import { EngineProcess } from '../../support/engine-process.ts';
+import { describe, expect, it } from 'vitest';
 import { hashesOf, TestConnection } from '../../support/engine-rank.ts';
-import { TcpProxy } from '../../support/tcp-proxy.ts';
+import { own } from '../../support/own.ts';
+import { startEngine, startProxy, successorOf } from '../../support/story.ts';
 import { TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
 import { eventually } from '../../support/within.ts';
-
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
-});
-
-function own<T extends AsyncDisposable>(resource: T): T {
-  cleanups.push(resource);
-  return resource;
-}
 
 const hashes = hashesOf(3);
 
@@ -40,7 +29,7 @@ const holdsEverywhere = (instance: TestInstance, blockId: number, seed: number, 
 
 describe('storage groups above 0', () => {
   it('a hybrid model is saved, found and loaded by group, and again after a restart, byte for byte', async () => {
-    let engine = own(await EngineProcess.start());
+    let engine = await startEngine();
     const instance = hybrid(`http://${engine.grpcAddress}`);
     for (const epochs of [1, 2]) {
       await instance.reached('connected');
@@ -73,12 +62,12 @@ describe('storage groups above 0', () => {
       if (epochs === 2) break;
       engine.signal('SIGKILL');
       await instance.reached('reconnecting');
-      engine = own(await EngineProcess.start({ addr: engine.grpcAddress, httpAddr: engine.httpAddress }));
+      engine = await successorOf(engine);
     }
   });
 
   it('S-25 a load that fails in a group above 0 fails its request as a whole, once, and the next one works', async () => {
-    const engine = own(await EngineProcess.start());
+    const engine = await startEngine();
     const instance = hybrid(`http://${engine.grpcAddress}`, { worldSize: 1 });
     await instance.reached('connected');
     await saveBoth(instance);
@@ -119,7 +108,7 @@ describe('storage groups above 0', () => {
   });
 
   it('S-19 a load with a stale lease in any group is refused without an RPC', async () => {
-    const engine = own(await EngineProcess.start());
+    const engine = await startEngine();
     const instance = hybrid(`http://${engine.grpcAddress}`, { worldSize: 1 });
     await instance.reached('connected');
     await saveBoth(instance);
@@ -142,8 +131,8 @@ describe('storage groups above 0', () => {
   });
 
   it('S-12 S-63 leases of all groups that a keep fenced, scheduled or not, are given back', async () => {
-    const engine = own(await EngineProcess.start());
-    const proxy = own(await TcpProxy.start(engine.grpcAddress));
+    const engine = await startEngine();
+    const proxy = await startProxy(engine);
     const rankEndpoint = `http://${engine.grpcAddress}`;
     const instance = hybrid(proxy.endpoint, { worldSize: 1, rankEndpoint });
     await instance.reached('connected');
@@ -166,7 +155,7 @@ describe('storage groups above 0', () => {
   });
 
   it('a group above 0 asked for all or nothing may be loading, and then is a hit', async () => {
-    const engine = own(await EngineProcess.start());
+    const engine = await startEngine();
     const instance = hybrid(`http://${engine.grpcAddress}`, { worldSize: 1 });
     await instance.reached('connected');
     await saveBoth(instance);
@@ -182,7 +171,7 @@ describe('storage groups above 0', () => {
   });
 
   it('a rank without layers of a group saves and loads its own, and leaves no share of a lease behind', async () => {
-    const engine = own(await EngineProcess.start());
+    const engine = await startEngine();
     const stages = [
       { layerNames: ['layer.0'], layerGroupIds: [0] },
       { layerNames: ['layer.1'], layerGroupIds: [1] },
@@ -199,7 +188,7 @@ describe('storage groups above 0', () => {
   });
 
   it('lists that do not fit a hit of a group are refused before anything is sent, and every lease is given back', async () => {
-    const engine = own(await EngineProcess.start());
+    const engine = await startEngine();
     const instance = hybrid(`http://${engine.grpcAddress}`, { worldSize: 1 });
     await instance.reached('connected');
     await saveBoth(instance);

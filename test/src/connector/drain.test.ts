@@ -1,26 +1,16 @@
 import { Code } from '@connectrpc/connect';
-import { afterEach, describe, expect, it } from 'vitest';
-import { EngineProcess } from '../../support/engine-process.ts';
+import { describe, expect, it } from 'vitest';
 import { hashesOf } from '../../support/engine-rank.ts';
+import { own } from '../../support/own.ts';
+import { startEngine } from '../../support/story.ts';
 import { TestInstance } from '../../support/test-instance.ts';
 import { eventually } from '../../support/within.ts';
-
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
-});
-
-function own<T extends AsyncDisposable>(resource: T): T {
-  cleanups.push(resource);
-  return resource;
-}
 
 const hashes = hashesOf(2);
 
 describe('a host that plans a restart', () => {
   it('S-38: drains, the server exits by itself with nobody holding it, and is taken up again on resume', async () => {
-    const first = own(await EngineProcess.start());
+    const first = await startEngine();
     const { grpcAddress, httpAddress } = first;
     const instance = own(new TestInstance(`http://${grpcAddress}`).start());
     await instance.reached('connected');
@@ -33,7 +23,7 @@ describe('a host that plans a restart', () => {
     });
     first.signal('SIGINT');
     expect(await first.exited).toBe(0);
-    own(await EngineProcess.start({ addr: grpcAddress, httpAddr: httpAddress }));
+    await startEngine({ addr: grpcAddress, httpAddr: httpAddress });
     instance.scheduler.resume();
     await instance.reached('connected');
     await instance.save('again', [0, 1], hashes);
@@ -55,9 +45,7 @@ describe('a host that plans a restart', () => {
 
   it('leaves a server alone for as long as it asks', async () => {
     const pushback = { code: Code.ResourceExhausted, message: 'one thread, long queue', retryPushbackMs: 300 };
-    const engine = own(
-      await EngineProcess.start({ faults: { methods: { registerContextBatch: { refuse: pushback, times: 1 } } } }),
-    );
+    const engine = await startEngine({ faults: { methods: { registerContextBatch: { refuse: pushback, times: 1 } } } });
     const sinceMs = performance.now();
     const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1 }).start());
     await eventually('the pause', () => (instance.scheduler.status.path === 'reRegistering.pausing' ? true : null));

@@ -1,22 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { budgetTable, SchedulerConnector, WorkerConnector } from '../../../src/index.ts';
 import { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
+import { own } from '../../support/own.ts';
+import { startEngine, successorOf } from '../../support/story.ts';
 import { TestInstance } from '../../support/test-instance.ts';
 import { eventually, within } from '../../support/within.ts';
-
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
-});
-
-function own<T extends AsyncDisposable>(resource: T): T {
-  cleanups.push(resource);
-  return resource;
-}
 
 const options = { endpoint: 'http://127.0.0.1:1', instanceId: 'a', namespace: 'n', tpSize: 1, worldSize: 1 };
 const rankOptions = { ...options, rank: 0, tpRank: 0, deviceId: 0 };
@@ -24,7 +15,7 @@ const hashes = hashesOf(2);
 
 describe('embedding', () => {
   it('a host without a channel of its own carries announcements in metadata and reports in output', async () => {
-    const engine = own(await EngineProcess.start());
+    const engine = await startEngine();
     const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { isPushed: false }));
     instance.start();
     await instance.at('reRegistering.announcing');
@@ -48,12 +39,12 @@ describe('embedding', () => {
       kind: 'miss',
       reason: 'notConnected',
     });
-    own(await EngineProcess.start({ addr: grpcAddress, httpAddr: httpAddress }));
+    await startEngine({ addr: grpcAddress, httpAddr: httpAddress });
     await instance.reached('connected');
   });
 
   it('S-65: a scheduler that is replaced is followed by the workers that stay', async () => {
-    const engine = own(await EngineProcess.start());
+    const engine = await startEngine();
     const instance = own(new TestInstance(`http://${engine.grpcAddress}`).start());
     await instance.reached('connected');
     await instance.save('kept', [0, 1], hashes);
@@ -72,17 +63,17 @@ describe('embedding', () => {
   });
 
   it('S-38: a draining server gets its connections back and exits by itself, then its successor is taken up', async () => {
-    const engine = own(await EngineProcess.start());
+    const engine = await startEngine();
     const instance = own(new TestInstance(`http://${engine.grpcAddress}`).start());
     await instance.reached('connected');
     engine.signal('SIGINT');
     await within(10_000, 'the server to exit', engine.exited);
-    own(await EngineProcess.start({ addr: engine.grpcAddress, httpAddr: engine.httpAddress }));
+    await successorOf(engine);
     await instance.reached('connected');
   });
 
   it('asks again only when it must: the same blocks twice are one lease, other blocks give the first one back', async () => {
-    const engine = own(await EngineProcess.start());
+    const engine = await startEngine();
     const instance = own(new TestInstance(`http://${engine.grpcAddress}`).start());
     await instance.reached('connected');
     await instance.save('kept', [0, 1], hashes);
@@ -101,7 +92,7 @@ describe('embedding', () => {
   });
 
   it('polls a query that is loading under a budget, then counts it as a miss', async () => {
-    const engine = own(await EngineProcess.start());
+    const engine = await startEngine();
     const budgets = { loadingTimeoutMs: 50 };
     const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { budgets }).start());
     await instance.reached('connected');
@@ -112,7 +103,7 @@ describe('embedding', () => {
   });
 
   it('a world size that the ranks do not fill never connects and says how far it is', async () => {
-    const engine = own(await EngineProcess.start());
+    const engine = await startEngine();
     const instance = own(
       new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, budgets: { stalledAfterMs: 50 } }),
     );

@@ -1,39 +1,22 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { UnsafeRelease } from '../../../src/connector/index.ts';
-import { EngineProcess } from '../../support/engine-process.ts';
+import type { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
-import { TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
+import { startEngine, successorOf } from '../../support/story.ts';
+import type { TestInstance, TestInstanceOptions } from '../../support/test-instance.ts';
+import { warmHashes, warmRank } from '../../support/warm-rank.ts';
 import { watchedProcesses } from '../../support/watched-processes.ts';
 import { eventually, within } from '../../support/within.ts';
 
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
-});
-
-const hashes = hashesOf(3);
-
-function own<T extends AsyncDisposable>(resource: T): T {
-  cleanups.push(resource);
-  return resource;
-}
-
-async function connected(engine: EngineProcess, options: TestInstanceOptions = {}) {
+/** A warm rank that knows the process behind its link. */
+async function watching(engine: EngineProcess, options: TestInstanceOptions = {}) {
   const watchedBefore = watchedProcesses();
-  const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, ...options }).start());
-  await instance.reached('connected');
-  const [memory] = instance.memory;
-  const [worker] = instance.workers;
-  if (!memory || !worker) throw new Error('no rank');
-  for (const block of [0, 1, 2]) memory.fill(block, block + 1);
-  await instance.save('kept', [0, 1, 2], hashes);
-  await instance.hit('loads', hashes);
+  const warm = await warmRank(engine, options);
   const isKnown = () => (watchedProcesses() > watchedBefore ? true : null);
   await eventually('the rank to know the process', isKnown, 20_000);
   const releases: UnsafeRelease[] = [];
-  worker.onUnsafeRelease((release) => releases.push(release));
-  return { instance, memory, worker, releases };
+  warm.worker.onUnsafeRelease((release) => releases.push(release));
+  return { ...warm, releases };
 }
 
 /** A save of one block that the server has taken and not answered. */
@@ -46,8 +29,8 @@ async function startSlowSave(engine: EngineProcess, instance: TestInstance, copy
 
 describe('quarantine', () => {
   it('shows what a frozen server may still touch, by kind, until the thaw settles it', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker, releases } = await connected(engine, {
+    const engine = await startEngine();
+    const { instance, worker, releases } = await watching(engine, {
       budgets: { pingIntervalMs: 200, pingTimeoutMs: 600 },
     });
     await engine.fault({ copyDelayMs: 200, copyAfterCloseMs: 60_000 });
@@ -67,8 +50,8 @@ describe('quarantine', () => {
   });
 
   it('S-57: the hash of a save that was given up is refused after the thaw and after a new registration, and not after the server’s death', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, memory, worker, releases } = await connected(engine, {
+    const engine = await startEngine();
+    const { instance, memory, worker, releases } = await watching(engine, {
       budgets: { transferTimeoutMs: 1_500, pingIntervalMs: 200, pingTimeoutMs: 600 },
     });
     const late = hashesOf(1, 'late');
@@ -83,7 +66,7 @@ describe('quarantine', () => {
     engine.signal('SIGCONT');
     await instance.reached('connected');
     await engine.http('POST', '/instances/cleanup');
-    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: warmHashes });
     await eventually('another registration', () => {
       const { status } = instance.scheduler;
       return status.state === 'connected' && status.epoch?.counter !== epoch?.counter ? true : null;
@@ -91,7 +74,7 @@ describe('quarantine', () => {
     // Whatever the server has or has not stored under it by now.
     memory.fill(3, 33);
     await instance.save('again', [3], late);
-    const query = { requestId: 'asks', blockHashes: [...hashes, ...late] };
+    const query = { requestId: 'asks', blockHashes: [...warmHashes, ...late] };
     await eventually('the saved blocks', async () => {
       const outcome = await instance.scheduler.query(query);
       return outcome.kind === 'hit' ? (expect(outcome).toEqual({ kind: 'hit', blocks: 3 }) ?? true) : null;
@@ -103,15 +86,15 @@ describe('quarantine', () => {
     engine.signal('SIGKILL');
     await engine.exited;
     await eventually('the proof of death', () => (worker.takeReport().distrust?.hashes.length === 0 ? true : null));
-    own(await EngineProcess.start({ addr: engine.grpcAddress, httpAddr: engine.httpAddress }));
+    await successorOf(engine);
     await instance.reached('connected');
     await instance.save('anew', [3], late);
     await instance.hit('trusts', late);
   });
 
   it('S-04: preempted blocks are handed back once and aloud; the answer that comes afterwards does not bring trust back', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker, releases } = await connected(engine, { budgets: { preemptionTimeoutMs: 100 } });
+    const engine = await startEngine();
+    const { instance, worker, releases } = await watching(engine, { budgets: { preemptionTimeoutMs: 100 } });
     await startSlowSave(engine, instance, 1_000);
     expect(await within(5_000, 'the preemption', worker.handlePreemptions(['late', 'unknown']))).toEqual({
       unsafe: ['late'],
@@ -127,18 +110,18 @@ describe('quarantine', () => {
   });
 
   it('a hit that was held when its hash became distrusted is gone', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine, { budgets: { preemptionTimeoutMs: 100 } });
+    const engine = await startEngine();
+    const { instance, worker } = await watching(engine, { budgets: { preemptionTimeoutMs: 100 } });
     await startSlowSave(engine, instance, 500);
     await worker.handlePreemptions(['late']);
     expect(instance.scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(false);
-    await instance.hit('loads', hashes);
+    await instance.hit('loads', warmHashes);
     expect(instance.scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(true);
   });
 
   it('what a stop leaves unconfirmed is told like every unsafe release', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker, releases } = await connected(engine, { budgets: { stopTimeoutMs: 400 } });
+    const engine = await startEngine();
+    const { instance, worker, releases } = await watching(engine, { budgets: { stopTimeoutMs: 400 } });
     await startSlowSave(engine, instance, 60_000);
     expect(await worker.stop()).toEqual({ kind: 'unconfirmed', requestIds: ['late'] });
     expect(releases).toMatchObject([{ kind: 'save', requestId: 'late', reason: 'the connector was stopped' }]);
@@ -146,8 +129,8 @@ describe('quarantine', () => {
   });
 
   it('S-32: work that does not end while every ping is answered is evidence, and the registration is made anew', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker, releases } = await connected(engine, { budgets: { transferTimeoutMs: 1_000 } });
+    const engine = await startEngine();
+    const { instance, worker, releases } = await watching(engine, { budgets: { transferTimeoutMs: 1_000 } });
     await engine.fault({ copyDelayMs: 60_000, copyAfterCloseMs: 60_000 });
     const states: string[] = [];
     instance.scheduler.onStatus(({ state }) => states.push(state));
@@ -162,8 +145,8 @@ describe('quarantine', () => {
   });
 
   it('a save that was begun before a keep and fails after it speaks against the registration that was kept', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine);
+    const engine = await startEngine();
+    const { instance, worker } = await watching(engine);
     const epoch = instance.scheduler.status.epoch ?? { schedulerBootId: '', counter: 0 };
     const refuse = { code: 13, message: 'storage error: cudaMemcpyAsync failed: an illegal memory access' };
     await engine.fault({ methods: { save: { delayMs: 1_000, refuse, times: 1 } } });

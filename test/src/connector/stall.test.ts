@@ -2,24 +2,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it } from 'vitest';
-import { EngineProcess } from '../../support/engine-process.ts';
+import { describe, expect, it } from 'vitest';
+import type { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
+import { atEnd, own } from '../../support/own.ts';
 import { stallEventLoop } from '../../support/stall-event-loop.ts';
+import { startEngine } from '../../support/story.ts';
 import { TestInstance } from '../../support/test-instance.ts';
 import { eventually, within } from '../../support/within.ts';
-
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function startEngine(): Promise<EngineProcess> {
-  const engine = await EngineProcess.start();
-  cleanups.push(() => engine[Symbol.asyncDispose]());
-  return engine;
-}
 
 class StallingHost {
   #child: ChildProcess;
@@ -28,7 +18,7 @@ class StallingHost {
     const path = fileURLToPath(new URL('../../support/stalling-host.ts', import.meta.url));
     const child = fork(path, [`http://${engine.grpcAddress}`]);
     const exited = once(child, 'exit');
-    cleanups.push(async () => {
+    atEnd(async () => {
       child.kill('SIGKILL');
       await exited;
     });
@@ -80,8 +70,7 @@ describe('a stalled event loop', () => {
   it('S-49: an answer that arrived during the stall counts, although its deadline has passed too', async () => {
     const engine = await startEngine();
     const budgets = { queryTimeoutMs: 3_000 };
-    const instance = new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, budgets }).start();
-    cleanups.push(() => instance[Symbol.asyncDispose]());
+    const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, budgets }).start());
     await instance.reached('connected');
     await engine.fault({ methods: { queryPrefetch: { delayMs: 1_500, times: 1 } } });
     const asked = instance.scheduler.query({ requestId: 'asks', blockHashes: hashesOf(1) });

@@ -1,39 +1,16 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
 import { layersIn } from '../../../src/connector/kv-caches.ts';
 import { Loads } from '../../../src/connector/loads.ts';
 import { Connection } from '../../../src/rpc/connection.ts';
-import { EngineProcess } from '../../support/engine-process.ts';
+import type { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
-import { TcpProxy } from '../../support/tcp-proxy.ts';
-import { layersOf, TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
+import { own } from '../../support/own.ts';
+import { startEngine, startProxy } from '../../support/story.ts';
+import { layersOf, type TestInstance } from '../../support/test-instance.ts';
 import { TransferRecord } from '../../support/transfer-record.ts';
+import { warmHashes, warmRank } from '../../support/warm-rank.ts';
 import { eventually, within } from '../../support/within.ts';
-
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
-});
-
-const hashes = hashesOf(3);
-
-function own<T extends AsyncDisposable>(resource: T): T {
-  cleanups.push(resource);
-  return resource;
-}
-
-async function connected(engine: EngineProcess, options: TestInstanceOptions = {}) {
-  const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, ...options }).start());
-  await instance.reached('connected');
-  const [memory] = instance.memory;
-  const [worker] = instance.workers;
-  if (!memory || !worker) throw new Error('no rank');
-  for (const block of [0, 1, 2]) memory.fill(block, block + 1);
-  await instance.save('kept', [0, 1, 2], hashes);
-  await instance.hit('loads', hashes);
-  return { instance, memory, worker };
-}
 
 /** Settles when the server has accepted a load that it will not finish by itself. */
 async function startSlowLoad(engine: EngineProcess, instance: TestInstance): Promise<void> {
@@ -45,8 +22,8 @@ async function startSlowLoad(engine: EngineProcess, instance: TestInstance): Pro
 
 describe('transfers in flight', () => {
   it('S-03: a load in flight when the server is killed fails as soon as the process is gone, far before any budget', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine);
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine);
     await startSlowLoad(engine, instance);
     const killedMs = performance.now();
     engine.signal('SIGKILL');
@@ -57,8 +34,8 @@ describe('transfers in flight', () => {
   });
 
   it('S-04: a save in flight when the server is killed lets go of its blocks; a preemption that waits on it goes on', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine);
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine);
     await engine.fault({ copyDelayMs: 60_000 });
     instance.scheduler.scheduleSave({ requestId: 'saves', blockIds: [0], blockHashes: hashesOf(1, 'late') });
     instance.step();
@@ -71,9 +48,9 @@ describe('transfers in flight', () => {
   });
 
   it('S-56: a link that breaks under a load frees nothing while the server lives: the record decides, in the same epoch', async () => {
-    const engine = own(await EngineProcess.start());
-    const proxy = own(await TcpProxy.start(engine.grpcAddress));
-    const { instance, memory, worker } = await connected(engine, { rankEndpoint: proxy.endpoint });
+    const engine = await startEngine();
+    const proxy = await startProxy(engine);
+    const { instance, memory, worker } = await warmRank(engine, { rankEndpoint: proxy.endpoint });
     const { epoch } = instance.scheduler.status;
     await engine.fault({ copyDelayMs: 100 });
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
@@ -91,8 +68,8 @@ describe('transfers in flight', () => {
   });
 
   it('S-09: a load in flight at a freeze stays held until the thaw, which settles it', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine, { budgets: { pingIntervalMs: 200, pingTimeoutMs: 600 } });
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine, { budgets: { pingIntervalMs: 200, pingTimeoutMs: 600 } });
     await engine.fault({ copyDelayMs: 400 });
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
     instance.step();
@@ -112,13 +89,12 @@ describe('transfers in flight', () => {
   });
 
   it('S-62: an accepted load that fails to copy is final after the settling time only, and refutes the registration', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, memory } = await connected(engine, { instanceId: 'fails-to-copy' });
+    const engine = await startEngine();
+    const { instance, memory } = await warmRank(engine, { instanceId: 'fails-to-copy' });
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
     const [intent] = instance.scheduler.buildMetadata().loads;
     const budgets = budgetsFrom({ settleMs: 200 });
-    const connection = new Connection({ endpoint: `http://${engine.grpcAddress}`, budgets });
-    own({ [Symbol.asyncDispose]: async () => connection[Symbol.dispose]() });
+    const connection = own(new Connection({ endpoint: `http://${engine.grpcAddress}`, budgets }));
     const up = Promise.withResolvers<void>();
     connection.open({ up: up.resolve, draining: () => {}, down: () => {} });
     await up.promise;
@@ -136,8 +112,8 @@ describe('transfers in flight', () => {
   });
 
   it('S-19: a lease that the server no longer knows becomes a failed load, and nothing else changes', async () => {
-    const engine = own(await EngineProcess.start({ leaseTtlMs: 1 }));
-    const { instance, worker } = await connected(engine);
+    const engine = await startEngine({ leaseTtlMs: 1 });
+    const { instance, worker } = await warmRank(engine);
     const { epoch } = instance.scheduler.status;
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
     const { failedLoads } = await instance.ended('loads', 'loaded');
@@ -148,8 +124,8 @@ describe('transfers in flight', () => {
   });
 
   it('S-69: a full pool fails the save and is no evidence against the registration', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine);
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine);
     const { epoch } = instance.scheduler.status;
     const refuse = { code: 13, message: 'storage error: pinned pool exhausted while allocating 4096 bytes' };
     await engine.fault({ methods: { save: { refuse } } });
@@ -160,8 +136,8 @@ describe('transfers in flight', () => {
   });
 
   it('a save that fails in the copy is evidence, and the registration is made anew', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance } = await connected(engine);
+    const engine = await startEngine();
+    const { instance } = await warmRank(engine);
     const { epoch } = instance.scheduler.status;
     const refuse = { code: 13, message: 'storage error: cudaMemcpyAsync failed: an illegal memory access' };
     await engine.fault({ methods: { save: { refuse, times: 1 } } });
@@ -173,14 +149,14 @@ describe('transfers in flight', () => {
   });
 
   it('S-18: the bad end of a load of an epoch that is over says nothing about the next one', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine, { budgets: { quiesceTimeoutMs: 1, settleMs: 500 } });
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine, { budgets: { quiesceTimeoutMs: 1, settleMs: 500 } });
     await engine.fault({ copyDelayMs: 50 });
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
     instance.step();
     await engine.logged('RPC [load]');
     await engine.http('POST', '/instances/cleanup');
-    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: warmHashes });
     const { failedLoads } = await instance.ended('loads', 'loaded');
     expect(failedLoads).toEqual(['loads']);
     expect(worker.stats.fencedResults).toBe(1);
@@ -189,8 +165,8 @@ describe('transfers in flight', () => {
   });
 
   it('S-23: what is refused while nothing is in service is reported once, at once', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine);
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine);
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
     instance.scheduler.scheduleSave({ requestId: 'loads', blockIds: [4], blockHashes: hashesOf(1, 'x') });
     const { loads, saves } = instance.scheduler.buildMetadata();
@@ -208,8 +184,8 @@ describe('transfers in flight', () => {
   });
 
   it('a save before the last rank has registered fails and is no evidence: every rank hears "incomplete" until then', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine);
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine);
     const { epoch } = instance.scheduler.status;
     const refuse = { code: 3, message: 'instance x registration incomplete: 1/2 workers registered' };
     await engine.fault({ methods: { save: { refuse } } });
@@ -220,13 +196,13 @@ describe('transfers in flight', () => {
   });
 
   it('a save of an epoch that is over is refused, or some ranks alone would save it', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine);
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine);
     instance.scheduler.scheduleSave({ requestId: 'late', blockIds: [3], blockHashes: hashesOf(1, 'late') });
     const { saves } = instance.scheduler.buildMetadata();
     const { epoch } = instance.scheduler.status;
     await engine.http('POST', '/instances/cleanup');
-    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: hashes });
+    await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: warmHashes });
     await eventually('a new epoch on the rank', () =>
       worker.status.state === 'connected' && worker.status.epoch !== epoch ? true : null,
     );
@@ -237,21 +213,21 @@ describe('transfers in flight', () => {
   });
 
   it('a query in flight when the server dies ends with its link, not with its deadline', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance } = await connected(engine, { budgets: { queryTimeoutMs: 60_000 } });
+    const engine = await startEngine();
+    const { instance } = await warmRank(engine, { budgets: { queryTimeoutMs: 60_000 } });
     await engine.fault({ methods: { queryPrefetch: { hang: true } } });
-    const asked = instance.scheduler.query({ requestId: 'asks', blockHashes: hashes });
+    const asked = instance.scheduler.query({ requestId: 'asks', blockHashes: warmHashes });
     await engine.http('GET', '/health');
     engine.signal('SIGKILL');
     expect(await within(5_000, 'the query', asked)).toEqual({ kind: 'miss', reason: 'failed' });
   });
 
   it('refuses block ids that are not there before anything is sent, and loses nothing by it', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine);
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine);
     const { epoch } = instance.scheduler.status;
     for (const impossible of [8, -1, 1.5, 2 ** 40, Number.NaN]) {
-      await instance.hit('bad', hashes);
+      await instance.hit('bad', warmHashes);
       instance.scheduler.scheduleLoad('bad', [4, 5, impossible]);
       const { failedLoads } = await instance.ended('bad', 'loaded');
       expect(failedLoads).toEqual(['bad']);
@@ -269,10 +245,10 @@ describe('transfers in flight', () => {
   });
 
   it('S-63: a lease that could not be used or given back in time is given back afterwards', async () => {
-    const engine = own(await EngineProcess.start());
+    const engine = await startEngine();
     const budgets = { queryTimeoutMs: 1_000, surveyTimeoutMs: 10_000 };
-    const { instance } = await connected(engine, { budgets });
-    await instance.hit('finished', hashes);
+    const { instance } = await warmRank(engine, { budgets });
+    await instance.hit('finished', warmHashes);
     const { epoch } = instance.scheduler.status;
     await engine.fault({ methods: { queryPrefetch: { delayMs: 2_000, times: 2 } } });
     await instance.scheduler.query({ requestId: 'slow', blockHashes: hashesOf(1, 'x') });
@@ -285,11 +261,11 @@ describe('transfers in flight', () => {
   });
 
   it('S-24: a hit that arrives when its request has been aborted is given back', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance } = await connected(engine);
+    const engine = await startEngine();
+    const { instance } = await warmRank(engine);
     instance.scheduler.release('loads');
     await engine.fault({ methods: { queryPrefetch: { delayMs: 200, times: 1 } } });
-    const asked = instance.scheduler.query({ requestId: 'aborted', blockHashes: hashes });
+    const asked = instance.scheduler.query({ requestId: 'aborted', blockHashes: warmHashes });
     instance.finish('aborted');
     expect(await asked).toEqual({ kind: 'miss', reason: 'superseded' });
     await engine.unpinned();
@@ -297,8 +273,8 @@ describe('transfers in flight', () => {
   });
 
   it('an odd answer costs no other transfer on the link its own: the rank asks, and goes on', async () => {
-    const engine = own(await EngineProcess.start());
-    const { instance, worker } = await connected(engine);
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine);
     const states: string[] = [];
     worker.onStatus(({ state }) => states.push(state));
     await engine.fault({ copyDelayMs: 600 });
@@ -313,7 +289,7 @@ describe('transfers in flight', () => {
   });
 
   it('loads the beginning of a hit where fewer blocks are given than it has', async () => {
-    const { instance, memory } = await connected(own(await EngineProcess.start()));
+    const { instance, memory } = await warmRank(await startEngine());
     for (const block of [4, 5, 6]) memory.fill(block, 9);
     expect(instance.scheduler.scheduleLoad('loads', [4, null])).toBe(true);
     expect(await instance.ended('loads', 'loaded')).toMatchObject({ failedLoads: [] });
@@ -322,7 +298,7 @@ describe('transfers in flight', () => {
   });
 
   it('refuses lists that do not fit together before anything is sent', async () => {
-    const { instance } = await connected(own(await EngineProcess.start()));
+    const { instance } = await warmRank(await startEngine());
     expect(() => instance.scheduler.scheduleLoad('loads', [4, 5, 6, 7])).toThrow('4 block ids for a hit of 3 blocks');
     expect(instance.scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(false);
     const save = { requestId: 'saves', blockIds: [0, 1], blockHashes: hashesOf(1) };

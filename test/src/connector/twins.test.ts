@@ -1,26 +1,16 @@
 /** Two replicas with one instance id and the same devices: every probe answers each for the other. */
-import { afterEach, describe, expect, it } from 'vitest';
-import { EngineProcess } from '../../support/engine-process.ts';
+import { describe, expect, it } from 'vitest';
 import { hashesOf } from '../../support/engine-rank.ts';
+import { own } from '../../support/own.ts';
+import { startEngine } from '../../support/story.ts';
 import { TestInstance } from '../../support/test-instance.ts';
 import { eventually } from '../../support/within.ts';
-
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const resource of cleanups.splice(0).reverse()) await resource[Symbol.asyncDispose]();
-});
-
-function own<T extends AsyncDisposable>(resource: T): T {
-  cleanups.push(resource);
-  return resource;
-}
 
 const hashes = hashesOf(2);
 
 /** A connected instance with two blocks saved, and a twin that then took its place at the server. */
 async function displaced() {
-  const engine = own(await EngineProcess.start());
+  const engine = await startEngine();
   const endpoint = `http://${engine.grpcAddress}`;
   const shared = { worldSize: 1, instanceId: 'twin', namespace: 'twins', budgets: { auditFirstMs: 60_000 } };
   const ours = own(new TestInstance(endpoint, shared).start());

@@ -5,13 +5,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
 import { LoadState } from '../../../native-bindings/load-state.ts';
 import { RegisterContextRequestSchema } from '../../../src/gen/pegaflow/engine_pb.ts';
-import { EngineProcess } from '../../support/engine-process.ts';
 import { TestConnection, TestRank } from '../../support/engine-rank.ts';
 import { missing } from '../../support/missing.ts';
+import { atEnd, own } from '../../support/own.ts';
+import { startEngine } from '../../support/story.ts';
 import { eventually } from '../../support/within.ts';
 
 const PYTHON = '/usr/bin/python3';
@@ -20,25 +21,15 @@ const script = fileURLToPath(new URL('../../support/engine_client.py', import.me
 
 const okStatus = '0a020801';
 
-const cleanups: (() => void | Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
 test('the C-core client registers, saves, queries, loads and unregisters', async ({ skip }) => {
   if (reason) skip(reason);
-  const engine = await EngineProcess.start({ faults: { methods: { rdmaHandshake: { hang: true } } } });
-  cleanups.push(() => engine[Symbol.asyncDispose]());
-  const connection = new TestConnection(`http://${engine.grpcAddress}`);
-  cleanups.push(() => connection[Symbol.dispose]());
-  const rank = new TestRank(connection.client, createEmulatedDriver());
-  cleanups.push(() => rank[Symbol.dispose]());
-  const state = LoadState.create();
-  cleanups.push(() => state[Symbol.dispose]());
+  const engine = await startEngine({ faults: { methods: { rdmaHandshake: { hang: true } } } });
+  const connection = own(new TestConnection(`http://${engine.grpcAddress}`));
+  const rank = own(new TestRank(connection.client, createEmulatedDriver()));
+  const state = own(LoadState.create());
   rank.fill(0, 8);
   const folder = mkdtempSync(join(tmpdir(), 'pegaflow-interop-'));
-  cleanups.push(() => rmSync(folder, { recursive: true }));
+  atEnd(() => rmSync(folder, { recursive: true }));
   const registerPath = join(folder, 'register.bin');
   const registration = create(RegisterContextRequestSchema, rank.registration());
   writeFileSync(registerPath, toBinary(RegisterContextRequestSchema, registration));

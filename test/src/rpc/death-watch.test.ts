@@ -3,32 +3,20 @@ import { once } from 'node:events';
 import { createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
 import { Connection, type ConnectionEvents, type ServerLink } from '../../../src/rpc/connection.ts';
 import { DeathWatch, type ProofOfDeath } from '../../../src/rpc/death-watch.ts';
 import { Link } from '../../../src/rpc/link.ts';
 import { acceptedInode, listeningInodes, pidOfSocket } from '../../../src/rpc/socket-owner.ts';
-import { EngineProcess } from '../../support/engine-process.ts';
+import { atEnd, own } from '../../support/own.ts';
 import { stallEventLoop } from '../../support/stall-event-loop.ts';
+import { startEngine } from '../../support/story.ts';
 import { eventually, within } from '../../support/within.ts';
-
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function startEngine(options: Parameters<typeof EngineProcess.start>[0] = {}): Promise<EngineProcess> {
-  const engine = await EngineProcess.start(options);
-  cleanups.push(() => engine[Symbol.asyncDispose]());
-  return engine;
-}
 
 /** A connection with one transfer on it that waits for the server's death. */
 async function watching(endpoint: string, settleMs = 50) {
-  const connection = new Connection({ endpoint, budgets: budgetsFrom({ settleMs }) });
-  cleanups.push(() => connection[Symbol.dispose]());
+  const connection = own(new Connection({ endpoint, budgets: budgetsFrom({ settleMs }) }));
   const up = Promise.withResolvers<void>();
   const down = Promise.withResolvers<void>();
   const quiet: ConnectionEvents = { up: () => {}, draining: () => {}, down: () => {} };
@@ -37,7 +25,7 @@ async function watching(endpoint: string, settleMs = 50) {
   const { server } = connection;
   const proofs: ProofOfDeath[] = [];
   const unwatch = server.watch({ lost: () => {}, dead: (proof) => proofs.push(proof) });
-  cleanups.push(unwatch);
+  atEnd(unwatch);
   const redial = () => {
     const answered = Promise.withResolvers<string>();
     connection.open({
@@ -69,7 +57,7 @@ describe('socket owner', () => {
     const server = createServer();
     server.listen(0, '::');
     await once(server, 'listening');
-    cleanups.push(() => new Promise((resolve) => server.close(resolve)));
+    atEnd(() => new Promise((resolve) => server.close(resolve)));
     const { port } = server.address() as { port: number };
     for (const host of ['[::1]', '127.0.0.1']) {
       const connection = once(server, 'connection');
@@ -77,10 +65,10 @@ describe('socket owner', () => {
         { endpoint: `http://${host}:${port}`, pingIntervalMs: 1_000, pingTimeoutMs: 1_000 },
         { up: () => {}, draining: () => {}, down: () => {} },
       );
-      cleanups.push(() => link.drop());
+      atEnd(() => link.drop());
       const [socket] = (await connection) as [Socket];
       socket.on('error', () => {});
-      cleanups.push(() => socket.destroy());
+      atEnd(() => socket.destroy());
       const ends = await eventually('the addresses', () => link.addresses);
       const inode = await acceptedInode(ends);
       expect(await pidOfSocket(inode!, null)).toBe(process.pid);
@@ -183,7 +171,7 @@ describe('proof of death', () => {
   it('comes from the process that holds the accepted end, never from the one that listens at the port', async () => {
     const holder = fork(fileURLToPath(new URL('../../support/connection-holder.ts', import.meta.url)));
     const exited = once(holder, 'exit');
-    cleanups.push(async () => {
+    atEnd(async () => {
       holder.kill('SIGKILL');
       await exited;
     });
@@ -192,7 +180,7 @@ describe('proof of death', () => {
     listener.listen(0, '127.0.0.1');
     await once(listener, 'listening');
     // Its end is told only when the holder has said so of its connections, which it does not live to do.
-    cleanups.push(() => void listener.close());
+    atEnd(() => void listener.close());
     const { port } = listener.address() as AddressInfo;
     const { server, proof } = await watching(`http://127.0.0.1:${port}`, 60_000);
     expect(await identified(server)).toBe(holder.pid);
@@ -207,7 +195,7 @@ function unseen(settleMs: number) {
   const proofs: ProofOfDeath[] = [];
   const watch = new DeathWatch(settleMs);
   watch.watch((proof) => proofs.push(proof));
-  cleanups.push(() => watch[Symbol.dispose]());
+  own(watch);
   return { watch, proofs, proof: () => eventually('a proof of death', () => proofs[0] ?? null) };
 }
 
@@ -235,6 +223,6 @@ async function ownServer() {
     closeConnections();
     await closed;
   };
-  cleanups.push(stop);
+  atEnd(stop);
   return { endpoint: `http://127.0.0.1:${port}`, closeConnections, stop };
 }

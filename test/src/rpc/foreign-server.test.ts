@@ -1,6 +1,6 @@
 import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import * as grpc from '@grpc/grpc-js';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   Engine,
   HealthResponseSchema,
@@ -11,14 +11,9 @@ import {
   UnregisterResponseSchema,
 } from '../../../src/gen/pegaflow/engine_pb.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
+import { atEnd, own } from '../../support/own.ts';
 import { TestInstance } from '../../support/test-instance.ts';
 import { eventually } from '../../support/within.ts';
-
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
 
 /** Another implementation of gRPC with the little behaviour that a connector needs: registrations, seal, sessions, hits. */
 class ForeignServer {
@@ -33,7 +28,7 @@ class ForeignServer {
     const port = await new Promise<number>((resolve, reject) =>
       server.#server.bindAsync(address, credentials, (error, port) => (error ? reject(error) : resolve(port))),
     );
-    cleanups.push(() => server.stop());
+    atEnd(() => server.stop());
     return { server, address: `127.0.0.1:${port}` };
   }
 
@@ -118,8 +113,7 @@ class Refusal extends Error {
 describe('a server of another gRPC implementation', () => {
   it('is registered with, saved to and queried, and its restart is recovered from', async () => {
     const first = await ForeignServer.start();
-    const instance = new TestInstance(`http://${first.address}`).start();
-    cleanups.push(() => instance[Symbol.asyncDispose]());
+    const instance = own(new TestInstance(`http://${first.address}`).start());
     await instance.reached('connected');
     expect(first.server.calls.slice(0, 5)).toEqual(['session', 'unregister', 'register', 'register', 'query']);
     const hashes = hashesOf(2);

@@ -1,19 +1,14 @@
 import { constants, createServer, type Http2Server, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
 import { Loads } from '../../../src/connector/loads.ts';
 import { Transfer } from '../../../src/connector/transfer.ts';
 import { Connection } from '../../../src/rpc/connection.ts';
 import { RpcError } from '../../../src/rpc/rpc-error.ts';
+import { atEnd, own } from '../../support/own.ts';
 import { TransferRecord } from '../../support/transfer-record.ts';
 import { eventually, within } from '../../support/within.ts';
-
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
 
 type Treatment = (stream: ServerHttp2Stream, sockets: ReadonlySet<Socket>) => void;
 
@@ -32,7 +27,7 @@ async function server(treat: Treatment): Promise<string> {
     stream.on('end', () => treat(stream, sockets));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanups.push(() => {
+  atEnd(() => {
     for (const socket of sockets) socket.destroy();
     return new Promise((resolve) => server.close(resolve));
   });
@@ -40,8 +35,7 @@ async function server(treat: Treatment): Promise<string> {
 }
 
 async function connect(endpoint: string): Promise<Connection> {
-  const connection = new Connection({ endpoint, budgets: budgetsFrom() });
-  cleanups.push(() => connection[Symbol.dispose]());
+  const connection = own(new Connection({ endpoint, budgets: budgetsFrom() }));
   const up = Promise.withResolvers<void>();
   connection.open({ up: up.resolve, draining: () => {}, down: () => {} });
   await within(5_000, 'the link', up.promise);
@@ -72,7 +66,7 @@ describe('a call without an answer', () => {
     const record = new TransferRecord();
     const subject = { kind: 'save', requestId: 'a', blockIds: [0] } as const;
     const transfer = new Transfer(subject, connection.server, 60_000, record.events, () => {});
-    cleanups.push(() => transfer.abandon({ kind: 'unreachable', message: 'the test is over' }));
+    atEnd(() => transfer.abandon({ kind: 'unreachable', message: 'the test is over' }));
     const error = await connection.server.call((client) => client.save({})).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(RpcError);
     expect((error as RpcError).isFinal).toBe(false);
@@ -85,7 +79,7 @@ describe('a call without an answer', () => {
     const connection = await connect(await server((stream) => stream.close(constants.NGHTTP2_CANCEL)));
     const record = new TransferRecord();
     const loads = new Loads(budgetsFrom());
-    cleanups.push(() => {
+    atEnd(() => {
       for (const transfer of loads.transfers) transfer.abandon({ kind: 'unreachable', message: 'the test is over' });
     });
     const epoch = { schedulerBootId: 'boot', counter: 1 };
