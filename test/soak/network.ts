@@ -1,4 +1,7 @@
-/** A TCP hop in front of a server, whose conditions change while connections pass. */
+/**
+ * A TCP hop in front of a server, whose conditions change while connections pass. A blackhole keeps what it stops and each
+ * side's end passes by itself, as in a network that comes back; `TcpProxy` of the stories discards it, as one that does not.
+ */
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
