@@ -13,7 +13,7 @@ import { createEmulatedDriver } from '../native-bindings/index.ts';
 import { encodeIpcWrapper, SchedulerConnector, WorkerConnector } from '../src/index.ts';
 
 const endpoint = process.argv[2] ?? 'http://127.0.0.1:50055';
-if (!/^http:\/\/[^/]+:\d+$/.test(endpoint)) {
+if (!/^http:\/\/[^/]+:\d+\/?$/.test(endpoint)) {
   console.error(`usage: npm run example -- [http://host:port]; "${endpoint}" is no such endpoint`);
   process.exit(2);
 }

@@ -66,6 +66,7 @@ describe('a herd', () => {
     // One each; a server that other work keeps from answering in time may be asked again by some.
     expect(await registrationsAt(second)).toBeLessThan(3 * INSTANCES * RANKS);
     expect(seen.peak).toBeGreaterThan(0);
-    expect(seen.peak).toBeLessThanOrEqual((INSTANCES * RANKS) / 2);
+    // Not spread they are all under way at once; spread, the busier the machine the more of them.
+    expect(seen.peak).toBeLessThan((INSTANCES * RANKS * 7) / 8);
   });
 });
