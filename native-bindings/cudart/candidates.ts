@@ -1,5 +1,4 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 /** Newest first: a library of CUDA 13 on a driver of CUDA 12 is passed over, and the next one is tried. */
@@ -51,7 +50,8 @@ function inFolders(folders: readonly string[]): string[] {
 
 function sitePackages(environment: Environment): string[] {
   const prefixes = ['VIRTUAL_ENV', 'CONDA_PREFIX'].flatMap((name) => environment[name] || []);
-  return [...prefixes, join(homedir(), '.local'), '/usr/local', '/usr'].flatMap((prefix) =>
+  const ofUser = environment['HOME'] ? [join(environment['HOME'], '.local')] : [];
+  return [...prefixes, ...ofUser, '/usr/local', '/usr'].flatMap((prefix) =>
     below(join(prefix, 'lib'), /^python3/).flatMap((python) => [
       join(python, 'site-packages'),
       join(python, 'dist-packages'),
@@ -59,12 +59,18 @@ function sitePackages(environment: Environment): string[] {
   );
 }
 
-/** The entries of a folder whose names match, the last in alphabetical order first; none where there is no such folder. */
+/** The entries of a folder whose names match, the newest version first; none where there is no folder that can be read. */
 function below(folder: string, name: RegExp): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
+  return entriesOf(folder)
     .filter((entry) => name.test(entry))
-    .sort()
-    .reverse()
+    .sort((one, other) => other.localeCompare(one, 'en', { numeric: true }))
     .map((entry) => join(folder, entry));
+}
+
+function entriesOf(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }

@@ -47,6 +47,18 @@ describe('where libcudart is looked for', () => {
     expect(found.filter((path) => path.startsWith(root))).toEqual([thirteen, twelve]);
   });
 
+  test('a folder of the user comes from HOME, and the newest Python first', () => {
+    const nine = file('.local/lib/python3.9/site-packages/nvidia/cu13/lib/libcudart.so.13');
+    const twelve = file('.local/lib/python3.12/site-packages/nvidia/cu13/lib/libcudart.so.13');
+    const found = cudartCandidates(undefined, { HOME: root });
+    expect(found.filter((path) => path.startsWith(root))).toEqual([twelve, nine]);
+  });
+
+  test('a hint that leads to a file is passed over', () => {
+    file('venv/lib');
+    expect(cudartCandidates(undefined, { VIRTUAL_ENV: join(root, 'venv') }).slice(0, 2)).toEqual(SONAMES);
+  });
+
   test('without any hint the loader is asked first, and no path is named that does not exist', () => {
     expect(cudartCandidates(undefined, { CUDA_HOME: join(root, 'missing') }).slice(0, 2)).toEqual(SONAMES);
   });
