@@ -4,25 +4,25 @@ import type { Cudart } from '../cudart/library.ts';
 import { checkSize } from '../device-range.ts';
 import { hostAddressOf } from '../foreign-function.ts';
 
-/** Keeps its bytes from being collected: pinned memory that is freed stays pinned, and its pages are lost. */
+/** Holds its bytes, because pinned memory that is freed stays pinned, and their address, because bytes can be transferred. */
 export class HostRegistration implements Disposable {
   readonly #cudart: Cudart;
-  #bytes: Uint8Array | null;
+  #pinned: { readonly bytes: Uint8Array; readonly address: bigint } | null;
 
   constructor(cudart: Cudart, bytes: Uint8Array) {
     const { runtime } = cudart;
     checkSize('cudaHostRegister', bytes.length);
-    const code = runtime.cudaHostRegister(hostAddressOf(bytes), bytes.length, cudaHostRegisterPortable);
-    check(runtime, code, 'cudaHostRegister');
+    const address = hostAddressOf(bytes);
+    check(runtime, runtime.cudaHostRegister(address, bytes.length, cudaHostRegisterPortable), 'cudaHostRegister');
     this.#cudart = cudart;
-    this.#bytes = bytes;
+    this.#pinned = { bytes, address };
   }
 
   [Symbol.dispose](): void {
-    const bytes = this.#bytes;
-    if (bytes === null) return;
-    this.#bytes = null;
+    const pinned = this.#pinned;
+    if (pinned === null) return;
+    this.#pinned = null;
     const { runtime } = this.#cudart;
-    check(runtime, runtime.cudaHostUnregister(hostAddressOf(bytes)), 'cudaHostUnregister');
+    check(runtime, runtime.cudaHostUnregister(pinned.address), 'cudaHostUnregister');
   }
 }

@@ -241,4 +241,13 @@ describeOnDouble('the CUDA driver', () => {
     driver.registerHost(bytes)[Symbol.dispose]();
     expect(() => driver.registerHost(new Uint8Array())).toThrow(refusal('cudaErrorInvalidValue'));
   });
+
+  test('host memory that was transferred meanwhile is let go of all the same', () => {
+    const bytes = new Uint8Array(4096);
+    const pinned = driver.registerHost(bytes);
+    const moved = new Uint8Array(bytes.buffer.transfer());
+    expect(() => driver.registerHost(moved)).toThrow(refusal('cudaErrorHostMemoryAlreadyRegistered'));
+    pinned[Symbol.dispose]();
+    driver.registerHost(moved)[Symbol.dispose]();
+  });
 });
