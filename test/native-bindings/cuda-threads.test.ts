@@ -1,15 +1,13 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { bindRuntime } from '../../native-bindings/cudart/library.ts';
 import type { CudaBuffer, CudaDriver } from '../../native-bindings/index.ts';
 import { cudaDouble } from './cuda-double/build.ts';
 import { describeOnDouble } from './describe-on-double.ts';
 import { createDoubleDriver } from './device-drivers.ts';
+import { Gate } from './gate.ts';
 import { shmObjectsOf } from './shm-objects.ts';
 
 /** Asks CUDA where memory really is. The address is nobody's business but the driver's, and this test's. */
@@ -29,13 +27,11 @@ describeOnDouble('the thread of a CUDA device', () => {
 
   afterEach(async () => {
     await driver[Symbol.asyncDispose]();
-    vi.unstubAllEnvs();
   });
 
   test('waits for the device while the event loop goes on', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'pegaflow-gate-'));
-    const gate = join(folder, 'open');
-    vi.stubEnv('CUDA_DOUBLE_GATE', gate);
+    const gate = new Gate();
+    onTestFinished(() => gate[Symbol.dispose]());
     let isDone = false;
     const waited = driver.synchronizeAsync(0).then(() => {
       isDone = true;
@@ -43,10 +39,9 @@ describeOnDouble('the thread of a CUDA device', () => {
     // The call returns only after the loop has turned and got to the line that opens the gate.
     for (let turn = 0; turn < 1000; turn += 1) await setImmediate();
     expect(isDone).toBe(false);
-    writeFileSync(gate, '');
+    gate.open();
     await waited;
     expect(isDone).toBe(true);
-    rmSync(folder, { recursive: true });
   });
 
   test('S-29 a device that was set holds for every call, whatever other threads set meanwhile', async () => {

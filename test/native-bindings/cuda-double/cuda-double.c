@@ -2,18 +2,21 @@
  * A stand-in for libcudart and the part of libcuda that the bindings use, with the same exported symbols, on POSIX shared
  * memory: so that the declarations run across real processes without a GPU. It is as strict as it can be: a device belongs
  * to a thread, a copy must lie inside one allocation, copies of a stream happen when the stream is waited for, and so do, on
- * the default stream, small copies from memory that is not pinned and fills, as the documentation of CUDA warns.
+ * the default stream, small copies from memory that is not pinned and fills, as the documentation of CUDA warns. An event is
+ * reached when its stream got there; one that another process opened always is.
  *
  * CUDA_DOUBLE_DEVICES         how many devices there are; default 2
  * CUDA_DOUBLE_INIT_ERROR      what cudaGetDeviceCount answers instead of a number
  * CUDA_DOUBLE_DRIVER_VERSION  default 13000; 0 is a machine without a driver, and an older major than the runtime's is too old
  * CUDA_DOUBLE_RUNTIME_VERSION default 13000, or what RUNTIME_VERSION was defined as
  * CUDA_DOUBLE_MEMORY_BYTES    memory of all devices together; default 256 MiB
- * CUDA_DOUBLE_GATE            a path: cudaDeviceSynchronize waits until it exists, for 20 s at most
+ * CUDA_DOUBLE_VERSION_ERROR   what cudaDriverGetVersion answers instead of a version
+ * CUDA_DOUBLE_GATE            a named pipe: calls that synchronize wait until something was written into it, for 20 s at most
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -77,20 +80,26 @@ typedef struct region {
   cudaIpcMemHandle_t handle;
 } region;
 
-typedef struct copy {
-  struct copy *next;
+/* A copy; or, with an event, the place in a stream that the event marks or where the stream waits for it. */
+typedef struct step {
+  struct step *next;
   void *dst;
   const void *src;
   size_t count;
   void *staged; /* a copy of the source, to be freed */
-} copy;
+  cudaEvent_t marks;
+  cudaEvent_t waits_for;
+} step;
 
 struct CUstream_st {
-  copy *first;
+  step *first;
 };
 
 struct CUevent_st {
   int device;
+  int pending;         /* how many of its marks were not reached */
+  cudaStream_t stream; /* where the last of them is */
+  int holders;         /* its owner, and every step that names it */
 };
 
 /* What a handle holds; the rest of its 64 bytes is zero. */
@@ -150,28 +159,55 @@ static void **pinned_slot(const void *pointer) {
   return NULL;
 }
 
-static void append(cudaStream_t stream, void *dst, const void *src, size_t count, void *staged) {
-  copy *queued = calloc(1, sizeof *queued);
-  *queued = (copy){.dst = dst, .src = src, .count = count, .staged = staged};
-  copy **at = &stream->first;
+static void append(cudaStream_t stream, step queued) {
+  step *made = malloc(sizeof *made);
+  *made = queued;
+  step **at = &stream->first;
   while (*at) at = &(*at)->next;
-  *at = queued;
+  *at = made;
 }
 
-static void run_copies(cudaStream_t stream) {
-  while (stream->first) {
-    copy *done = stream->first;
-    stream->first = done->next;
-    memmove(done->dst, done->src, done->count);
-    free(done->staged);
-    free(done);
-  }
+static void let_go(cudaEvent_t event) {
+  if (event && --event->holders == 0) free(event);
+}
+
+/* Takes the steps of its stream until the event is reached. */
+static void reach(cudaEvent_t event);
+
+static void take_step(cudaStream_t stream) {
+  step *done = stream->first;
+  stream->first = done->next;
+  if (done->marks) done->marks->pending--;
+  if (done->waits_for) reach(done->waits_for);
+  if (done->count) memmove(done->dst, done->src, done->count);
+  let_go(done->marks);
+  let_go(done->waits_for);
+  free(done->staged);
+  free(done);
+}
+
+static void run(cudaStream_t stream) {
+  while (stream->first) take_step(stream);
+}
+
+static void reach(cudaEvent_t event) {
+  while (event->pending && event->stream->first) take_step(event->stream);
+}
+
+/* Nobody reads what is written: once open, the gate stays open. */
+static int pass_gate(void) {
+  const char *path = getenv("CUDA_DOUBLE_GATE");
+  if (!path || !*path) return SUCCESS;
+  struct pollfd gate = {.fd = open(path, O_RDONLY | O_NONBLOCK), .events = POLLIN};
+  int is_open = gate.fd >= 0 && poll(&gate, 1, 20000) == 1 && (gate.revents & POLLIN);
+  if (gate.fd >= 0) close(gate.fd);
+  return is_open ? SUCCESS : LAUNCH_TIMEOUT;
 }
 
 /* Whatever uses the default stream comes after what was put there before. */
 static void lock_in_order(void) {
   pthread_mutex_lock(&lock);
-  run_copies(&default_stream);
+  run(&default_stream);
 }
 
 /* Device memory is freed with its process. */
@@ -187,7 +223,7 @@ cudaError_t cudaRuntimeGetVersion(int *version) {
 
 cudaError_t cudaDriverGetVersion(int *version) {
   *version = (int)setting("CUDA_DOUBLE_DRIVER_VERSION", 13000);
-  return SUCCESS;
+  return fail((int)setting("CUDA_DOUBLE_VERSION_ERROR", SUCCESS));
 }
 
 cudaError_t cudaGetDeviceCount(int *count) {
@@ -219,11 +255,8 @@ cudaError_t cudaDeviceGetPCIBusId(char *text, int length, int device) {
 }
 
 cudaError_t cudaDeviceSynchronize(void) {
-  const char *gate = getenv("CUDA_DOUBLE_GATE");
-  for (int waited = 0; gate && *gate && access(gate, F_OK) != 0; waited++) {
-    if (waited == 20000) return fail(LAUNCH_TIMEOUT);
-    usleep(1000);
-  }
+  int code = pass_gate();
+  if (code) return fail(code);
   lock_in_order();
   pthread_mutex_unlock(&lock);
   return SUCCESS;
@@ -313,7 +346,7 @@ cudaError_t cudaMemcpy(void *dst, const void *src, size_t count, enum cudaMemcpy
   if (code == SUCCESS && is_staged) {
     void *staged = malloc(count);
     memcpy(staged, src, count);
-    append(&default_stream, dst, staged, count, staged);
+    append(&default_stream, (step){.dst = dst, .src = staged, .count = count, .staged = staged});
   }
   pthread_mutex_unlock(&lock);
   if (code == SUCCESS && !is_staged) memmove(dst, src, count);
@@ -326,7 +359,7 @@ cudaError_t cudaMemset(void *pointer, int value, size_t count) {
   if (ok) {
     void *staged = malloc(count);
     memset(staged, value, count);
-    append(&default_stream, pointer, staged, count, staged);
+    append(&default_stream, (step){.dst = pointer, .src = staged, .count = count, .staged = staged});
   }
   pthread_mutex_unlock(&lock);
   return fail(ok ? SUCCESS : INVALID_VALUE);
@@ -341,47 +374,88 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags) 
 cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t count, enum cudaMemcpyKind kind, cudaStream_t stream) {
   pthread_mutex_lock(&lock);
   int code = check_copy(dst, src, count, kind);
-  if (code == SUCCESS) append(stream, dst, src, count, NULL);
+  if (code == SUCCESS) append(stream, (step){.dst = dst, .src = src, .count = count});
   pthread_mutex_unlock(&lock);
   return fail(code);
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  int code = pass_gate();
+  if (code) return fail(code);
   pthread_mutex_lock(&lock);
-  run_copies(stream ? stream : &default_stream);
+  run(stream ? stream : &default_stream);
   pthread_mutex_unlock(&lock);
   return SUCCESS;
 }
 
-cudaError_t cudaStreamQuery(cudaStream_t stream) { return stream->first ? NOT_READY : SUCCESS; }
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  pthread_mutex_lock(&lock);
+  int code = stream->first ? NOT_READY : SUCCESS;
+  pthread_mutex_unlock(&lock);
+  return code;
+}
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  cudaStreamSynchronize(stream);
+  pthread_mutex_lock(&lock);
+  run(stream);
+  pthread_mutex_unlock(&lock);
   free(stream);
   return SUCCESS;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int flags) {
-  return fail(stream && event && flags == 0 ? SUCCESS : INVALID_VALUE);
+  if (!stream || !event || flags != 0) return fail(INVALID_VALUE);
+  pthread_mutex_lock(&lock);
+  event->holders++;
+  append(stream, (step){.waits_for = event});
+  pthread_mutex_unlock(&lock);
+  return SUCCESS;
+}
+
+static cudaEvent_t new_event(int device) {
+  cudaEvent_t made = calloc(1, sizeof *made);
+  made->device = device;
+  made->holders = 1;
+  return made;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags) {
   if (flags != (cudaEventDisableTiming | cudaEventInterprocess)) return fail(INVALID_VALUE);
-  *event = calloc(1, sizeof **event);
-  (*event)->device = current_device;
+  *event = new_event(current_device);
   return SUCCESS;
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   if (event->device != current_device) return fail(INVALID_RESOURCE_HANDLE);
-  return stream ? cudaStreamSynchronize(stream) : SUCCESS;
+  pthread_mutex_lock(&lock);
+  event->stream = stream ? stream : &default_stream;
+  event->pending++;
+  event->holders++;
+  append(event->stream, (step){.marks = event});
+  pthread_mutex_unlock(&lock);
+  return SUCCESS;
 }
 
-cudaError_t cudaEventQuery(cudaEvent_t event) { return fail(event ? SUCCESS : INVALID_VALUE); }
-cudaError_t cudaEventSynchronize(cudaEvent_t event) { return fail(event ? SUCCESS : INVALID_VALUE); }
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  pthread_mutex_lock(&lock);
+  int code = event->pending ? NOT_READY : SUCCESS;
+  pthread_mutex_unlock(&lock);
+  return code;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  int code = pass_gate();
+  if (code) return fail(code);
+  pthread_mutex_lock(&lock);
+  reach(event);
+  pthread_mutex_unlock(&lock);
+  return SUCCESS;
+}
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  free(event);
+  pthread_mutex_lock(&lock);
+  let_go(event);
+  pthread_mutex_unlock(&lock);
   return SUCCESS;
 }
 
@@ -467,8 +541,7 @@ cudaError_t cudaIpcOpenEventHandle(cudaEvent_t *event, cudaIpcEventHandle_t hand
   memcpy(&who, &handle, sizeof who);
   if (memcmp(who.magic, EVENT_MAGIC, sizeof EVENT_MAGIC) != 0) return fail(INVALID_RESOURCE_HANDLE);
   if (who.pid == getpid()) return fail(DEVICE_UNINITIALIZED);
-  *event = calloc(1, sizeof **event);
-  (*event)->device = who.device;
+  *event = new_event(who.device);
   return SUCCESS;
 }
 
