@@ -1,7 +1,7 @@
 /**
  * What keeps CUDA from being used here. `noLibrary`: no usable libcudart of version 12 or 13 was found. `noDriver`: there is
  * no NVIDIA driver. `driverTooOld`: it is older than the library needs. `noDevice`: it shows no device to this process.
- * `driverFailed`: anything else that CUDA says before the first device can be counted.
+ * `driverFailed`: anything else that CUDA says before the first device can be counted, or no usable library of the driver.
  */
 export type CudaUnavailableReason = 'noLibrary' | 'noDriver' | 'driverTooOld' | 'noDevice' | 'driverFailed';
 

@@ -1,4 +1,4 @@
-import { CudaUnavailableError } from '../cuda-unavailable-error.ts';
+import { CudaUnavailableError, type CudaUnavailableReason } from '../cuda-unavailable-error.ts';
 import { koffi } from '../foreign-function.ts';
 import type { DriverCalls, Out, RuntimeCalls } from './calls.ts';
 import { cudartCandidates, type Environment } from './candidates.ts';
@@ -22,7 +22,6 @@ const DRIVER_LIBRARY = 'libcuda.so.1';
 export interface Cudart {
   /** What was given to the loader: a path, or a name for it to find. */
   readonly libraryPath: string;
-  readonly driverLibraryPath: string;
   /** Of the library, as 1000 × major + 10 × minor. */
   readonly runtimeVersion: number;
   /** The newest CUDA that the driver can serve, in the same form. */
@@ -72,8 +71,8 @@ export function bindRuntime(libraryPath: string): RuntimeCalls {
 }
 
 function open(libraryPath: string, driverLibraryPath: string): Cudart {
-  const runtime = bound(libraryPath, () => bindRuntime(libraryPath));
-  const runtimeVersion = versionFrom(runtime.cudaRuntimeGetVersion);
+  const runtime = bound('noLibrary', libraryPath, () => bindRuntime(libraryPath));
+  const runtimeVersion = versionFrom(runtime.cudaRuntimeGetVersion) ?? 0;
   const major = Math.floor(runtimeVersion / 1000);
   if (!MAJOR_VERSIONS.includes(major)) {
     throw new CudaUnavailableError('noLibrary', `${libraryPath} is of CUDA ${versionText(runtimeVersion)}`);
@@ -87,7 +86,7 @@ function open(libraryPath: string, driverLibraryPath: string): Cudart {
     throw new CudaUnavailableError('noDriver', `${libraryPath} finds no NVIDIA driver (${describe(runtime, code)})`);
   }
   if (code === cudaErrorInsufficientDriver) {
-    const [has, needs] = [versionText(driverVersion), versionText(runtimeVersion)];
+    const [has, needs] = [versionText(driverVersion ?? 0), versionText(runtimeVersion)];
     throw new CudaUnavailableError('driverTooOld', `the driver serves CUDA ${has}, ${libraryPath} needs ${needs}`);
   }
   if (code !== cudaSuccess && code !== cudaErrorNoDevice) {
@@ -99,15 +98,17 @@ function open(libraryPath: string, driverLibraryPath: string): Cudart {
       `the driver shows no device to this process (${describe(runtime, code)})`,
     );
   }
-  const driver = bound(driverLibraryPath, () => bindAll<DriverCalls>(driverLibraryPath, driverPrototypes));
-  return { libraryPath, driverLibraryPath, runtimeVersion, driverVersion, deviceCount, runtime, driver };
+  const driver = bound('driverFailed', driverLibraryPath, () =>
+    bindAll<DriverCalls>(driverLibraryPath, driverPrototypes),
+  );
+  return { libraryPath, runtimeVersion, driverVersion: driverVersion ?? 0, deviceCount, runtime, driver };
 }
 
-function bound<T>(path: string, bind: () => T): T {
+function bound<T>(reason: CudaUnavailableReason, path: string, bind: () => T): T {
   try {
     return bind();
   } catch (error) {
-    throw new CudaUnavailableError('noLibrary', `${path}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new CudaUnavailableError(reason, `${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
@@ -127,9 +128,9 @@ function bindAll<Calls>(path: string, prototypes: Readonly<Record<keyof Calls, s
   return Object.fromEntries(calls) as Calls;
 }
 
-function versionFrom(ask: (version: Out<number>) => number): number {
+function versionFrom(ask: (version: Out<number>) => number): number | null {
   const version: Out<number> = [0];
-  return ask(version) === cudaSuccess ? version[0] : 0;
+  return ask(version) === cudaSuccess ? version[0] : null;
 }
 
 /** 12080 is 12.8. */

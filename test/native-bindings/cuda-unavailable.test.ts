@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -8,6 +8,14 @@ import { cudaDouble, noCompiler } from './cuda-double/build.ts';
 afterEach(() => {
   vi.unstubAllEnvs();
 });
+
+/** The header of a shared library of 32-bit MIPS, which no machine of ours is. */
+const foreignLibrary = (): Uint8Array => {
+  const header = new Uint8Array(4096);
+  header.set([0x7f, 0x45, 0x4c, 0x46, 1, 2, 1]);
+  header.set([0, 3, 0, 8, 0, 0, 0, 1], 16);
+  return header;
+};
 
 const refusal = (make: () => unknown): CudaUnavailableError => {
   try {
@@ -25,6 +33,21 @@ describe('asking for CUDA where it is not to be had', () => {
     expect(reason).toBe('noLibrary');
     expect(message).toContain('no usable libcudart of CUDA 12 or 13 (tried /nowhere/libcudart.so.13: ');
     expect(message).toContain('cannot open shared object file');
+  });
+
+  test('a folder, a text and a library of another architecture are no libraries, and each says why', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pegaflow-cudart-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const text = join(folder, 'text.so');
+    writeFileSync(text, 'no library');
+    const foreign = join(folder, 'foreign.so');
+    writeFileSync(foreign, foreignLibrary());
+    const said = [folder, text, foreign].map((path) => refusal(() => createCudaDriver({ libraryPath: path })));
+    expect(said.map(({ reason, message }) => [reason, message])).toEqual([
+      ['noLibrary', expect.stringContaining(`${folder}: `)],
+      ['noLibrary', expect.stringMatching(/text\.so: .*(file too short|invalid ELF header)/)],
+      ['noLibrary', expect.stringMatching(/foreign\.so: .*(wrong ELF class|cannot open shared object file)/)],
+    ]);
   });
 
   test('PEGAFLOW_CUDART is obeyed, also where it names nothing', () => {
@@ -57,6 +80,12 @@ describe('asking for CUDA where it is not to be had', () => {
     ],
     ['no device', { INIT_ERROR: '100' }, 'noDevice', /cudaErrorNoDevice, 100/],
     ['a driver of another version', { INIT_ERROR: '803' }, 'driverFailed', /cudaErrorSystemDriverMismatch, 803/],
+    [
+      'a driver that cannot even say its version',
+      { VERSION_ERROR: '999', INIT_ERROR: '803' },
+      'driverFailed',
+      /cudaErrorSystemDriverMismatch, 803/,
+    ],
     ['a failure without a name', { INIT_ERROR: '99999' }, 'driverFailed', /cudaErrorUnknown, 99999/],
     ['a library of CUDA 11', { RUNTIME_VERSION: '11080' }, 'noLibrary', /is of CUDA 11\.8/],
     ['a library of CUDA 14', { RUNTIME_VERSION: '14000' }, 'noLibrary', /is of CUDA 14\.0/],
@@ -69,7 +98,8 @@ describe('asking for CUDA where it is not to be had', () => {
   test('a driver library that does not load is named', ({ skip }) => {
     if (noCompiler) skip(noCompiler);
     const make = () => createCudaDriver({ libraryPath: cudaDouble(), driverLibraryPath: '/nowhere/libcuda.so.1' });
-    expect(refusal(make).message).toContain('/nowhere/libcuda.so.1');
+    const { reason, message } = refusal(make);
+    expect([reason, message]).toEqual(['driverFailed', expect.stringContaining('/nowhere/libcuda.so.1: ')]);
   });
 
   test('a library that the driver is too old for is passed over for one that it can serve', ({ skip }) => {
