@@ -4,7 +4,8 @@ import type { AllocationPart } from './device-range.ts';
 /**
  * Memory of a CUDA device. The `Async` forms run on a thread of their own, so that the event loop goes on; the bytes that
  * they read or write must not change and their `ArrayBuffer` must not be transferred until the promise settles. Memory that is
- * disposed of meanwhile is given back after the last of them. `await using` waits for the device on that thread, `using` here.
+ * disposed of meanwhile is given back after the last of them. `await using` waits for them and for the device on that thread,
+ * `using` for the device here.
  */
 export interface CudaBuffer extends DeviceBuffer, AsyncDisposable {
   readAsync(offset: number, target: Uint8Array): Promise<void>;
@@ -17,7 +18,8 @@ export type CudaMemory = CudaBuffer & DeviceMemory;
 
 /**
  * Copies and waits in order, beside other streams (`cudaStreamCreateWithFlags`, non-blocking). What a copy reads and writes
- * is held until the stream was waited for or found idle. Disposing waits, then destroys.
+ * is held until the stream was waited for or found idle. Disposing waits, then destroys; during `synchronizeAsync`, it leaves
+ * both to the last of those.
  */
 export interface CudaStream extends Disposable {
   readonly deviceId: number;
@@ -35,12 +37,16 @@ export interface CudaStream extends Disposable {
   synchronizeAsync(): Promise<void>;
 }
 
-/** A point in a stream that another process can wait for (`cudaEventInterprocess`, without timing). Disposing destroys it. */
+/**
+ * A point in a stream that another process can wait for (`cudaEventInterprocess`, without timing). Disposing destroys it,
+ * after the last `synchronizeAsync`.
+ */
 export interface CudaEvent extends Disposable {
   readonly deviceId: number;
   /** Whether the stream that last recorded it has come that far; true before the first time. */
   isReached(): boolean;
   synchronize(): void;
+  synchronizeAsync(): Promise<void>;
   /** Names the event for another process (`cudaIpcGetEventHandle`): 64 bytes. */
   exportHandle(): Uint8Array;
 }
@@ -73,7 +79,7 @@ export interface CudaDriver extends DeviceDriver, AsyncDisposable {
   createEvent(deviceId: number): CudaEvent;
   /** An event of another process. */
   openEvent(deviceId: number, handle: Uint8Array): CudaEvent;
-  /** Pins memory of this process, so that copies from and to it are fast; disposing lets go (`cudaHostRegister`). */
+  /** Pins memory of this process, so that copies from and to it are fast; disposing, after the last copy, lets go (`cudaHostRegister`). */
   registerHost(bytes: Uint8Array): Disposable;
   /** Waits for everything on the device, here or on its thread. */
   synchronize(deviceId: number): void;

@@ -1,11 +1,12 @@
 import type { CudaBuffer, CudaMemory } from '../cuda-memory.ts';
-import type { Out, Pointer, Reserved, RuntimeCalls } from '../cudart/calls.ts';
+import type { Out, Pointer, Reserved } from '../cudart/calls.ts';
 import { check } from '../cudart/check.ts';
 import { cudaMemcpyDeviceToHost, cudaMemcpyHostToDevice, DEFAULT_STREAM } from '../cudart/declarations.ts';
 import { DeviceError } from '../device-error.ts';
 import { checkRange } from '../device-range.ts';
 import { hostAddressOf } from '../foreign-function.ts';
 import type { CudaDevice } from './device.ts';
+import type { DeviceThread } from './thread.ts';
 
 /** The call that gives memory back, with what it is to be given. */
 export interface Release {
@@ -22,6 +23,8 @@ export class CudaBufferAt implements CudaBuffer {
   #release: Release | null;
   #isDisposed = false;
   readonly #holds = new Set<object>();
+  readonly #copies = new Set<Promise<void>>();
+  #disposal: Promise<void> | null = null;
 
   constructor(device: CudaDevice, address: Pointer, sizeBytes: number, release: Release | null) {
     this.device = device;
@@ -41,13 +44,19 @@ export class CudaBufferAt implements CudaBuffer {
 
   async readAsync(offset: number, target: Uint8Array): Promise<void> {
     const from = this.#addressAt('cudaMemcpy', offset, target.length);
-    await this.#copyOnThread(target, (host) => [host, from, target.length, cudaMemcpyDeviceToHost]);
+    await this.#copyOnThread(target, (host, thread) =>
+      thread.call('cudaMemcpy', host, from, target.length, cudaMemcpyDeviceToHost),
+    );
   }
 
   async writeAsync(offset: number, source: Uint8Array): Promise<void> {
     const to = this.#addressAt('cudaMemcpy', offset, source.length);
-    await this.#copyOnThread(source, (host) => [to, host, source.length, cudaMemcpyHostToDevice]);
-    await this.device.thread().call('cudaStreamSynchronize', DEFAULT_STREAM);
+    await this.#copyOnThread(source, (host, thread) =>
+      Promise.all([
+        thread.call('cudaMemcpy', to, host, source.length, cudaMemcpyHostToDevice),
+        thread.call('cudaStreamSynchronize', DEFAULT_STREAM),
+      ]),
+    );
   }
 
   fill(offset: number, lengthBytes: number, byte: number): void {
@@ -75,10 +84,10 @@ export class CudaBufferAt implements CudaBuffer {
     this.#giveBack();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
-    const release = this.#takeRelease();
-    if (release !== null) await this.device.thread().call(release.call, release.pointer);
+    this.#disposal ??= this.#giveBackOnThread();
+    return this.#disposal;
   }
 
   protected checkUsable(call: string): void {
@@ -102,16 +111,24 @@ export class CudaBufferAt implements CudaBuffer {
     }
   }
 
-  async #copyOnThread(
+  #copyOnThread(host: Uint8Array, begin: (address: bigint, thread: DeviceThread) => Promise<unknown>): Promise<void> {
+    const copy = this.#heldDuring(host, begin);
+    this.#copies.add(copy);
+    const forget = (): boolean => this.#copies.delete(copy);
+    copy.then(forget, forget);
+    return copy;
+  }
+
+  async #heldDuring(
     host: Uint8Array,
-    argumentsFor: (hostAddress: bigint) => Parameters<RuntimeCalls['cudaMemcpy']>,
+    begin: (address: bigint, thread: DeviceThread) => Promise<unknown>,
   ): Promise<void> {
     if (host.length === 0) return;
     // The thread knows only an address: as a holder, the bytes are reachable for as long as it uses them.
     const holder = { host };
     this.#holds.add(holder);
     try {
-      await this.device.thread().call('cudaMemcpy', ...argumentsFor(hostAddressOf(host)));
+      await begin(hostAddressOf(host), this.device.thread());
     } finally {
       this.letGo(holder);
     }
@@ -122,6 +139,16 @@ export class CudaBufferAt implements CudaBuffer {
     if (release === null) return;
     const runtime = this.device.selected();
     check(runtime, runtime[release.call](release.pointer), release.call);
+  }
+
+  /** After the copies on that thread; what a stream still holds goes back when it lets go. */
+  async #giveBackOnThread(): Promise<void> {
+    const holder = {};
+    this.#holds.add(holder);
+    await Promise.allSettled(this.#copies);
+    this.#holds.delete(holder);
+    const release = this.#takeRelease();
+    if (release !== null) await this.device.thread().call(release.call, release.pointer);
   }
 
   /** What is to be given back now, once: not while somebody holds an address, and not a second time. */

@@ -20,9 +20,9 @@ export class CudaDevice implements AsyncDisposable {
     return runtime;
   }
 
-  /** The thread for calls that block; started by the first of them. */
+  /** The thread for calls that block; started by the first of them, and again after it died. */
   thread(): DeviceThread {
-    this.#thread ??= new DeviceThread(this.cudart, this.deviceId);
+    if (this.#thread === null || this.#thread.hasEnded) this.#thread = new DeviceThread(this.cudart, this.deviceId);
     return this.#thread;
   }
 

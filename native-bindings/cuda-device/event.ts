@@ -10,6 +10,8 @@ export class CudaEventAt implements CudaEvent {
   readonly deviceId: number;
   readonly #device: CudaDevice;
   #pointer: Pointer | null;
+  #waits = 0;
+  #isDisposed = false;
 
   static create(device: CudaDevice): CudaEventAt {
     const runtime = device.selected();
@@ -53,6 +55,17 @@ export class CudaEventAt implements CudaEvent {
     check(runtime, runtime.cudaEventSynchronize(event), 'cudaEventSynchronize');
   }
 
+  async synchronizeAsync(): Promise<void> {
+    const event = this.#usable('cudaEventSynchronize');
+    this.#waits += 1;
+    try {
+      await this.#device.thread().call('cudaEventSynchronize', event);
+    } finally {
+      this.#waits -= 1;
+      if (this.#isDisposed) this.#destroy();
+    }
+  }
+
   exportHandle(): Uint8Array {
     const event = this.#usable('cudaIpcGetEventHandle');
     const handle: Partial<Reserved> = {};
@@ -62,15 +75,21 @@ export class CudaEventAt implements CudaEvent {
   }
 
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    this.#destroy();
+  }
+
+  /** Not while the device's thread waits for it: the last of those waits comes here again. */
+  #destroy(): void {
     const event = this.#pointer;
-    if (event === null) return;
+    if (event === null || this.#waits > 0) return;
     this.#pointer = null;
     const runtime = this.#device.selected();
     check(runtime, runtime.cudaEventDestroy(event), 'cudaEventDestroy');
   }
 
   #usable(call: string): Pointer {
-    if (this.#pointer !== null) return this.#pointer;
+    if (this.#pointer !== null && !this.#isDisposed) return this.#pointer;
     throw new DeviceError('cudaErrorInvalidResourceHandle', call, 'event used after dispose');
   }
 }

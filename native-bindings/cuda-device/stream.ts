@@ -25,6 +25,7 @@ export class CudaStreamAt implements CudaStream {
   #pointer: Pointer | null;
   readonly #copies = new Set<HeldCopy>();
   #waits = 0;
+  #isDisposed = false;
 
   constructor(device: CudaDevice) {
     this.deviceId = device.deviceId;
@@ -85,18 +86,23 @@ export class CudaStreamAt implements CudaStream {
       this.#letGo(begun);
     } finally {
       this.#waits -= 1;
+      if (this.#isDisposed) this.#destroy();
     }
   }
 
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    this.#destroy();
+  }
+
+  /** Not while the device's thread waits for it: the last of those waits comes here again. */
+  #destroy(): void {
     const stream = this.#pointer;
-    if (stream === null) return;
-    if (this.#waits > 0) {
-      throw new DeviceError('cudaErrorNotReady', 'cudaStreamDestroy', 'somebody still waits for this stream');
-    }
-    this.synchronize();
+    if (stream === null || this.#waits > 0) return;
+    const runtime = this.#device.selected();
+    check(runtime, runtime.cudaStreamSynchronize(stream), 'cudaStreamSynchronize');
     this.#pointer = null;
-    const { runtime } = this.#device.cudart;
+    this.#letGo([...this.#copies]);
     check(runtime, runtime.cudaStreamDestroy(stream), 'cudaStreamDestroy');
   }
 
@@ -123,7 +129,7 @@ export class CudaStreamAt implements CudaStream {
   }
 
   #usable(call: string): Pointer {
-    if (this.#pointer !== null) return this.#pointer;
+    if (this.#pointer !== null && !this.#isDisposed) return this.#pointer;
     throw new DeviceError('cudaErrorInvalidResourceHandle', call, 'stream used after dispose');
   }
 

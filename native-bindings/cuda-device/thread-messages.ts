@@ -13,6 +13,6 @@ export interface ThreadRequest {
 }
 
 export interface ThreadReply extends ThreadRequest {
-  /** The `cudaError_t` that the call answered. */
+  /** The `cudaError_t` that the call answered; `name` is `cudaSetDevice` where it did not come to what was asked. */
   readonly code: number;
 }

@@ -34,6 +34,11 @@ export class DeviceThread implements AsyncDisposable {
     this.#worker.on('exit', () => this.#fail(new Error(`the thread of device ${deviceId} has ended`)));
   }
 
+  /** Whether it takes no more calls. */
+  get hasEnded(): boolean {
+    return this.#end !== null;
+  }
+
   /**
    * @returns the arguments as the call left them: `_Out_` parameters are filled in
    * @throws DeviceError what CUDA answered
