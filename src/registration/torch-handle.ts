@@ -49,6 +49,8 @@ export interface CudaTensor {
 /** What torch's `_share_cuda_()` would say about this tensor, for a server whose torch is 2.5 or later. @throws IpcWrapperError */
 export function torchWrapperOf(tensor: CudaTensor): IpcWrapper {
   const { refCounter, eventHandle } = tensor;
+  if (eventHandle !== undefined && eventHandle.length !== IPC_HANDLE_SIZE_BYTES)
+    throw new IpcWrapperError(`event handle has ${eventHandle.length} bytes, not 64`);
   return {
     deviceIndex: tensor.deviceIndex,
     memoryHandle: torchMemoryHandle(tensor.handle),

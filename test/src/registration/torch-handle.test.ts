@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { IpcWrapperError } from '../../../src/registration/ipc-wrapper-error.ts';
-import { ipcHandleFrom, torchMemoryHandle } from '../../../src/registration/torch-handle.ts';
+import {
+  type CudaTensor,
+  ipcHandleFrom,
+  torchMemoryHandle,
+  torchWrapperOf,
+} from '../../../src/registration/torch-handle.ts';
 
 const handle = Uint8Array.from({ length: 64 }, (_, i) => 200 - i);
 
@@ -29,6 +34,23 @@ describe("torch's marker of a memory handle", () => {
   ])('a handle %s is refused', (_, memoryHandle, message) => {
     expect(() => ipcHandleFrom(memoryHandle)).toThrow(message);
     expect(() => ipcHandleFrom(memoryHandle)).toThrow(IpcWrapperError);
+  });
+
+  test.each([0, 63, 65])('an event handle of %d bytes, which torch would refuse, is refused', (lengthBytes) => {
+    const tensor: CudaTensor = {
+      deviceIndex: 0,
+      deviceUuid: 'a0a1a2a3-a4a5-a6a7-a8a9-aaabacadae00',
+      handle,
+      offsetBytes: 0,
+      sizeBytes: 8,
+      dtype: 'int64',
+      shape: [1],
+      stride: [1],
+    };
+    expect(torchWrapperOf({ ...tensor, eventHandle: new Uint8Array(64) }).eventSyncRequired).toBe(true);
+    const make = () => torchWrapperOf({ ...tensor, eventHandle: new Uint8Array(lengthBytes) });
+    expect(make).toThrow(/event handle has \d+ bytes, not 64/);
+    expect(make).toThrow(IpcWrapperError);
   });
 
   test.each([0, 63, 66])('%d bytes cannot be marked', (lengthBytes) => {
