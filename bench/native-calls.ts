@@ -35,8 +35,8 @@ export async function measureNativeCalls({ callsPerRound, rounds, progress }: Na
   const bytes = new Uint8Array(COPY_SIZE_BYTES);
   const calls: readonly [string, () => void][] = [
     ['cudaGetDevice, bare', () => runtime.cudaGetDevice(device)],
-    ['write of 64 bytes (device set, range checked)', () => memory.write(0, bytes)],
-    ['exportHandle', () => memory.exportHandle()],
+    ['write of 64 bytes (three calls)', () => memory.write(0, bytes)],
+    ['exportHandle (two calls)', () => memory.exportHandle()],
   ];
   const figures = calls.map(([name, call], column) => {
     const product = Array.from({ length: rounds }, () => nanosecondsEach(call, callsPerRound));

@@ -2,8 +2,8 @@
  * Measures libcudart from C, for the bindings to be compared with.
  *
  *   copy-rate <libcudart> copy <bytes> <rounds>    one round per line: nanoseconds to the device, nanoseconds back
- *   copy-rate <libcudart> call <calls> <rounds>    one round per line: nanoseconds of one cudaGetDevice, one cudaMemcpy of 64
- *                                                  bytes to the device, one cudaIpcGetMemHandle
+ *   copy-rate <libcudart> call <calls> <rounds>    one round per line: nanoseconds of one cudaGetDevice, one copy of 64 bytes
+ *                                                  to the device, one cudaIpcGetMemHandle, the last two with cudaSetDevice
  *
  * A copy to the device is waited for, as the bindings do: it may return while the bytes are still on their way.
  * Host memory is pinned, so that what is measured is the copy and not the paging of either program.
@@ -73,9 +73,16 @@ int main(int count, char **args) {
     double start = now_ns();
     for (long i = 0; i < calls; i++) get_device(&current);
     double asked = now_ns();
-    for (long i = 0; i < calls; i++) copy(device, host, bytes, 1);
+    for (long i = 0; i < calls; i++) {
+      set_device(0);
+      copy(device, host, bytes, 1);
+      wait(NULL);
+    }
     double copied = now_ns();
-    for (long i = 0; i < calls; i++) get_handle(&out, device);
+    for (long i = 0; i < calls; i++) {
+      set_device(0);
+      get_handle(&out, device);
+    }
     printf("%.2f %.2f %.2f\n", (asked - start) / calls, (copied - asked) / calls, (now_ns() - copied) / calls);
   }
   must(release(device), "cudaFree");
