@@ -5,6 +5,7 @@ import { createCudaDriver, TorchRefCounters } from '../../../native-bindings/ind
 import { encodeIpcWrapper, torchWrapperOf } from '../../../src/index.ts';
 import { startCommand } from '../../stories/demo-process.ts';
 import { noCompiler } from '../cuda-double/build.ts';
+import { describeCudaDriver } from '../cuda-driver-contract.ts';
 import { describeDeviceDriver } from '../device-driver-contract.ts';
 import { deviceDrivers } from '../device-drivers.ts';
 import { describeSharing } from '../device-sharing.ts';
@@ -21,6 +22,7 @@ if (reason !== null) {
   test('the CUDA driver on a GPU', ({ skip }) => skip(reason));
 } else {
   describeDeviceDriver('CUDA runtime', deviceDrivers['CUDA runtime']);
+  describeCudaDriver('CUDA runtime', createCudaDriver);
   const sizesBytes = [KIB, 64 * KIB, 2 * MIB];
   const extent = isGpuRequired ? { sizesBytes: [...sizesBytes, GIB], replays: 100 } : { sizesBytes, replays: 3 };
   describeSharing('CUDA runtime', createCudaDriver, extent);
