@@ -3,7 +3,8 @@
  * memory: so that the declarations run across real processes without a GPU. It is as strict as it can be: a device belongs
  * to a thread, a copy must lie inside one allocation, copies of a stream happen when the stream is waited for, and so do, on
  * the default stream, small copies from memory that is not pinned and fills, as the documentation of CUDA warns. An event is
- * reached when its stream got there; one that another process opened always is.
+ * reached when its stream got there; one that another process opened always is. The use of a destroyed stream or event, on a
+ * GPU a crash or worse, aborts: neither is ever freed.
  *
  * CUDA_DOUBLE_DEVICES         how many devices there are; default 2
  * CUDA_DOUBLE_INIT_ERROR      what cudaGetDeviceCount answers instead of a number
@@ -93,13 +94,14 @@ typedef struct step {
 
 struct CUstream_st {
   step *first;
+  int is_destroyed;
 };
 
 struct CUevent_st {
   int device;
   int pending;         /* how many of its marks were not reached */
   cudaStream_t stream; /* where the last of them is */
-  int holders;         /* its owner, and every step that names it */
+  int is_destroyed;
 };
 
 /* What a handle holds; the rest of its 64 bytes is zero. */
@@ -167,8 +169,12 @@ static void append(cudaStream_t stream, step queued) {
   *at = made;
 }
 
-static void let_go(cudaEvent_t event) {
-  if (event && --event->holders == 0) free(event);
+static void live_stream(cudaStream_t stream) {
+  if (stream && stream->is_destroyed) abort();
+}
+
+static void live_event(cudaEvent_t event) {
+  if (event && event->is_destroyed) abort();
 }
 
 /* Takes the steps of its stream until the event is reached. */
@@ -180,8 +186,6 @@ static void take_step(cudaStream_t stream) {
   if (done->marks) done->marks->pending--;
   if (done->waits_for) reach(done->waits_for);
   if (done->count) memmove(done->dst, done->src, done->count);
-  let_go(done->marks);
-  let_go(done->waits_for);
   free(done->staged);
   free(done);
 }
@@ -373,6 +377,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags) 
 
 cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t count, enum cudaMemcpyKind kind, cudaStream_t stream) {
   pthread_mutex_lock(&lock);
+  live_stream(stream);
   int code = check_copy(dst, src, count, kind);
   if (code == SUCCESS) append(stream, (step){.dst = dst, .src = src, .count = count});
   pthread_mutex_unlock(&lock);
@@ -383,6 +388,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   int code = pass_gate();
   if (code) return fail(code);
   pthread_mutex_lock(&lock);
+  live_stream(stream);
   run(stream ? stream : &default_stream);
   pthread_mutex_unlock(&lock);
   return SUCCESS;
@@ -390,6 +396,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   pthread_mutex_lock(&lock);
+  live_stream(stream);
   int code = stream->first ? NOT_READY : SUCCESS;
   pthread_mutex_unlock(&lock);
   return code;
@@ -397,16 +404,18 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   pthread_mutex_lock(&lock);
+  live_stream(stream);
   run(stream);
+  stream->is_destroyed = 1;
   pthread_mutex_unlock(&lock);
-  free(stream);
   return SUCCESS;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int flags) {
   if (!stream || !event || flags != 0) return fail(INVALID_VALUE);
   pthread_mutex_lock(&lock);
-  event->holders++;
+  live_stream(stream);
+  live_event(event);
   append(stream, (step){.waits_for = event});
   pthread_mutex_unlock(&lock);
   return SUCCESS;
@@ -415,7 +424,6 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 static cudaEvent_t new_event(int device) {
   cudaEvent_t made = calloc(1, sizeof *made);
   made->device = device;
-  made->holders = 1;
   return made;
 }
 
@@ -429,8 +437,9 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   if (event->device != current_device) return fail(INVALID_RESOURCE_HANDLE);
   pthread_mutex_lock(&lock);
   event->stream = stream ? stream : &default_stream;
+  live_stream(stream);
+  live_event(event);
   event->pending++;
-  event->holders++;
   append(event->stream, (step){.marks = event});
   pthread_mutex_unlock(&lock);
   return SUCCESS;
@@ -438,6 +447,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   pthread_mutex_lock(&lock);
+  live_event(event);
   int code = event->pending ? NOT_READY : SUCCESS;
   pthread_mutex_unlock(&lock);
   return code;
@@ -447,6 +457,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   int code = pass_gate();
   if (code) return fail(code);
   pthread_mutex_lock(&lock);
+  live_event(event);
   reach(event);
   pthread_mutex_unlock(&lock);
   return SUCCESS;
@@ -454,7 +465,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   pthread_mutex_lock(&lock);
-  let_go(event);
+  live_event(event);
+  event->is_destroyed = 1;
   pthread_mutex_unlock(&lock);
   return SUCCESS;
 }
@@ -529,6 +541,7 @@ cudaError_t cudaIpcCloseMemHandle(void *pointer) {
 }
 
 cudaError_t cudaIpcGetEventHandle(cudaIpcEventHandle_t *handle, cudaEvent_t event) {
+  live_event(event);
   identity who = {.pid = getpid(), .device = event->device};
   memcpy(who.magic, EVENT_MAGIC, sizeof EVENT_MAGIC);
   memset(handle, 0, sizeof *handle);
