@@ -1,7 +1,7 @@
 import type { CudaEvent } from '../cuda-memory.ts';
 import type { Out, Pointer, Reserved } from '../cudart/calls.ts';
-import { check } from '../cudart/check.ts';
-import { cudaErrorNotReady, interprocessEventFlags } from '../cudart/declarations.ts';
+import { check, isReady } from '../cudart/check.ts';
+import { interprocessEventFlags } from '../cudart/declarations.ts';
 import { DeviceError } from '../device-error.ts';
 import type { CudaDevice } from './device.ts';
 import { reservedFrom } from './mapping.ts';
@@ -43,10 +43,7 @@ export class CudaEventAt implements CudaEvent {
   isReached(): boolean {
     const event = this.#usable('cudaEventQuery');
     const runtime = this.#device.selected();
-    const code = runtime.cudaEventQuery(event);
-    if (code === cudaErrorNotReady) return false;
-    check(runtime, code, 'cudaEventQuery');
-    return true;
+    return isReady(runtime, runtime.cudaEventQuery(event), 'cudaEventQuery');
   }
 
   synchronize(): void {

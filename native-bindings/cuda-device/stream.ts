@@ -1,12 +1,7 @@
 import type { CudaBuffer, CudaEvent, CudaStream } from '../cuda-memory.ts';
 import type { Out, Pointer } from '../cudart/calls.ts';
-import { check } from '../cudart/check.ts';
-import {
-  cudaErrorNotReady,
-  cudaMemcpyDeviceToHost,
-  cudaMemcpyHostToDevice,
-  cudaStreamNonBlocking,
-} from '../cudart/declarations.ts';
+import { check, isReady } from '../cudart/check.ts';
+import { cudaMemcpyDeviceToHost, cudaMemcpyHostToDevice, cudaStreamNonBlocking } from '../cudart/declarations.ts';
 import { DeviceError } from '../device-error.ts';
 import { hostAddressOf } from '../foreign-function.ts';
 import { CudaBufferAt } from './buffer.ts';
@@ -63,11 +58,9 @@ export class CudaStreamAt implements CudaStream {
   isIdle(): boolean {
     const stream = this.#usable('cudaStreamQuery');
     const runtime = this.#device.selected();
-    const code = runtime.cudaStreamQuery(stream);
-    if (code === cudaErrorNotReady) return false;
-    check(runtime, code, 'cudaStreamQuery');
-    this.#letGo([...this.#copies]);
-    return true;
+    const isIdle = isReady(runtime, runtime.cudaStreamQuery(stream), 'cudaStreamQuery');
+    if (isIdle) this.#letGo([...this.#copies]);
+    return isIdle;
   }
 
   synchronize(): void {

@@ -103,6 +103,18 @@ describeOnDouble('the CUDA driver', () => {
       stream[Symbol.dispose]();
     });
 
+    test('what is not ready yet is no error that a later call could find', () => {
+      const runtime = bindRuntime(cudaDouble());
+      const memory = driver.allocate(0, 8);
+      const stream = driver.createStream(0);
+      const event = driver.createEvent(0);
+      stream.write(memory, 0, bytesOf(8, 9));
+      stream.record(event);
+      expect([stream.isIdle(), runtime.cudaGetLastError()]).toEqual([false, 0]);
+      expect([event.isReached(), runtime.cudaGetLastError()]).toEqual([false, 0]);
+      for (const used of [event, stream, memory]) used[Symbol.dispose]();
+    });
+
     test('an event is reached when its stream was waited for, and what comes after it in another stream not before', () => {
       const memory = driver.allocate(0, 8);
       const [first, second] = [driver.createStream(0), driver.createStream(0)];

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
 import { setImmediate } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { bindRuntime } from '../../native-bindings/cudart/library.ts';
 import type { CudaBuffer, CudaDriver } from '../../native-bindings/index.ts';
@@ -16,6 +15,22 @@ const deviceHolding = (memory: CudaBuffer): number => {
   const attributes = { type: 0, device: -1 };
   expect(bindRuntime(cudaDouble()).cudaPointerGetAttributes(attributes, address)).toBe(0);
   return attributes.device;
+};
+
+/** Another process, which has a driver. */
+const runScript = async (script: string): Promise<{ readonly status: unknown; readonly stdout: string }> => {
+  const module = new URL('../../native-bindings/index.ts', import.meta.url).href;
+  const whole = `
+    import { createCudaDriver } from '${module}';
+    const [libraryPath] = process.argv.slice(1);
+    const driver = createCudaDriver({ libraryPath, driverLibraryPath: libraryPath });
+    ${script}`;
+  const args = ['--input-type=module', '--eval', whole, cudaDouble()];
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, { timeout: 25_000 }, (error, stdout) =>
+      resolve({ status: error === null ? 0 : (error.code ?? error.signal), stdout }),
+    );
+  });
 };
 
 describeOnDouble('the thread of a CUDA device', () => {
@@ -80,14 +95,19 @@ describeOnDouble('the thread of a CUDA device', () => {
   });
 
   test('a process that used it ends by itself', async () => {
-    const module = new URL('../../native-bindings/index.ts', import.meta.url).href;
-    const script = `
-      import { createCudaDriver } from '${module}';
-      const [libraryPath] = process.argv.slice(1);
-      await createCudaDriver({ libraryPath, driverLibraryPath: libraryPath }).synchronizeAsync(1);
-      console.log('done');`;
-    const args = ['--input-type=module', '--eval', script, cudaDouble()];
-    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 25_000 });
-    expect(stdout).toBe('done\n');
+    const { status, stdout } = await runScript(`
+      await driver.synchronizeAsync(1);
+      console.log('done');`);
+    expect([status, stdout]).toEqual([0, 'done\n']);
+  });
+
+  test('a process that is told to end while copies are under way does so, and leaves nothing', async () => {
+    const { status, stdout } = await runScript(`
+      console.log(process.pid);
+      const memory = await driver.allocateAsync(0, 1 << 26);
+      const bytes = new Uint8Array(1 << 26);
+      for (let i = 0; i < 20; i += 1) void memory.writeAsync(0, bytes);
+      setImmediate(() => process.exit(3));`);
+    expect([status, shmObjectsOf(Number(stdout))]).toEqual([3, []]);
   });
 });

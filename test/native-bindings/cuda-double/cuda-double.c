@@ -126,7 +126,7 @@ static _Thread_local int current_device;
 static _Thread_local int last_error;
 
 static int fail(int code) {
-  if (code != SUCCESS && code != NOT_READY) last_error = code;
+  if (code != SUCCESS) last_error = code;
   return code;
 }
 
@@ -399,7 +399,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
   live_stream(stream);
   int code = stream->first ? NOT_READY : SUCCESS;
   pthread_mutex_unlock(&lock);
-  return code;
+  return fail(code);
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
@@ -450,7 +450,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   live_event(event);
   int code = event->pending ? NOT_READY : SUCCESS;
   pthread_mutex_unlock(&lock);
-  return code;
+  return fail(code);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
