@@ -112,13 +112,18 @@ function bound<T>(reason: CudaUnavailableReason, path: string, bind: () => T): T
   }
 }
 
-let areStructsDeclared = false;
-
-/** koffi keeps one set of type names for the process and refuses a second declaration. */
+/** koffi keeps one set of type names for the process, whoever asks for it, and refuses a second declaration. */
 export function declareStructs(): void {
-  if (areStructsDeclared) return;
-  areStructsDeclared = true;
-  for (const [name, members] of Object.entries(structs)) koffi().struct(name, members);
+  for (const [name, members] of Object.entries(structs)) if (!isDeclared(name)) koffi().struct(name, members);
+}
+
+function isDeclared(name: string): boolean {
+  try {
+    koffi().sizeof(name);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function bindAll<Calls>(path: string, prototypes: Readonly<Record<keyof Calls, string>>): Calls {

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { structs } from '../../native-bindings/cudart/declarations.ts';
 import { declareStructs } from '../../native-bindings/cudart/library.ts';
 import { koffi } from '../../native-bindings/foreign-function.ts';
@@ -68,6 +68,14 @@ const cuda13Headers = (): string | undefined => {
 describe('the structs as koffi lays them out', () => {
   test('are those that were recorded from the headers of CUDA 13', () => {
     expect(declared()).toEqual(RECORDED);
+  });
+
+  test('are declared once for all copies of this module in a process', async () => {
+    declareStructs();
+    vi.resetModules();
+    const copy = await import('../../native-bindings/cudart/library.ts');
+    expect(copy.declareStructs).not.toBe(declareStructs);
+    copy.declareStructs();
   });
 
   test('are those of a C compiler', ({ skip }) => {
