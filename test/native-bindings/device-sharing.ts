@@ -8,10 +8,13 @@ interface Extent {
   /** Each a multiple of 4. */
   readonly sizesBytes: readonly number[];
   readonly replays: number;
+  /** Told what was measured; default: nobody. */
+  readonly report?: (figure: string) => void;
 }
 
 /** What a CUDA driver shares with other processes, as a worker with servers that come and go. */
-export function describeSharing(kind: DriverKind, makeDriver: () => CudaDriver, { sizesBytes, replays }: Extent): void {
+export function describeSharing(kind: DriverKind, makeDriver: () => CudaDriver, extent: Extent): void {
+  const { sizesBytes, replays, report } = extent;
   describe(`memory shared by the ${kind}`, { timeout: 600_000 }, () => {
     const driver = makeDriver();
 
@@ -50,6 +53,9 @@ export function describeSharing(kind: DriverKind, makeDriver: () => CudaDriver, 
         await peer.kill();
         freeBytesAfter.push(driver.memoryInfo(0).freeBytes);
       }
+      report?.(
+        `${replays} servers: ${freeBytesAfter[0]} bytes free after the first, ${freeBytesAfter.at(-1)} after the last`,
+      );
       expect(memory.exportHandle()).toEqual(handle);
       expect(freeBytesAfter.at(-1)).toBe(freeBytesAfter[0]);
       memory[Symbol.dispose]();

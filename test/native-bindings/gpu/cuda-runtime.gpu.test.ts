@@ -16,6 +16,7 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 
+const report = (figure: string): void => console.log(figure);
 const reason = noGpu();
 
 if (reason !== null) {
@@ -24,13 +25,18 @@ if (reason !== null) {
   describeDeviceDriver('CUDA runtime', deviceDrivers['CUDA runtime']);
   describeCudaDriver('CUDA runtime', createCudaDriver);
   const sizesBytes = [KIB, 64 * KIB, 2 * MIB];
-  const extent = isGpuRequired ? { sizesBytes: [...sizesBytes, GIB], replays: 100 } : { sizesBytes, replays: 3 };
+  const whole = { sizesBytes: [...sizesBytes, GIB], replays: 100, report };
+  const extent = isGpuRequired ? whole : { sizesBytes, replays: 3 };
   describeSharing('CUDA runtime', createCudaDriver, extent);
 }
 
 if (reason === null && isGpuRequired) {
   describe('the CUDA runtime', { timeout: 300_000 }, () => {
     const driver = createCudaDriver();
+    const { libraryPath, runtimeVersion, driverVersion } = driver;
+    report(
+      `${libraryPath} ${runtimeVersion}, driver ${driverVersion}, device 0 ${driver.deviceUuid(0)} of ${driver.deviceCount()}`,
+    );
 
     test('blocking calls leave the event loop alone', async () => {
       const memory = await driver.allocateAsync(0, 256 * MIB);
@@ -100,7 +106,7 @@ if (reason === null && isGpuRequired) {
       const ofC = copyTimesOfC(driver.libraryPath, size, rounds);
       const ours = copyTimesOf(driver, size, rounds);
       const rate = (ns: number): string => `${(size / ns).toFixed(1)} GB/s`;
-      console.log(
+      report(
         `${size} bytes: to the device ${rate(ours.toDeviceNs)} (C ${rate(ofC.toDeviceNs)}), back ${rate(ours.toHostNs)} (C ${rate(ofC.toHostNs)})`,
       );
       expect(ofC.toDeviceNs / ours.toDeviceNs).toBeGreaterThanOrEqual(0.95);
