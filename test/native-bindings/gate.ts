@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { vi } from 'vitest';
 
+const MAKE_PIPE = 'mkfifo';
+
 /** Holds every call of the stand-in for libcudart that synchronizes, on whatever thread, until it is opened. */
 export class Gate implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), 'pegaflow-gate-'));
@@ -11,7 +13,7 @@ export class Gate implements Disposable {
 
   constructor() {
     const path = join(this.#folder, 'gate');
-    execFileSync('mkfifo', [path]);
+    execFileSync(MAKE_PIPE, [path]);
     this.#pipe = openSync(path, 'r+');
     vi.stubEnv('CUDA_DOUBLE_GATE', path);
   }
