@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { CudaDriver } from '../../native-bindings/index.ts';
+import { own } from '../support/own.ts';
 import { bytesOf, refusal } from './cuda-driver-contract.ts';
 import { describeOnDouble } from './describe-on-double.ts';
 import { createDoubleDriver } from './device-drivers.ts';
@@ -120,7 +121,7 @@ describeOnDouble('the thread of a CUDA device that fails', () => {
   });
 
   test('by ending fails what it was asked, and another one takes its place', async () => {
-    const gate = new Gate();
+    const gate = own(new Gate());
     const posted = vi.spyOn(Worker.prototype, 'postMessage');
     const [first, second] = [driver.synchronizeAsync(0), driver.synchronizeAsync(0)];
     const ended = (posted.mock.contexts[0] as Worker).terminate();
@@ -129,6 +130,5 @@ describeOnDouble('the thread of a CUDA device that fails', () => {
     expect(outcomes[1]).toMatchObject({ status: 'rejected', reason: { message: 'the thread of device 0 has ended' } });
     await driver.synchronizeAsync(0);
     expect(new Set(posted.mock.contexts).size).toBe(2);
-    gate[Symbol.dispose]();
   });
 });

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
 import { setImmediate } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bindRuntime } from '../../native-bindings/cudart/library.ts';
 import type { CudaBuffer, CudaDriver } from '../../native-bindings/index.ts';
+import { own } from '../support/own.ts';
 import { cudaDouble } from './cuda-double/build.ts';
 import { describeOnDouble } from './describe-on-double.ts';
 import { createDoubleDriver } from './device-drivers.ts';
@@ -45,8 +46,7 @@ describeOnDouble('the thread of a CUDA device', () => {
   });
 
   test('waits for the device while the event loop goes on', async () => {
-    const gate = new Gate();
-    onTestFinished(() => gate[Symbol.dispose]());
+    const gate = own(new Gate());
     let isDone = false;
     const waited = driver.synchronizeAsync(0).then(() => {
       isDone = true;
