@@ -135,7 +135,9 @@ export class Instance {
       ...shared,
       endpoint: `http://127.0.0.1:${port}`,
       tpSize: shared.worldSize,
-      inspect: this.#coverage.inspector('scheduler'),
+      inspect: this.#coverage.inspector('scheduler', (path) => {
+        if (this.scheduler === scheduler) this.onPath('scheduler', path, null);
+      }),
     });
     const { name } = this.schedulerProcess;
     this.scheduler = scheduler;
@@ -144,7 +146,6 @@ export class Instance {
       if (this.scheduler !== scheduler) return;
       this.#kernel.journal.write(name, `${path} epoch ${epoch?.counter} ${fault?.message ?? ''}`);
       this.onStatus();
-      this.onPath('scheduler', path, null);
     });
     scheduler.start();
   }
@@ -162,7 +163,7 @@ export class Instance {
       rank: index,
       tpRank: index,
       deviceId: index,
-      inspect: this.#coverage.inspector('worker'),
+      inspect: this.#coverage.inspector('worker', (path) => this.onPath('worker', path, index)),
     });
     const { workerBootId } = worker.takeReport();
     const said = new Set<string>();
@@ -181,7 +182,6 @@ export class Instance {
     const name = `${shared.instanceId} rank ${index}`;
     worker.onStatus(({ path, epoch, fault }) => {
       this.#kernel.journal.write(name, `${path} epoch ${epoch?.counter} ${fault?.message ?? ''}`);
-      this.onPath('worker', path, index);
       const schedulerBootId = epoch?.schedulerBootId ?? null;
       if (schedulerBootId === null || [...followed].at(-1) === schedulerBootId) return;
       if (followed.has(schedulerBootId))
@@ -214,7 +214,10 @@ export class Instance {
       for (const name of distrustedIn(report)) rank.said.add(name);
       toScheduler(() => isJoined() && this.accept(report, madeMs));
     });
-    scheduler.onAnnounce((announcement) => toRank(() => isJoined() && worker.acceptAnnouncement(announcement)));
+    // Whoever joins them: a scheduler moves in its own process, or it would outlive that.
+    this.#kernel.loop.schedule(schedulerProcess, 0, 'io', () => {
+      scheduler.onAnnounce((announcement) => toRank(() => isJoined() && worker.acceptAnnouncement(announcement)));
+    });
   }
 
   /** One way between two processes, in order; within one process nothing but a call. */
