@@ -1,4 +1,5 @@
 import { type Epoch, isSameEpoch } from '../../machines/index.ts';
+import type { UnsafeRelease } from '../../src/connector/index.ts';
 import type {
   LoadRequest,
   QueryRequest,
@@ -6,10 +7,12 @@ import type {
   RegisterContextRequest,
   SaveRequest,
 } from '../../src/gen/pegaflow/engine_pb.ts';
+import { GivenLeases } from './given-leases.ts';
 import { hearingOf } from './hearing.ts';
 import type { Instance, Rank } from './instance.ts';
 import type { Kernel } from './kernel.ts';
 import { isSaveOfNothing, type RemoteCall, witnesses } from './remote-call.ts';
+import type { SimulatedServer } from './server.ts';
 import { Violation } from './violation.ts';
 import type { Replica } from './world.ts';
 
@@ -25,8 +28,12 @@ interface Hearing {
 export class Inspector {
   #kernel: Kernel;
   #replicas: readonly Replica[];
-  #leaseEpochs = new Map<string, Epoch>();
+  #leases = new GivenLeases();
   #hearings = new WeakMap<object, Hearing>();
+  /** Names of the saves that are under way. */
+  #saves = new WeakMap<RemoteCall, string>();
+  /** When saves were released unsafely, by their names. */
+  #releasedMs = new Map<string, number>();
   /** By rank: epochs that any process of it confirmed. */
   #confirmations = new WeakMap<Instance, Epoch[][]>();
 
@@ -43,6 +50,25 @@ export class Inspector {
 
   watch({ instance }: Replica): void {
     instance.onStatus = () => this.#judgePublication(instance);
+  }
+
+  /**
+   * What has to be true at the end of a long time without requests and faults. A lease whose release was lost in a fault
+   * may still be held, so only those that were given since `sinceMs` count, while the scheduler never left `connected`.
+   */
+  judgeQuiet({ instance: { scheduler, shape } }: Replica, server: SimulatedServer, sinceMs: number): void {
+    const { state, epoch } = scheduler.status;
+    if (state !== 'connected' || epoch === null) return;
+    if (!server.engine.instanceIds.includes(shape.instanceId)) {
+      this.#kernel.report(new Violation(7, `${shape.instanceId} is connected and ${server.process.name} forgot it`));
+    }
+    const held = this.#leases.takeHeld(server, epoch, sinceMs);
+    if (held > 0) this.#kernel.report(new Violation('L', `${shape.instanceId} asks for nothing and holds ${held}`));
+  }
+
+  /** By a budget of the rank, now. */
+  releasedUnsafely(rank: Rank, { kind, requestId }: UnsafeRelease): void {
+    if (kind === 'save') this.#releasedMs.set(saveName(rank, requestId), this.#kernel.loop.nowMs);
   }
 
   #sent(call: RemoteCall): void {
@@ -75,7 +101,7 @@ export class Inspector {
     const { worker } = this.#rankOf(instance, call)!;
     const { epoch, state } = worker.status;
     for (const { lease } of (call.request as LoadRequest).loads) {
-      const given = this.#leaseEpochs.get(nameOf(lease));
+      const given = this.#leases.epochOf(lease);
       if (given !== undefined && epoch !== null && isSameEpoch(given, epoch) && state === 'connected') continue;
       this.#kernel.report(
         new Violation(3, `a load with a lease of epoch ${given?.counter} was sent in ${state} ${epoch?.counter}`),
@@ -90,6 +116,7 @@ export class Inspector {
     call.note = epoch;
     if (isSaveOfNothing(call.request as SaveRequest)) return;
     const given = rank.startingSave?.epoch;
+    this.#saves.set(call, saveName(rank, rank.startingSave?.requestId ?? ''));
     if (given !== undefined && epoch !== null && isSameEpoch(given, epoch) && state === 'connected') return;
     this.#kernel.report(new Violation(3, `a save of epoch ${given?.counter} was sent in ${state} ${epoch?.counter}`));
   }
@@ -104,12 +131,17 @@ export class Inspector {
     const epoch = call.note as Epoch | null;
     if (instance === null || epoch === null) return;
     const isOk = !(outcome instanceof Error);
+    const save = this.#saves.get(call);
+    // Within one instant only what arrived while the process stood still comes after a timer.
+    if (isOk && save !== undefined && this.#releasedMs.get(save) === this.#kernel.loop.nowMs) {
+      this.#kernel.report(new Violation('V', `${save} was given up although its answer was there`));
+    }
     if (call.method === 'queryPrefetch') {
       const isSealed = outcome instanceof Error && /storage group \d+ out of range/.test(outcome.message);
       const hearing = this.#hearingOf(instance);
       if (isSealed) hearing.sealed = { epoch, atMs: this.#kernel.loop.nowMs };
       const answer = isOk ? (outcome as QueryResponse).outcome : null;
-      if (answer?.case === 'ready') this.#leaseEpochs.set(nameOf(answer.value.lease), epoch);
+      if (answer?.case === 'ready') this.#leases.add(answer.value.lease, epoch, this.#kernel.loop.nowMs);
     }
     const isConfirmation =
       isOk &&
@@ -176,4 +208,5 @@ export class Inspector {
   }
 }
 
-const nameOf = (lease: Uint8Array) => Buffer.from(lease).toString('hex');
+const saveName = ({ workerBootId, index }: Rank, requestId: string) =>
+  `rank ${index} (${workerBootId.slice(0, 4)}): the save of ${requestId}`;

@@ -13,6 +13,8 @@ export interface Fault {
 /** A quiet time, then faults one after another under load, then the way back. */
 export interface Episode {
   readonly quietMs: number;
+  /** When in it an operator makes the server forget the instances, of which nobody is told; `null`: he does not. */
+  readonly forgottenAfterMs: number | null;
   readonly faults: readonly Fault[];
   /** Milliseconds from the last fault to the end of all. */
   readonly lastingMs: number;
@@ -31,6 +33,8 @@ export function planOf(seed: number): Episode[] {
     }));
     const short = faults.some(({ kind }) => takesItsTime(kind)) ? [] : [300, 300, 1_000];
     const lastingMs = random.pick([...short, 3_000, 12_000, 20_000, 45_000]);
-    return { quietMs: random.between(110_000, 150_000), faults, lastingMs };
+    const quietMs = random.between(110_000, 150_000);
+    const forgottenAfterMs = random.chance(0.3) ? random.between(0, 60_000) : null;
+    return { quietMs, forgottenAfterMs, faults, lastingMs };
   });
 }

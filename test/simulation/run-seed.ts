@@ -60,6 +60,8 @@ const WATCH_INTERVAL_MS = 1_000;
 const arrivalChances = { none: 0, sparse: 0.04, dense: 0.4 };
 /** Milliseconds of dense traffic after the last fault. */
 const DENSE_MS = 1_000;
+/** Milliseconds of it before a quiet time, when all is well. */
+const LAST_TRAFFIC_MS = 500;
 
 const ATTEMPTS_PER_PREFIX = 10;
 
@@ -93,9 +95,8 @@ class Run {
   async #play(seed: number, only: readonly number[] | null): Promise<void> {
     this.#setTraffic('sparse');
     await this.#converge('the start');
-    this.#setTraffic('none');
-    for (const { quietMs, faults, lastingMs } of planOf(seed)) {
-      await this.#sleep(quietMs);
+    for (const { quietMs, forgottenAfterMs, faults, lastingMs } of planOf(seed)) {
+      await this.#beQuiet(quietMs, forgottenAfterMs);
       this.#setTraffic('dense');
       await this.#sleep(250);
       for (const fault of faults) {
@@ -109,8 +110,21 @@ class Run {
       this.#kernel.journal.write('director', 'all faults are over');
       await this.#converge(`fault ${faults.at(-1)?.index}`);
       this.#tallies.recoveries += 1;
-      this.#setTraffic('none');
     }
+  }
+
+  async #beQuiet(quietMs: number, forgottenAfterMs: number | null): Promise<void> {
+    const { server } = this.#world;
+    const sinceMs = this.#kernel.loop.nowMs;
+    this.#setTraffic('dense');
+    await this.#sleep(LAST_TRAFFIC_MS);
+    this.#setTraffic('none');
+    if (forgottenAfterMs !== null) {
+      const forget = () => server.post(() => void server.engine.registrations.cleanupAll());
+      this.#kernel.loop.schedule(this.#world.director, forgottenAfterMs, 'timer', forget);
+    }
+    await this.#sleep(quietMs);
+    this.#world.judgeQuiet(sinceMs);
   }
 
   #disturb(fault: Fault): void {

@@ -1,5 +1,5 @@
-/** The invariants of design §8, by number; `D` is a defect that breaks none by name, such as an unhandled rejection. */
-export type Invariant = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 'D';
+/** The invariants of design §8, by number; letters are promises that it makes elsewhere, `D` any other defect. */
+export type Invariant = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 'V' | 'L' | 'D';
 
 const names: Readonly<Record<Invariant, string>> = {
   1: 'a query outside connected is a miss without an RPC',
@@ -13,6 +13,8 @@ const names: Readonly<Record<Invariant, string>> = {
   9: 'after faults stop, every machine reaches connected',
   10: 'stopping leaves nothing, or says unconfirmed',
   11: 'what was loaded is, byte for byte, what was saved under that hash',
+  V: 'what has arrived is heard before a verdict by time',
+  L: 'a lease that nobody will load is given back',
   D: 'nothing is thrown that nobody catches',
 };
 

@@ -127,6 +127,11 @@ export class World {
     this.ensureServer();
   }
 
+  /** What has to be true after a long time without requests and faults, of all replicas. */
+  judgeQuiet(sinceMs: number): void {
+    for (const replica of this.replicas) this.#inspector.judgeQuiet(replica, this.server, sinceMs);
+  }
+
   /** Processes whose copies may still touch device memory. */
   livingServers = (): SimulatedProcess[] =>
     this.servers.filter(({ process }) => !process.isDead).map(({ process }) => process);
@@ -146,7 +151,10 @@ export class World {
     );
     pool.instance = instance;
     instance.onPath = (machine, path, rank) => this.#entered(shape.instanceId, machine, path, rank);
-    instance.onUnsafeRelease = (rank, release) => pool.releasedUnsafely(rank, release);
+    instance.onUnsafeRelease = (rank, release) => {
+      pool.releasedUnsafely(rank, release);
+      this.#inspector.releasedUnsafely(rank, release);
+    };
     instance.start();
     const host = new Host(kernel, new Random(this.random.int(0, 2 ** 31), shape.instanceId), tallies, instance, pool);
     const replica = { instance, host };
