@@ -5,7 +5,14 @@ import { restartAnnounced } from './host-commands.ts';
 import { admitIntruder, sealForeign } from './intruder.ts';
 import type { Random } from './random.ts';
 import { refusalOf } from './refusals.ts';
-import { leavePredecessor, replaceRank, replaceReplica, replaceScheduler, stopReplica } from './replacements.ts';
+import {
+  leavePredecessor,
+  replaceRank,
+  replaceReplica,
+  replaceScheduler,
+  replaceSchedulerAndRank,
+  stopReplica,
+} from './replacements.ts';
 import type { Replica, World } from './world.ts';
 
 /** What goes wrong: changes the world, and puts it right again later or leaves that to the end of all faults. */
@@ -194,6 +201,7 @@ const table = {
   },
   rankDeath: (world, random) => replaceRank(world, replicaOf(world, random), random),
   schedulerDeath: (world, random) => replaceScheduler(world, replicaOf(world, random)),
+  schedulerAndRankDeath: (world, random) => replaceSchedulerAndRank(world, replicaOf(world, random), random),
   replicaDeath: (world, random) => replaceReplica(world, replicaOf(world, random)),
   stop: (world, random) => stopReplica(world, replicaOf(world, random)),
   stopInRecovery: (world, random) => {
@@ -204,9 +212,19 @@ const table = {
   },
   stalledProcess: (world, random) => {
     const { instance, host } = replicaOf(world, random);
-    const stallMs = random.between(100, 8_000);
-    host.excusedMs += stallMs;
-    world.stopFor(random.pick(instance.processes), stallMs);
+    const { preemptionTimeoutMs, transferTimeoutMs } = instance.shape.budgets;
+    const beyondMs = random.between(1, 500);
+    const stallMs = random.pick([
+      random.between(100, 8_000),
+      preemptionTimeoutMs + beyondMs,
+      transferTimeoutMs + beyondMs,
+    ]);
+    // What is under way now ends meanwhile, and so do the budgets for it.
+    world.server.faults.merge({ copyDelayMs: random.between(20, 400) });
+    world.later(random.between(50, 1_000), () => {
+      host.excusedMs += stallMs;
+      world.stopFor(random.pick(instance.processes), stallMs);
+    });
   },
   /** Nothing but the end of a transfer's budget tells of it, and nothing but a new registration cures it. */
   stuckTransfers: (world, random) => {

@@ -60,6 +60,8 @@ export class Host {
   #isStepping = false;
   #idleSteps = 0;
   #lastMetadata: ConnectorMetadata | null = null;
+  /** The last word of the scheduler before this one, which may still be on its way. */
+  #formerMetadata: ConnectorMetadata | null = null;
   #lastId = 0;
   #wished: string[] = [];
 
@@ -97,6 +99,8 @@ export class Host {
   /** A new scheduler knows of no request; blocks are free when no rank has anything under way. */
   schedulerEnded(): void {
     this.#generation += 1;
+    this.#formerMetadata = this.#lastMetadata ?? this.#formerMetadata;
+    this.#lastMetadata = null;
     this.#finishedIds = [...this.#requests.keys(), ...this.#held.keys()];
     this.#requests.clear();
     this.#held.clear();
@@ -290,7 +294,7 @@ export class Host {
   #execute(): void {
     const { ranks, scheduler, shape } = this.instance;
     const metadata = scheduler.buildMetadata();
-    const repeated = this.#lastMetadata !== null && this.#random.chance(0.1) ? this.#lastMetadata : null;
+    const repeated = this.#random.chance(0.1) ? this.#random.pick([this.#lastMetadata, this.#formerMetadata]) : null;
     this.#lastMetadata = metadata;
     const finishedIds = this.#finishedIds.splice(0);
     const preempted = [...this.#requests.values()].filter(({ stage }) => stage === 'preempting');

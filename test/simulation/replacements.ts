@@ -20,6 +20,12 @@ export function replaceScheduler(_: World, { instance, host }: Replica): void {
   instance.replaceScheduler(() => host.schedulerStarted());
 }
 
+/** Both die at once: the new scheduler has never heard of the rank's process that is gone, whose last word is on its way. */
+export function replaceSchedulerAndRank(world: World, replica: Replica, random: Random): void {
+  replaceRank(world, replica, random);
+  replaceScheduler(world, replica);
+}
+
 /** All processes die at once; others take their place under the same id. */
 export function replaceReplica(world: World, { instance, host }: Replica): void {
   if (host.isStopped || !isWhole(instance)) return;
