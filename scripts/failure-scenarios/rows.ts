@@ -53,6 +53,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   'S-10': {
     what: 'Our process stands still until the server has given it up',
     mustHold: 'the lost registration is found and replayed',
+    simulated: ['stalledProcess', 'endedSession'],
   },
   'S-11': { what: 'Nothing is asked for hours, then the first load', mustHold: 'still registered; nothing hangs' },
   'S-12': {
@@ -66,18 +67,26 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     simulated: ['lateCleanup'],
   },
   'S-14': { what: 'A registration before its session', mustHold: 'impossible by construction' },
-  'S-15': { what: 'One of N ranks is refused', mustHold: 'no half-open instance; the whole generation again' },
+  'S-15': {
+    what: 'One of N ranks is refused',
+    mustHold: 'no half-open instance; the whole generation again',
+    simulated: ['refusedCalls'],
+  },
   'S-16': {
     what: 'A rank dies during the re-registration and returns as another process',
     mustHold: 'the instance is whole again, once',
-    simulated: ['rankDeath'],
+    simulated: ['rankDeath', 'schedulerAndRankDeath', 'ambushedRank'],
   },
   'S-17': {
     what: 'The server dies again at any moment of a recovery, and several times in a row',
     mustHold: 'the newest epoch wins; no stale success is published',
-    simulated: ['crashLoop'],
+    simulated: ['crashLoop', 'ambushedScheduler', 'ambushedRank'],
   },
-  'S-18': { what: 'The result of an epoch arrives in the next one', mustHold: 'dropped and counted' },
+  'S-18': {
+    what: 'The result of an epoch arrives in the next one',
+    mustHold: 'dropped and counted',
+    simulated: ['delayedAnswers', 'ambushedRank'],
+  },
   'S-19': { what: 'A lease of an old epoch', mustHold: 'refused without an RPC, or its refusal is a failed load' },
   'S-20': {
     what: 'A load runs out of its budget and the server finishes it later',
@@ -115,7 +124,11 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     mustHold: 'shown as stalled; no pile of calls',
     simulated: ['hungCalls'],
   },
-  'S-32': { what: 'Transfers never end while every ping is answered', mustHold: 'evidence on work, not on pings' },
+  'S-32': {
+    what: 'Transfers never end while every ping is answered',
+    mustHold: 'evidence on work, not on pings',
+    simulated: ['stuckTransfers'],
+  },
   'S-33': {
     what: 'Another version is rolled out and rolled back',
     mustHold: 'parked, probed slowly, resumed by itself',
@@ -125,10 +138,15 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   'S-35': {
     what: 'One status code with several causes, also in other words',
     mustHold: 'the right branch; unknown text takes the safe one',
+    simulated: ['refusedCalls'],
   },
   'S-36': { what: '64 instances of 8 ranks come back to one server at once', mustHold: 'spread over the window' },
   'S-37': { what: 'Long registrations of others', mustHold: 'no link or epoch is lost over them' },
-  'S-38': { what: 'A planned drain', mustHold: 'the server gets its connections back and exits', simulated: ['drain'] },
+  'S-38': {
+    what: 'A planned drain',
+    mustHold: 'the server gets its connections back and exits',
+    simulated: ['drain', 'restartAnnounced'],
+  },
   'S-39': { what: 'SIGTERM is ignored, SIGKILL follows', mustHold: 'one recovery' },
   'S-40': { what: 'Two servers live, and the address moves from one to the other', mustHold: 'the old one is fenced' },
   'S-41': {
@@ -159,6 +177,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   'S-47': {
     what: 'Replies are reordered, doubled or dropped on the way',
     mustHold: 'each request is told once',
+    simulated: ['lostAnswer', 'delayedAnswers'],
     gap: SIDECAR,
   },
   'S-48': { what: 'The wall clock jumps', mustHold: 'no wait moves', simulated: ['clockJump'] },
@@ -170,7 +189,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   'S-50': {
     what: 'A stop in any state of a recovery',
     mustHold: 'nothing stays registered, or the outcome says so',
-    simulated: ['stopInRecovery'],
+    simulated: ['stopInRecovery', 'ambushedScheduler', 'ambushedRank'],
   },
   'S-51': { what: 'The sidecar dies and returns', mustHold: 'registrations are recovered; no false hit', gap: SIDECAR },
   'S-52': { what: 'Sidecar and server restart together', mustHold: 'converges', gap: SIDECAR },
@@ -201,7 +220,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   'S-58': {
     what: 'A predecessor of the same id left a sealed instance',
     mustHold: 'cleared, never kept',
-    simulated: ['replicaDeath', 'intruder'],
+    simulated: ['replicaDeath', 'intruder', 'predecessor', 'livingTwin'],
   },
   'S-59': {
     what: 'One of the two stores of the server still holds what the other denies',
@@ -235,7 +254,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   'S-65': {
     what: 'The scheduler process is replaced; counters start again',
     mustHold: 'the workers follow the new one',
-    simulated: ['schedulerDeath'],
+    simulated: ['schedulerDeath', 'schedulerAndRankDeath'],
   },
   'S-66': {
     what: 'Scheduler and workers find themselves at different servers',
