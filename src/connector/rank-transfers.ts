@@ -1,5 +1,6 @@
 import { type Budgets, type Epoch, type Fault, faultFrom, isSameEpoch } from '../../machines/index.ts';
 import type { RankIdentity } from '../actors/verify.ts';
+import { patientTimer } from '../patient-timer.ts';
 import type { Connection } from '../rpc/connection.ts';
 import type { KvCacheLayer } from './kv-caches.ts';
 import { destinationsOf, Loads } from './loads.ts';
@@ -93,9 +94,9 @@ export class RankTransfers {
   /** Resolves when no transfer of these requests, or with no list of any, is under way, or at the end of the budget. */
   async settledWithin(timeoutMs: number, requestIds?: readonly string[]): Promise<void> {
     const budget = Promise.withResolvers<void>();
-    const timer = setTimeout(budget.resolve, timeoutMs);
+    const cancel = patientTimer(timeoutMs, budget.resolve);
     await Promise.race([this.ledger.settled(requestIds), budget.promise]);
-    clearTimeout(timer);
+    cancel();
   }
 
   /** Hands the blocks of these requests back although a transfer may still touch them; returns those that had one. */

@@ -82,6 +82,26 @@ describe('a stalled event loop', () => {
     expect(await asked).toEqual({ kind: 'miss', reason: 'notCached' });
   });
 
+  it('S-49: a save that was answered during the stall is not given up for a preemption whose budget has passed too', async () => {
+    const engine = await startEngine();
+    const budgets = { preemptionTimeoutMs: 500 };
+    const instance = new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, budgets }).start();
+    cleanups.push(() => instance[Symbol.asyncDispose]());
+    await instance.reached('connected');
+    await engine.fault({ methods: { save: { delayMs: 1_000, times: 1 } } });
+    instance.scheduler.scheduleSave({ requestId: 'saves', blockIds: [0], blockHashes: hashesOf(1) });
+    instance.step();
+    await eventually('the save at the server', async () => {
+      const { text } = await engine.http('GET', '/faults');
+      return JSON.parse(text).methods.save?.times === 0 ? true : null;
+    });
+    const worker = instance.workers[0]!;
+    const preempted = worker.handlePreemptions(['saves']);
+    stallEventLoop(4_000);
+    expect(await preempted).toEqual({ unsafe: [] });
+    expect(worker.stats).toMatchObject({ saves: { succeeded: 1 }, unsafeReleases: 0 });
+  });
+
   it('S-49: a server that dies during the stall is proved dead after it, by its process', async () => {
     const engine = await startEngine();
     const host = new StallingHost(engine);
