@@ -42,6 +42,14 @@ const slow =
   ({ world: { server }, random }) =>
     server.faults.merge({ methods: { [method]: { delayMs: random.between(60, 900), times: 1 } } });
 
+const either =
+  (...lures: readonly Lure[]): Lure =>
+  (scene) =>
+    scene.random.pick(lures)(scene);
+
+/** Registers are held up, or one alone, so that what follows overtakes it. */
+const holdRegister = either(hold('registerContextBatch'), slow('registerContextBatch'));
+
 /** The same, held longer by so many milliseconds. */
 const longer =
   (byMs: number, lure: Lure): Lure =>
@@ -137,7 +145,7 @@ const schedulerLures: Readonly<Record<string, Lure>> = {
   'reRegistering.clearing.stalled': all(longer(6_000, hold('unregisterContext')), cleanup),
   'reRegistering.pacing': all(slow('unregisterContext'), cleanup),
   'reRegistering.announcing': cleanup,
-  'reRegistering.sealing.waiting': all(hold('registerContextBatch'), cleanup),
+  'reRegistering.sealing.waiting': all(holdRegister, cleanup),
   'reRegistering.sealing.stalled': all(longer(6_000, hold('registerContextBatch')), cleanup),
   'reRegistering.readingBack': all(once('scheduler', 'reRegistering.sealing.waiting', hold('queryPrefetch')), cleanup),
   'reRegistering.pausing': all(refuse('registerContextBatch'), cleanup),
@@ -160,7 +168,7 @@ const workerLures: Readonly<Record<string, Lure>> = {
   'reconnecting.dialing': all(dropSyns, resetRank),
   'reconnecting.waiting': all(dropSyns, resetRank),
   'reRegistering.waiting': all(hold('unregisterContext'), cleanup),
-  'reRegistering.registering.waiting': all(hold('registerContextBatch'), cleanup),
+  'reRegistering.registering.waiting': all(holdRegister, cleanup),
   'reRegistering.registering.stalled': all(longer(6_000, hold('registerContextBatch')), cleanup),
   'reRegistering.registering.stopping': all(
     hold('registerContextBatch'),
@@ -182,7 +190,9 @@ const deeds: readonly Lure[] = [
   drain,
   resume,
   resetScheduler,
+  resetScheduler,
   resetRank,
+  endSession,
   endSession,
   goAway,
   goAway,

@@ -37,6 +37,8 @@ export class StepMessenger {
   #random: Random;
   #instance: Instance;
   #lastReports = new Map<number, MadeReport>();
+  /** The last word of the process that each rank was before. */
+  #formerReports = new Map<number, MadeReport>();
 
   constructor(kernel: Kernel, random: Random, instance: Instance) {
     this.#kernel = kernel;
@@ -85,9 +87,12 @@ export class StepMessenger {
   #acceptReport(made: MadeReport): void {
     const { rank } = made.report;
     const last = this.#lastReports.get(rank);
-    if (!this.#random.chance(0.1)) this.#instance.accept(made.report, made.madeMs);
-    if (last !== undefined && this.#random.chance(0.1)) this.#instance.accept(last.report, last.madeMs);
+    if (last !== undefined && last.report.workerBootId !== made.report.workerBootId)
+      this.#formerReports.set(rank, last);
     this.#lastReports.set(rank, made);
+    if (!this.#random.chance(0.1)) this.#instance.accept(made.report, made.madeMs);
+    const repeated = this.#random.pick([last, this.#formerReports.get(rank)]);
+    if (repeated !== undefined && this.#random.chance(0.1)) this.#instance.accept(repeated.report, repeated.madeMs);
   }
 
   #carry(to: SimulatedProcess, deliver: () => void): void {
