@@ -220,6 +220,20 @@ export const mutants: readonly Mutant[] = [
     replace: '',
     why: 'a server that answers every ping and ends no work is never cured',
   },
+  {
+    name: 'late timer believed at once',
+    file: 'src/patient-timer.ts',
+    find: 'turn = setImmediate(() => {\n      turn = setImmediate(fire);\n    });',
+    replace: 'fire();',
+    why: 'after a stall of our own, verdicts come before the answers that have long arrived',
+  },
+  {
+    name: 'leases never released',
+    file: 'src/connector/leases.ts',
+    find: '  release(held: HeldLease): void {\n',
+    replace: '  release(held: HeldLease): void {\n    if (held) return;\n',
+    why: "what nobody loads pins the server's pool until it expires",
+  },
 ];
 
 /** Throws where no mutant has that name. */
