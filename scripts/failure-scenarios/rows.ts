@@ -29,6 +29,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   'S-03': {
     what: 'A kill while loads are pending in shared memory',
     mustHold: 'they fail as soon as the process is gone',
+    simulated: ['lingeringKill'],
   },
   'S-04': { what: 'A kill while saves are pending and a preemption waits on them', mustHold: 'the preemption goes on' },
   'S-05': { what: 'A query while there is no server, also the very first one', mustHold: 'a miss, without an RPC' },

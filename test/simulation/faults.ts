@@ -65,6 +65,14 @@ const table = {
     world.server.kill(random.chance(0.5) ? 0 : random.between(1, 200));
     restartAfter(world, random.chance(0.7) ? random.between(200, 3_000) : outageMs(random));
   },
+  /** Copies that are under way outlive the sockets, for nearly as long as a settling time allows. */
+  lingeringKill: (world, random) => {
+    world.server.faults.merge({ copyDelayMs: random.between(10, 60) });
+    world.later(random.between(20, 200), () => {
+      world.server.kill(random.between(100, 200));
+      restartAfter(world, random.between(250, 600));
+    });
+  },
   /** No probe can see that the server was ever away. */
   fastRestart: (world, random) => {
     world.server.kill(0);
@@ -248,11 +256,11 @@ export const disturbances: Readonly<Record<FaultKind, Disturbance>> = table;
 
 const kinds = Object.keys(table) as FaultKind[];
 
-/** Kinds that stand for many: drawn so much more often than others. */
-const weights: Partial<Record<FaultKind, number>> = { ambushedScheduler: 18, ambushedRank: 12 };
+/** Kinds that stand for many, or that seldom meet what they need: drawn so much more often than others. */
+const weights: Partial<Record<FaultKind, number>> = { ambushedScheduler: 18, ambushedRank: 12, lingeringKill: 2 };
 
 /** Every kind, as often as it is to be drawn. */
 export const kindsToDraw = kinds.flatMap((kind) => Array<FaultKind>(weights[kind] ?? 1).fill(kind));
 
 /** Whether the kind needs seconds to come about. */
-export const takesItsTime = (kind: FaultKind): boolean => kind in weights;
+export const takesItsTime = (kind: FaultKind): boolean => kind.startsWith('ambushed');
