@@ -85,8 +85,7 @@ describe('a stalled event loop', () => {
   it('S-49: a save that was answered during the stall is not given up for a preemption whose budget has passed too', async () => {
     const engine = await startEngine();
     const budgets = { preemptionTimeoutMs: 500 };
-    const instance = new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, budgets }).start();
-    cleanups.push(() => instance[Symbol.asyncDispose]());
+    const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, budgets }).start());
     await instance.reached('connected');
     await engine.fault({ methods: { save: { delayMs: 1_000, times: 1 } } });
     instance.scheduler.scheduleSave({ requestId: 'saves', blockIds: [0], blockHashes: hashesOf(1) });
