@@ -1,15 +1,17 @@
-/** `npm run docs`: writes what of docs/ is generated. */
+/** `npm run docs`: writes what of docs/ is generated, and the charts that the feed's readers draw. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { schedulerMachine, workerMachine } from '../machines/index.ts';
+import type { Charts } from '../src/feed/record.ts';
 import { budgetsPage } from './budgets/page.ts';
 import { failureScenariosPage } from './failure-scenarios/page.ts';
+import { chartOf } from './statecharts/chart.ts';
 import { statesOf } from './statecharts/edges.ts';
 import { layOut } from './statecharts/layout.ts';
 import { svgFrom } from './statecharts/svg.ts';
 import { exits, runTool, toolCommand } from './tool-command.ts';
 
-const command = toolCommand('docs', 'Write the generated pages and pictures of docs/')
+const command = toolCommand('docs', 'Write the generated pages and pictures of docs/, and the charts of the feed')
   .option('--check', 'write nothing, and fail where one is not current', false)
   .action(writePages);
 
@@ -40,7 +42,13 @@ async function pages(): Promise<Readonly<Record<string, string>>> {
     'docs/failure-scenarios.md': failureScenariosPage(),
     'docs/statecharts/scheduler.svg': await chart('Life of the scheduler’s half', schedulerMachine),
     'docs/statecharts/worker.svg': await chart('Life of one rank’s half', workerMachine),
+    // A line for each state and edge, so that a change can be read.
+    'src/feed/charts.json': `${JSON.stringify(await charts()).replaceAll(/(?=\{"(?:path|id)":)/g, '\n')}\n`,
   };
+}
+
+async function charts(): Promise<Charts> {
+  return { scheduler: await chartOf(schedulerMachine), worker: await chartOf(workerMachine) };
 }
 
 async function chart(title: string, machine: Parameters<typeof layOut>[0]): Promise<string> {

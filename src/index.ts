@@ -48,6 +48,10 @@ export {
   type WorkerStats,
   type WorkerStopOutcome,
 } from './connector/index.ts';
+export { ConnectorFeed, type ConnectorFeedOptions } from './feed/connector-feed.ts';
+export type { FeedRecord } from './feed/record.ts';
+export type { FeedServer, FeedServerOptions } from './feed/server.ts';
+export type { FeedStatus } from './feed/source.ts';
 export { encodeIpcWrapper, type IpcWrapper } from './registration/ipc-wrapper.ts';
 export { type CudaTensor, torchWrapperOf } from './registration/torch-handle.ts';
 export { type Transition, transitionLog } from './telemetry/transition-log.ts';

@@ -25,6 +25,7 @@ export interface State {
   /** Path of the state that is entered first; `null` without states inside. */
   readonly initial: string | null;
   readonly isFinal: boolean;
+  readonly tags: readonly string[];
   /** Names of the actors that run while it is active. */
   readonly actors: readonly string[];
 }
@@ -38,6 +39,7 @@ export function statesOf(machine: AnyStateMachine): State[] {
       children: Object.values(node.states).map(pathOf),
       initial: initial ? pathOf(initial) : null,
       isFinal: node.type === 'final',
+      tags: node.tags,
       actors: node.invoke.map(({ src }) => String(src)),
     };
   });

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import type { ELK, ElkExtendedEdge, ElkNode } from 'elkjs';
 import type { AnyStateMachine } from 'xstate';
+import { ANY_STATE, edgeId } from '../../src/feed/edge-id.ts';
 import { budgetsOf } from './delay-names.ts';
 import { type Edge, edgesOf, type State, statesOf } from './edges.ts';
 
@@ -14,6 +15,40 @@ export const LINE_PX = 13;
 /** A machine as boxes and lines, with places in pixels. A node's id is a state's path, or that with `!` for its start. */
 export function layOut(machine: AnyStateMachine): Promise<ElkNode> {
   return new createElk().layout(graphOf(machine));
+}
+
+/** As {@link layOut}, but small: there is no room for the labels of lines and for what runs in a state. */
+export function layOutTightly(machine: AnyStateMachine): Promise<ElkNode> {
+  const graph = graphOf(machine);
+  return new createElk().layout({
+    ...graph,
+    layoutOptions: { ...graph.layoutOptions, ...TIGHT },
+    children: (graph.children ?? []).map(withNameAlone),
+    edges: (graph.edges ?? []).map((edge) => ({ ...edge, labels: [] })),
+  });
+}
+
+/** What sets off each line that {@link layOut} draws, by the line's id. */
+export function labelsOf(machine: AnyStateMachine): ReadonlyMap<string, readonly string[]> {
+  return new Map(linesOf(machine).map(({ id, labels = [] }) => [id, labels.map(({ text = '' }) => text)]));
+}
+
+const TIGHT = {
+  'elk.spacing.nodeNode': '14',
+  'elk.spacing.edgeEdge': '5',
+  'elk.spacing.edgeNode': '6',
+  'elk.layered.spacing.nodeNodeBetweenLayers': '18',
+  'elk.layered.spacing.edgeEdgeBetweenLayers': '5',
+  'elk.layered.spacing.edgeNodeBetweenLayers': '6',
+};
+
+function withNameAlone(node: ElkNode): ElkNode {
+  const [name] = node.labels ?? [];
+  if (name === undefined) return node;
+  if (node.children === undefined) return { ...node, labels: [name], ...sizeOf([name.text ?? '']) };
+  const { height } = sizeOf([name.text ?? '']);
+  const layoutOptions = { ...node.layoutOptions, 'elk.padding': `[top=${height + 8},left=10,bottom=10,right=10]` };
+  return { ...node, labels: [name], layoutOptions, children: node.children.map(withNameAlone) };
 }
 
 function graphOf(machine: AnyStateMachine): ElkNode {
@@ -42,8 +77,6 @@ function graphOf(machine: AnyStateMachine): ElkNode {
   };
 }
 
-/** Stands for the machine itself: what leads from here leads from everywhere. */
-const ANY_STATE = 'any state';
 const anyState = (): ElkNode => ({ id: ANY_STATE, width: 84, height: 26, labels: [{ text: ANY_STATE }] });
 
 function boxesIn(parent: State, states: readonly State[]): ElkNode[] {
@@ -56,20 +89,25 @@ function box(state: State, states: readonly State[]): ElkNode {
   const actors = state.actors.map((actor) => `runs ${actor}`);
   const name = state.path.split('.').at(-1) ?? '';
   const texts = [name, ...actors];
-  const widthPx = Math.max(...texts.map((text) => text.length)) * LETTER_PX * 1.15 + 20;
-  const heightPx = texts.length * (LINE_PX + 3) + 10;
+  const { width, height } = sizeOf(texts);
   const labels = texts.map((text) => ({ text }));
-  if (state.children.length === 0) return { id: state.path, width: widthPx, height: heightPx, labels };
+  if (state.children.length === 0) return { id: state.path, width, height, labels };
   return {
     id: state.path,
     labels,
     children: boxesIn(state, states),
     layoutOptions: {
-      'elk.padding': `[top=${heightPx + 8},left=14,bottom=14,right=14]`,
+      'elk.padding': `[top=${height + 8},left=14,bottom=14,right=14]`,
       'elk.nodeSize.constraints': 'MINIMUM_SIZE',
-      'elk.nodeSize.minimum': `(${widthPx},${heightPx})`,
+      'elk.nodeSize.minimum': `(${width},${height})`,
     },
   };
+}
+
+/** Of a box that holds these lines, in pixels. */
+function sizeOf(texts: readonly string[]): { readonly width: number; readonly height: number } {
+  const letters = Math.max(...texts.map((text) => text.length));
+  return { width: letters * LETTER_PX * 1.15 + 20, height: texts.length * (LINE_PX + 3) + 10 };
 }
 
 function startsOf(states: readonly State[]): ElkExtendedEdge[] {
@@ -81,7 +119,7 @@ function startsOf(states: readonly State[]): ElkExtendedEdge[] {
 /** One line for each pair of states that are linked, with all that leads along it; what only acts is not drawn. */
 function linesOf(machine: AnyStateMachine): ElkExtendedEdge[] {
   const drawn = edgesOf(machine).filter(({ target }) => target !== null);
-  const lines = Object.groupBy(drawn, ({ from, target }) => `${from || ANY_STATE} → ${target}`);
+  const lines = Object.groupBy(drawn, ({ from, target }) => edgeId(from, target ?? ''));
   return Object.entries(lines).flatMap(([id, edges = []]) => {
     const [{ from, target } = { from: '', target: null }] = edges;
     if (target === null) return [];

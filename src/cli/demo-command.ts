@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Command, Option } from 'commander';
 import { MODEL_PRESETS, modelPreset } from '../demo/models.ts';
 import type { DemoOptions, OutageRange } from '../demo/options.ts';
@@ -28,6 +29,8 @@ interface DemoFlags {
   readonly poolSize: number;
   readonly transitions?: boolean;
   readonly json?: boolean;
+  readonly inspect?: number | true;
+  readonly record?: string;
 }
 
 const MIB = 2 ** 20;
@@ -79,25 +82,40 @@ export function demoCommand(): Command {
         .default(1024 * MIB, '1gb'),
     )
     .option('--transitions', 'print every transition of every machine on standard error')
+    .option(
+      '--inspect [port]',
+      'serve the live page at this port of the loopback interface, or at a free one; on a terminal until Ctrl-C',
+      wholeNumber(0, 65_535),
+    )
+    .option('--record <file>', 'write what the machines do to a file that `inspect --open` replays')
     .option('--json', 'print the report as one JSON object')
     .action((flags: DemoFlags) => runDemoCommand(flags));
 }
 
 async function runDemoCommand(flags: DemoFlags): Promise<void> {
   const options = demoOptionsFrom(flags);
-  const [{ runDemo }, { createProgressView }, { printReport }] = await Promise.all([
+  const [{ runDemo }, { DemoFeed }, { createProgressView }, { printReport }] = await Promise.all([
     import('../demo/orchestrator.ts'),
+    import('../demo/demo-feed.ts'),
     import('./progress-view.ts'),
     import('./report-table.ts'),
   ]);
+  const feed = new DemoFeed();
+  if (flags.record !== undefined) await feed.record(flags.record);
+  const page = flags.inspect === undefined ? null : await feed.serve(flags.inspect === true ? 0 : flags.inspect);
   const view = createProgressView(process.stderr, options);
   const interruption = interruptionSignal(() => view.note('stopping'));
+  if (page !== null) view.note(`live page: ${page}`);
   try {
-    const report = await runDemo(options, view, interruption.signal);
+    const report = await runDemo(options, feed.between(view), interruption.signal);
     view.done();
     if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`);
     else printReport(report, process.stdout);
     if (!report.ok) process.exitCode = EXIT_FAILED;
+    if (page !== null && process.stderr.isTTY) {
+      process.stderr.write(`the live page stays at ${page} until Ctrl-C\n`);
+      if (!interruption.signal.aborted) await once(interruption.signal, 'abort');
+    }
   } catch (error) {
     view.done();
     if (!(error instanceof InterruptedError)) throw error;
@@ -105,6 +123,7 @@ async function runDemoCommand(flags: DemoFlags): Promise<void> {
     process.exitCode = EXIT_INTERRUPTED;
   } finally {
     interruption.dispose();
+    await feed.close();
   }
 }
 
@@ -118,6 +137,8 @@ function demoOptionsFrom(flags: DemoFlags): DemoOptions {
     timeScale,
     blocksPerId,
     transitions = false,
+    inspect,
+    record,
     ...same
   } = flags;
   deviceDriverFor(same.device, same.ranks);
@@ -126,6 +147,7 @@ function demoOptionsFrom(flags: DemoFlags): DemoOptions {
   return {
     ...same,
     transitions,
+    fed: inspect !== undefined || record !== undefined,
     model: modelPreset(model),
     outage: outageMs,
     deviceMemoryBytes: deviceMemory,

@@ -1,9 +1,8 @@
 #!/usr/bin/env node
 /** The command line. The only place that prints, reads signals and decides an exit status. */
-import { readFileSync } from 'node:fs';
-import { findPackageJSON } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { UsageError } from '../demo/usage-error.ts';
+import { packageVersion } from '../package-version.ts';
 import { demoCommand } from './demo-command.ts';
 import { engineCommand } from './engine-command.ts';
 
@@ -17,12 +16,6 @@ function createProgram(): Command {
     .exitOverride()
     .addCommand(demoCommand().exitOverride())
     .addCommand(engineCommand().exitOverride());
-}
-
-function packageVersion(): string {
-  const path = findPackageJSON(import.meta.url);
-  const { version } = JSON.parse(path === undefined ? '{}' : readFileSync(path, 'utf8')) as { version?: unknown };
-  return typeof version === 'string' ? version : 'unknown';
 }
 
 /** The exit status of an error, with its one line on standard error. */

@@ -10,7 +10,7 @@ import type { Progress } from '../demo/progress.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { milliseconds, sizeText } from './numbers.ts';
 
-export interface ProgressView extends DemoObserver {
+export interface ProgressView extends Omit<DemoObserver, 'fed'> {
   /** A line that stays. */
   note(text: string): void;
   /** Ends the live lines. */

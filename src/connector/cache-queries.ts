@@ -6,12 +6,21 @@ import type { Distrust } from './distrust.ts';
 import { blocksOf, type FoundBlocks, type Hit, isEnough, outcomeOf, queryDigest, type TakenHits } from './hits.ts';
 import type { HeldLease, Leases } from './leases.ts';
 import { checkGroupId } from './options.ts';
-import { countQuery, miss, noQueries, type Query, type QueryCounts, type QueryOutcome } from './query.ts';
+import {
+  type BlockCounts,
+  countQuery,
+  miss,
+  noQueries,
+  type Query,
+  type QueryCounts,
+  type QueryOutcome,
+} from './query.ts';
 import { isServing, type Server, type ServiceOptions } from './service.ts';
 
 /** Counts since the start. */
 export interface SchedulerStats {
   queries: QueryCounts;
+  blocks: BlockCounts;
   /** Answers that arrived when nobody could use them any more. */
   fencedResults: number;
 }
@@ -29,7 +38,7 @@ const NOT_CONNECTED = miss('notConnected');
 
 /** Asks the server for blocks, and holds what it leased until the request loads it or gives it up. */
 export class CacheQueries {
-  readonly stats: SchedulerStats = { queries: noQueries(), fencedResults: 0 };
+  readonly stats: SchedulerStats = { queries: noQueries(), blocks: { asked: 0, hit: 0 }, fencedResults: 0 };
   #options: CacheQueriesOptions;
   #hits = new ByGroup<Hit>();
   /** The newest query that is under way. */
@@ -43,7 +52,7 @@ export class CacheQueries {
   async query(query: Query): Promise<QueryOutcome> {
     checkGroupId(query.groupId);
     const outcome = await this.#query(query);
-    countQuery(this.stats.queries, outcome);
+    countQuery(this.stats, query, outcome);
     return outcome;
   }
 

@@ -40,6 +40,19 @@ export function noQueries(): QueryCounts {
   return { hit: 0, loading: 0, notCached: 0, notConnected: 0, failed: 0, superseded: 0, distrusted: 0 };
 }
 
-export function countQuery(counts: QueryCounts, outcome: QueryOutcome): void {
-  counts[outcome.kind === 'miss' ? outcome.reason : outcome.kind] += 1;
+/** Blocks of the queries that hit or missed, and of them those that hit. */
+export interface BlockCounts {
+  asked: number;
+  hit: number;
+}
+
+export interface CountedQueries {
+  readonly queries: QueryCounts;
+  readonly blocks: BlockCounts;
+}
+
+export function countQuery({ queries, blocks }: CountedQueries, { blockHashes }: Query, outcome: QueryOutcome): void {
+  queries[outcome.kind === 'miss' ? outcome.reason : outcome.kind] += 1;
+  if (outcome.kind !== 'loading') blocks.asked += blockHashes.length;
+  if (outcome.kind === 'hit') blocks.hit += outcome.blocks;
 }

@@ -134,6 +134,10 @@ export class SchedulerConnector {
     this.#actor.start();
   }
 
+  get instanceId(): string {
+    return this.#options.instanceId;
+  }
+
   get stats(): SchedulerStats {
     return this.#queries.stats;
   }
@@ -144,6 +148,11 @@ export class SchedulerConnector {
 
   onStatus(listener: (status: ConnectorStatus) => void): () => void {
     return this.#board.listen(listener);
+  }
+
+  /** Lets `listener` see what the machine does from now on, beside what the option of this name sees. */
+  inspect(listener: (event: InspectionEvent) => void): () => void {
+    return this.#actor.system.inspect(listener).unsubscribe;
   }
 
   /** Tells `listener` the announcement there is and every one that follows: the push form of {@link buildMetadata}. */

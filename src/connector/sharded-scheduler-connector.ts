@@ -26,15 +26,17 @@ const MISS_REASONS: readonly MissReason[] = ['notConnected', 'failed', 'supersed
  */
 export class ShardedSchedulerConnector {
   readonly layout: readonly Shard[];
+  readonly instanceId: string;
   #shards: readonly SchedulerConnector[];
   /** The newest query that is under way. */
   #asked = new ByGroup<symbol>();
-  #queries = noQueries();
+  #counted = { queries: noQueries(), blocks: { asked: 0, hit: 0 } };
 
   /** Throws a RangeError or TypeError for an option that cannot work. */
   constructor(options: ShardedSchedulerOptions) {
     const { endpoints: _, inspect, ...shared } = options;
     this.layout = shardLayout(options);
+    this.instanceId = options.instanceId;
     this.#shards = this.layout.map(
       (shard) => new SchedulerConnector({ ...shared, ...shard, ...(inspect ? { inspect: inspect(shard.shard) } : {}) }),
     );
@@ -58,7 +60,13 @@ export class ShardedSchedulerConnector {
   /** Counts since the start: queries as they were answered here, the rest summed over the shards. */
   get stats(): SchedulerStats {
     const fencedResults = this.#shards.reduce((sum, { stats }) => sum + stats.fencedResults, 0);
-    return { queries: { ...this.#queries }, fencedResults };
+    const { queries, blocks } = this.#counted;
+    return { queries: { ...queries }, blocks: { ...blocks }, fencedResults };
+  }
+
+  /** Lets `listener` see what one shard's machine does from now on, beside what the option of this name sees. */
+  inspect(shard: number, listener: (event: InspectionEvent) => void): () => void {
+    return this.#shard(shard).inspect(listener);
   }
 
   /** Tells `listener` the announcement for the ranks of one shard, and every one that follows. */
@@ -78,7 +86,7 @@ export class ShardedSchedulerConnector {
    */
   async query(query: Query): Promise<QueryOutcome> {
     const outcome = await this.#query(query);
-    countQuery(this.#queries, outcome);
+    countQuery(this.#counted, query, outcome);
     return outcome;
   }
 

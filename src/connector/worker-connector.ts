@@ -145,12 +145,25 @@ export class WorkerConnector {
     this.#actor.start();
   }
 
+  get instanceId(): string {
+    return this.#options.instanceId;
+  }
+
+  get rank(): number {
+    return this.#options.rank;
+  }
+
   get status(): ConnectorStatus {
     return this.#board.status;
   }
 
   onStatus(listener: (status: ConnectorStatus) => void): () => void {
     return this.#board.listen(listener);
+  }
+
+  /** Lets `listener` see what the machine does from now on, beside what the option of this name sees. */
+  inspect(listener: (event: InspectionEvent) => void): () => void {
+    return this.#actor.system.inspect(listener).unsubscribe;
   }
 
   /**

@@ -3,6 +3,7 @@
 import type { Announcement, RankReport } from '../../machines/index.ts';
 import type { ConnectorMetadata } from '../connector/index.ts';
 import type { DeviceKind } from '../device-kind.ts';
+import type { FeedRecord } from '../feed/record.ts';
 import type { DemoEvent } from './journal.ts';
 import type { KvLayout, RankLayout } from './models.ts';
 
@@ -22,6 +23,8 @@ export type ToScheduler =
       readonly device: DeviceKind;
       /** Whether every transition of every machine is sent back. */
       readonly transitions: boolean;
+      /** Whether what the machines do is sent back as records of a feed. */
+      readonly fed: boolean;
       /** A rank that ends by itself is an error, or starts again with empty memory. */
       readonly lostRank: 'fails' | 'replaced';
       /**
@@ -39,6 +42,7 @@ export type FromScheduler =
   | { readonly type: 'started'; readonly pids: readonly number[] }
   | { readonly type: 'happened'; readonly event: DemoEvent }
   | { readonly type: 'transition'; readonly line: string }
+  | { readonly type: 'fed'; readonly record: FeedRecord }
   /** A worker ended that nobody had stopped. */
   | { readonly type: 'failed'; readonly reason: string }
   /** `complaint` is `null` after a clean stop. */
@@ -71,6 +75,7 @@ export type ToWorker =
       readonly worldSize: number;
       readonly device: DeviceKind;
       readonly transitions: boolean;
+      readonly fed: boolean;
       readonly verifiesTwice: boolean;
     }
   | { readonly type: 'announce'; readonly announcement: Announcement }
@@ -98,4 +103,5 @@ export type FromWorker =
   | { readonly type: 'report'; readonly report: RankReport }
   | { readonly type: 'happened'; readonly event: DemoEvent }
   | { readonly type: 'transition'; readonly line: string }
+  | { readonly type: 'fed'; readonly record: FeedRecord }
   | { readonly type: 'stopped'; readonly complaint: string | null };

@@ -1,3 +1,4 @@
+import type { FeedRecord } from '../feed/record.ts';
 import type { DemoEvent } from './journal.ts';
 import type { Progress } from './progress.ts';
 
@@ -6,4 +7,6 @@ export interface DemoObserver {
   event(event: DemoEvent, progress: Progress): void;
   /** One line of the transition log. */
   transition(line: string): void;
+  /** What a machine did, where it was asked for. */
+  fed(record: FeedRecord): void;
 }

@@ -32,4 +32,6 @@ export interface DemoOptions {
   readonly trace: { readonly lines: readonly TraceLine[]; readonly scale: TraceScale } | null;
   /** Whether every transition of every machine is reported to the observer. */
   readonly transitions: boolean;
+  /** Whether what the machines do is reported to the observer as records of a feed. */
+  readonly fed: boolean;
 }

@@ -58,7 +58,7 @@ export async function runDemo(options: DemoOptions, observer: DemoObserver, sign
   const startedAtMs = wallTimeMs();
   let complaint: string | null;
   try {
-    await start(processes, { layout, port, device, transitions: options.transitions }, observer);
+    await start(processes, { layout, port, device, transitions: options.transitions, fed: options.fed }, observer);
     await replay(options, { log, processes, layout, requestBlocks });
   } finally {
     complaint = await processes.end();
@@ -84,17 +84,22 @@ interface Start {
   readonly port: number;
   readonly device: DeviceKind;
   readonly transitions: boolean;
+  readonly fed: boolean;
 }
 
-async function start(processes: DemoProcesses, { layout, port, device, transitions }: Start, observer: DemoObserver) {
+async function start(
+  processes: DemoProcesses,
+  { layout, port, device, transitions, fed }: Start,
+  observer: DemoObserver,
+) {
   const server = {
     endpoint: `http://127.0.0.1:${port}`,
     instanceId: `demo-${randomUUID()}`,
     namespace: layout.model.name,
   };
   processes.startScheduler(
-    { type: 'start', server, layout, device, transitions, lostRank: 'fails', decodeMs: 0 },
-    (line) => observer.transition(line),
+    { type: 'start', server, layout, device, transitions, fed, lostRank: 'fails', decodeMs: 0 },
+    observer,
   );
   await processes.startEngine();
 }

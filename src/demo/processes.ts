@@ -6,6 +6,7 @@ import { type Child, forkHost } from './ipc.ts';
 import type { StopKind } from './journal.ts';
 import { identifyProcess, type ProcessIdentity } from './leaks.ts';
 import type { FromScheduler, ToScheduler } from './messages.ts';
+import type { DemoObserver } from './observer.ts';
 import { RunError } from './run-error.ts';
 import type { RunLog } from './run-log.ts';
 
@@ -51,7 +52,10 @@ export class DemoProcesses {
     if (how === null) throw new RunError(`the engine did not finish draining within ${DRAIN_TIMEOUT_MS} ms`);
   }
 
-  startScheduler(start: Extract<ToScheduler, { readonly type: 'start' }>, transition: (line: string) => void): void {
+  startScheduler(
+    start: Extract<ToScheduler, { readonly type: 'start' }>,
+    observer: Pick<DemoObserver, 'transition' | 'fed'>,
+  ): void {
     const scheduler = forkHost<FromScheduler, ToScheduler>('scheduler-host', { ownGroup: true });
     this.#scheduler = scheduler;
     this.#remember(scheduler.pid);
@@ -61,7 +65,8 @@ export class DemoProcesses {
     });
     scheduler.onMessage((message) => {
       if (message.type === 'happened') this.#log.record(message.event);
-      else if (message.type === 'transition') transition(message.line);
+      else if (message.type === 'transition') observer.transition(message.line);
+      else if (message.type === 'fed') observer.fed(message.record);
       else if (message.type === 'started') for (const pid of message.pids) this.#remember(pid);
       else if (message.type === 'failed') this.#log.fail(new RunError(message.reason));
       else this.#schedulerStopped.resolve(message.complaint);

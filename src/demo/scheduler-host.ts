@@ -10,6 +10,7 @@ import { wallTimeMs } from '../wall-time.ts';
 import { AwaitedEnds } from './awaited-ends.ts';
 import { BlockPool } from './block-pool.ts';
 import { within } from './deadline.ts';
+import { forwardFeed } from './forward-feed.ts';
 import { type Child, forkHost, parentChannel } from './ipc.ts';
 import type { DemoEvent } from './journal.ts';
 import type {
@@ -58,7 +59,7 @@ class SchedulerHost implements Serving {
   #stepDue = false;
   #queries = 0;
 
-  constructor({ server, layout, device, transitions, lostRank, decodeMs }: Start) {
+  constructor({ server, layout, device, transitions, fed, lostRank, decodeMs }: Start) {
     const worldSize = layout.ranks.length;
     this.#lostRank = lostRank;
     this.#decodeMs = decodeMs;
@@ -73,10 +74,11 @@ class SchedulerHost implements Serving {
         ? { inspect: describeTransition('scheduler', (line) => channel.send({ type: 'transition', line })) }
         : {}),
     });
+    if (fed) forwardFeed(this.#connector, (record) => channel.send({ type: 'fed', record }));
     this.#startWorker = (rank) => {
       const worker: Worker = forkHost('worker-host', { ownGroup: false });
       worker.onMessage((message) => this.#hear(worker, message));
-      worker.send({ type: 'start', server, rank, worldSize, device, transitions, verifiesTwice: decodeMs > 0 });
+      worker.send({ type: 'start', server, rank, worldSize, device, transitions, fed, verifiesTwice: decodeMs > 0 });
       void worker.exited.then((how) => this.#missWorker(worker, rank, how));
       return worker;
     };

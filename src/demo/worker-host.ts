@@ -6,6 +6,7 @@
 import { type KvCacheLayer, WorkerConnector, type WorkerStopOutcome } from '../connector/index.ts';
 import { deviceDriverOf } from '../device-kind.ts';
 import { wallTimeMs } from '../wall-time.ts';
+import { forwardFeed } from './forward-feed.ts';
 import { parentChannel } from './ipc.ts';
 import type { DemoEvent, EventOf } from './journal.ts';
 import { KvMemory } from './kv-memory.ts';
@@ -28,7 +29,7 @@ class WorkerHost implements Disposable {
   /** What the blocks of running requests hold; empty where they are verified once. */
   readonly #inUse = new Map<string, BlockContents[]>();
 
-  constructor({ server, rank, worldSize, device, transitions, verifiesTwice }: Start) {
+  constructor({ server, rank, worldSize, device, transitions, fed, verifiesTwice }: Start) {
     this.#verifiesTwice = verifiesTwice;
     this.#rank = rank.rank;
     this.#memory = new KvMemory(deviceDriverOf(device), server.namespace, rank);
@@ -44,6 +45,7 @@ class WorkerHost implements Disposable {
         ? { inspect: describeTransition(machine, (line) => channel.send({ type: 'transition', line })) }
         : {}),
     });
+    if (fed) forwardFeed(this.#connector, (record) => channel.send({ type: 'fed', record }));
     this.#connector.onReport((report) => channel.send({ type: 'report', report }));
     this.#connector.onUnsafeRelease((release) => {
       this.#record({ type: 'blocks.releasedUnsafely', atMs: wallTimeMs(), rank: this.#rank, ...release });

@@ -117,6 +117,7 @@ export async function runSoak(
       layout,
       device: 'emulated',
       transitions: false,
+      fed: false,
       lostRank: 'replaced',
       decodeMs: DECODE_MS,
     },

@@ -1,0 +1,113 @@
+import { type WatchedCache, watchCache } from './cache-watch.ts';
+import { LiveFeed } from './live-feed.ts';
+import type { FeedRecord } from './record.ts';
+import { type Recording, recordFeed } from './recording.ts';
+import { type FeedServer, type FeedServerOptions, serveFeed } from './server.ts';
+import type { FeedStatus } from './source.ts';
+import { type Watched, watchMachine } from './watched.ts';
+
+export interface ConnectorFeedOptions {
+  /** Newest records that are kept for those who come later. Default 10,000: some 3 MB. */
+  readonly historyLimit?: number;
+}
+
+/** A `ShardedSchedulerConnector`: one machine for each shard. */
+export interface WatchedShards extends WatchedCache {
+  readonly status: { readonly shards: readonly Watched['status'][] };
+  inspect(shard: number, ...rest: Parameters<Watched['inspect']>): () => void;
+}
+
+/**
+ * What connectors do, for those who watch: served over HTTP, written to a file, or handed to a feed in another process.
+ * Watching costs a connector little, and nothing that goes wrong here reaches it.
+ */
+export class ConnectorFeed {
+  #feed: LiveFeed;
+  #listeners = new Set<(record: FeedRecord) => void>();
+  #watches = new Set<() => void>();
+  #servers: FeedServer[] = [];
+  #recordings: Recording[] = [];
+
+  /** Throws a RangeError where `historyLimit` is not a whole number above 0. */
+  constructor({ historyLimit = 10_000 }: ConnectorFeedOptions = {}) {
+    this.#feed = new LiveFeed(historyLimit);
+  }
+
+  /**
+   * Tells what this connector does from now on, under the name of its instance or another one: call it right after the
+   * constructor. The function that it returns ends that.
+   */
+  watch(connector: Watched | WatchedShards, instance: string = connector.instanceId): () => void {
+    const tell = (record: FeedRecord) => this.accept(record);
+    const stops = machinesOf(connector, instance).map(([name, machine]) => watchMachine(machine, name, tell));
+    if ('stats' in connector && 'queries' in connector.stats) {
+      stops.push(watchCache(connector as WatchedCache, instance, tell));
+    }
+    const stop = () => {
+      if (this.#watches.delete(stop)) for (const end of stops.splice(0)) end();
+    };
+    this.#watches.add(stop);
+    return stop;
+  }
+
+  /** Takes a record that the {@link onRecord} of another feed told. */
+  accept(record: FeedRecord): void {
+    if (this.#feed.history.isEnded) return;
+    this.#feed.history.push(record);
+    for (const listener of this.#listeners) {
+      try {
+        listener(record);
+      } catch {
+        this.#listeners.delete(listener);
+      }
+    }
+  }
+
+  /** Tells `listener` every record from now on; one that throws is told no more. */
+  onRecord(listener: (record: FeedRecord) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Where every machine stands. */
+  get status(): FeedStatus {
+    return this.#feed.status;
+  }
+
+  /**
+   * Serves the page at `/`, the records at `/feed` and where everything stands at `/status`, until {@link close}; does not
+   * keep the process alive. Rejects where it cannot listen there.
+   */
+  async listen(options: FeedServerOptions = {}): Promise<FeedServer> {
+    const server = await serveFeed(this.#feed, options);
+    server.unref();
+    this.#servers.push(server);
+    return server;
+  }
+
+  /** Writes all records to a new file, until {@link close}. Rejects where there can be no such file. */
+  async record(path: string): Promise<void> {
+    this.#recordings.push(await recordFeed(this.#feed, path));
+  }
+
+  /** Ends what it began; the connectors go on. Rejects where a recording could not be written. */
+  async close(): Promise<void> {
+    for (const stop of this.#watches) stop();
+    this.#feed.history.end();
+    const recorded = Promise.all(this.#recordings.splice(0).map(({ written }) => written));
+    await Promise.all(this.#servers.splice(0).map((server) => server.close()));
+    await recorded;
+  }
+}
+
+function machinesOf(connector: Watched | WatchedShards, instance: string): [string, Watched][] {
+  if (!isSharded(connector)) return [[instance, connector]];
+  return connector.status.shards.map((status, shard) => {
+    const inspect: Watched['inspect'] = (listener) => connector.inspect(shard, listener);
+    return [`${instance} shard ${shard}`, { instanceId: instance, status, inspect }];
+  });
+}
+
+function isSharded(connector: Watched | WatchedShards): connector is WatchedShards {
+  return 'shards' in connector.status;
+}

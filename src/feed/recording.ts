@@ -1,0 +1,101 @@
+/** Recordings: the header, then the records, each a line of JSON. */
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { History } from './history.ts';
+import { type Encoding, pump } from './pump.ts';
+import { FEED_VERSION, type FeedRecord, type Header, recordFrom } from './record.ts';
+import { type FeedSource, statusOf } from './source.ts';
+
+/** What is wrong with a recording, in one line. */
+export class RecordingError extends Error {
+  override readonly name = 'RecordingError';
+}
+
+export interface Recording {
+  /** Settles when everything that was told is in the file and it is closed; rejects where that could not be done. */
+  readonly written: Promise<void>;
+}
+
+const LINES: Encoding = { record: (record) => `${JSON.stringify(record)}\n`, caughtUp: '' };
+
+/** Writes a feed to a new file until the feed ends. Rejects where there can be no such file. */
+export async function recordFeed(source: FeedSource, path: string): Promise<Recording> {
+  const file = createWriteStream(path);
+  try {
+    await once(file, 'open');
+  } catch (error) {
+    throw new RecordingError(`cannot write the recording: ${messageOf(error)}`);
+  }
+  const written = write(source, file, path);
+  written.catch(() => {});
+  return { written };
+}
+
+async function write(source: FeedSource, file: ReturnType<typeof createWriteStream>, path: string): Promise<void> {
+  let failure: unknown = null;
+  file.once('error', (error) => {
+    failure = error;
+  });
+  const header: Header = { ...(await source.header()), isLive: false };
+  file.write(`${JSON.stringify(header)}\n`);
+  const end = await pump(source.history, file, LINES);
+  if (!file.destroyed) await new Promise((resolve) => file.end(resolve));
+  if (failure !== null) throw new RecordingError(`the recording was not written: ${messageOf(failure)}`);
+  if (end === 'fellBehind') throw new RecordingError(`${path} is not whole: the disk was too slow`);
+}
+
+/** Reads a whole recording. Rejects with a {@link RecordingError} that names the line which is none. */
+export async function readRecording(path: string): Promise<FeedSource> {
+  const lines = (await textOf(path)).split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  const header = headerFrom(path, lines[0] ?? '');
+  const records = lines.slice(1).map((line, index) => recordFromLine(`${path}:${index + 2}`, line));
+  const history = new History(Math.max(1, records.length));
+  for (const record of records) history.push(record);
+  return {
+    history,
+    header: async () => header,
+    get status() {
+      return statusOf(header, history, records.at(-1)?.atMs ?? header.startedAtMs);
+    },
+  };
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new RecordingError(`cannot read the recording: ${messageOf(error)}`);
+  }
+}
+
+function headerFrom(path: string, line: string): Header {
+  const value = jsonFrom(`${path}:1`, line);
+  if (typeof value !== 'object' || value === null || !('type' in value) || value.type !== 'header') {
+    throw new RecordingError(`${path}:1: not the header of a recording`);
+  }
+  const { version } = value as Partial<Header>;
+  if (version !== FEED_VERSION) {
+    throw new RecordingError(`${path}:1: a recording of version ${version}; this reads version ${FEED_VERSION}`);
+  }
+  return value as Header;
+}
+
+function recordFromLine(place: string, line: string): FeedRecord {
+  const record = recordFrom(jsonFrom(place, line));
+  if (record === null) throw new RecordingError(`${place}: not a record`);
+  return record;
+}
+
+function jsonFrom(place: string, line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw new RecordingError(`${place}: not JSON`);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,38 @@
+import type { Cache, FeedRecord, MachineId, MachineSeen, ServerSeen } from './record.ts';
+
+/** Where everything stands after the records so far. */
+export class Standing {
+  readonly machines = new Map<MachineId, MachineSeen>();
+  /** By instance. */
+  readonly caches = new Map<string, Cache>();
+  server: ServerSeen | null = null;
+
+  apply(record: FeedRecord): void {
+    switch (record.type) {
+      case 'machine':
+        this.machines.set(record.machine, record);
+        break;
+      case 'transition': {
+        const { atMs, machine, to, epoch, evidence } = record;
+        const seen = this.machines.get(machine);
+        if (seen === undefined) break;
+        this.machines.set(machine, { ...seen, atMs, state: to, epoch, evidence: evidence ?? seen.evidence });
+        break;
+      }
+      case 'cache':
+        this.caches.set(record.instance, record);
+        break;
+      case 'server':
+        this.server = record;
+        break;
+      case 'gone':
+        this.machines.delete(record.machine);
+        break;
+    }
+  }
+
+  /** What tells all of it to a reader who knows nothing. */
+  get records(): FeedRecord[] {
+    return [...(this.server ? [this.server] : []), ...this.machines.values(), ...this.caches.values()];
+  }
+}

@@ -1,0 +1,153 @@
+/** What a connector's machine does, told as records. */
+import type { AnyEventObject, AnyMachineSnapshot, InspectionEvent } from 'xstate';
+import { type Announcement, type Epoch, type Fault, pathFrom, type RankReport } from '../../machines/index.ts';
+import type { ConnectorStatus } from '../connector/index.ts';
+import { redacted } from '../redacted.ts';
+import { wallTimeMs } from '../wall-time.ts';
+import { edgeId } from './edge-id.ts';
+import type { Evidence, FeedRecord, MachineId, MachineSeen } from './record.ts';
+import { Repeats } from './repeats.ts';
+
+/** A `SchedulerConnector` or a `WorkerConnector`. */
+export interface Watched {
+  readonly instanceId: string;
+  readonly status: ConnectorStatus;
+  /** A worker's. */
+  readonly rank?: number;
+  inspect(listener: (event: InspectionEvent) => void): () => void;
+}
+
+/** The parts of both machines' contexts that a feed tells. */
+interface WatchedContext {
+  readonly announcement: Announcement | null;
+  /** The scheduler's. */
+  readonly evidence?: { readonly fault: Fault } | null;
+  /** A worker's. */
+  readonly fault?: Fault | null;
+}
+
+/**
+ * Tells where a connector stands and every step of its machine from now on, until the function it returns is called. That
+ * tells that the machine is gone. `tell` must not throw: it is called amid the machine's work.
+ */
+export function watchMachine(connector: Watched, instance: string, tell: (record: FeedRecord) => void): () => void {
+  const { rank = null, status } = connector;
+  const machine = machineId(instance, rank);
+  let state = status.path;
+  let epoch = epochName(status.epoch);
+  let fault = status.fault;
+  let announced = '';
+  let lastEvent: EventName | null = null;
+  const repeats = new Repeats();
+  const lastWords = new Map<number, string>();
+
+  const hear = ({ rank, outcome, epoch }: RankReport) => {
+    const name = wordsOf(outcome, epoch);
+    if (lastWords.get(rank) === name) return;
+    lastWords.set(rank, name);
+    tell({ type: 'message', atMs: wallTimeMs(), from: machineId(instance, rank), to: machine, name });
+  };
+
+  const announce = ({ action, epoch }: Announcement) => {
+    const name = wordsOf(action, epoch);
+    if (announced === name) return;
+    announced = name;
+    tell({ type: 'message', atMs: wallTimeMs(), from: machine, to: 'ranks', name });
+  };
+
+  const follow = (inspection: StepInspection) => {
+    const snapshot = inspection.snapshot as AnyMachineSnapshot;
+    const context = snapshot.context as WatchedContext;
+    const to = pathFrom(snapshot.value);
+    if (to !== state) {
+      const found = rank === null ? (context.evidence?.fault ?? null) : (context.fault ?? null);
+      epoch = epochName(context.announcement?.epoch ?? null);
+      const evidence = found === fault ? null : evidenceFrom(found);
+      const edge = edgeTaken(inspection);
+      const step = { type: 'transition', atMs: wallTimeMs(), machine, from: state, to } as const;
+      // A state that is left in the same breath is left for the same event.
+      if (lastEvent?.event !== inspection.event) lastEvent = eventNameOf(inspection);
+      const transition = { ...step, event: lastEvent.name, epoch, evidence, edge };
+      for (const told of repeats.thinned(transition)) tell(told);
+      state = to;
+      fault = found;
+    }
+    if (rank === null && context.announcement !== null) announce(context.announcement);
+  };
+
+  const kind: MachineSeen['kind'] = rank === null ? 'scheduler' : 'worker';
+  const { pid } = process;
+  tell({
+    type: 'machine',
+    atMs: status.sinceMs,
+    machine,
+    kind,
+    instance,
+    rank,
+    state,
+    epoch,
+    pid,
+    evidence: evidenceFrom(fault),
+  });
+  const stop = connector.inspect((inspection) => {
+    if (inspection.actorRef.sessionId !== inspection.rootId) return;
+    if (inspection.type === '@xstate.event' && inspection.event.type === 'report.received')
+      hear(inspection.event['report']);
+    else if (isStep(inspection)) follow(inspection);
+  });
+  return () => {
+    stop();
+    tell({ type: 'gone', atMs: wallTimeMs(), machine });
+  };
+}
+
+type StepInspection = Extract<InspectionEvent, { readonly type: '@xstate.microstep' | '@xstate.snapshot' }>;
+
+function isStep(inspection: InspectionEvent): inspection is StepInspection {
+  if (inspection.type !== '@xstate.microstep' && inspection.type !== '@xstate.snapshot') return false;
+  return 'value' in inspection.snapshot;
+}
+
+function machineId(instance: string, rank: number | null): MachineId {
+  return `${instance}/${rank === null ? 'scheduler' : `rank ${rank}`}`;
+}
+
+function epochName(epoch: Epoch | null): string | null {
+  return epoch === null || epoch.counter === 0 ? null : `#${epoch.counter}`;
+}
+
+function wordsOf(word: string, epoch: Epoch | null): string {
+  const name = epochName(epoch);
+  return name === null ? word : `${word} ${name}`;
+}
+
+function evidenceFrom(fault: Fault | null): Evidence | null {
+  return fault === null ? null : { kind: fault.kind, message: redacted(fault.message) };
+}
+
+interface EventName {
+  readonly event: AnyEventObject;
+  /** As a person names it: `survey done`, `link failed`, `after dialTimeout`; others by their type. */
+  readonly name: string;
+}
+
+function eventNameOf(inspection: StepInspection): EventName {
+  const { event } = inspection;
+  const { type } = event;
+  const [, end, id = ''] = /^xstate\.(done|error)\.actor\.(.+)$/.exec(type) ?? [];
+  if (end !== undefined) {
+    const taken = inspection.type === '@xstate.microstep' ? inspection._transitions[0] : undefined;
+    const actor = taken?.source.invoke.find((invoked) => invoked.id === id)?.src ?? id;
+    return { event, name: `${actor} ${end === 'done' ? 'done' : 'failed'}` };
+  }
+  const [, delay] = /^xstate\.after\.(\w+)\./.exec(type) ?? [];
+  if (delay !== undefined) return { event, name: `after ${delay}` };
+  return { event, name: type === 'xstate.init' ? 'start' : type };
+}
+
+function edgeTaken(inspection: StepInspection): string | null {
+  if (inspection.type !== '@xstate.microstep') return null;
+  const taken = inspection._transitions.find(({ target }) => target !== undefined);
+  const target = taken?.target?.[0];
+  return taken && target ? edgeId(taken.source.path.join('.'), target.path.join('.')) : null;
+}
