@@ -7,7 +7,7 @@ const KEPT_LETTERS = 8;
  */
 const LONG_RUNS = /(?=[\w+/=-]*\d)[\w+/=-]{16,}|[\w+/=-]{32,}|\d+(?:, ?\d+){7,}/g;
 
-/** A text without anything that could be a block hash, a lease or a handle beyond its first letters. */
+/** A text in one line, without anything that could be a block hash, a lease or a handle beyond its first letters. */
 export function redacted(text: string): string {
-  return text.replace(LONG_RUNS, (run) => `${run.slice(0, KEPT_LETTERS)}…`);
+  return text.replace(/\p{Cc}+/gu, ' ').replace(LONG_RUNS, (run) => `${run.slice(0, KEPT_LETTERS)}…`);
 }

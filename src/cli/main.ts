@@ -2,9 +2,12 @@
 /** The command line. The only place that prints, reads signals and decides an exit status. */
 import { Command, CommanderError } from 'commander';
 import { UsageError } from '../demo/usage-error.ts';
+import { RecordingError } from '../feed/recording-error.ts';
 import { packageVersion } from '../package-version.ts';
 import { demoCommand } from './demo-command.ts';
 import { engineCommand } from './engine-command.ts';
+import { inspectCommand } from './inspect-command.ts';
+import { statusCommand } from './status-command.ts';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -15,14 +18,16 @@ function createProgram(): Command {
     .version(packageVersion())
     .exitOverride()
     .addCommand(demoCommand().exitOverride())
-    .addCommand(engineCommand().exitOverride());
+    .addCommand(engineCommand().exitOverride())
+    .addCommand(inspectCommand().exitOverride())
+    .addCommand(statusCommand().exitOverride());
 }
 
 /** The exit status of an error, with its one line on standard error. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
   process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
+  return error instanceof UsageError || error instanceof RecordingError ? EXIT_USAGE : EXIT_FAILED;
 }
 
 try {

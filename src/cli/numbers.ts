@@ -6,6 +6,14 @@ export function milliseconds(value: number | null): string {
   return `${value.toFixed(Math.abs(value) < 10 ? 1 : 0)} ms`;
 }
 
+/** How long something lasted, in the unit that leaves few digits; never below 0. */
+export function duration(durationMs: number): string {
+  const seconds = Math.max(0, durationMs) / 1_000;
+  if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  const minutes = seconds / 60;
+  return minutes < 120 ? `${minutes.toFixed(0)} min` : `${(minutes / 60).toFixed(1)} h`;
+}
+
 const SIZE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** Bytes in the largest unit of 1024 that leaves a number of at least 1. */

@@ -63,6 +63,11 @@ export function address(text: string): string {
   return text;
 }
 
+/** Several `host:port`, with commas between them. */
+export function addresses(text: string): string[] {
+  return text.split(',').map(address);
+}
+
 /** A JSON object. */
 export function jsonObject(text: string): object {
   let value: unknown;

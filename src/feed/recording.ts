@@ -5,12 +5,8 @@ import { readFile } from 'node:fs/promises';
 import { History } from './history.ts';
 import { type Encoding, pump } from './pump.ts';
 import { FEED_VERSION, type FeedRecord, type Header, recordFrom } from './record.ts';
+import { RecordingError } from './recording-error.ts';
 import { type FeedSource, statusOf } from './source.ts';
-
-/** What is wrong with a recording, in one line. */
-export class RecordingError extends Error {
-  override readonly name = 'RecordingError';
-}
 
 export interface Recording {
   /** Settles when everything that was told is in the file and it is closed; rejects where that could not be done. */
@@ -41,8 +37,8 @@ async function write(source: FeedSource, file: ReturnType<typeof createWriteStre
   file.write(`${JSON.stringify(header)}\n`);
   const end = await pump(source.history, file, LINES);
   if (!file.destroyed) await new Promise((resolve) => file.end(resolve));
-  if (failure !== null) throw new RecordingError(`the recording was not written: ${messageOf(failure)}`);
-  if (end === 'fellBehind') throw new RecordingError(`${path} is not whole: the disk was too slow`);
+  if (failure !== null) throw new Error(`the recording was not written: ${messageOf(failure)}`);
+  if (end === 'fellBehind') throw new Error(`${path} is not whole: the disk was too slow`);
 }
 
 /** Reads a whole recording. Rejects with a {@link RecordingError} that names the line which is none. */

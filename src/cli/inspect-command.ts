@@ -1,0 +1,80 @@
+import { once } from 'node:events';
+import { Command } from 'commander';
+import { UsageError } from '../demo/usage-error.ts';
+import { untilSignal } from './until-signal.ts';
+import { addresses, wholeNumber } from './values.ts';
+
+interface InspectFlags {
+  readonly attach?: readonly string[];
+  readonly open?: string;
+  readonly port: number;
+  readonly record?: string;
+}
+
+/** Kept of what several connectors did: some 15 MB. */
+const HISTORY_LIMIT = 50_000;
+
+export function inspectCommand(): Command {
+  return new Command('inspect')
+    .description('Show what connectors do, or what they did, on a page for the browser')
+    .option(
+      '--attach <host:port>',
+      'feeds of connectors (ConnectorFeed.listen) to show together, with commas between them',
+      addresses,
+    )
+    .option('--open <file>', 'a recording to show')
+    .option('--port <n>', 'port of the loopback interface for the page; 0 takes a free one', wholeNumber(0, 65_535), 0)
+    .option('--record <file>', 'with --attach: write what is shown to a file')
+    .action(runInspectCommand);
+}
+
+async function runInspectCommand({ attach, open, port, record }: InspectFlags): Promise<void> {
+  if ((attach === undefined) === (open === undefined)) throw new UsageError('either --attach or --open is needed');
+  if (open !== undefined && record !== undefined) throw new UsageError('--record needs --attach');
+  if (open !== undefined) await showRecording(open, port);
+  else await showFeeds(attach ?? [], port, record);
+}
+
+async function showRecording(path: string, port: number): Promise<void> {
+  const [{ readRecording }, { serveFeed }] = await Promise.all([
+    import('../feed/recording.ts'),
+    import('../feed/server.ts'),
+  ]);
+  const server = await serveFeed(await readRecording(path), { port });
+  printPage(server.url);
+  await once(untilSignal(), 'abort');
+  await server.close();
+}
+
+async function showFeeds(attached: readonly string[], port: number, file: string | undefined): Promise<void> {
+  const [{ ConnectorFeed }, { mergeFeeds }] = await Promise.all([
+    import('../feed/connector-feed.ts'),
+    import('../feed/merged-feeds.ts'),
+  ]);
+  const feed = new ConnectorFeed({ historyLimit: HISTORY_LIMIT });
+  if (file !== undefined) await feed.record(file);
+  const { url } = await feed.listen({ port });
+  printPage(url);
+  const missing = new Set<string>();
+  const note = (text: string) => process.stderr.write(`${text}\n`);
+  await mergeFeeds(
+    attached,
+    (told) => feed.accept(told),
+    {
+      reached: (address) => {
+        missing.delete(address);
+        note(`${address}: attached`);
+      },
+      lost: (address, reason) => {
+        if (!missing.has(address)) note(`${address}: not reachable, trying again (${reason})`);
+        missing.add(address);
+      },
+    },
+    untilSignal(),
+  );
+  await feed.close();
+}
+
+function printPage(url: string): void {
+  process.stdout.write(`page: ${url}/\n`);
+}

@@ -1,0 +1,68 @@
+/** What the status command prints, once or again and again. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { createLogUpdate } from 'log-update';
+import type { FeedStatus } from '../feed/source.ts';
+import { EXIT_NOT_CONNECTED } from './status-command.ts';
+import { statusText } from './status-table.ts';
+import { untilSignal } from './until-signal.ts';
+
+const ANSWER_TIMEOUT_MS = 3_000;
+const WATCH_INTERVAL_MS = 500;
+
+export async function printStatus(where: string, isJson: boolean): Promise<void> {
+  const status = await statusAt(where);
+  process.stdout.write(`${isJson ? JSON.stringify(status) : statusText(status)}\n`);
+  process.exitCode = exitCodeOf(status);
+}
+
+export async function watchStatus(where: string, isJson: boolean): Promise<void> {
+  const signal = untilSignal();
+  const show = screenFor(isJson);
+  while (!signal.aborted) {
+    try {
+      const status = await statusAt(where);
+      show(isJson ? JSON.stringify(status) : statusText(status), newsOf(status));
+      process.exitCode = exitCodeOf(status);
+    } catch (error) {
+      const complaint = error instanceof Error ? error.message : String(error);
+      show(isJson ? JSON.stringify({ error: complaint }) : complaint, complaint);
+      process.exitCode = 1;
+    }
+    await pause(WATCH_INTERVAL_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** On a terminal one text that is replaced; elsewhere, and for JSON, texts one after another where there is news. */
+function screenFor(isJson: boolean): (text: string, news: string) => void {
+  if (process.stdout.isTTY && !isJson) return createLogUpdate(process.stdout, { showCursor: true });
+  let last = '';
+  return (text, news) => {
+    if (news !== last) process.stdout.write(`${text}\n`);
+    last = news;
+  };
+}
+
+/** What differs when a person would want to look again; the counts of a cache change all the time. */
+function newsOf({ machines, server }: FeedStatus): string {
+  return JSON.stringify([machines, server]);
+}
+
+function exitCodeOf({ machines }: FeedStatus): number {
+  const isConnected = machines.length > 0 && machines.every(({ state }) => state.split('.')[0] === 'connected');
+  return isConnected ? 0 : EXIT_NOT_CONNECTED;
+}
+
+async function statusAt(where: string): Promise<FeedStatus> {
+  const url = `http://${where}/status`;
+  let response: Response;
+  try {
+    response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`${where} is not reachable: ${reason}`);
+  }
+  const status = (await response.json().catch(() => null)) as Partial<FeedStatus> | null;
+  if (!Array.isArray(status?.machines)) throw new Error(`what answers at ${where} is no feed of connectors`);
+  return status as FeedStatus;
+}

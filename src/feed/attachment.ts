@@ -1,0 +1,106 @@
+import http from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+import { FEED_VERSION, type FeedRecord, type Header, recordFrom } from './record.ts';
+import { ResumedReading } from './resumed-reading.ts';
+
+/** Sees what another process's feed tells. */
+export interface FeedListener {
+  record(record: FeedRecord): void;
+  /** Everything that was told before is read; whatever follows happens now. */
+  caughtUp(): void;
+  /** It is not there, or not any more; it is looked for again. */
+  lost(reason: string): void;
+}
+
+/** A feed sends something more often than this: its heartbeat. */
+const SILENT_AFTER_MS = 15_000;
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 5_000;
+
+/** Follows the feed at `address`, `host:port`, whenever there is one, until `signal` aborts. Never rejects. */
+export async function attach(address: string, listener: FeedListener, signal: AbortSignal): Promise<void> {
+  const reading = new ResumedReading();
+  let retryMs = FIRST_RETRY_MS;
+  while (!signal.aborted) {
+    let reason = 'it has ended';
+    try {
+      for await (const records of recordsAt(address, reading, signal)) {
+        retryMs = FIRST_RETRY_MS;
+        if (records === 'caught up') listener.caughtUp();
+        else for (const record of records) listener.record(record);
+      }
+    } catch (error) {
+      reason = reasonOf(error);
+    }
+    for (const record of reading.lost()) listener.record(record);
+    if (signal.aborted) return;
+    listener.lost(reason);
+    await pause(retryMs, undefined, { signal }).catch(() => {});
+    retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
+  }
+}
+
+/** What one connection brings, until it ends. Throws where it cannot be made, is silent, or brings something else. */
+async function* recordsAt(
+  address: string,
+  reading: ResumedReading,
+  signal: AbortSignal,
+): AsyncGenerator<readonly FeedRecord[] | 'caught up'> {
+  const response = await responseOf(address, signal);
+  let number: number | null = null;
+  let hasBegun = false;
+  for await (const line of linesOf(response)) {
+    const [, field, value = ''] = /^(id|data|): ?(.*)$/.exec(line) ?? [];
+    if (field === 'id') number = Number(value);
+    if (field === '' && value === 'caught up') {
+      yield reading.caughtUp();
+      yield 'caught up';
+    }
+    if (field !== 'data') continue;
+    const message: unknown = JSON.parse(value);
+    if (hasBegun) {
+      const record = recordFrom(message);
+      if (record !== null) yield reading.take(record, number);
+      number = null;
+    } else {
+      reading.begin(headerFrom(message).feedId);
+      hasBegun = true;
+    }
+  }
+}
+
+async function* linesOf(response: http.IncomingMessage): AsyncGenerator<string> {
+  let rest = '';
+  for await (const text of response.setEncoding('utf8')) {
+    const lines = `${rest}${text}`.split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
+}
+
+async function responseOf(address: string, signal: AbortSignal): Promise<http.IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
+  const request = http.get(`http://${address}/feed`, { agent: false, signal, timeout: SILENT_AFTER_MS });
+  request.on('timeout', () => request.destroy(new Error(`nothing came for ${SILENT_AFTER_MS} ms`)));
+  request.on('error', reject);
+  request.on('response', resolve);
+  const response = await promise;
+  if (response.statusCode === 200) return response;
+  request.destroy();
+  throw new Error(`it answers with ${response.statusCode}: that is no feed`);
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // What Node says of a response whose connection has ended.
+  return error.message === 'aborted' ? 'the connection was lost' : error.message;
+}
+
+function headerFrom(message: unknown): Header {
+  const header = message as Partial<Header> | null;
+  if (header?.type !== 'header') throw new Error('what it sends is no feed');
+  if (header.version !== FEED_VERSION) {
+    throw new Error(`its feed is of version ${header.version}; this reads version ${FEED_VERSION}`);
+  }
+  return header as Header;
+}

@@ -1,0 +1,52 @@
+import { attach } from './attachment.ts';
+import type { FeedRecord } from './record.ts';
+
+/** Hears what becomes of the feeds. */
+export interface MergeObserver {
+  reached(address: string): void;
+  lost(address: string, reason: string): void;
+}
+
+/** One that takes longer, such as a frozen process, does not keep the others' past from being told. */
+const PAST_TIMEOUT_MS = 2_000;
+
+/**
+ * Follows several feeds as one, until `signal` aborts. What they tell of the past is told in the order of its time, once
+ * each of them was read or was found not to be there.
+ */
+export async function mergeFeeds(
+  addresses: readonly string[],
+  tell: (record: FeedRecord) => void,
+  observer: MergeObserver,
+  signal: AbortSignal,
+): Promise<void> {
+  const awaited = new Set(addresses);
+  const past: FeedRecord[] = [];
+  const settle = (address: string) => {
+    if (!awaited.delete(address) || awaited.size > 0) return;
+    clearTimeout(timer);
+    for (const record of past.splice(0).sort((a, b) => a.atMs - b.atMs)) tell(record);
+  };
+  const timer = setTimeout(() => {
+    for (const address of [...awaited]) settle(address);
+  }, PAST_TIMEOUT_MS);
+  const attached = addresses.map((address) =>
+    attach(
+      address,
+      {
+        record: (record) => (awaited.size > 0 ? past.push(record) : tell(record)),
+        caughtUp: () => {
+          settle(address);
+          observer.reached(address);
+        },
+        lost: (reason) => {
+          settle(address);
+          observer.lost(address, reason);
+        },
+      },
+      signal,
+    ),
+  );
+  await Promise.all(attached);
+  clearTimeout(timer);
+}
