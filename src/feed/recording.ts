@@ -23,6 +23,8 @@ export async function recordFeed(source: FeedSource, path: string): Promise<Reco
   } catch (error) {
     throw new RecordingError(`cannot write the recording: ${messageOf(error)}`);
   }
+  const header: Header = { ...(await source.header()), isLive: false };
+  file.write(`${JSON.stringify(header)}\n`);
   const written = write(source, file, path);
   written.catch(() => {});
   return { written };
@@ -33,8 +35,6 @@ async function write(source: FeedSource, file: ReturnType<typeof createWriteStre
   file.once('error', (error) => {
     failure = error;
   });
-  const header: Header = { ...(await source.header()), isLive: false };
-  file.write(`${JSON.stringify(header)}\n`);
   const end = await pump(source.history, file, LINES);
   if (!file.destroyed) await new Promise((resolve) => file.end(resolve));
   if (failure !== null) throw new Error(`the recording was not written: ${messageOf(failure)}`);
@@ -44,7 +44,8 @@ async function write(source: FeedSource, file: ReturnType<typeof createWriteStre
 /** Reads a whole recording. Rejects with a {@link RecordingError} that names the line which is none. */
 export async function readRecording(path: string): Promise<FeedSource> {
   const lines = (await textOf(path)).split('\n');
-  if (lines.at(-1) === '') lines.pop();
+  // What follows the last line's end was cut off with the process that wrote it.
+  lines.pop();
   const header = headerFrom(path, lines[0] ?? '');
   const records = lines.slice(1).map((line, index) => recordFromLine(`${path}:${index + 2}`, line));
   const history = new History(Math.max(1, records.length));

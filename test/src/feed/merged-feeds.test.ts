@@ -1,0 +1,164 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
+import { LiveFeed } from '../../../src/feed/live-feed.ts';
+import { mergeFeeds } from '../../../src/feed/merged-feeds.ts';
+import type { FeedRecord } from '../../../src/feed/record.ts';
+import { type FeedServer, serveFeed } from '../../../src/feed/server.ts';
+import { eventually } from '../../support/within.ts';
+import { MACHINE, seen, transition } from './records.ts';
+
+interface Merged {
+  readonly records: FeedRecord[];
+  /** `reached` or the reason why not, each with its address. */
+  readonly heard: string[];
+  until(what: string, condition: () => boolean): Promise<unknown>;
+}
+
+function merge(...addresses: string[]): Merged {
+  const records: FeedRecord[] = [];
+  const heard: string[] = [];
+  const controller = new AbortController();
+  const merged = mergeFeeds(
+    addresses,
+    (record) => records.push(record),
+    {
+      reached: (address) => heard.push(`${address} reached`),
+      lost: (address, reason) => heard.push(`${address} lost: ${reason}`),
+    },
+    controller.signal,
+  );
+  onTestFinished(() => {
+    controller.abort();
+    return merged;
+  });
+  return { records, heard, until: (what, condition) => eventually(what, () => condition() || null, 20_000) };
+}
+
+const addressOf = ({ port }: Pick<FeedServer, 'port'>) => `127.0.0.1:${port}`;
+
+describe('feeds of several processes, read as one', () => {
+  test('tell the past in the order of its time, and then what happens', async () => {
+    const feeds = [new ConnectorFeed(), new ConnectorFeed()] as const;
+    onTestFinished(async () => void (await Promise.all(feeds.map((feed) => feed.close()))));
+    const servers = await Promise.all(feeds.map((feed) => feed.listen()));
+    const rank = 'replica/rank 0';
+    feeds[0].accept(seen({ atMs: 1 }));
+    feeds[1].accept(seen({ atMs: 2, machine: rank, kind: 'worker', rank: 0 }));
+    feeds[0].accept(transition(3, 'reconnecting.dialing', 'reRegistering'));
+    feeds[1].accept(transition(4, 'reconnecting.dialing', 'reRegistering', { machine: rank }));
+    feeds[0].accept(transition(5, 'reRegistering', 'connected'));
+    const merged = merge(...servers.map(addressOf));
+    await merged.until('the past', () => merged.records.length === 5);
+    expect(merged.records.map(({ atMs }) => atMs)).toEqual([1, 2, 3, 4, 5]);
+    feeds[1].accept(transition(6, 'reRegistering', 'connected', { machine: rank }));
+    await merged.until('the present', () => merged.records.length === 6);
+  });
+
+  test('go on after a connection was lost, without telling anything twice', async () => {
+    const feed = new LiveFeed(4);
+    const first = await serveFeed(feed);
+    feed.history.push(seen());
+    feed.history.push(transition(1, 'reconnecting.dialing', 'connected'));
+    const merged = merge(addressOf(first));
+    await merged.until('the past', () => merged.records.length === 2);
+    await first.close();
+    await merged.until('the loss', () => merged.records.length === 3);
+    expect(merged.records[2]).toMatchObject({ type: 'gone', machine: MACHINE });
+    const missed = [
+      transition(2, 'connected', 'degraded'),
+      transition(3, 'degraded', 'reconnecting.dialing'),
+      transition(4, 'reconnecting.dialing', 'connected'),
+    ];
+    for (const record of missed) feed.history.push(record);
+    const second = await serveFeed(feed, { port: first.port });
+    onTestFinished(() => second.close());
+    await merged.until('what was missed', () => merged.records.length === 7);
+    expect(merged.records.slice(3)).toEqual([seen({ atMs: 1, state: 'connected' }), ...missed]);
+  });
+
+  test('say where a machine stands when the connection is back although nothing has happened', async () => {
+    const feed = new LiveFeed(4);
+    const first = await serveFeed(feed);
+    feed.history.push(seen());
+    const merged = merge(addressOf(first));
+    await merged.until('the past', () => merged.records.length === 1);
+    await first.close();
+    const second = await serveFeed(feed, { port: first.port });
+    onTestFinished(() => second.close());
+    await merged.until('the machine', () => merged.records.length === 3);
+    expect(merged.records.slice(1)).toEqual([expect.objectContaining({ type: 'gone', machine: MACHINE }), seen()]);
+  });
+
+  test('begin anew with the process that took the place of another', async () => {
+    const before = new ConnectorFeed();
+    const { port } = await before.listen();
+    for (const record of [seen(), transition(1, 'reconnecting.dialing', 'connected')]) before.accept(record);
+    const merged = merge(addressOf({ port }));
+    await merged.until('the past', () => merged.records.length === 2);
+    await before.close();
+    await merged.until('the loss', () => merged.records.length === 3);
+    const after = new ConnectorFeed();
+    onTestFinished(() => after.close());
+    await after.listen({ port });
+    after.accept(seen({ atMs: 2, pid: 2 }));
+    await merged.until('the new process', () => merged.records.length === 4);
+    expect(merged.records[3]).toEqual(seen({ atMs: 2, pid: 2 }));
+  });
+
+  test('are not held up by one that is not there, or that is frozen', async () => {
+    const feed = new ConnectorFeed();
+    onTestFinished(() => feed.close());
+    const sockets: Socket[] = [];
+    const frozen = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1');
+    const absent = createServer().listen(0, '127.0.0.1');
+    await Promise.all([once(frozen, 'listening'), once(absent, 'listening')]);
+    const absentPort = (absent.address() as AddressInfo).port;
+    absent.close();
+    onTestFinished(() => {
+      for (const socket of sockets) socket.destroy();
+      frozen.close();
+    });
+    feed.accept(seen());
+    const addresses = [
+      addressOf(frozen.address() as AddressInfo),
+      `127.0.0.1:${absentPort}`,
+      addressOf(await feed.listen()),
+    ];
+    const merged = merge(...addresses);
+    await merged.until('the one that is there', () => merged.records.length === 1);
+    expect(merged.heard).toContain(`127.0.0.1:${absentPort} lost: connect ECONNREFUSED 127.0.0.1:${absentPort}`);
+    expect(merged.heard).toContain(`${addresses[2]} reached`);
+  });
+
+  test.each<[string, http.RequestListener, RegExp]>([
+    ['says that it is none', (_, response) => response.writeHead(404).end(), /answers with 404: that is no feed/],
+    ['sends something else', (_, response) => response.end('data: {"hello":1}\n\n'), /what it sends is no feed/],
+    ['sends no JSON', (_, response) => response.end('data: {\n\n'), /JSON/],
+    [
+      'is of another version',
+      (_, response) => response.end('data: {"type":"header","version":2}\n\n'),
+      /its feed is of version 2; this reads version 1/,
+    ],
+    ['ends at once', (_, response) => response.end(), /it has ended/],
+    [
+      'dies amid a word',
+      (_, response) => {
+        response.write('data: {"type":');
+        setImmediate(() => response.destroy());
+      },
+      /the connection was lost/,
+    ],
+  ])('name a server that %s, and try again', async (_, answer, reason) => {
+    const server = http.createServer(answer).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const address = addressOf(server.address() as AddressInfo);
+    const merged = merge(address);
+    await merged.until('two attempts', () => merged.heard.length >= 2);
+    for (const heard of merged.heard) expect(heard).toMatch(reason);
+    expect(merged.records).toEqual([]);
+  });
+});
