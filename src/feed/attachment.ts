@@ -32,8 +32,8 @@ export async function attach(address: string, listener: FeedListener, signal: Ab
     } catch (error) {
       reason = reasonOf(error);
     }
-    for (const record of reading.lost()) listener.record(record);
     if (signal.aborted) return;
+    for (const record of reading.lost()) listener.record(record);
     listener.lost(reason);
     await pause(retryMs, undefined, { signal }).catch(() => {});
     retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);

@@ -9,8 +9,13 @@ export interface WatchedCache {
 
 const INTERVAL_MS = 1_000;
 
-/** Tells a scheduler's counts once a second where they changed, until the function it returns is called. */
-export function watchCache(scheduler: WatchedCache, instance: string, tell: (cache: Cache) => void): () => void {
+export interface CacheWatch extends Disposable {
+  /** Tells the counts now, where they changed. */
+  look(): void;
+}
+
+/** Tells a scheduler's counts once a second where they changed, until it is disposed of. */
+export function watchCache(scheduler: WatchedCache, instance: string, tell: (cache: Cache) => void): CacheWatch {
   let last = '';
   const look = () => {
     const counts = countsOf(scheduler.stats);
@@ -21,9 +26,9 @@ export function watchCache(scheduler: WatchedCache, instance: string, tell: (cac
   };
   const timer = setInterval(look, INTERVAL_MS);
   timer.unref();
-  return () => {
-    clearInterval(timer);
-    look();
+  return {
+    look,
+    [Symbol.dispose]: () => clearInterval(timer),
   };
 }
 

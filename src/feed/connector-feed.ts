@@ -38,13 +38,16 @@ export class ConnectorFeed {
    * constructor. The function that it returns ends that.
    */
   watch(connector: Watched | WatchedShards, instance: string = connector.instanceId): () => void {
-    const tell = (record: FeedRecord) => this.accept(record);
+    const cache = isCache(connector) ? watchCache(connector, instance, (record) => this.accept(record)) : null;
+    const tell = (record: FeedRecord) => {
+      this.accept(record);
+      if (record.type === 'transition' && record.to === 'stopped') cache?.look();
+    };
     const stops = machinesOf(connector, instance).map(([name, machine]) => watchMachine(machine, name, tell));
-    if ('stats' in connector && 'queries' in connector.stats) {
-      stops.push(watchCache(connector as WatchedCache, instance, tell));
-    }
     const stop = () => {
-      if (this.#watches.delete(stop)) for (const end of stops.splice(0)) end();
+      if (!this.#watches.delete(stop)) return;
+      cache?.[Symbol.dispose]();
+      for (const end of stops) end();
     };
     this.#watches.add(stop);
     return stop;
@@ -106,6 +109,10 @@ function machinesOf(connector: Watched | WatchedShards, instance: string): [stri
     const inspect: Watched['inspect'] = (listener) => connector.inspect(shard, listener);
     return [`${instance} shard ${shard}`, { instanceId: instance, status, inspect }];
   });
+}
+
+function isCache(connector: Watched | WatchedCache): connector is WatchedCache {
+  return 'stats' in connector && 'blocks' in (connector as WatchedCache).stats;
 }
 
 function isSharded(connector: Watched | WatchedShards): connector is WatchedShards {

@@ -1,0 +1,107 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { statusText } from '../../../src/cli/status-table.ts';
+import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
+import type { FeedStatus } from '../../../src/feed/source.ts';
+import { type CommandProcess, startCommand } from '../../stories/demo-process.ts';
+import { seen, transition } from '../feed/records.ts';
+
+function start(...args: string[]): CommandProcess {
+  const command = startCommand('status', ...args);
+  onTestFinished(async () => {
+    command.child.kill('SIGKILL');
+    await command.ended;
+  });
+  return command;
+}
+
+async function servedFeed(): Promise<{ feed: ConnectorFeed; address: string }> {
+  const feed = new ConnectorFeed();
+  onTestFinished(() => feed.close());
+  const { port } = await feed.listen();
+  feed.accept(seen({ state: 'connected.serving', epoch: '#7' }));
+  feed.accept(seen({ machine: 'replica/rank 0', kind: 'worker', rank: 0, state: 'connected', epoch: '#7' }));
+  return { feed, address: `127.0.0.1:${port}` };
+}
+
+describe('the status command', () => {
+  test('prints where every machine stands, and succeeds where all are connected', async () => {
+    const { address } = await servedFeed();
+    const { code, stdout, stderr } = await start(address).ended;
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/replica\/scheduler │ connected.serving +│ .* │ #7 +│ - /);
+    expect(stdout).toMatch(/replica\/rank 0 +│ connected /);
+  });
+
+  test('prints one JSON object, and says by its exit status that a machine is not connected', async () => {
+    const { feed, address } = await servedFeed();
+    feed.accept(transition(1, 'connected.serving', 'degraded.assessing', { epoch: '#7' }));
+    const { code, stdout } = await start(address, '--json').ended;
+    expect(code).toBe(3);
+    expect(JSON.parse(stdout)).toMatchObject({ machines: [{ state: 'degraded.assessing' }, { state: 'connected' }] });
+  });
+
+  test('prints again what has changed, until it is interrupted', async () => {
+    const { feed, address } = await servedFeed();
+    const command = start(address, '--json', '--watch');
+    await command.line(/"state":"connected.serving"/);
+    feed.accept(transition(1, 'connected.serving', 'degraded.assessing', { epoch: '#7' }));
+    await command.line(/"state":"degraded.assessing"/);
+    await feed.close();
+    await command.line(/"error":"127.0.0.1:\d+ is not reachable: connect ECONNREFUSED/);
+    command.child.kill('SIGINT');
+    const { code, stdout } = await command.ended;
+    expect(code).toBe(1);
+    expect(stdout.trim().split('\n')).toHaveLength(3);
+  });
+
+  test('says in one line that nobody is there', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    const { code, stdout, stderr } = await start(`127.0.0.1:${port}`).ended;
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toBe(`error: 127.0.0.1:${port} is not reachable: connect ECONNREFUSED 127.0.0.1:${port}\n`);
+  });
+
+  test('refuses what is no address', async () => {
+    const { code, stderr } = await start('nowhere').ended;
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/Expected host:port/)]);
+  });
+});
+
+describe('what the status command prints', () => {
+  const status: FeedStatus = {
+    product: 'pegaflow-lifecycle 0.0.0',
+    startedAtMs: 0,
+    atMs: 100_000,
+    machines: [],
+    caches: [],
+    server: null,
+  };
+
+  test('says since when, and what was found last', () => {
+    const evidence = { kind: 'unreachable', message: 'read ECONNRESET' };
+    const text = statusText({ ...status, machines: [seen({ atMs: 98_500, evidence })] });
+    expect(text).toContain('│ 1.5 s │ -     │ unreachable: read ECONNRESET │');
+  });
+
+  test('says what the cache gave and how the server went', () => {
+    const counts = { queries: 20, askedBlocks: 200, hitBlocks: 50, misses: 12, missesDegraded: 3 };
+    const text = statusText({
+      ...status,
+      machines: [seen()],
+      caches: [{ type: 'cache', atMs: 99_000, instance: 'replica', ...counts }],
+      server: { type: 'server', atMs: 60_000, what: 'stopped', how: 'kill' },
+    });
+    expect(text).toContain('replica: 25.0 % of 200 blocks hit in 20 queries, 3 of them without a server');
+    expect(text).toContain('server: stopped (kill) for 40 s');
+  });
+
+  test('says that nobody is watched', () => {
+    expect(statusText(status)).toBe('no connector is watched there');
+  });
+});
