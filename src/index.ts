@@ -22,6 +22,7 @@ export {
   type KvCacheLayer,
   type LeasedBlocks,
   type LoadIntent,
+  type MachineInspector,
   type MissReason,
   PEGAFLOW_VERSION,
   placeOf,

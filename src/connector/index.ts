@@ -11,7 +11,7 @@ export type {
   RefusedSave,
   SaveIntent,
 } from './metadata.ts';
-export type { InstanceOptions } from './options.ts';
+export type { InstanceOptions, MachineInspector } from './options.ts';
 export type { QuarantineCounts } from './quarantine.ts';
 export type { MissReason, Query, QueryOutcome } from './query.ts';
 export { type Save, SchedulerConnector, type SchedulerConnectorOptions } from './scheduler-connector.ts';

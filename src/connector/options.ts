@@ -1,4 +1,8 @@
+import type { InspectionEvent, Observer } from 'xstate';
 import type { Budgets } from '../../machines/index.ts';
+
+/** What sees a machine at work, as XState takes it: a function, or an observer such as Stately's inspector has. */
+export type MachineInspector = Observer<InspectionEvent> | ((event: InspectionEvent) => void);
 
 /** What both halves of a connector must agree on. */
 export interface InstanceOptions {

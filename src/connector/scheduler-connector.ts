@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Actor, createActor, type InspectionEvent, type SnapshotFrom, toPromise, waitFor } from 'xstate';
+import { type Actor, createActor, type SnapshotFrom, toPromise, waitFor } from 'xstate';
 import {
   type Announcement,
   attemptCeilingMs,
@@ -29,7 +29,13 @@ import { Distrust } from './distrust.ts';
 import { type BlockIds, type BlockIdsByGroup, blockIdsByGroup, loadIntentFrom } from './hits.ts';
 import { Leases } from './leases.ts';
 import type { ConnectorMetadata, FinishedTransfers, LoadIntent } from './metadata.ts';
-import { checkGroupId, checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
+import {
+  checkGroupId,
+  checkInstanceOptions,
+  checkRank,
+  type InstanceOptions,
+  type MachineInspector,
+} from './options.ts';
 import type { Query, QueryOutcome } from './query.ts';
 import { RequestLedger } from './request-ledger.ts';
 import type { Service } from './service.ts';
@@ -39,7 +45,7 @@ export interface SchedulerConnectorOptions extends InstanceOptions {
   /** Ranks that one server keeps apart; 1 where MLA ranks share one copy. */
   readonly tpSize: number;
   /** Sees every event, snapshot and microstep of the machine, as XState tells them. */
-  readonly inspect?: (event: InspectionEvent) => void;
+  readonly inspect?: MachineInspector;
 }
 
 export interface Save {
@@ -150,9 +156,9 @@ export class SchedulerConnector {
     return this.#board.listen(listener);
   }
 
-  /** Lets `listener` see what the machine does from now on, beside what the option of this name sees. */
-  inspect(listener: (event: InspectionEvent) => void): () => void {
-    return this.#actor.system.inspect(listener).unsubscribe;
+  /** Lets `inspector` see what the machine does from now on, beside what the option of this name sees. */
+  inspect(inspector: MachineInspector): () => void {
+    return this.#actor.system.inspect(inspector).unsubscribe;
   }
 
   /** Tells `listener` the announcement there is and every one that follows: the push form of {@link buildMetadata}. */

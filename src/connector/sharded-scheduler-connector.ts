@@ -1,9 +1,9 @@
-import type { InspectionEvent } from 'xstate';
 import type { Announcement, RankReport, StopOutcome } from '../../machines/index.ts';
 import { ByGroup } from './by-group.ts';
 import type { SchedulerStats } from './cache-queries.ts';
 import { type BlockIds, type BlockIdsByGroup, blockIdsByGroup, checkFits, outcomeOf } from './hits.ts';
 import type { ConnectorMetadata, FinishedTransfers } from './metadata.ts';
+import type { MachineInspector } from './options.ts';
 import { countQuery, type MissReason, miss, noQueries, type Query, type QueryOutcome } from './query.ts';
 import { type Save, SchedulerConnector, type SchedulerConnectorOptions } from './scheduler-connector.ts';
 import { placeOf, type Shard, type ShardLayoutOptions, shardLayout } from './shard-layout.ts';
@@ -13,7 +13,7 @@ export interface ShardedSchedulerOptions
   extends ShardLayoutOptions,
     Omit<SchedulerConnectorOptions, 'endpoint' | 'inspect' | keyof ShardLayoutOptions> {
   /** Makes what sees every event, snapshot and microstep of one shard's machine, as XState tells them. */
-  readonly inspect?: (shard: number) => (event: InspectionEvent) => void;
+  readonly inspect?: (shard: number) => MachineInspector;
 }
 
 /** Where shards miss for several reasons, the first of these is told. */
@@ -64,9 +64,9 @@ export class ShardedSchedulerConnector {
     return { queries: { ...queries }, blocks: { ...blocks }, fencedResults };
   }
 
-  /** Lets `listener` see what one shard's machine does from now on, beside what the option of this name sees. */
-  inspect(shard: number, listener: (event: InspectionEvent) => void): () => void {
-    return this.#shard(shard).inspect(listener);
+  /** Lets `inspector` see what one shard's machine does from now on, beside what the option of this name sees. */
+  inspect(shard: number, inspector: MachineInspector): () => void {
+    return this.#shard(shard).inspect(inspector);
   }
 
   /** Tells `listener` the announcement for the ranks of one shard, and every one that follows. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Actor, createActor, fromPromise, type InspectionEvent, type SnapshotFrom, toPromise } from 'xstate';
+import { type Actor, createActor, fromPromise, type SnapshotFrom, toPromise } from 'xstate';
 import {
   type Announcement,
   type Budgets,
@@ -27,7 +27,13 @@ import type {
   RefusedSave,
   SaveIntent,
 } from './metadata.ts';
-import { checkGroupId, checkInstanceOptions, checkRank, type InstanceOptions } from './options.ts';
+import {
+  checkGroupId,
+  checkInstanceOptions,
+  checkRank,
+  type InstanceOptions,
+  type MachineInspector,
+} from './options.ts';
 import type { QuarantineCounts } from './quarantine.ts';
 import { type Doubt, type RankService, RankTransfers, type TransferStats } from './rank-transfers.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
@@ -44,7 +50,7 @@ export interface WorkerConnectorOptions extends InstanceOptions {
   /** CUDA ordinal as the server sees it. */
   readonly deviceId: number;
   /** Sees every event, snapshot and microstep of the machine, as XState tells them. */
-  readonly inspect?: (event: InspectionEvent) => void;
+  readonly inspect?: MachineInspector;
 }
 
 /** Counts since the start. */
@@ -161,9 +167,9 @@ export class WorkerConnector {
     return this.#board.listen(listener);
   }
 
-  /** Lets `listener` see what the machine does from now on, beside what the option of this name sees. */
-  inspect(listener: (event: InspectionEvent) => void): () => void {
-    return this.#actor.system.inspect(listener).unsubscribe;
+  /** Lets `inspector` see what the machine does from now on, beside what the option of this name sees. */
+  inspect(inspector: MachineInspector): () => void {
+    return this.#actor.system.inspect(inspector).unsubscribe;
   }
 
   /**
