@@ -12,7 +12,7 @@ const NODE_MAJORS = [22, 24];
 
 /** Names that each export must have. An export that is not listed must have at least one. */
 const EXPECTED_NAMES: Readonly<Record<string, readonly string[]>> = {
-  '.': ['SchedulerConnector', 'WorkerConnector', 'budgetTable'],
+  '.': ['SchedulerConnector', 'WorkerConnector', 'ConnectorFeed', 'budgetTable'],
   './machines': ['schedulerMachine', 'workerMachine', 'budgetsFrom'],
   './engine': ['startEngine', 'createPrometheusMetrics'],
   './native-bindings': ['createCudaDriver', 'createEmulatedDriver', 'LoadState', 'sweepSharedMemory'],
@@ -76,6 +76,10 @@ async function checkOn(major: number, tarball: string): Promise<void> {
   } else process.stdout.write(`skip ${on}: the thread of a CUDA device (${noCompiler})\n`);
   const said = await must(`${on}: npx ${packageName} --version`, runHere('npx', [packageName, '--version']));
   if (said.trim() !== version) throw new RunError(`--version says ${said.trim()}, package.json ${version}`);
+  await must(
+    `${on}: the live page and its charts are served`,
+    runHere('node', ['--input-type=module', '-e', PAGE_CHECK]),
+  );
   const demo = [packageName, 'demo', '--json', '--restarts', '1', '--requests', '24', '--outage-ms', '200'];
   checkReport(on, await must(`${on}: npx ${demo.join(' ')}`, runHere('npx', demo)));
 }
@@ -109,6 +113,18 @@ function threadCheck(): string {
     await driver[Symbol.asyncDispose]();
   `;
 }
+
+/** Asks a feed of the package for its page and for the header of its stream. */
+const PAGE_CHECK = `
+  import { ConnectorFeed } from '${packageName}';
+  const feed = new ConnectorFeed();
+  const { url } = await feed.listen();
+  const page = await fetch(url);
+  if (page.status !== 200) throw new Error('the page: ' + (await page.text()));
+  const { value } = await (await fetch(url + '/feed')).body.getReader().read();
+  if (!new TextDecoder().decode(value).includes('"charts":{"scheduler"')) throw new Error('no charts');
+  process.exit();
+`;
 
 /** The part of the demo's report that is looked at here. */
 interface DemoReport {

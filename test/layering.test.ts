@@ -59,6 +59,7 @@ describe('layering', () => {
     ['src/actors', ['machines', 'src/rpc', 'src/gen']],
     ['src/connector', ['machines', 'native-bindings', 'src/actors', 'src/rpc', 'src/gen']],
     ['src/telemetry', ['machines']],
+    ['src/feed', ['machines', 'src/connector']],
     ['src/registration', []],
     ['src/engine', ['native-bindings', 'src/registration', 'src/gen']],
   ])('%s imports of ours what its row in CONTRIBUTING.md says', (folder, allowed) => {
