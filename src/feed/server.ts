@@ -8,7 +8,10 @@ import type { FeedSource } from './source.ts';
 export interface FeedServerOptions {
   /** Default 0: any free one. */
   readonly port?: number;
-  /** Address to listen at. Default `127.0.0.1`: whoever reaches it may read everything. */
+  /**
+   * Where to listen. Default `127.0.0.1`: whoever reaches it may read everything. It answers those who ask by an IP
+   * address, by `localhost` or by this name.
+   */
   readonly host?: string;
 }
 

@@ -28,7 +28,7 @@ interface WatchedContext {
 
 /**
  * Tells where a connector stands and every step of its machine from now on, until the function it returns is called. That
- * tells that the machine is gone. `tell` must not throw: it is called amid the machine's work.
+ * tells that the machine is gone. `tell` must not throw.
  */
 export function watchMachine(connector: Watched, instance: string, tell: (record: FeedRecord) => void): () => void {
   const { rank = null, status } = connector;
@@ -89,16 +89,26 @@ export function watchMachine(connector: Watched, instance: string, tell: (record
     pid,
     evidence: evidenceFrom(fault),
   });
-  const stop = connector.inspect((inspection) => {
+  const see = (inspection: InspectionEvent) => {
     if (inspection.actorRef.sessionId !== inspection.rootId) return;
-    if (inspection.type === '@xstate.event' && inspection.event.type === 'report.received')
+    if (isStep(inspection)) follow(inspection);
+    else if (inspection.type === '@xstate.event' && inspection.event.type === 'report.received') {
       hear(inspection.event['report']);
-    else if (isStep(inspection)) follow(inspection);
+    }
+  };
+  const stop = connector.inspect((inspection) => {
+    try {
+      see(inspection);
+    } catch {
+      // What is thrown here would be thrown amid the machine's step. Better to know no more of it.
+      end();
+    }
   });
-  return () => {
+  const end = () => {
     stop();
     tell({ type: 'gone', atMs: wallTimeMs(), machine });
   };
+  return end;
 }
 
 type StepInspection = Extract<InspectionEvent, { readonly type: '@xstate.microstep' | '@xstate.snapshot' }>;

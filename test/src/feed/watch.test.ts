@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { InspectionEvent, Snapshot } from 'xstate';
 import charts from '../../../src/feed/charts.json' with { type: 'json' };
 import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
 import type { FeedRecord, Transition } from '../../../src/feed/record.ts';
@@ -175,6 +176,25 @@ describe('watching a connector', () => {
     expect(feed.status.machines).toMatchObject([{ state: 'stopped' }]);
     expect(calls).toBe(1);
     await feed.close();
+  });
+
+  test('S-53 does not fail a step of its machine that the feed cannot read', () => {
+    const { feed, records } = recordingFeed();
+    const { status } = new SchedulerConnector(options);
+    let tell: (event: InspectionEvent) => void = () => {};
+    const unread = {
+      instanceId: 'replica',
+      status,
+      inspect: (listener: typeof tell) => {
+        tell = listener;
+        return () => {};
+      },
+    };
+    feed.watch(unread);
+    const snapshot = { value: { reconnecting: 'waiting' }, context: null } as unknown as Snapshot<unknown>;
+    const step = { type: '@xstate.microstep', rootId: 'a', actorRef: { sessionId: 'a' }, snapshot } as InspectionEvent;
+    expect(() => tell(step)).not.toThrow();
+    expect(records.map(({ type }) => type)).toEqual(['machine', 'gone']);
   });
 
   test('by a feed that is closed goes on without it', async () => {
