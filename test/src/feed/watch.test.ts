@@ -148,6 +148,16 @@ describe('watching a connector', () => {
     await scheduler.stop();
   });
 
+  test('tells the last counts of a scheduler that stops', async () => {
+    const scheduler = new SchedulerConnector(options);
+    const { feed, records } = recordingFeed();
+    feed.watch(scheduler);
+    scheduler.start();
+    await scheduler.query({ requestId: 'request', blockHashes: [Uint8Array.of(1)] });
+    await scheduler.stop();
+    expect(records.findLast(({ type }) => type === 'cache')).toMatchObject({ queries: 1, missesDegraded: 1 });
+  });
+
   test('ends with the word that nothing more is known of it', async () => {
     const scheduler = new SchedulerConnector(options);
     const { feed, records } = recordingFeed();
