@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { Command, Option } from 'commander';
 import { MODEL_PRESETS, modelPreset } from '../demo/models.ts';
 import type { DemoOptions, OutageRange } from '../demo/options.ts';
@@ -6,6 +5,7 @@ import { InterruptedError } from '../demo/run-error.ts';
 import { readTrace } from '../demo/trace.ts';
 import { UsageError } from '../demo/usage-error.ts';
 import type { DeviceKind } from '../device-kind.ts';
+import { aborted } from './aborted.ts';
 import { deviceDriverFor, deviceOption } from './device-option.ts';
 import { outageRange, positiveNumber, sizeBytes, wholeNumber } from './values.ts';
 
@@ -84,7 +84,7 @@ export function demoCommand(): Command {
     .option('--transitions', 'print every transition of every machine on standard error')
     .option(
       '--inspect [port]',
-      'serve the live page at this port of the loopback interface, or at a free one; on a terminal until Ctrl-C',
+      'serve the live page at this port of the loopback interface, or at a free one, until Ctrl-C',
       wholeNumber(0, 65_535),
     )
     .option('--record <file>', 'write what the machines do to a file that `inspect --open` replays')
@@ -112,9 +112,9 @@ async function runDemoCommand(flags: DemoFlags): Promise<void> {
     if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`);
     else printReport(report, process.stdout);
     if (!report.ok) process.exitCode = EXIT_FAILED;
-    if (page !== null && process.stderr.isTTY) {
+    if (page !== null) {
       process.stderr.write(`the live page stays at ${page} until Ctrl-C\n`);
-      if (!interruption.signal.aborted) await once(interruption.signal, 'abort');
+      await aborted(interruption.signal);
     }
   } catch (error) {
     view.done();

@@ -1,6 +1,6 @@
-import { once } from 'node:events';
 import { Command } from 'commander';
 import { UsageError } from '../demo/usage-error.ts';
+import { aborted } from './aborted.ts';
 import { untilSignal } from './until-signal.ts';
 import { addresses, wholeNumber } from './values.ts';
 
@@ -42,7 +42,7 @@ async function showRecording(path: string, port: number): Promise<void> {
   ]);
   const server = await serveFeed(await readRecording(path), { port });
   printPage(server.url);
-  await once(untilSignal(), 'abort');
+  await aborted(untilSignal());
   await server.close();
 }
 

@@ -83,7 +83,6 @@ export class ConnectorFeed {
    */
   async listen(options: FeedServerOptions = {}): Promise<FeedServer> {
     const server = await serveFeed(this.#feed, options);
-    server.unref();
     this.#servers.push(server);
     return server;
   }

@@ -19,8 +19,6 @@ export interface FeedServer {
   /** `http://127.0.0.1:<port>` */
   readonly url: string;
   readonly port: number;
-  /** Lets the process end although it still serves. */
-  unref(): void;
   /** Ends every connection, at the latest a second later. */
   close(): Promise<void>;
 }
@@ -48,13 +46,15 @@ const HEADERS = {
   'x-content-type-options': 'nosniff',
 };
 
-/** Begins to serve. Rejects where it cannot listen there. */
+/** Begins to serve, which does not keep the process alive. Rejects where it cannot listen there. */
 export async function serveFeed(source: FeedSource, options: FeedServerOptions = {}): Promise<FeedServer> {
   const { port = 0, host = '127.0.0.1' } = options;
   const readers = new Set<http.ServerResponse>();
   const server = http.createServer((request, response) => {
     answer(source, readers, host, request, response).catch(() => response.destroy());
   });
+  server.unref();
+  server.on('connection', (socket) => socket.unref());
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -69,10 +69,6 @@ export async function serveFeed(source: FeedSource, options: FeedServerOptions =
   return {
     url: `http://${isIP(host) === 6 ? `[${host}]` : host}:${bound}`,
     port: bound,
-    unref: () => {
-      server.unref();
-      server.on('connection', (socket) => socket.unref());
-    },
     close: () => {
       clearInterval(heartbeat);
       const late = setTimeout(() => server.closeAllConnections(), CLOSE_TIMEOUT_MS);

@@ -2,9 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import type { FeedRecord } from '../../src/feed/record.ts';
 import { readRecording } from '../../src/feed/recording.ts';
 import { readFeed } from '../src/feed/sse.ts';
 import { startCommand } from './demo-process.ts';
+
+const isEnd = (record: FeedRecord) =>
+  record.type === 'transition' && record.machine === 'demo/scheduler' && record.to === 'stopped';
 
 const ARGS = ['--restarts', '1', '--requests', '16', '--outage-ms', '200', '--json'];
 
@@ -16,6 +20,9 @@ test('a demo can be watched while it runs and replayed afterwards: the outage, e
   const [url = ''] = /http:\S+/.exec(await demo.line(/live page: /)) ?? [];
   const reader = await readFeed(url);
   await reader.until('the outage', (record) => record.type === 'server' && record.what === 'stopped');
+  await demo.line(/the live page stays at/);
+  await reader.until('the end', isEnd);
+  demo.child.kill('SIGINT');
   const { code, stdout } = await demo.ended;
   expect(code).toBe(0);
   await reader.ended;
@@ -46,4 +53,4 @@ test('a demo can be watched while it runs and replayed afterwards: the outage, e
     hitBlocks: oracle.hitBlocks,
     missesDegraded: expect.toSatisfy((count: number) => count > 0),
   });
-});
+}, 120_000);
