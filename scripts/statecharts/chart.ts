@@ -1,20 +1,21 @@
-import type { ElkExtendedEdge, ElkNode } from 'elkjs';
+import type { ElkNode } from 'elkjs';
 import type { AnyStateMachine } from 'xstate';
 import { ANY_STATE } from '../../src/feed/edge-id.ts';
 import type { Chart, ChartEdge, ChartNode } from '../../src/feed/record.ts';
+import { layOutCompactly, type PlacedEdge } from './compact-layout.ts';
 import { type State, statesOf } from './edges.ts';
-import { labelsOf, layOutTightly } from './layout.ts';
+import { labelsOf } from './layout.ts';
 
 /** A machine as the feed's readers draw it. */
 export async function chartOf(machine: AnyStateMachine): Promise<Chart> {
-  const layout = await layOutTightly(machine);
+  const { layout, edges } = await layOutCompactly(machine);
   const states = new Map(statesOf(machine).map((state) => [state.path, state]));
   const labels = labelsOf(machine);
   return {
     width: Math.ceil(layout.width ?? 0),
     height: Math.ceil(layout.height ?? 0),
     nodes: (layout.children ?? []).flatMap((node) => nodesIn(node, null, states)),
-    edges: (layout.edges ?? []).map((edge) => edgeOf(edge, labels.get(edge.id) ?? [])),
+    edges: edges.map((edge) => edgeOf(edge, labels.get(edge.id) ?? [])),
   };
 }
 
@@ -43,12 +44,12 @@ function kindOf(id: string, state: State | undefined): ChartNode['kind'] {
   return state.children.length > 0 ? 'compound' : 'atomic';
 }
 
-function edgeOf({ id, sources, targets, sections = [] }: ElkExtendedEdge, texts: readonly string[]): ChartEdge {
+function edgeOf({ id, from, to, line: { sections = [] } }: PlacedEdge, texts: readonly string[]): ChartEdge {
   const points = sections.flatMap(({ startPoint, bendPoints = [], endPoint }) => [startPoint, ...bendPoints, endPoint]);
   return {
     id,
-    from: sources[0] ?? '',
-    to: targets[0] ?? '',
+    from,
+    to,
     label: texts.join('\n'),
     points: points.map(({ x, y }) => ({ x: rounded(x), y: rounded(y) })),
     labelAt: null,

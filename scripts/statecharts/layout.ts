@@ -14,18 +14,12 @@ export const LINE_PX = 13;
 
 /** A machine as boxes and lines, with places in pixels. A node's id is a state's path, or that with `!` for its start. */
 export function layOut(machine: AnyStateMachine): Promise<ElkNode> {
-  return new createElk().layout(graphOf(machine));
+  return placed(graphOf(machine));
 }
 
-/** As {@link layOut}, but small: there is no room for the labels of lines and for what runs in a state. */
-export function layOutTightly(machine: AnyStateMachine): Promise<ElkNode> {
-  const graph = graphOf(machine);
-  return new createElk().layout({
-    ...graph,
-    layoutOptions: { ...graph.layoutOptions, ...TIGHT },
-    children: (graph.children ?? []).map(withNameAlone),
-    edges: (graph.edges ?? []).map((edge) => ({ ...edge, labels: [] })),
-  });
+/** A graph with places for all of it. */
+export function placed(graph: ElkNode): Promise<ElkNode> {
+  return new createElk().layout(graph);
 }
 
 /** What sets off each line that {@link layOut} draws, by the line's id. */
@@ -33,25 +27,8 @@ export function labelsOf(machine: AnyStateMachine): ReadonlyMap<string, readonly
   return new Map(linesOf(machine).map(({ id, labels = [] }) => [id, labels.map(({ text = '' }) => text)]));
 }
 
-const TIGHT = {
-  'elk.spacing.nodeNode': '14',
-  'elk.spacing.edgeEdge': '5',
-  'elk.spacing.edgeNode': '6',
-  'elk.layered.spacing.nodeNodeBetweenLayers': '18',
-  'elk.layered.spacing.edgeEdgeBetweenLayers': '5',
-  'elk.layered.spacing.edgeNodeBetweenLayers': '6',
-};
-
-function withNameAlone(node: ElkNode): ElkNode {
-  const [name] = node.labels ?? [];
-  if (name === undefined) return node;
-  if (node.children === undefined) return { ...node, labels: [name], ...sizeOf([name.text ?? '']) };
-  const { height } = sizeOf([name.text ?? '']);
-  const layoutOptions = { ...node.layoutOptions, 'elk.padding': `[top=${height + 8},left=10,bottom=10,right=10]` };
-  return { ...node, labels: [name], layoutOptions, children: node.children.map(withNameAlone) };
-}
-
-function graphOf(machine: AnyStateMachine): ElkNode {
+/** What {@link layOut} finds places for. */
+export function graphOf(machine: AnyStateMachine): ElkNode {
   const states = statesOf(machine);
   const [root] = states;
   if (!root) throw new Error('a machine has no states');
