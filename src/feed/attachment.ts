@@ -50,9 +50,9 @@ async function* recordsAt(
   let number: number | null = null;
   let hasBegun = false;
   for await (const line of linesOf(response)) {
-    const [, field, value = ''] = /^(id|data|): ?(.*)$/.exec(line) ?? [];
+    const [, field, value = ''] = /^(id|data|event): ?(.*)$/.exec(line) ?? [];
     if (field === 'id') number = Number(value);
-    if (field === '' && value === 'caught up') {
+    if (field === 'event' && value === 'caughtUp') {
       yield reading.caughtUp();
       yield 'caught up';
     }

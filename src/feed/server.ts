@@ -35,7 +35,7 @@ const CLOSE_TIMEOUT_MS = 1_000;
 
 const EVENT_STREAM: Encoding = {
   record: (record, number) => `${number === null ? '' : `id: ${number}\n`}data: ${JSON.stringify(record)}\n\n`,
-  caughtUp: ': caught up\n\n',
+  caughtUp: 'event: caughtUp\ndata\n\n',
 };
 
 const HEADERS = {
