@@ -1,0 +1,92 @@
+/** Outages, read off the scheduler's steps and what the owner of the server said. Pure. */
+/** @import { History, Step } from './history.js' */
+import { indexAt, schedulerOf } from './history.js';
+import { topOf } from './states.js';
+
+/**
+ * @typedef {object} Outage
+ * @property {number} fromMs When the cache was no longer used
+ * @property {number | null} toMs When it was used again; `null` while it lasts
+ * @property {boolean} isOver Whether it was used again: not where the connector was stopped instead
+ * @property {number | null} stoppedMs When the server was stopped, where somebody said it
+ * @property {number | null} listeningMs When a server listened again, where somebody said it
+ * @property {string | null} how How the server was stopped, where somebody said it
+ * @property {Step['evidence']} evidence The first observation that something was lost
+ * @property {string | null} epochBefore
+ * @property {string | null} epochAfter
+ */
+
+const ENDS = new Set(['stopping', 'stopped', 'gone']);
+
+/**
+ * The times of one instance outside `connected`, in order, up to a time. The first connection is none.
+ * @param {History} history
+ * @param {string} instance
+ * @param {number} untilMs
+ * @returns {Outage[]}
+ */
+export function outagesOf(history, instance, untilMs) {
+  const steps = schedulerOf(history, instance)?.steps ?? [];
+  /** @type {Outage[]} */
+  const outages = [];
+  /** @type {Outage | null} */
+  let current = null;
+  let wasConnected = false;
+  /** @type {string | null} */
+  let epoch = null;
+  for (const step of steps.slice(0, indexAt(steps, untilMs) + 1)) {
+    const top = topOf(step.state);
+    const isConnected = top === 'connected';
+    if (current) {
+      if (step.isEvidenceNew) current.evidence ??= step.evidence;
+      if (isConnected || ENDS.has(top)) {
+        Object.assign(current, { toMs: step.atMs, isOver: isConnected, epochAfter: step.epoch });
+        current = null;
+      }
+    } else if (wasConnected && !isConnected && !ENDS.has(top)) {
+      current = begun(step, epoch);
+      outages.push(current);
+    }
+    wasConnected = isConnected;
+    epoch = step.epoch ?? epoch;
+  }
+  addServer(outages, history.servers, untilMs);
+  return outages;
+}
+
+/** @param {Step} step @param {string | null} epochBefore @returns {Outage} */
+function begun({ atMs, evidence, isEvidenceNew }, epochBefore) {
+  return {
+    fromMs: atMs,
+    toMs: null,
+    isOver: false,
+    stoppedMs: null,
+    listeningMs: null,
+    how: null,
+    evidence: isEvidenceNew ? evidence : null,
+    epochBefore,
+    epochAfter: null,
+  };
+}
+
+/**
+ * The last stop before the end of an outage and after the end of the one before is taken for its cause: a frozen server
+ * is noticed late.
+ * @param {Outage[]} outages
+ * @param {History['servers']} servers
+ * @param {number} untilMs
+ */
+function addServer(outages, servers, untilMs) {
+  let previousEndMs = Number.NEGATIVE_INFINITY;
+  for (const outage of outages) {
+    const endMs = outage.toMs ?? untilMs;
+    const during = servers.filter(({ atMs }) => atMs > previousEndMs && atMs <= endMs);
+    const stopped = during.findLast(({ what }) => what === 'stopped');
+    if (stopped) {
+      outage.stoppedMs = stopped.atMs;
+      outage.how = stopped.how;
+      outage.listeningMs = during.find(({ what, atMs }) => what === 'listening' && atMs >= stopped.atMs)?.atMs ?? null;
+    }
+    previousEndMs = endMs;
+  }
+}
