@@ -32,6 +32,8 @@ const STUCK_AFTER_MS = 15_000;
 
 /** For readers to take the last records of a feed that has ended. */
 const CLOSE_TIMEOUT_MS = 1_000;
+/** A browser connects again so long after its feed was lost. */
+const RETRY_MS = 500;
 
 const EVENT_STREAM: Encoding = {
   record: (record, number) => `${number === null ? '' : `id: ${number}\n`}data: ${JSON.stringify(record)}\n\n`,
@@ -116,7 +118,7 @@ async function stream(
   response.socket?.setTimeout(STUCK_AFTER_MS, () => response.destroy());
   const header = await source.header();
   response.writeHead(200, { ...HEADERS, 'content-type': 'text/event-stream', connection: 'close' });
-  response.write(`data: ${JSON.stringify(header)}\n\n`);
+  response.write(`retry: ${RETRY_MS}\ndata: ${JSON.stringify(header)}\n\n`);
   if ((await pump(source.history, response, EVENT_STREAM)) === 'ended') response.end();
   else response.destroy();
 }
