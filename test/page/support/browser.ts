@@ -1,0 +1,44 @@
+import { existsSync } from 'node:fs';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { missing } from '../../support/missing.ts';
+
+const CHROMIUM = '/usr/bin/chromium';
+
+/** Why no browser can be driven here, or `null`. */
+export const noBrowser = missing(CHROMIUM, existsSync(CHROMIUM));
+
+/** Chromium as it runs where nothing but the own machine is reached. */
+export function launchBrowser(): Promise<Browser> {
+  const quiet = ['--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', ...quiet],
+    timeout: 25_000,
+  });
+}
+
+/** A page and all that went wrong in it, or that it asked of anybody but the host of `url`. */
+export interface WatchedPage {
+  readonly page: Page;
+  readonly complaints: readonly string[];
+}
+
+export async function openPage(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<WatchedPage> {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, ...options });
+  page.setDefaultTimeout(20_000);
+  const complaints: string[] = [];
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('console', (message) => {
+    // A feed that is away is part of a test.
+    if (message.type() === 'error' && !message.text().includes('net::ERR_')) complaints.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (new URL(request.url()).host !== new URL(url).host) complaints.push(`asks for ${request.url()}`);
+  });
+  await page.goto(url);
+  return { page, complaints };
+}
