@@ -24,7 +24,7 @@ export function createOutageList(host, show) {
       host.replaceChildren(
         ...(rows.length > 0
           ? rows
-          : [element('tr', {}, [element('td', { colspan: 6, class: 'none' }, ['none so far'])])]),
+          : [element('tr', {}, [element('td', { colspan: 7, class: 'none' }, ['none so far'])])]),
       );
     },
   };
@@ -32,7 +32,7 @@ export function createOutageList(host, show) {
 
 /** @param {Outage} outage @param {number} number @param {() => void} show */
 function rowOf(outage, number, show) {
-  const { fromMs, toMs, stoppedMs, listeningMs, isOver } = outage;
+  const { fromMs, toMs, stoppedMs, listeningMs, isOver, epochBefore, epochAfter } = outage;
   const look = element('button', { type: 'button', class: 'link', title: `show outage ${number} in the timeline` }, [
     `${number}`,
   ]);
@@ -46,6 +46,7 @@ function rowOf(outage, number, show) {
     between(stoppedMs, fromMs),
     between(stoppedMs, listeningMs),
     toMs === null ? 'not yet' : isOver ? between(listeningMs ?? fromMs, toMs) : 'stopped',
+    [epochBefore, epochAfter].filter((epoch) => epoch !== null).join(' → '),
   ];
   return element(
     'tr',

@@ -68,6 +68,7 @@ describe.skipIf(noBrowser !== null)(`the page in a browser${noBrowser ? ` (skipp
       '20 ms',
       '1.0 s',
       '100 ms',
+      '#1 → #2',
     ]);
     expect(await page.locator('#sequence li').last().textContent()).toContain('scheduler: connected');
     expect(await page.locator('#sequence').textContent()).toContain('all 64 ranks: registered #2');

@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import charts from '../../src/feed/charts.json' with { type: 'json' };
+import type { Charts, Header } from '../../src/feed/record.ts';
+import { accept, createHistory, instancesOf, ranksOf, schedulerOf, stepAt } from '../../src/page/history.js';
+import { connected, lost, outage, schedulerId, step } from './support/synthetic-outage.ts';
+
+const replica = { instance: 'replica-0', ranks: 3 };
+const scheduler = schedulerId(replica.instance);
+const header: Header = {
+  type: 'header',
+  version: 1,
+  product: 'test',
+  startedAtMs: 0,
+  charts: charts as Charts,
+  isLive: true,
+  truncatedBeforeMs: null,
+  feedId: 'one',
+};
+
+function historyOf(...records: readonly Parameters<typeof accept>[1][]) {
+  const history = createHistory(1000);
+  for (const record of records) accept(history, record);
+  return history;
+}
+
+describe('the history of a feed', () => {
+  it('knows the state of every machine at any moment', () => {
+    const history = historyOf(...connected(replica, 1000), ...outage(replica, 5000));
+    const stateAt = (atMs: number) => stepAt(schedulerOf(history, 'replica-0'), atMs)?.state ?? null;
+    expect([999, 1000, 5019, 5020, 5021, 6055, 6100].map(stateAt)).toEqual([
+      null,
+      'connected.serving',
+      'connected.serving',
+      'degraded.assessing',
+      'reconnecting.dialing',
+      'reRegistering.announcing',
+      'connected.settling',
+    ]);
+    expect(ranksOf(history, 'replica-0').map((rank) => stepAt(rank, 5500)?.state)).toEqual(
+      Array(3).fill('reconnecting.dialing'),
+    );
+  });
+
+  it('puts what arrives late where it belongs', () => {
+    const late = step(scheduler, 1500, 'connected.serving', 'connected.auditing', 'after auditInterval', '#1');
+    const next = step(scheduler, 2000, 'connected.auditing', 'connected.serving', 'survey done', '#1');
+    const history = historyOf(...connected(replica, 1000), next, late);
+    expect(schedulerOf(history, 'replica-0')?.steps.map(({ atMs }) => atMs)).toEqual([1000, 1500, 2000]);
+    expect([history.fromMs, history.toMs]).toEqual([1000, 2000]);
+  });
+
+  it('begins anew with a header: what follows repeats what was kept', () => {
+    const history = historyOf(
+      header,
+      ...connected(replica, 1000),
+      header,
+      ...connected({ instance: 'other', ranks: 1 }, 1),
+    );
+    expect(instancesOf(history)).toEqual(['other']);
+    expect(history.fromMs).toBe(1);
+  });
+
+  it('says that a machine is gone, and takes one that was seen again', () => {
+    const [seen] = connected(replica, 3000);
+    const history = historyOf(...connected(replica, 1000), { type: 'gone', atMs: 2000, machine: scheduler }, seen!);
+    expect(schedulerOf(history, 'replica-0')?.steps.map(({ state }) => state)).toEqual([
+      'connected.serving',
+      'gone',
+      'connected.serving',
+    ]);
+  });
+
+  it('knows a machine of which it never heard but in a step', () => {
+    const history = historyOf(step('a/b/rank 12', 1, 'connected', 'degraded.verifying', 'rpc.failed', '#1'));
+    expect(ranksOf(history, 'a/b').map(({ rank }) => rank)).toEqual([12]);
+  });
+
+  it('keeps the newest evidence through steps that bring none', () => {
+    const history = historyOf(...connected(replica, 1000), ...lost(replica, 2000));
+    expect(stepAt(schedulerOf(history, 'replica-0'), 3000)).toMatchObject({
+      evidence: { kind: 'unreachable' },
+      isEvidenceNew: false,
+    });
+  });
+
+  it('forgets the older half when it is full, but not where a machine was', () => {
+    const history = historyOf(...connected(replica, 0));
+    for (let atMs = 1; atMs <= 5000; atMs += 1) {
+      accept(history, step(scheduler, atMs, '', atMs % 2 ? 'reconnecting.dialing' : 'reconnecting.waiting', '', '#1'));
+    }
+    expect(history.steps).toBeLessThanOrEqual(1000);
+    expect(schedulerOf(history, 'replica-0')?.steps.length).toBeLessThanOrEqual(1000);
+    expect(ranksOf(history, 'replica-0').map((rank) => stepAt(rank, 5000)?.state)).toEqual(Array(3).fill('connected'));
+    expect(history.fromMs).toBeGreaterThan(4000);
+  });
+});
