@@ -9,6 +9,7 @@ import { createHeadline } from './headline.js';
 import { accept, createHistory, instancesOf, ranksOf, schedulerOf, stepAt } from './history.js';
 import { createInstanceTabs } from './instance-tabs.js';
 import { writeLegend } from './legend.js';
+import { nextStepMs } from './next-step.js';
 import { createOutageList } from './outage-list.js';
 import { outagesOf } from './outages.js';
 import { advance, createPlayer, follow, seek, togglePlay } from './player.js';
@@ -52,6 +53,8 @@ let drawnAtMs = 0;
 /** @type {Zoom} */
 let zoom = { kind: 'last', ms: 120_000 };
 let isScheduled = false;
+/** What was told before comes in one go, and is drawn once. */
+let isCatchingUp = false;
 
 function modelNow() {
   const instances = instancesOf(history);
@@ -118,6 +121,13 @@ function schedule() {
   requestAnimationFrame(draw);
 }
 
+/** @param {number} atMs */
+function pause(atMs) {
+  player.isPlaying = false;
+  seek(player, atMs, modelNow());
+  schedule();
+}
+
 const schedulerChart = createChartView(byId('scheduler-chart'), 'scheduler');
 const rankChart = createChartView(byId('rank-chart'), 'rank');
 const connection = createConnectionView(byId('connection'));
@@ -135,24 +145,17 @@ const parts = [
   createTimeline(/** @type {HTMLCanvasElement} */ (byId('timeline')), byId('readout'), {
     pick: (atMs, rank) => {
       selectedRank = rank ?? selectedRank;
-      player.isPlaying = false;
-      seek(player, atMs, modelNow());
-      schedule();
+      pause(atMs);
     },
     redraw: schedule,
   }),
   createTransport(byId('transport'), {
-    seek: (atMs) => {
-      seek(player, atMs, modelNow());
-      schedule();
-    },
+    seek: pause,
+    step: (direction) => pause(nextStepMs(modelNow(), direction)),
     togglePlay: () => {
       togglePlay(player, modelNow());
       drawnAtMs = performance.now();
       schedule();
-    },
-    pause: () => {
-      player.isPlaying = false;
     },
     follow: () => {
       follow(player);
@@ -169,9 +172,7 @@ const parts = [
   createSequenceView(byId('sequence')),
   createOutageList(byId('outages'), ({ fromMs, stoppedMs, toMs }) => {
     zoom = { kind: 'span', fromMs: Math.min(fromMs, stoppedMs ?? fromMs), toMs: toMs ?? modelNow().endMs };
-    player.isPlaying = false;
-    seek(player, zoom.fromMs, modelNow());
-    schedule();
+    pause(zoom.fromMs);
   }),
 ];
 writeLegend(byId('legend'));
@@ -181,8 +182,11 @@ setInterval(() => {
 listen('feed', {
   onRecord: (record) => {
     accept(history, record);
-    if (record.type === 'header' && !record.isLive) zoom = { kind: 'all' };
-    schedule();
+    if (record.type === 'header') {
+      isCatchingUp = true;
+      if (!record.isLive) zoom = { kind: 'all' };
+    }
+    if (!isCatchingUp) schedule();
   },
   onOpen: (isOpen) => {
     connection.setOpen(isOpen);
@@ -190,11 +194,12 @@ listen('feed', {
   },
   onCaughtUp: () => {
     // What one wants to understand of a recording is mostly its last outage, and what is left of it.
+    isCatchingUp = false;
+    schedule();
     const { isLive, outages, fromMs, endMs } = modelNow();
     if (isLive) return;
     const recoveredMs = outages.findLast(({ isOver }) => isOver)?.toMs;
     if (player.atMs === null && recoveredMs) seek(player, recoveredMs + AFTER_RECOVERY_MS, { fromMs, endMs });
-    schedule();
   },
 });
 schedule();

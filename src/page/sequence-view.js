@@ -19,9 +19,13 @@ const MIDDLE_PX = HEIGHT_PX / 2;
 export function createSequenceView(host) {
   /** @type {Map<string, HTMLElement>} */
   let shown = new Map();
+  let drawn = '';
   return {
     /** @param {Model} model */
-    update({ history, instance, atMs }) {
+    update({ history, instance, atMs, isFollowing }) {
+      const moment = `${instance} ${history.revision} ${isFollowing ? '' : atMs}`;
+      if (moment === drawn) return;
+      drawn = moment;
       const worldSize = ranksOf(history, instance).length;
       const rows = sequenceOf(history, instance, atMs, MAX_ROWS);
       const isAtEnd = host.scrollTop + host.clientHeight >= host.scrollHeight - HEIGHT_PX;

@@ -107,7 +107,10 @@ function drawServer(brush, paint, scale, { y, height }, { history: { servers }, 
 }
 
 /** @param {CanvasRenderingContext2D} brush @param {Paint} paint @param {Scale} scale @param {TimelineRow} row @param {Model} model */
-function drawMachine(brush, paint, scale, { machine, y, height }, { endMs }) {
+function drawMachine(brush, paint, scale, { machine, y: top, height: rowHeight }, { endMs }) {
+  // Lines that are thinner than a pixel leave no gaps.
+  const y = Math.round(top);
+  const height = Math.max(1, Math.round(top + rowHeight) - y);
   const segments = segmentsOf(machine?.steps ?? [], scale, endMs);
   // What lasts less than a pixel is still to be seen among what is well.
   const isWell = (/** @type {Segment} */ { state }) => state === 'connected';

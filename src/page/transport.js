@@ -3,7 +3,6 @@
 /** @import { Zoom } from './zoom.js' */
 import { setAttribute, setText } from './dom.js';
 import { clock, offset } from './format.js';
-import { nextStepMs } from './next-step.js';
 
 /** @type {Readonly<Record<string, Zoom>>} */
 const ZOOMS = { '30s': { kind: 'last', ms: 30_000 }, '2min': { kind: 'last', ms: 120_000 }, all: { kind: 'all' } };
@@ -13,7 +12,7 @@ const ZOOMS = { '30s': { kind: 'last', ms: 30_000 }, '2min': { kind: 'last', ms:
  * @param {object} owner
  * @param {(atMs: number) => void} owner.seek
  * @param {() => void} owner.togglePlay
- * @param {() => void} owner.pause
+ * @param {(direction: 1 | -1) => void} owner.step
  * @param {() => void} owner.follow
  * @param {(speed: number) => void} owner.setSpeed
  * @param {(zoom: Zoom) => void} owner.setZoom
@@ -29,20 +28,13 @@ export function createTransport(host, owner) {
   if (!play || !back || !forth || !slider || !speed || !live || !time) throw new Error('the transport is incomplete');
   /** @type {Model | null} */
   let model = null;
-  const step = (/** @type {1 | -1} */ direction) => {
-    if (!model) return;
-    owner.pause();
-    owner.seek(nextStepMs(model, direction));
-  };
   play.addEventListener('click', owner.togglePlay);
-  back.addEventListener('click', () => step(-1));
-  forth.addEventListener('click', () => step(1));
+  back.addEventListener('click', () => owner.step(-1));
+  forth.addEventListener('click', () => owner.step(1));
   live.addEventListener('click', owner.follow);
   speed.addEventListener('change', () => owner.setSpeed(Number(speed.value)));
   slider.addEventListener('input', () => {
-    if (!model) return;
-    owner.pause();
-    owner.seek(model.fromMs + Number(slider.value));
+    if (model) owner.seek(model.fromMs + Number(slider.value));
   });
   host.addEventListener('click', ({ target }) => {
     const zoom = target instanceof Element ? ZOOMS[target.getAttribute('data-zoom') ?? ''] : undefined;
@@ -52,7 +44,7 @@ export function createTransport(host, owner) {
     const { key, ctrlKey, metaKey, altKey, target } = event;
     if (ctrlKey || metaKey || altKey || (target instanceof Element && target.matches('select'))) return;
     const isButton = target instanceof HTMLButtonElement;
-    if (key === 'ArrowLeft' || key === 'ArrowRight') step(key === 'ArrowLeft' ? -1 : 1);
+    if (key === 'ArrowLeft' || key === 'ArrowRight') owner.step(key === 'ArrowLeft' ? -1 : 1);
     else if (key === ' ' && !isButton) owner.togglePlay();
     else if (key === 'End') owner.follow();
     else if (key === 'Home' && model) owner.seek(model.fromMs);
