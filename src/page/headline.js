@@ -55,6 +55,7 @@ function meaningOf(history, instance, state, atMs) {
   const { meaning } = lookOf(state);
   if (state !== 'reRegistering') return meaning;
   const ranks = ranksOf(history, instance);
+  if (ranks.length === 0) return meaning;
   const done = ranks.filter((rank) => topOf(stepAt(rank, atMs)?.state ?? '') === 'connected').length;
   return `${meaning} (${done} of ${ranks.length} ranks are done)`;
 }
@@ -90,7 +91,7 @@ export function createHeadline(host) {
       setText(epoch, next.epoch);
       setText(meaning, next.meaning);
       setText(outage, next.outage);
-      setText(evidence, next.evidence && `last evidence: ${next.evidence}`);
+      setText(evidence, next.evidence);
       // Without what changes all the time.
       setText(spoken, next.title);
     },

@@ -12,7 +12,8 @@ const MAX_ROWS = 50;
  * @param {(outage: Outage) => void} show
  */
 export function createOutageList(host, show) {
-  let shown = '';
+  /** @type {string | null} */
+  let shown = null;
   return {
     /** @param {Model} model */
     update({ outages }) {

@@ -22,7 +22,7 @@ export const STATES = {
   },
   reRegistering: {
     label: 're-registering',
-    meaning: 'every rank shows its memory to the server again; queries are misses',
+    meaning: 'every rank registers its memory with the server; queries are misses',
     icon: 'M8 13.5V3.5M4 7.5L8 3.5L12 7.5',
   },
   incompatible: {

@@ -42,7 +42,14 @@ export function drawTimeline(brush, paint, scale, rows, height, model) {
   brush.font = FONT;
   brush.textBaseline = 'middle';
   brush.fillStyle = paint.muted;
-  for (const { label, y, height } of rows) brush.fillText(label, 0, y + Math.max(height, 11) / 2);
+  for (const { kind, label, y, height } of rows) {
+    brush.fillText(label, 0, y + Math.max(height, 11) / 2);
+    if (kind !== 'ratio') continue;
+    brush.textAlign = 'right';
+    brush.fillText('100 %', GUTTER_PX - 5, y + 4);
+    brush.fillText('0', GUTTER_PX - 5, y + height - 3);
+    brush.textAlign = 'left';
+  }
   brush.save();
   brush.beginPath();
   brush.rect(GUTTER_PX, 0, scale.width - GUTTER_PX, height);
@@ -191,6 +198,4 @@ function drawRatio(brush, paint, scale, { y, height }, { history, instance }) {
     brush.globalAlpha = 1;
     brush.fillRect(x, bottom - ratio * height - 1, Math.max(width, 1), 2);
   }
-  brush.fillStyle = paint.muted;
-  brush.fillText('100 %', scale.width - 38, y + 8);
 }

@@ -48,6 +48,6 @@ export function outageInWords(outage) {
  * @returns {string} what was noticed, in the connector's own words
  */
 export function evidenceInWords(evidence) {
-  if (evidence === null) return 'nothing wrong was ever noticed';
-  return `${NOTICED.get(evidence.kind) ?? evidence.kind}: ${evidence.message}`;
+  if (evidence === null) return 'nothing wrong was noticed so far';
+  return `last evidence: ${NOTICED.get(evidence.kind) ?? evidence.kind}: ${evidence.message}`;
 }

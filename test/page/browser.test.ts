@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { launchBrowser } from '../../scripts/page/browser.ts';
 import { ConnectorFeed } from '../../src/feed/connector-feed.ts';
 import type { FeedRecord } from '../../src/feed/record.ts';
 import { readRecording } from '../../src/feed/recording.ts';
 import { serveFeed } from '../../src/feed/server.ts';
-import { launchBrowser, noBrowser, openPage, type WatchedPage } from './support/browser.ts';
+import { noBrowser, openPage, type WatchedPage } from './support/browser.ts';
 import { connected, herd, lost, outage, recovered, schedulerId, step } from './support/synthetic-outage.ts';
 
 const replica = { instance: 'replica-0', ranks: 64 };

@@ -85,7 +85,7 @@ describe('the headline', () => {
       epoch: 'epoch #2',
       meaning: 'the cache is used',
       outage: 'last outage: server killed, 1.1 s, recovered 100 ms after the server was back',
-      evidence: 'server unreachable: the server closed the connection',
+      evidence: 'last evidence: server unreachable: the server closed the connection',
     });
   });
 

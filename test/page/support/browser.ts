@@ -1,21 +1,10 @@
 import { existsSync } from 'node:fs';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { CHROMIUM } from '../../../scripts/page/browser.ts';
 import { missing } from '../../support/missing.ts';
-
-const CHROMIUM = '/usr/bin/chromium';
 
 /** Why no browser can be driven here, or `null`. */
 export const noBrowser = missing(CHROMIUM, existsSync(CHROMIUM));
-
-/** Chromium as it runs where nothing but the own machine is reached. */
-export function launchBrowser(): Promise<Browser> {
-  const quiet = ['--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-  return chromium.launch({
-    executablePath: CHROMIUM,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', ...quiet],
-    timeout: 25_000,
-  });
-}
 
 /** A page and all that went wrong in it, or that it asked of anybody but the host of `url`. */
 export interface WatchedPage {
