@@ -54,6 +54,18 @@ describe('layering', () => {
     expect(strangers('native-bindings', isAllowed)).toEqual([]);
   });
 
+  it('the page loads nothing but its own files', () => {
+    const files = readdirSync(join(root, 'src/page'));
+    const texts = files.map((name) => readFileSync(join(root, 'src/page', name), 'utf8')).join('\n');
+    const loaded = [...texts.matchAll(/\bfrom '([^']+)'|\b(?:src|href)="([^"]+)"|url\(([^)#$]+)\)/g)];
+    const names = loaded.map(([, module, asset, image]) => module ?? asset ?? image ?? '');
+    // Types alone come from the feed.
+    const strangers = names.filter((name) => !/^\.\/|^page\//.test(name) && !/^\.\.\/feed\/\w+\.ts$/.test(name));
+    expect(names.length).toBeGreaterThan(40);
+    expect(strangers).toEqual([]);
+    expect(texts.match(/^import .*\.ts'/gm)).toEqual(null);
+  });
+
   it.each([
     ['src/rpc', ['machines', 'native-bindings', 'src/gen']],
     ['src/actors', ['machines', 'src/rpc', 'src/gen']],

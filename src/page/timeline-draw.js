@@ -104,7 +104,7 @@ function drawServer(brush, paint, scale, { y, height }, { history: { servers }, 
     if (isUp) brush.fillRect(x, middle - 1.5, width, 3);
     else brush.fillRect(x, y, Math.max(width, 1), height);
     if (!isUp && width > 50) {
-      brush.fillStyle = paint.onState;
+      brush.fillStyle = paint.onState('stopped');
       brush.fillText(downBy, Math.max(x, GUTTER_PX) + 5, middle + 0.5);
     }
     if (what === 'stopped') downBy = how ?? 'stopped';
@@ -146,7 +146,7 @@ function drawIcon(brush, paint, state, x, y, size) {
   brush.fill();
   brush.translate(x - size / 2, y - size / 2);
   brush.scale(size / 16, size / 16);
-  brush.strokeStyle = paint.onState;
+  brush.strokeStyle = paint.onState(state);
   brush.lineWidth = 2;
   brush.lineCap = 'round';
   brush.stroke(paint.iconOf(state));

@@ -18,10 +18,10 @@ export function createPaint(context) {
   const style = getComputedStyle(document.documentElement);
   const colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
   const states = [...Object.keys(STATES), 'unknown'];
+  /** Of icons and patterns on a state's colour. @param {string} state */
+  const onOf = (state) => colour(`on-${state}`) || colour('on-state');
   const fills = new Map(states.map((state) => [state, colour(`state-${state}`)]));
-  const patterns = new Map(
-    Object.entries(TILES).map(([state, lines]) => [state, tile(context, lines, colour('on-state'))]),
-  );
+  const patterns = new Map(Object.entries(TILES).map(([state, lines]) => [state, tile(context, lines, onOf(state))]));
   const icons = new Map(states.map((state) => [state, new Path2D(lookOf(state).icon)]));
   return {
     ink: colour('ink'),
@@ -30,7 +30,7 @@ export function createPaint(context) {
     band: colour('band'),
     bandEdge: colour('band-edge'),
     accent: colour('accent'),
-    onState: colour('on-state'),
+    onState: onOf,
     fillOf: (/** @type {string} */ state) => fills.get(state) ?? fills.get('unknown') ?? '',
     patternOf: (/** @type {string} */ state) => patterns.get(state) ?? null,
     iconOf: (/** @type {string} */ state) => icons.get(state) ?? icons.get('unknown') ?? new Path2D(),

@@ -59,11 +59,8 @@ export function createTimeline(canvas, readout, { pick, redraw }) {
       drawn = { scale, rows, model };
       drawTimeline(brush, paint, scale, rows, height, model);
       setText(readout, pointer ? inWords(drawn, pointer) : HINT);
-      setAttribute(
-        canvas,
-        'aria-label',
-        `Timeline of the scheduler and ${rows.length} rows, ${model.outages.length} outages`,
-      );
+      const machines = new Set(rows.flatMap(({ machine }) => (machine ? [machine.id] : []))).size;
+      setAttribute(canvas, 'aria-label', `timeline of ${machines} machines with ${model.outages.length} outages`);
     },
   };
 }
