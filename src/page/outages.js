@@ -11,6 +11,7 @@ import { topOf } from './states.js';
  * @property {number | null} stoppedMs When the server was stopped, where somebody said it
  * @property {number | null} listeningMs When a server listened again, where somebody said it
  * @property {string | null} how How the server was stopped, where somebody said it
+ * @property {boolean} isPlanned Whether the host had handed the server back before
  * @property {Step['evidence']} evidence The first observation that something was lost
  * @property {string | null} epochBefore
  * @property {string | null} epochAfter
@@ -55,7 +56,7 @@ export function outagesOf(history, instance, untilMs) {
 }
 
 /** @param {Step} step @param {string | null} epochBefore @returns {Outage} */
-function begun({ atMs, evidence, isEvidenceNew }, epochBefore) {
+function begun({ atMs, state, evidence, isEvidenceNew }, epochBefore) {
   return {
     fromMs: atMs,
     toMs: null,
@@ -63,6 +64,7 @@ function begun({ atMs, evidence, isEvidenceNew }, epochBefore) {
     stoppedMs: null,
     listeningMs: null,
     how: null,
+    isPlanned: topOf(state) === 'drained',
     evidence: isEvidenceNew ? evidence : null,
     epochBefore,
     epochAfter: null,

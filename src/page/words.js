@@ -23,7 +23,8 @@ const NOTICED = new Map([
  * @param {Outage} outage
  * @returns {string} such as `server killed`
  */
-export function causeOf({ how, stoppedMs, evidence }) {
+export function causeOf({ how, stoppedMs, evidence, isPlanned }) {
+  if (isPlanned) return 'drained for a planned restart';
   if (how !== null) return HOW.get(how) ?? `server stopped (${how})`;
   if (stoppedMs !== null) return 'server stopped';
   if (evidence) return NOTICED.get(evidence.kind) ?? evidence.kind;

@@ -85,6 +85,8 @@ describe.skipIf(noBrowser !== null)(`the page in a browser${noBrowser ? ` (skipp
     await page.locator('#rank-title', { hasText: 'Rank 38' }).waitFor();
     await page.locator('#rank-chart [data-path="degraded.verifying"][data-active="leaf"]').waitFor();
     await page.locator('[data-rank="38"][aria-checked="true"]').waitFor();
+    // The same keys move in time everywhere else.
+    expect(await page.locator('[name="live"]').getAttribute('aria-pressed')).toBe('true');
     expect(await page.locator('#ranks-summary').textContent()).toBe('63 connected · rank 38 degraded');
   });
 
@@ -117,6 +119,7 @@ describe.skipIf(noBrowser !== null)(`the page in a browser${noBrowser ? ` (skipp
     const page = await recording([...connected(replica, 1_000_000), ...outage(replica, 1_010_000)]);
     await page.locator('#connection[data-kind="recording"]').waitFor();
     await page.getByRole('heading', { name: 'replica-0: connected', exact: true }).waitFor();
+    await page.locator('[data-zoom="all"][aria-pressed="true"]').waitFor();
     await page.getByRole('slider').fill('10021');
     await page.getByRole('heading', { name: 'replica-0: reconnecting', exact: true }).waitFor();
     await page.keyboard.press('ArrowLeft');

@@ -34,6 +34,7 @@ describe('outages', () => {
         stoppedMs: 5000,
         listeningMs: 6000,
         how: 'kill',
+        isPlanned: false,
         evidence: { kind: 'unreachable', message: 'the server closed the connection' },
         epochBefore: '#1',
         epochAfter: '#2',
@@ -67,6 +68,16 @@ describe('outages', () => {
       [5000, 5020, 'kill'],
       [8000, 11_000, 'freeze'],
     ]);
+  });
+
+  it('that nobody caused by a stop of the server do not take that of the one before', () => {
+    const cleanup = step(scheduler, 8000, 'connected.settling', 'degraded.surveying', 'survey done', '#2');
+    expect(wordsOf([...outage(replica, 5000), cleanup]).at(-1)).toBe('cache not usable, not over yet');
+  });
+
+  it('are said to be planned where the host had handed the server back', () => {
+    const drained = step(scheduler, 2000, 'connected.serving', 'drained.quiescing', 'drain', '#1');
+    expect(wordsOf([drained])).toEqual(['drained for a planned restart, not over yet']);
   });
 
   it('are none before the first connection, and none at a stop from it', () => {

@@ -86,6 +86,7 @@ describe('the timeline', () => {
       fromMs: 27_500,
       toMs: 57_500,
     });
+    expect(windowOf({ kind: 'last', ms: 30_000 }, { ...times, atMs: 1000 })).toEqual({ fromMs: 0, toMs: 30_000 });
     expect(windowOf({ kind: 'last', ms: 120_000 }, times)).toEqual({ fromMs: 0, toMs: 100_000 });
     expect(windowOf({ kind: 'all' }, times)).toEqual({ fromMs: 0, toMs: 100_000 });
     expect(windowOf({ kind: 'all' }, { fromMs: 0, endMs: 10, atMs: 0 })).toEqual({ fromMs: -4990, toMs: 10 });
