@@ -37,7 +37,7 @@ export function headlineOf({ history, instance, atMs }) {
     epoch: step.epoch === null ? '' : `epoch ${step.epoch}`,
     meaning: meaningOf(history, instance, state, atMs),
     outage: last
-      ? `${last.toMs === null ? 'outage now' : 'last outage'}${count}: ${outageInWords(last)}`
+      ? `${last.toMs === null ? 'outage now' : 'last outage'}${count}: ${outageInWords(last, atMs)}`
       : 'no outage so far',
     evidence: evidenceInWords(step.evidence),
   };

@@ -11,6 +11,8 @@ export function writeLegend(host) {
         element('span', {}, [element('b', {}, [label]), `: ${meaning}`]),
       ]),
     ),
+    element('li', {}, [element('span', { class: 'swatch taken' }), 'the last step of a statechart']),
+    element('li', {}, [element('span', { class: 'swatch trail' }), 'the way since the last outage began']),
     element('li', {}, [
       element('span', { class: 'swatch outage' }),
       'outage: from the stop, or from noticing it, to the recovery',

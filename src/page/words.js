@@ -33,11 +33,12 @@ export function causeOf({ how, stoppedMs, evidence, isPlanned }) {
 
 /**
  * @param {Outage} outage
+ * @param {number} atMs
  * @returns {string} such as `server killed, 1.4 s, recovered 96 ms after the server was back`
  */
-export function outageInWords(outage) {
+export function outageInWords(outage, atMs) {
   const cause = causeOf(outage);
-  if (outage.toMs === null) return `${cause}, not over yet`;
+  if (outage.toMs === null) return `${cause}, ${duration(Math.max(0, atMs - outage.fromMs))} so far`;
   const lasted = duration(outage.toMs - outage.fromMs);
   if (!outage.isOver) return `${cause}, ${lasted}, ended by a stop`;
   if (outage.listeningMs === null) return `${cause}, recovered after ${lasted}`;

@@ -23,7 +23,9 @@ const told = historyOf([...connected(replica, 1000), ...outage(replica, 5000)]);
 
 describe('outages', () => {
   const wordsOf = (records: readonly FeedRecord[], untilMs = 1e6) =>
-    outagesOf(historyOf([...connected(replica, 1000), ...records]), 'replica-0', untilMs).map(outageInWords);
+    outagesOf(historyOf([...connected(replica, 1000), ...records]), 'replica-0', untilMs).map((one) =>
+      outageInWords(one, untilMs),
+    );
 
   it('are known from the first evidence to the recovery, with what the owner of the server said', () => {
     expect(outagesOf(told, 'replica-0', 10_000)).toEqual([
@@ -43,7 +45,7 @@ describe('outages', () => {
   });
 
   it('are said in words while they last, when they are over, and when a stop ended them', () => {
-    expect(wordsOf(outage(replica, 5000), 5500)).toEqual(['server killed, not over yet']);
+    expect(wordsOf(outage(replica, 5000), 5500)).toEqual(['server killed, 480 ms so far']);
     expect(wordsOf(outage(replica, 5000))).toEqual([
       'server killed, 1.1 s, recovered 100 ms after the server was back',
     ]);
@@ -72,12 +74,12 @@ describe('outages', () => {
 
   it('that nobody caused by a stop of the server do not take that of the one before', () => {
     const cleanup = step(scheduler, 8000, 'connected.settling', 'degraded.surveying', 'survey done', '#2');
-    expect(wordsOf([...outage(replica, 5000), cleanup]).at(-1)).toBe('cache not usable, not over yet');
+    expect(wordsOf([...outage(replica, 5000), cleanup], 9000).at(-1)).toBe('cache not usable, 1.0 s so far');
   });
 
   it('are said to be planned where the host had handed the server back', () => {
     const drained = step(scheduler, 2000, 'connected.serving', 'drained.quiescing', 'drain', '#1');
-    expect(wordsOf([drained])).toEqual(['drained for a planned restart, not over yet']);
+    expect(wordsOf([drained], 2500)).toEqual(['drained for a planned restart, 500 ms so far']);
   });
 
   it('are none before the first connection, and none at a stop from it', () => {
