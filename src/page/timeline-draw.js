@@ -103,7 +103,7 @@ function drawServer(brush, paint, scale, { y, height }, { history: { servers }, 
     brush.fillStyle = paint.fillOf(isUp ? 'connected' : 'stopped');
     if (isUp) brush.fillRect(x, middle - 1.5, width, 3);
     else brush.fillRect(x, y, Math.max(width, 1), height);
-    if (!isUp && width > 50) {
+    if (!isUp && width > brush.measureText(downBy).width + 10) {
       brush.fillStyle = paint.onState('stopped');
       brush.fillText(downBy, Math.max(x, GUTTER_PX) + 5, middle + 0.5);
     }
