@@ -3,6 +3,7 @@ import http from 'node:http';
 import { type AddressInfo, isIP } from 'node:net';
 import { pageFile } from './page-files.ts';
 import { type Encoding, pump } from './pump.ts';
+import { Readers } from './readers.ts';
 import type { FeedSource } from './source.ts';
 
 export interface FeedServerOptions {
@@ -27,8 +28,6 @@ const MAX_CONNECTIONS = 64;
 const MAX_READERS = 32;
 /** By its silence a reader notices that the feed's process is frozen. */
 const HEARTBEAT_INTERVAL_MS = 5_000;
-/** A reader that takes nothing for this long is dropped. */
-const STUCK_AFTER_MS = 15_000;
 
 /** For readers to take the last records of a feed that has ended. */
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -51,7 +50,7 @@ const HEADERS = {
 /** Begins to serve, which does not keep the process alive. Rejects where it cannot listen there. */
 export async function serveFeed(source: FeedSource, options: FeedServerOptions = {}): Promise<FeedServer> {
   const { port = 0, host = '127.0.0.1' } = options;
-  const readers = new Set<http.ServerResponse>();
+  const readers = new Readers();
   const server = http.createServer((request, response) => {
     answer(source, readers, host, request, response).catch(() => response.destroy());
   });
@@ -63,9 +62,7 @@ export async function serveFeed(source: FeedSource, options: FeedServerOptions =
     server.listen(port, host, resolve);
   });
   server.on('error', () => {});
-  const heartbeat = setInterval(() => {
-    for (const reader of readers) if (!reader.writableNeedDrain) reader.write(':\n\n');
-  }, HEARTBEAT_INTERVAL_MS);
+  const heartbeat = setInterval(() => readers.beat(), HEARTBEAT_INTERVAL_MS);
   heartbeat.unref();
   const bound = (server.address() as AddressInfo).port;
   return {
@@ -86,7 +83,7 @@ export async function serveFeed(source: FeedSource, options: FeedServerOptions =
 
 async function answer(
   source: FeedSource,
-  readers: Set<http.ServerResponse>,
+  readers: Readers,
   host: string,
   request: http.IncomingMessage,
   response: http.ServerResponse,
@@ -107,16 +104,10 @@ async function answer(
   response.end(file.bytes);
 }
 
-async function stream(
-  source: FeedSource,
-  readers: Set<http.ServerResponse>,
-  response: http.ServerResponse,
-): Promise<void> {
-  if (readers.size >= MAX_READERS) return refuse(response, 503, 'too many readers');
-  readers.add(response);
-  response.once('close', () => readers.delete(response));
-  response.socket?.setTimeout(STUCK_AFTER_MS, () => response.destroy());
+async function stream(source: FeedSource, readers: Readers, response: http.ServerResponse): Promise<void> {
   const header = await source.header();
+  if (readers.count >= MAX_READERS) return refuse(response, 503, 'too many readers');
+  readers.add(response);
   response.writeHead(200, { ...HEADERS, 'content-type': 'text/event-stream', connection: 'close' });
   response.write(`retry: ${RETRY_MS}\ndata: ${JSON.stringify(header)}\n\n`);
   if ((await pump(source.history, response, EVENT_STREAM)) === 'ended') response.end();
