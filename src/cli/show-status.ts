@@ -6,6 +6,7 @@ import { EXIT_NOT_CONNECTED } from './status-command.ts';
 import { statusText } from './status-table.ts';
 import { untilSignal } from './until-signal.ts';
 
+const EXIT_FAILED = 1;
 const ANSWER_TIMEOUT_MS = 3_000;
 const WATCH_INTERVAL_MS = 500;
 
@@ -26,7 +27,7 @@ export async function watchStatus(where: string, isJson: boolean): Promise<void>
     } catch (error) {
       const complaint = error instanceof Error ? error.message : String(error);
       show(isJson ? JSON.stringify({ error: complaint }) : complaint, complaint);
-      process.exitCode = 1;
+      process.exitCode = EXIT_FAILED;
     }
     await pause(WATCH_INTERVAL_MS, undefined, { signal }).catch(() => {});
   }

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-
 import type { Writable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { History } from './history.ts';

@@ -18,6 +18,8 @@ export class Readers {
 
   add(reader: Writable): void {
     this.#progress.set(reader, { unsentBytes: 0, beatsWithout: 0 });
+    // Whatever fails is followed by its close; what nobody listens to would end the process.
+    reader.on('error', () => {});
     reader.once('close', () => this.#progress.delete(reader));
   }
 
@@ -29,7 +31,7 @@ export class Readers {
       progress.unsentBytes = unsentBytes;
       progress.beatsWithout = isStuck ? progress.beatsWithout + 1 : 0;
       if (progress.beatsWithout >= STUCK_AFTER_BEATS) reader.destroy();
-      else if (!reader.writableNeedDrain) reader.write(':\n\n');
+      else if (!reader.writableNeedDrain && !reader.writableEnded && !reader.destroyed) reader.write(':\n\n');
     }
   }
 }

@@ -1,12 +1,12 @@
 /** What a connector's machine does, told as records. */
-import type { AnyEventObject, AnyMachineSnapshot, InspectionEvent } from 'xstate';
+import type { AnyMachineSnapshot, InspectionEvent } from 'xstate';
 import { type Announcement, type Epoch, type Fault, pathFrom, type RankReport } from '../../machines/index.ts';
 import type { ConnectorStatus } from '../connector/index.ts';
 import { redacted } from '../redacted.ts';
 import { wallTimeMs } from '../wall-time.ts';
-import { edgeId } from './edge-id.ts';
 import type { Evidence, FeedRecord, MachineId, MachineSeen } from './record.ts';
 import { Repeats } from './repeats.ts';
+import { type EventName, edgeTaken, eventNameOf, isStep, type StepInspection } from './step-inspection.ts';
 
 /** A `SchedulerConnector` or a `WorkerConnector`. */
 export interface Watched {
@@ -111,13 +111,6 @@ export function watchMachine(connector: Watched, instance: string, tell: (record
   return end;
 }
 
-type StepInspection = Extract<InspectionEvent, { readonly type: '@xstate.microstep' | '@xstate.snapshot' }>;
-
-function isStep(inspection: InspectionEvent): inspection is StepInspection {
-  if (inspection.type !== '@xstate.microstep' && inspection.type !== '@xstate.snapshot') return false;
-  return 'value' in inspection.snapshot;
-}
-
 function machineId(instance: string, rank: number | null): MachineId {
   return `${instance}/${rank === null ? 'scheduler' : `rank ${rank}`}`;
 }
@@ -133,31 +126,4 @@ function wordsOf(word: string, epoch: Epoch | null): string {
 
 function evidenceFrom(fault: Fault | null): Evidence | null {
   return fault === null ? null : { kind: fault.kind, message: redacted(fault.message) };
-}
-
-interface EventName {
-  readonly event: AnyEventObject;
-  /** As a person names it: `survey done`, `link failed`, `after dialTimeout`; others by their type. */
-  readonly name: string;
-}
-
-function eventNameOf(inspection: StepInspection): EventName {
-  const { event } = inspection;
-  const { type } = event;
-  const [, end, id = ''] = /^xstate\.(done|error)\.actor\.(.+)$/.exec(type) ?? [];
-  if (end !== undefined) {
-    const taken = inspection.type === '@xstate.microstep' ? inspection._transitions[0] : undefined;
-    const actor = taken?.source.invoke.find((invoked) => invoked.id === id)?.src ?? id;
-    return { event, name: `${actor} ${end === 'done' ? 'done' : 'failed'}` };
-  }
-  const [, delay] = /^xstate\.after\.(\w+)\./.exec(type) ?? [];
-  if (delay !== undefined) return { event, name: `after ${delay}` };
-  return { event, name: type === 'xstate.init' ? 'start' : type };
-}
-
-function edgeTaken(inspection: StepInspection): string | null {
-  if (inspection.type !== '@xstate.microstep') return null;
-  const taken = inspection._transitions.find(({ target }) => target !== undefined);
-  const target = taken?.target?.[0];
-  return taken && target ? edgeId(taken.source.path.join('.'), target.path.join('.')) : null;
 }

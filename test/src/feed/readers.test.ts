@@ -36,6 +36,27 @@ test('a reader that takes nothing is dropped at the fourth beat', async () => {
   expect(readers.count).toBe(0);
 });
 
+test('a reader that has got the end hears nothing after it', async () => {
+  const readers = new Readers();
+  const reader = new PassThrough();
+  readers.add(reader);
+  reader.end('the end');
+  beat(readers, 1);
+  expect(reader.read().toString()).toBe('the end');
+  await once(reader, 'close');
+  expect(readers.count).toBe(0);
+});
+
+test('a reader that fails takes nobody along', async () => {
+  const readers = new Readers();
+  const reader = new PassThrough();
+  readers.add(reader);
+  reader.destroy(new Error('reset'));
+  beat(readers, 1);
+  await new Promise((resolve) => reader.once('close', resolve));
+  expect(readers.count).toBe(0);
+});
+
 test('a reader that is slow is not, and is sent nothing on top', () => {
   const readers = new Readers();
   const reader = full();
