@@ -46,6 +46,7 @@ export const budgetTable = {
   loadPollIntervalMs: { default: 1, end: 'the records of loads in flight are read again' },
   settleMs: { default: 250, end: 'weak proof of death, and a load that failed after it was accepted, count as final' },
   transferTimeoutMs: { default: 30_000, end: 'a load or save of unknown outcome is failed: an unsafe release' },
+  logRepeatWindowMs: { default: 60_000, end: 'what a log line was repeated meanwhile is told in one line' },
   preemptionTimeoutMs: { default: 10_000, end: 'preempted blocks are handed back: an unsafe release' },
 } as const;
 

@@ -12,6 +12,8 @@ export interface Announcement {
    * - `stop`: finish or drop what is under way; the instance will be unregistered
    */
   readonly action: 'wait' | 'register' | 'keep' | 'stop';
+  /** The trace that this belongs to, as W3C Trace Context writes it; carried, and never looked at. Absent without one. */
+  readonly traceparent?: string;
 }
 
 /** From one rank to the scheduler. */

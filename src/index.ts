@@ -55,4 +55,6 @@ export type { FeedServer, FeedServerOptions } from './feed/server.ts';
 export type { FeedStatus } from './feed/source.ts';
 export { encodeIpcWrapper, type IpcWrapper } from './registration/ipc-wrapper.ts';
 export { type CudaTensor, torchWrapperOf } from './registration/torch-handle.ts';
+export type { TelemetryOptions } from './telemetry/connector-telemetry.ts';
+export type { Logger } from './telemetry/logger.ts';
 export { type Transition, transitionLog } from './telemetry/transition-log.ts';

@@ -15,6 +15,7 @@ const HANDED_ON = [
   ['src/rpc/death-watch.ts', 'this.#settleMs', ['settleMs']],
   ['src/rpc/link.ts', 'this.#options.pingIntervalMs', ['pingIntervalMs']],
   ['src/rpc/link.ts', 'this.#options.pingTimeoutMs', ['pingTimeoutMs']],
+  ['src/telemetry/repeats.ts', 'this.#windowMs', ['logRepeatWindowMs']],
 ] as const;
 
 describe('budgets', () => {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '../..');
-const FOLDERS = ['machines', 'src/connector', 'src/actors', 'src/rpc'];
+const FOLDERS = ['machines', 'src/connector', 'src/actors', 'src/rpc', 'src/telemetry'];
 
 export interface Source {
   /** Path from the repository's root. */

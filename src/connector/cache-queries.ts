@@ -1,6 +1,7 @@
 import { type Budgets, type Epoch, type Fault, FaultError, faultFrom, isSameEpoch } from '../../machines/index.ts';
 import type { QueryReady, QueryResponse } from '../gen/pegaflow/engine_pb.ts';
 import { patientTimer } from '../patient-timer.ts';
+import type { SchedulerObserver } from '../telemetry/observers.ts';
 import { ByGroup } from './by-group.ts';
 import type { Distrust } from './distrust.ts';
 import { blocksOf, type FoundBlocks, type Hit, isEnough, outcomeOf, queryDigest, type TakenHits } from './hits.ts';
@@ -30,6 +31,7 @@ export interface CacheQueriesOptions extends ServiceOptions {
   readonly budgets: Budgets;
   readonly leases: Leases;
   readonly distrust: Distrust;
+  readonly observer: SchedulerObserver;
   /** Told of what speaks against the link or the registration. */
   readonly suspect: (fault: Fault) => void;
 }
@@ -53,6 +55,7 @@ export class CacheQueries {
     checkGroupId(query.groupId);
     const outcome = await this.#query(query);
     countQuery(this.stats, query, outcome);
+    this.#options.observer.queried(outcome);
     return outcome;
   }
 
@@ -158,7 +161,7 @@ export class CacheQueries {
 
   /** The epoch is over, or nobody waits for the answer any more. */
   #supersede(server: Server, lease: Uint8Array): QueryOutcome {
-    this.stats.fencedResults += 1;
+    this.#countFenced();
     if (lease.length > 0) this.#options.leases.releaseAt(server, lease);
     return miss('superseded');
   }
@@ -203,9 +206,14 @@ export class CacheQueries {
     return nowMs - sinceMs < this.#options.budgets.loadingTimeoutMs ? { kind: 'loading' } : miss('failed');
   }
 
+  #countFenced(): void {
+    this.stats.fencedResults += 1;
+    this.#options.observer.fenced();
+  }
+
   /** A refusal of one request says nothing about the registration; everything else is evidence, in its own epoch. */
   #suspect(fault: Fault, epoch: Epoch): void {
-    if (!isSameEpoch(epoch, this.#options.service().announcement.epoch)) this.stats.fencedResults += 1;
+    if (!isSameEpoch(epoch, this.#options.service().announcement.epoch)) this.#countFenced();
     else if (fault.kind !== 'rejected') this.#options.suspect(fault);
   }
 }

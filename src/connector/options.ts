@@ -1,11 +1,12 @@
 import type { InspectionEvent, Observer } from 'xstate';
 import type { Budgets } from '../../machines/index.ts';
+import type { TelemetryOptions } from '../telemetry/connector-telemetry.ts';
 
 /** What sees a machine at work, as XState takes it: a function, or an observer such as Stately's inspector has. */
 export type MachineInspector = Observer<InspectionEvent> | ((event: InspectionEvent) => void);
 
 /** What both halves of a connector must agree on. */
-export interface InstanceOptions {
+export interface InstanceOptions extends TelemetryOptions {
   /** The server, as `http://host:port`. Plain gRPC: pegaflow-server has no TLS. */
   readonly endpoint: string;
   /** Names this inference replica at the server. Not empty, no `:`, and no other replica's. */

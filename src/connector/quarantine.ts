@@ -22,9 +22,11 @@ export class Quarantine {
     this.#entered[subject.kind] += 1;
   }
 
-  /** Does nothing for a transfer that never came in. */
-  leave(subject: TransferSubject, by: TransferEnd): void {
-    if (this.#inside.delete(subject)) this.#ended[subject.kind][by] += 1;
+  /** Whether it was in; does nothing for a transfer that never came in. */
+  leave(subject: TransferSubject, by: TransferEnd): boolean {
+    const wasInside = this.#inside.delete(subject);
+    if (wasInside) this.#ended[subject.kind][by] += 1;
+    return wasInside;
   }
 
   counts(kind: TransferSubject['kind']): QuarantineCounts {

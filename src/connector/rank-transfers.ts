@@ -2,6 +2,7 @@ import { type Budgets, type Epoch, type Fault, faultFrom, isSameEpoch } from '..
 import type { RankIdentity } from '../actors/verify.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { Connection } from '../rpc/connection.ts';
+import type { WorkerObserver } from '../telemetry/observers.ts';
 import type { KvCacheLayer } from './kv-caches.ts';
 import { destinationsOf, Loads } from './loads.ts';
 import type { FailedLoad, LeasedBlocks, LoadIntent, SaveIntent } from './metadata.ts';
@@ -40,6 +41,7 @@ export interface RankTransfersOptions {
   readonly rank: RankIdentity;
   readonly budgets: Budgets;
   readonly connection: Connection;
+  readonly observer: WorkerObserver;
   /** This rank's layers, by the names that they have at the server in that epoch's registration. */
   readonly layersIn: (registeredIn: Epoch) => readonly KvCacheLayer[];
   /** `null`: not in service. */
@@ -77,7 +79,7 @@ export class RankTransfers {
     this.ledger.beginLoad(intent.requestId);
     const reason = this.#tryLoading(intent);
     if (reason === null) return;
-    this.stats.loads.refused += 1;
+    this.#countRefused('load');
     this.ledger.endLoad(intent.requestId, failedLoad(intent, reason));
   }
 
@@ -86,7 +88,7 @@ export class RankTransfers {
     this.ledger.beginSave(intent.requestId);
     const reason = this.#trySaving(intent);
     if (reason === null) return null;
-    this.stats.saves.refused += 1;
+    this.#countRefused('save');
     this.ledger.endSave(intent.requestId);
     return reason;
   }
@@ -113,6 +115,11 @@ export class RankTransfers {
     }
   }
 
+  #countRefused(kind: 'load' | 'save'): void {
+    this.stats[`${kind}s`].refused += 1;
+    this.#options.observer.ended({ kind, outcome: 'refused', tookMs: 0 });
+  }
+
   get #transfers(): Transfer[] {
     return [...this.#loads.transfers, ...this.#saves.transfers];
   }
@@ -123,6 +130,7 @@ export class RankTransfers {
     if (service === null) return 'not connected';
     if (!isSameEpoch(intent.epoch, service.epoch)) {
       this.stats.fencedLoads += 1;
+      this.#options.observer.refusedStaleLease();
       return 'the lease is of another epoch';
     }
     const { rank, connection } = this.#options;
@@ -163,18 +171,25 @@ export class RankTransfers {
   }
 
   #eventsOf({ registeredIn }: RankService, ended: (outcome: TransferOutcome) => void): TransferEvents {
-    const { onDoubt, onUnsafeRelease } = this.#options;
+    const { onDoubt, onUnsafeRelease, observer } = this.#options;
     return {
-      ended: (outcome, subject) => {
-        this.quarantine.leave(subject, outcome.by);
-        this.stats[`${subject.kind}s`][outcome.kind] += 1;
+      ended: (outcome, subject, tookMs) => {
+        const { kind, blockIds } = subject;
+        if (this.quarantine.leave(subject, outcome.by)) observer.leftQuarantine(kind, blockIds.length, outcome.by);
+        this.stats[`${kind}s`][outcome.kind] += 1;
+        observer.ended({ kind, outcome: outcome.kind, tookMs });
         ended(outcome);
       },
       refused: (fault) => onDoubt({ fault, isRefutation: false, registeredIn }),
       refuted: (fault) => onDoubt({ fault, isRefutation: true, registeredIn }),
-      suspected: (subject) => this.quarantine.enter(subject),
+      suspected: (subject) => {
+        this.quarantine.enter(subject);
+        observer.quarantined(subject.kind, subject.blockIds.length);
+      },
       releasedUnsafely: (release) => {
         this.stats.unsafeReleases += 1;
+        const { kind, blockIds, ageMs, reason } = release;
+        observer.releasedUnsafely({ kind, blocks: blockIds.length, ageMs, reason });
         onUnsafeRelease(release);
       },
     };

@@ -24,6 +24,8 @@ import { createSurvey } from '../actors/survey.ts';
 import { patientClock } from '../patient-timer.ts';
 import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { Connection } from '../rpc/connection.ts';
+import { type SchedulerTelemetry, schedulerTelemetry } from '../telemetry/connector-telemetry.ts';
+import { tellBoth } from '../telemetry/machine-steps.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
 import { Distrust } from './distrust.ts';
 import { type BlockIds, type BlockIdsByGroup, blockIdsByGroup, loadIntentFrom } from './hits.ts';
@@ -93,20 +95,34 @@ export class SchedulerConnector {
   #queries: CacheQueries;
   #ledger = new RequestLedger();
   #announcementListeners = new Set<(announcement: Announcement) => void>();
+  #telemetry: SchedulerTelemetry;
+  /** The machine's announcement that the service's was made of. */
+  #announced: Announcement;
   #service: Service;
   #isStarted = false;
   #stopped: Promise<StopOutcome> | null = null;
 
-  /** Throws a RangeError or TypeError for an option that cannot work. */
-  constructor(options: SchedulerConnectorOptions) {
+  /**
+   * Throws a RangeError or TypeError for an option that cannot work. The queries of a shard are measured by the connector
+   * that it is part of.
+   */
+  constructor(options: SchedulerConnectorOptions, isShard = false) {
     checkInstanceOptions(options);
     this.#options = options;
     const budgets = budgetsFrom(options.budgets);
-    this.#connection = new Connection({ endpoint: options.endpoint, budgets });
+    const telemetry = schedulerTelemetry({ ...options, budgets });
+    const { observer, interceptor } = telemetry;
+    this.#telemetry = telemetry;
+    this.#connection = new Connection({
+      endpoint: options.endpoint,
+      budgets,
+      interceptor,
+      onStall: (stallMs) => observer.stalled(stallMs),
+    });
     this.#actor = createActor(machine, {
       input: { schedulerBootId: randomUUID(), worldSize: options.worldSize, budgets },
       clock: patientClock,
-      ...(options.inspect ? { inspect: options.inspect } : {}),
+      inspect: tellBoth(telemetry.inspect, options.inspect),
     });
     const { instanceId, namespace, tpSize, worldSize, clientVersion = PEGAFLOW_VERSION } = options;
     owners.set(this.#actor.system, {
@@ -116,6 +132,7 @@ export class SchedulerConnector {
       onSessionEnded: (fault) => this.#send({ type: 'session.ended', fault }),
     });
     const { value, context } = this.#actor.getSnapshot();
+    this.#announced = context.announcement;
     this.#service = { announcement: context.announcement, epoch: null };
     this.#board = new StatusBoard(value, context.announcement.epoch);
     const shared = {
@@ -130,6 +147,7 @@ export class SchedulerConnector {
       budgets,
       leases: this.#leases,
       distrust: this.#distrust,
+      observer: isShard ? { ...observer, queried: () => {} } : observer,
     });
     this.#actor.subscribe((snapshot) => this.#follow(snapshot));
   }
@@ -307,13 +325,21 @@ export class SchedulerConnector {
     const { announcement, evidence } = snapshot.context;
     const before = this.#service;
     const epoch = snapshot.hasTag('cacheUsable') ? announcement.epoch : null;
-    this.#service = { announcement, epoch };
-    if (announcement !== before.announcement) this.#announce(announcement);
+    const isNews = announcement !== this.#announced;
+    this.#announced = announcement;
+    this.#service = { announcement: isNews ? this.#traced(announcement) : before.announcement, epoch };
+    if (isNews) this.#announce(this.#service.announcement);
     if (before.epoch === null && epoch !== null) {
       this.#leases.settle(announcement);
       this.#queries.begin(epoch);
     }
     this.#board.post(snapshot.value, announcement.epoch, evidence?.fault ?? null);
+  }
+
+  /** With the trace that the ranks' own spans belong to. */
+  #traced(announcement: Announcement): Announcement {
+    const traceparent = this.#telemetry.traceparent();
+    return traceparent === undefined ? announcement : { ...announcement, traceparent };
   }
 
   #announce(announcement: Announcement): void {

@@ -1,4 +1,5 @@
 import type { Announcement, RankReport, StopOutcome } from '../../machines/index.ts';
+import { shardedQueryTelemetry } from '../telemetry/connector-telemetry.ts';
 import { ByGroup } from './by-group.ts';
 import type { SchedulerStats } from './cache-queries.ts';
 import { type BlockIds, type BlockIdsByGroup, blockIdsByGroup, checkFits, outcomeOf } from './hits.ts';
@@ -31,14 +32,17 @@ export class ShardedSchedulerConnector {
   /** The newest query that is under way. */
   #asked = new ByGroup<symbol>();
   #counted = { queries: noQueries(), blocks: { asked: 0, hit: 0 } };
+  #queried: ReturnType<typeof shardedQueryTelemetry>;
 
   /** Throws a RangeError or TypeError for an option that cannot work. */
   constructor(options: ShardedSchedulerOptions) {
     const { endpoints: _, inspect, ...shared } = options;
     this.layout = shardLayout(options);
     this.instanceId = options.instanceId;
+    this.#queried = shardedQueryTelemetry(options);
     this.#shards = this.layout.map(
-      (shard) => new SchedulerConnector({ ...shared, ...shard, ...(inspect ? { inspect: inspect(shard.shard) } : {}) }),
+      (shard) =>
+        new SchedulerConnector({ ...shared, ...shard, ...(inspect ? { inspect: inspect(shard.shard) } : {}) }, true),
     );
   }
 
@@ -87,6 +91,7 @@ export class ShardedSchedulerConnector {
   async query(query: Query): Promise<QueryOutcome> {
     const outcome = await this.#query(query);
     countQuery(this.#counted, query, outcome);
+    this.#queried(outcome, this.isInService ? 'connected' : this.status.state);
     return outcome;
   }
 

@@ -32,8 +32,8 @@ export interface UnsafeRelease extends TransferSubject {
 }
 
 export interface TransferEvents {
-  /** Once for each transfer. */
-  readonly ended: (outcome: TransferOutcome, subject: TransferSubject) => void;
+  /** Once for each transfer, with the milliseconds since it began. */
+  readonly ended: (outcome: TransferOutcome, subject: TransferSubject, tookMs: number) => void;
   /** The RPC failed while the link lives: perhaps evidence. */
   readonly refused: (fault: Fault) => void;
   /** The server said yes and did not do it, on a link that lives: the registration itself is in doubt. */
@@ -132,6 +132,6 @@ export class Transfer {
     this.#cancelBudget();
     this.#unwatch();
     this.#release();
-    this.#events.ended(outcome, this.subject);
+    this.#events.ended(outcome, this.subject, performance.now() - this.#startedMs);
   }
 }

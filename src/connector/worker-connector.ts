@@ -18,6 +18,9 @@ import { createRegister, type RegistrationOwner } from '../actors/register.ts';
 import { createVerify, type VerifyOwner } from '../actors/verify.ts';
 import { patientClock } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
+import { workerTelemetry } from '../telemetry/connector-telemetry.ts';
+import { tellBoth } from '../telemetry/machine-steps.ts';
+import type { WorkerObserver } from '../telemetry/observers.ts';
 import { type KvCacheLayer, layersIn, registrationOf } from './kv-caches.ts';
 import type {
   ConnectorMetadata,
@@ -95,6 +98,7 @@ export class WorkerConnector {
   /** The layers as one registration names them: every load and save asks. */
   #named: { readonly epoch: Epoch; readonly layers: readonly KvCacheLayer[] } | null = null;
   #transfers: RankTransfers;
+  #observer: WorkerObserver;
   #reportListeners = new Set<(report: RankReport) => void>();
   #settledListeners = new Set<() => void>();
   #unsafeReleaseListeners = new Set<(release: UnsafeRelease) => void>();
@@ -109,11 +113,18 @@ export class WorkerConnector {
     checkRank('tpRank', options.tpRank, options.tpSize);
     this.#options = options;
     this.#budgets = budgetsFrom(options.budgets);
-    this.#connection = new Connection({ endpoint: options.endpoint, budgets: this.#budgets });
+    const { inspect, interceptor, observer } = workerTelemetry({ ...options, budgets: this.#budgets }, options.rank);
+    this.#observer = observer;
+    this.#connection = new Connection({
+      endpoint: options.endpoint,
+      budgets: this.#budgets,
+      interceptor,
+      onStall: (stallMs) => observer.stalled(stallMs),
+    });
     this.#actor = createActor(machine, {
       input: { rank: options.rank, workerBootId: randomUUID(), budgets: this.#budgets },
       clock: patientClock,
-      ...(options.inspect ? { inspect: options.inspect } : {}),
+      inspect: tellBoth(inspect, options.inspect),
     });
     const { instanceId, tpRank, ppRank = 0, deviceId } = options;
     const rank = { instanceId, tpRank, ppRank, deviceId };
@@ -121,6 +132,7 @@ export class WorkerConnector {
       rank,
       budgets: this.#budgets,
       connection: this.#connection,
+      observer,
       layersIn: (epoch) => this.#layersIn(epoch),
       service: () => this.#service,
       onDoubt: (doubt) => this.#weigh(doubt),
@@ -317,6 +329,7 @@ export class WorkerConnector {
     const current = this.#actor.getSnapshot().context.registeredIn;
     if (current === null || !isSameEpoch(registeredIn, current)) {
       this.stats.fencedResults += 1;
+      this.#observer.fenced();
       return;
     }
     // "Incomplete" is what every rank hears until the last one has registered; whether it stays so the scheduler asks.

@@ -1,4 +1,4 @@
-import { type Client, createClient } from '@connectrpc/connect';
+import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { type Budgets, FaultError } from '../../machines/index.ts';
 import { Engine } from '../gen/pegaflow/engine_pb.ts';
@@ -22,6 +22,10 @@ export interface ConnectionOptions {
   /** `http://host:port`. */
   readonly endpoint: string;
   readonly budgets: Budgets;
+  /** Sees every call that is made on a link. Default none. */
+  readonly interceptor?: Interceptor;
+  /** Told when a ping left so many milliseconds too late. */
+  readonly onStall?: (stallMs: number) => void;
 }
 
 /**
@@ -93,14 +97,17 @@ export class ServerLink {
   readonly link: Link;
   readonly death: DeathWatch;
   #client: EngineClient | null = null;
+  #interceptors: Interceptor[];
   #isIdentified = false;
   #lostListeners = new Set<() => void>();
 
-  constructor({ endpoint, budgets }: ConnectionOptions, events: ConnectionEvents) {
+  constructor({ endpoint, budgets, interceptor, onStall }: ConnectionOptions, events: ConnectionEvents) {
+    this.#interceptors = interceptor ? [interceptor] : [];
     this.death = new DeathWatch(budgets.settleMs);
     this.link = new Link(
       { endpoint, pingIntervalMs: budgets.pingIntervalMs, pingTimeoutMs: budgets.pingTimeoutMs },
       {
+        ...(onStall ? { stalled: onStall } : {}),
         up: events.up,
         draining: events.draining,
         down: (end) => {
@@ -124,6 +131,7 @@ export class ServerLink {
         readMaxBytes: MAX_MESSAGE_BYTES,
         writeMaxBytes: MAX_MESSAGE_BYTES,
         acceptCompression: [],
+        interceptors: this.#interceptors,
       }),
     );
     return this.#client;

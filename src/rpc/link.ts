@@ -15,6 +15,8 @@ export interface LinkEvents {
   readonly draining: () => void;
   /** Once. Nothing follows it. */
   readonly down: (end: LinkEnd) => void;
+  /** A ping left so many milliseconds too late: our own event loop stood still. */
+  readonly stalled?: (stallMs: number) => void;
 }
 
 export interface LinkOptions {
@@ -141,7 +143,13 @@ export class Link {
   }
 
   #schedulePing(): void {
-    this.#pingTimer = setTimeout(() => this.#ping(), this.#options.pingIntervalMs).unref();
+    const dueMs = performance.now() + this.#options.pingIntervalMs;
+    const ping = () => {
+      const lateMs = performance.now() - dueMs;
+      if (lateMs > STALLED_MS) this.#events.stalled?.(lateMs);
+      this.#ping();
+    };
+    this.#pingTimer = setTimeout(ping, this.#options.pingIntervalMs).unref();
   }
 
   #ping(): void {

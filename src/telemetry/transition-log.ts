@@ -1,6 +1,5 @@
-import type { InspectionEvent, StateValue } from 'xstate';
-import { pathFrom } from '../../machines/index.ts';
-import { wallTimeMs } from '../wall-time.ts';
+import type { InspectionEvent } from 'xstate';
+import { machineSteps } from './machine-steps.ts';
 
 /** One step of a machine from one state to another. */
 export interface Transition {
@@ -22,14 +21,7 @@ export function transitionLog(
   machine: string,
   write: (transition: Transition) => void,
 ): (event: InspectionEvent) => void {
-  let from = '';
-  return (inspection) => {
-    if (inspection.actorRef.sessionId !== inspection.rootId) return;
-    if (inspection.type !== '@xstate.microstep' && inspection.type !== '@xstate.snapshot') return;
-    if (!('value' in inspection.snapshot)) return;
-    const to = pathFrom(inspection.snapshot.value as StateValue);
-    if (to === from) return;
-    write({ machine, from, event: inspection.event.type, to, atMs: wallTimeMs() });
-    from = to;
-  };
+  return machineSteps(({ from, to, cause, atMs }) => {
+    if (to !== from) write({ machine, from, event: cause.type, to, atMs });
+  });
 }

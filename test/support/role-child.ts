@@ -9,6 +9,7 @@ import {
 import { TestConnection, TestRank } from './engine-rank.ts';
 import type { RoleMessage, RoleSetup } from './role-process.ts';
 import { stallEventLoop } from './stall-event-loop.ts';
+import { TelemetryRecorder } from './telemetry-recorder.ts';
 import { layersOf } from './test-instance.ts';
 
 const tell = (message: RoleMessage) => process.send?.(message);
@@ -47,5 +48,9 @@ process.on('message', ({ stallMs }: RoleMessage) => {
 process.once('disconnect', () => process.exit());
 
 const setup: RoleSetup = JSON.parse(process.argv[2] ?? '');
+const recorder = setup.isRecorded ? TelemetryRecorder.registerGlobally() : null;
+process.on('message', ({ collect }: RoleMessage) => {
+  if (collect) void recorder?.collect().then((recorded) => tell({ recorded }));
+});
 if (setup.role === 'scheduler') runScheduler(setup.options);
 else runRank(setup.options);

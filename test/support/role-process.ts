@@ -3,13 +3,18 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Announcement, RankReport } from '../../machines/index.ts';
 import type { ConnectorStatus, SchedulerConnectorOptions, WorkerConnectorOptions } from '../../src/connector/index.ts';
+import type { Recorded } from './telemetry-recorder.ts';
 import { eventually, within } from './within.ts';
 
 const childPath = fileURLToPath(new URL('role-child.ts', import.meta.url));
 
-export type RoleSetup =
+export type RoleSetup = (
   | { readonly role: 'scheduler'; readonly options: SchedulerConnectorOptions }
-  | { readonly role: 'rank'; readonly options: WorkerConnectorOptions };
+  | { readonly role: 'rank'; readonly options: WorkerConnectorOptions }
+) & {
+  /** Whether the role's process registers an OpenTelemetry SDK. Default false. */
+  readonly isRecorded?: boolean;
+};
 
 /** What crosses between a role and its parent; each message has one of these. */
 export interface RoleMessage {
@@ -18,6 +23,9 @@ export interface RoleMessage {
   readonly report?: RankReport;
   /** Milliseconds for which the event loop of the role stands still, and back when it has. */
   readonly stallMs?: number;
+  /** Asks for what was recorded. */
+  readonly collect?: true;
+  readonly recorded?: Recorded;
 }
 
 /** A scheduler or a rank in a process of its own. */
@@ -29,6 +37,7 @@ export class RoleProcess implements AsyncDisposable {
   #last: RoleMessage = {};
   #others = new Set<RoleProcess>();
   #stalled = Promise.withResolvers<void>();
+  #recorded = Promise.withResolvers<Recorded>();
 
   constructor(setup: RoleSetup) {
     this.#child = fork(childPath, [JSON.stringify(setup)], { serialization: 'advanced' });
@@ -36,6 +45,7 @@ export class RoleProcess implements AsyncDisposable {
     this.#child.on('message', (message: RoleMessage) => {
       if (message.status) this.told.push(message.status);
       if (message.stallMs) this.#stalled.resolve();
+      if (message.recorded) this.#recorded.resolve(message.recorded);
       if (!message.announcement && !message.report) return;
       this.#last = message;
       for (const other of this.#others) other.tell(message);
@@ -67,6 +77,13 @@ export class RoleProcess implements AsyncDisposable {
     this.#stalled = Promise.withResolvers();
     this.tell({ stallMs });
     await within(stallMs + 15_000, 'the end of the stall', this.#stalled.promise);
+  }
+
+  /** What its SDK has recorded up to now. */
+  async collect(): Promise<Recorded> {
+    this.#recorded = Promise.withResolvers();
+    this.tell({ collect: true });
+    return within(15_000, 'what was recorded', this.#recorded.promise);
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -53,8 +53,9 @@ function harness(script: Script, budgets: Partial<Budgets> = {}) {
   const shared = { connection, service: () => service };
   const suspect = (fault: Fault) => suspected.push(fault);
   const distrust = new Distrust();
+  const observer = { queried: () => {}, fenced: () => {}, stalled: () => {} };
   const leases = new Leases({ ...shared, releaseTimeoutMs: 1_000, suspect });
-  const all = { ...shared, instanceId: 'i', budgets: budgetsFrom(budgets), leases, distrust, suspect };
+  const all = { ...shared, instanceId: 'i', budgets: budgetsFrom(budgets), leases, distrust, suspect, observer };
   const queries = new CacheQueries(all);
   return {
     queries,

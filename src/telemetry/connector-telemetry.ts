@@ -1,0 +1,195 @@
+import type { Interceptor } from '@connectrpc/connect';
+import {
+  type Attributes,
+  createNoopMeter,
+  type MeterProvider,
+  metrics,
+  ProxyTracerProvider,
+  type Tracer,
+  type TracerProvider,
+  trace,
+} from '@opentelemetry/api';
+import type { InspectionEvent } from 'xstate';
+import type { Budgets, SchedulerContext, WorkerContext } from '../../machines/index.ts';
+import { packageVersion } from '../package-version.ts';
+import { attempt, guarded } from './guarded.ts';
+import { type Instruments, instrumentsOf, SCOPE } from './instruments.ts';
+import { LifecycleLog } from './lifecycle-log.ts';
+import { logTable } from './log-table.ts';
+import type { Logger } from './logger.ts';
+import { machineSteps } from './machine-steps.ts';
+import type { ConnectionObserver, SchedulerObserver, ToldQuery, WorkerObserver } from './observers.ts';
+import { Outages } from './outages.ts';
+import { QueryMetrics } from './query-metrics.ts';
+import { RankFollower } from './rank-news.ts';
+import { RankTrace } from './rank-trace.ts';
+import { type RpcTelemetry, rpcInterceptor } from './rpc-interceptor.ts';
+import { SchedulerMetrics } from './scheduler-metrics.ts';
+import { SchedulerTrace } from './scheduler-trace.ts';
+import { WorkerMetrics } from './worker-metrics.ts';
+
+/** Where a connector tells what it does. Nothing that goes wrong there reaches the connector. */
+export interface TelemetryOptions {
+  /** Default: the provider registered with `@opentelemetry/api` when the connector is constructed, if any. */
+  readonly meterProvider?: MeterProvider;
+  /** Default: the provider registered with `@opentelemetry/api`, if any. */
+  readonly tracerProvider?: TracerProvider;
+  /** A pino logger, or `console`. Default: nothing is logged. */
+  readonly logger?: Logger;
+}
+
+export interface TelemetrySubject extends TelemetryOptions {
+  readonly endpoint: string;
+  readonly instanceId: string;
+  readonly budgets: Budgets;
+}
+
+/** What one half of a connector gives its events to. */
+export interface ConnectorTelemetry<Observer extends ConnectionObserver> {
+  /** For the machine's actor. */
+  readonly inspect: (event: InspectionEvent) => void;
+  /** For its calls. */
+  readonly interceptor: Interceptor;
+  /** For what no machine knows. Never throws. */
+  readonly observer: Observer;
+}
+
+export interface SchedulerTelemetry extends ConnectorTelemetry<SchedulerObserver> {
+  /** Names the trace under way for the ranks; `undefined` without one. */
+  readonly traceparent: () => string | undefined;
+}
+
+export function schedulerTelemetry(subject: TelemetrySubject): SchedulerTelemetry {
+  const backend = new Backend(subject);
+  const { instruments, tracer, identity, fail } = backend;
+  const spans = new SchedulerTrace(tracer, subject.instanceId, identity);
+  const traceId = () => attempt(fail, () => spans.traceId);
+  const log = backend.log(null, traceId);
+  const measure = guarded(new SchedulerMetrics(instruments, identity), fail);
+  const outages = new Outages();
+  return {
+    inspect: machineSteps<SchedulerContext>((step) => {
+      const news = outages.follow(step);
+      const traceIdBefore = traceId();
+      measure.stepped(step, news);
+      attempt(fail, () => spans.stepped(step, news));
+      log?.schedulerStepped(step, news, traceId() ?? traceIdBefore);
+    }),
+    interceptor: backend.interceptor({ parent: () => spans.context }),
+    observer: {
+      queried: measure.queried,
+      fenced: measure.fenced,
+      stalled: (stallMs) => {
+        measure.stalled(stallMs);
+        log?.stalled(stallMs);
+      },
+    },
+    traceparent: () => attempt(fail, () => spans.traceparent),
+  };
+}
+
+export function workerTelemetry(subject: TelemetrySubject, rank: number): ConnectorTelemetry<WorkerObserver> {
+  const backend = new Backend(subject);
+  const { instruments, tracer, fail } = backend;
+  const identity = { ...backend.identity, 'pegaflow.rank': rank };
+  const spans = new RankTrace(tracer, subject.instanceId, identity);
+  const traceId = () => attempt(fail, () => spans.traceId);
+  const log = backend.log(rank, traceId);
+  const measure = guarded(new WorkerMetrics(instruments, identity), fail);
+  const follower = new RankFollower();
+  return {
+    inspect: machineSteps<WorkerContext>((step) => {
+      const news = follower.follow(step);
+      const traceIdBefore = traceId();
+      measure.stepped(step, news);
+      attempt(fail, () => spans.stepped(step, news));
+      log?.rankStepped(step, news, traceId() ?? traceIdBefore);
+    }),
+    interceptor: backend.interceptor({ parent: () => spans.context, called: (span) => spans.called(span) }),
+    observer: {
+      ...measure,
+      stalled: (stallMs) => {
+        measure.stalled(stallMs);
+        log?.stalled(stallMs);
+      },
+      releasedUnsafely: (release) => {
+        measure.releasedUnsafely(release);
+        log?.releasedUnsafely(release);
+      },
+    },
+  };
+}
+
+/**
+ * For a connector whose queries are answered by several servers together. What it returns never throws; `state` is that
+ * of the shard which is worst off.
+ */
+export function shardedQueryTelemetry(
+  options: TelemetryOptions & { readonly instanceId: string },
+): (query: ToldQuery, state: string) => void {
+  const fail = onceTo(options.logger, options.instanceId);
+  const identity = { 'pegaflow.instance.id': options.instanceId };
+  return guarded(new QueryMetrics(instrumentsFor(options, fail), identity), fail).queried;
+}
+
+/** What the halves share: where things go, and what happens when that throws. */
+class Backend {
+  readonly identity: Attributes;
+  readonly instruments: Instruments;
+  readonly tracer: Tracer;
+  readonly fail: (error: unknown) => void;
+  #subject: TelemetrySubject;
+
+  constructor(subject: TelemetrySubject) {
+    this.#subject = subject;
+    const { instanceId, logger, endpoint } = subject;
+    this.identity = { 'pegaflow.instance.id': instanceId, ...serverAttributes(endpoint) };
+    this.fail = onceTo(logger, instanceId);
+    const { tracerProvider = trace.getTracerProvider() } = subject;
+    this.instruments = instrumentsFor(subject, this.fail);
+    const tracer = attempt(this.fail, () => tracerProvider.getTracer(SCOPE, packageVersion()));
+    this.tracer = tracer ?? new ProxyTracerProvider().getTracer(SCOPE);
+  }
+
+  log(rank: number | null, traceId: () => string | undefined) {
+    const { logger, instanceId, endpoint, budgets } = this.#subject;
+    if (logger === undefined) return null;
+    const repeatWindowMs = budgets.logRepeatWindowMs;
+    return guarded(new LifecycleLog({ logger, repeatWindowMs, instanceId, endpoint, rank, traceId }), this.fail);
+  }
+
+  interceptor(trace: Pick<RpcTelemetry, 'parent' | 'called'>): Interceptor {
+    const { tracer, fail: onFailure } = this;
+    const duration = this.instruments['rpc.client.call.duration'];
+    return rpcInterceptor({ tracer, duration, server: serverAttributes(this.#subject.endpoint), onFailure, ...trace });
+  }
+}
+
+function instrumentsFor(
+  { meterProvider = metrics.getMeterProvider() }: TelemetryOptions,
+  fail: (error: unknown) => void,
+): Instruments {
+  return attempt(fail, () => instrumentsOf(meterProvider)) ?? instrumentsOf(noMeters);
+}
+
+const noMeters: MeterProvider = { getMeter: () => createNoopMeter() };
+
+function serverAttributes(endpoint: string): Attributes {
+  const { hostname, port } = new URL(endpoint);
+  return { 'server.address': hostname.replace(/^\[|\]$/g, ''), 'server.port': Number(port || 80) };
+}
+
+/** Tells of the first failure alone: a broken backend breaks at every event. */
+function onceTo(logger: Logger | undefined, instance: string): (error: unknown) => void {
+  let hasFailed = false;
+  return (error) => {
+    if (hasFailed || logger === undefined) return;
+    hasFailed = true;
+    try {
+      const { level, message } = logTable.telemetryFailed;
+      logger[level]({ instance, error: String(error) }, message);
+    } catch {
+      // The logger is what is broken.
+    }
+  };
+}

@@ -1,0 +1,41 @@
+import type { Logger } from './logger.ts';
+
+export interface LogRow {
+  readonly level: keyof Logger;
+  readonly message: string;
+  /** Beside `instance`, `rank`, `epoch` and `traceId`. */
+  readonly fields: readonly string[];
+}
+
+/** Every log line of a connector. */
+export const logTable = {
+  looking: { level: 'info', message: 'looking for the cache server', fields: ['endpoint'] },
+  connected: {
+    level: 'info',
+    message: 'cache connected',
+    fields: ['cause', 'serverEnd', 'outageMs', 'dials', 'generations'],
+  },
+  lost: { level: 'warn', message: 'cache lost', fields: ['cause', 'fault'] },
+  drained: { level: 'info', message: 'cache handed back before a planned restart', fields: [] },
+  voided: { level: 'warn', message: 'a registration generation is void', fields: ['action', 'fault'] },
+  incompatible: {
+    level: 'error',
+    message: 'the cache server speaks another version',
+    fields: ['fault', 'serverVersion'],
+  },
+  stalled: { level: 'warn', message: 'the cache server does not answer a registration call', fields: ['path'] },
+  stopped: { level: 'info', message: 'connector stopped', fields: [] },
+  moved: { level: 'debug', message: 'state changed', fields: ['from', 'to', 'event'] },
+  rankRegistered: { level: 'info', message: 'rank registered', fields: ['outcome', 'tookMs'] },
+  rankRefused: { level: 'warn', message: 'rank not registered', fields: ['outcome', 'fault', 'tookMs'] },
+  rankLost: { level: 'warn', message: 'rank lost its registration', fields: ['fault'] },
+  releasedUnsafely: {
+    level: 'error',
+    message: 'blocks handed back while the cache server may still touch them',
+    fields: ['kind', 'blocks', 'ageMs', 'reason'],
+  },
+  processStalled: { level: 'warn', message: 'this process stood still', fields: ['stallMs'] },
+  telemetryFailed: { level: 'error', message: 'telemetry failed; the connector goes on without', fields: ['error'] },
+} as const satisfies Readonly<Record<string, LogRow>>;
+
+export type LogLine = keyof typeof logTable;

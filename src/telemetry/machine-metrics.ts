@@ -1,0 +1,67 @@
+import type { Attributes } from '@opentelemetry/api';
+import type { EventObject } from 'xstate';
+import type { Instruments } from './instruments.ts';
+import { type MachineStep, stateOf } from './machine-steps.ts';
+
+type AnyStep = Pick<MachineStep<unknown>, 'from' | 'to' | 'event' | 'cause' | 'atMs'>;
+
+const DIALING = 'reconnecting.dialing';
+
+/** What both machines are measured by: states, transitions, dials, the epoch. */
+export class MachineMetrics {
+  #instruments: Instruments;
+  #identity: Attributes;
+  #enteredMs = 0;
+  #epoch = -1;
+
+  constructor(instruments: Instruments, identity: Attributes) {
+    this.#instruments = instruments;
+    this.#identity = identity;
+  }
+
+  stepped({ from, to, event, cause, atMs }: AnyStep, epoch: number): void {
+    this.#recordEpoch(epoch);
+    if (from === DIALING && to !== DIALING) {
+      const attributes = { ...this.#identity, 'pegaflow.dial.outcome': dialOutcome(cause) };
+      this.#instruments['pegaflow.connector.dials'].add(1, attributes);
+    }
+    const left = stateOf(from);
+    const entered = stateOf(to);
+    if (left === entered) return;
+    const state = this.#instruments['pegaflow.connector.state'];
+    state.add(1, { ...this.#identity, 'pegaflow.state': entered });
+    if (left !== '') {
+      const attributes = { ...this.#identity, 'pegaflow.state': left };
+      state.add(-1, attributes);
+      this.#instruments['pegaflow.connector.state.duration'].record((atMs - this.#enteredMs) / 1000, attributes);
+      this.#instruments['pegaflow.connector.transitions'].add(1, {
+        ...this.#identity,
+        'pegaflow.state.from': left,
+        'pegaflow.state.to': entered,
+        'pegaflow.event': event,
+      });
+    }
+    this.#enteredMs = atMs;
+  }
+
+  stalled(stallMs: number): void {
+    this.#instruments['pegaflow.connector.event_loop.stall.duration'].record(stallMs / 1000, this.#identity);
+  }
+
+  fenced(): void {
+    this.#instruments['pegaflow.connector.fenced_results'].add(1, this.#identity);
+  }
+
+  #recordEpoch(epoch: number): void {
+    if (epoch === this.#epoch) return;
+    this.#epoch = epoch;
+    this.#instruments['pegaflow.connector.epoch'].record(epoch, this.#identity);
+  }
+}
+
+/** How a dial ended, by the event that ended it. */
+export function dialOutcome(cause: EventObject): string {
+  if (cause.type === 'link.opened') return 'opened';
+  if (cause.type === 'link.ended' && 'cause' in cause) return String(cause['cause']);
+  return cause.type.startsWith('xstate.after.dialTimeout.') ? 'timedOut' : 'abandoned';
+}

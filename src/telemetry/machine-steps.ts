@@ -1,0 +1,76 @@
+import type { AnyTransitionDefinition, EventObject, InspectionEvent, Observer, StateValue } from 'xstate';
+import { pathFrom } from '../../machines/index.ts';
+import { wallTimeMs } from '../wall-time.ts';
+
+/** One microstep of a machine, also through a state that is left in the same breath. */
+export interface MachineStep<MachineContext> {
+  /** Dotted paths; `from` is empty at the start. Equal where only the context changed. */
+  readonly from: string;
+  readonly to: string;
+  /** The event under a name of a closed set: `link.ended`, `after.dialTimeout`, `actor.done`, `actor.failed`, `start`. */
+  readonly event: string;
+  /** The guard that let it pass; `null` where there is none, or none with a name. */
+  readonly guard: string | null;
+  readonly cause: EventObject;
+  readonly context: MachineContext;
+  /** `null` at the start. */
+  readonly before: MachineContext | null;
+  /** Wall time in milliseconds with fraction. */
+  readonly atMs: number;
+}
+
+/** An inspector that tells every microstep of the machine it is given to, and nothing of the actors below it. */
+export function machineSteps<MachineContext>(
+  tell: (step: MachineStep<MachineContext>) => void,
+): (inspection: InspectionEvent) => void {
+  let from = '';
+  let before: MachineContext | null = null;
+  return (inspection) => {
+    if (inspection.type !== '@xstate.microstep' && inspection.type !== '@xstate.snapshot') return;
+    if (inspection.actorRef.sessionId !== inspection.rootId) return;
+    const { snapshot, event: cause } = inspection;
+    if (!('value' in snapshot) || !('context' in snapshot)) return;
+    const context = snapshot.context as MachineContext;
+    const to = pathFrom(snapshot.value as StateValue);
+    if (to === from && context === before) return;
+    const guard = inspection.type === '@xstate.microstep' ? guardIn(inspection._transitions) : null;
+    const step = { from, to, event: eventName(cause.type), guard, cause, context, before, atMs: wallTimeMs() };
+    from = to;
+    before = context;
+    tell(step);
+  };
+}
+
+/** Of our own inspector and the host's, if it has one. */
+export function tellBoth(
+  first: (event: InspectionEvent) => void,
+  second: Observer<InspectionEvent> | ((event: InspectionEvent) => void) | undefined,
+): (event: InspectionEvent) => void {
+  if (second === undefined) return first;
+  const tellSecond = typeof second === 'function' ? second : (event: InspectionEvent) => second.next?.(event);
+  return (event) => {
+    first(event);
+    tellSecond(event);
+  };
+}
+
+/** The seed's state of a dotted path. */
+export function stateOf(path: string): string {
+  const end = path.indexOf('.');
+  return end < 0 ? path : path.slice(0, end);
+}
+
+function eventName(type: string): string {
+  if (!type.startsWith('xstate.')) return type;
+  if (type.startsWith('xstate.done.')) return 'actor.done';
+  if (type.startsWith('xstate.error.')) return 'actor.failed';
+  const [, delay] = /^xstate\.after\.(\w+)\./.exec(type) ?? [];
+  return delay === undefined ? 'start' : `after.${delay}`;
+}
+
+function guardIn(transitions: readonly AnyTransitionDefinition[]): string | null {
+  const guard: unknown = transitions[0]?.guard;
+  if (typeof guard === 'string') return guard;
+  if (typeof guard !== 'object' || guard === null || !('type' in guard)) return null;
+  return String(guard.type);
+}

@@ -1,0 +1,173 @@
+import { type Attributes, type Context, ROOT_CONTEXT, type Tracer } from '@opentelemetry/api';
+import type { SchedulerContext } from '../../machines/index.ts';
+import { dialOutcome } from './machine-metrics.ts';
+import { type MachineStep, stateOf } from './machine-steps.ts';
+import { endSpan, faultAttributes, type OpenSpan, openSpan, TransitionEvents } from './open-span.ts';
+import type { EndedOutage, Outage, SchedulerNews } from './outages.ts';
+import { traceparentOf } from './traceparent.ts';
+
+/** A state that lasts longer is told in slices, or an outage of an hour would be invisible for an hour. */
+const SLICE_MS = 10_000;
+/** Visits of one path in one outage that have a span of their own; of dials there may be many thousand. */
+const MAX_VISITS = 16;
+
+const DIALING = 'reconnecting.dialing';
+
+interface StateSpan extends OpenSpan {
+  readonly state: string;
+  readonly startMs: number;
+  readonly slice: number;
+  readonly events: TransitionEvents;
+}
+
+interface OutageSpans {
+  readonly root: OpenSpan;
+  state: StateSpan | null;
+  step: OpenSpan | null;
+  stepStartMs: number;
+  generation: OpenSpan | null;
+  readonly visits: Map<string, number>;
+  omitted: number;
+}
+
+type Step = MachineStep<SchedulerContext>;
+
+/**
+ * One trace per outage: below the root one span for each state, which follow each other without a gap, in them the dials
+ * and the other steps, and beside them one span for each generation, whose children are the ranks'.
+ */
+export class SchedulerTrace {
+  #tracer: Tracer;
+  #identity: Attributes;
+  #instanceId: string;
+  #spans: OutageSpans | null = null;
+
+  constructor(tracer: Tracer, instanceId: string, identity: Attributes) {
+    this.#tracer = tracer;
+    this.#instanceId = instanceId;
+    this.#identity = identity;
+  }
+
+  /** What is under way in an outage: the parent of the calls that are made for it. */
+  get context(): Context | null {
+    const { step, state, root } = this.#spans ?? {};
+    return (step ?? state ?? root)?.context ?? null;
+  }
+
+  get traceId(): string | undefined {
+    return this.#spans?.root.span.spanContext().traceId;
+  }
+
+  /** What the ranks' own spans belong to, as announcements carry it. */
+  get traceparent(): string | undefined {
+    const { generation, root } = this.#spans ?? {};
+    return traceparentOf((generation ?? root)?.span.spanContext());
+  }
+
+  stepped(step: Step, news: readonly SchedulerNews[]): void {
+    for (const one of news) if (one.type === 'outage.began') this.#begin(one.outage);
+    const spans = this.#spans;
+    if (spans === null) return;
+    const ended = news.find((one) => one.type === 'outage.ended');
+    if (step.from !== step.to) this.#move(spans, step, ended !== undefined);
+    for (const one of news) {
+      if (one.type === 'generation.ended') this.#endGeneration(spans, step, one);
+      if (one.type !== 'generation.began') continue;
+      const { epoch, action } = one.generation;
+      const attributes = { ...this.#identity, 'pegaflow.epoch': epoch, 'pegaflow.generation.action': action };
+      spans.generation = this.#open('pegaflow.generation', spans.root, step.atMs, attributes);
+    }
+    if (ended !== undefined) this.#end(spans, ended.outage);
+  }
+
+  #begin({ cause, fault, epochBefore, startMs }: Outage): void {
+    const name = cause === 'start' ? 'pegaflow.first_connection' : 'pegaflow.outage';
+    const root = openSpan(this.#tracer, name, ROOT_CONTEXT, startMs, {
+      ...this.#identity,
+      'pegaflow.outage.cause': cause,
+      'pegaflow.epoch.before': epochBefore,
+      ...faultAttributes(fault, this.#instanceId),
+    });
+    this.#spans = { root, state: null, step: null, stepStartMs: 0, generation: null, visits: new Map(), omitted: 0 };
+  }
+
+  #move(spans: OutageSpans, step: Step, isOver: boolean): void {
+    const { to, atMs } = step;
+    this.#endStep(spans, step);
+    const entered = stateOf(to);
+    this.#moveState(spans, step, isOver ? null : entered);
+    if (isOver || to === entered) return;
+    const visits = (spans.visits.get(to) ?? 0) + 1;
+    spans.visits.set(to, visits);
+    spans.stepStartMs = atMs;
+    if (visits <= MAX_VISITS) spans.step = this.#openStep(spans, to);
+    else spans.omitted += 1;
+  }
+
+  #endStep(spans: OutageSpans, { from, cause, atMs }: Step): void {
+    const outcome = from === DIALING ? dialOutcome(cause) : null;
+    // The dial that was answered is worth a span, however many were refused before.
+    if (outcome === 'opened' && spans.step === null) {
+      spans.step = this.#openStep(spans, from);
+      spans.omitted -= 1;
+    }
+    if (spans.step === null) return;
+    const attributes = outcome === null ? {} : { 'pegaflow.dial.outcome': outcome };
+    endSpan(spans.step, atMs, attributes, outcome === null || outcome === 'opened' ? undefined : outcome);
+    spans.step = null;
+  }
+
+  #openStep(spans: OutageSpans, path: string): OpenSpan {
+    const name = path === DIALING ? 'pegaflow.dial' : 'pegaflow.step';
+    return this.#open(name, spans.state ?? spans.root, spans.stepStartMs, { 'pegaflow.path': path });
+  }
+
+  #moveState(spans: OutageSpans, step: Step, entered: string | null): void {
+    const { state, root } = spans;
+    const { atMs } = step;
+    const events = state?.events ?? new TransitionEvents();
+    events.add(step);
+    if (state === null) events.writeTo(root);
+    const isSame = state !== null && state.state === entered;
+    if (isSame && atMs - state.startMs < SLICE_MS) return;
+    if (state !== null) {
+      state.events.writeTo(state);
+      endSpan(state, atMs, {});
+    }
+    if (entered === null) {
+      spans.state = null;
+      return;
+    }
+    const slice = isSame ? state.slice + 1 : 0;
+    const attributes = { 'pegaflow.state': entered, 'pegaflow.state.slice': slice };
+    const open = this.#open(`pegaflow.state ${entered}`, root, atMs, attributes);
+    spans.state = { ...open, state: entered, startMs: atMs, slice, events: new TransitionEvents() };
+  }
+
+  #endGeneration(
+    spans: OutageSpans,
+    { atMs }: Step,
+    { outcome, fault }: Extract<SchedulerNews, { readonly type: 'generation.ended' }>,
+  ): void {
+    if (spans.generation === null) return;
+    const attributes = { 'pegaflow.generation.outcome': outcome, ...faultAttributes(fault, this.#instanceId) };
+    endSpan(spans.generation, atMs, attributes, outcome === 'void' ? 'void' : undefined);
+    spans.generation = null;
+  }
+
+  #end(spans: OutageSpans, { endMs, outcome, serverEnd, epochAfter, dials, generations }: EndedOutage): void {
+    endSpan(spans.root, endMs, {
+      'pegaflow.outage.outcome': outcome,
+      'pegaflow.server.end': serverEnd,
+      'pegaflow.epoch.after': epochAfter,
+      'pegaflow.outage.dials': dials,
+      'pegaflow.outage.generations': generations,
+      ...(spans.omitted > 0 ? { 'pegaflow.steps.omitted': spans.omitted } : {}),
+    });
+    this.#spans = null;
+  }
+
+  #open(name: string, parent: OpenSpan, startMs: number, attributes: Attributes): OpenSpan {
+    return openSpan(this.#tracer, name, parent.context, startMs, attributes);
+  }
+}

@@ -1,0 +1,70 @@
+import type { Attributes } from '@opentelemetry/api';
+import type { WorkerContext } from '../../machines/index.ts';
+import type { Instruments } from './instruments.ts';
+import { MachineMetrics } from './machine-metrics.ts';
+import type { MachineStep } from './machine-steps.ts';
+import type { ToldRelease, ToldTransfer, WorkerObserver } from './observers.ts';
+import type { RankNews } from './rank-news.ts';
+
+/** What an operator measures of one rank's half. */
+export class WorkerMetrics implements WorkerObserver {
+  #instruments: Instruments;
+  #identity: Attributes;
+  #machine: MachineMetrics;
+
+  constructor(instruments: Instruments, identity: Attributes) {
+    this.#instruments = instruments;
+    this.#identity = identity;
+    this.#machine = new MachineMetrics(instruments, { ...identity, 'pegaflow.role': 'worker' });
+  }
+
+  stepped(step: MachineStep<WorkerContext>, news: readonly RankNews[]): void {
+    const { context, before } = step;
+    this.#machine.stepped(step, context.announcement?.epoch.counter ?? 0);
+    if (before !== null && context.lateAnswers > before.lateAnswers) this.#machine.fenced();
+    for (const one of news) {
+      if (one.type === 'registration.lost') {
+        this.#instruments['pegaflow.connector.registrations.lost'].add(1, this.#identity);
+      }
+      if (one.type !== 'registration.ended') continue;
+      const tookMs = step.atMs - one.registration.startMs;
+      const attributes = { ...this.#identity, 'pegaflow.registration.outcome': one.outcome };
+      this.#instruments['pegaflow.connector.registration.duration'].record(tookMs / 1000, attributes);
+    }
+  }
+
+  fenced(): void {
+    this.#machine.fenced();
+  }
+
+  stalled(stallMs: number): void {
+    this.#machine.stalled(stallMs);
+  }
+
+  refusedStaleLease(): void {
+    this.#instruments['pegaflow.connector.stale_leases'].add(1, this.#identity);
+  }
+
+  ended({ kind, outcome, tookMs }: ToldTransfer): void {
+    const attributes = { ...this.#of(kind), 'pegaflow.transfer.outcome': outcome };
+    this.#instruments['pegaflow.connector.transfer.duration'].record(tookMs / 1000, attributes);
+  }
+
+  quarantined(kind: ToldTransfer['kind'], blocks: number): void {
+    this.#instruments['pegaflow.connector.quarantine.blocks'].add(blocks, this.#of(kind));
+  }
+
+  leftQuarantine(kind: ToldTransfer['kind'], blocks: number, by: string): void {
+    this.#instruments['pegaflow.connector.quarantine.blocks'].add(-blocks, this.#of(kind));
+    const attributes = { ...this.#of(kind), 'pegaflow.quarantine.end': by };
+    this.#instruments['pegaflow.connector.quarantine.ended'].add(1, attributes);
+  }
+
+  releasedUnsafely({ kind }: ToldRelease): void {
+    this.#instruments['pegaflow.connector.unsafe_releases'].add(1, this.#of(kind));
+  }
+
+  #of(kind: ToldTransfer['kind']): Attributes {
+    return { ...this.#identity, 'pegaflow.transfer.kind': kind };
+  }
+}
