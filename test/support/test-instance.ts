@@ -7,6 +7,7 @@ import {
   type SchedulerConnectorOptions,
   WorkerConnector,
 } from '../../src/connector/index.ts';
+import type { TelemetryOptions } from '../../src/index.ts';
 import { type RankOptions, TestConnection, TestRank } from './engine-rank.ts';
 import { eventually, within } from './within.ts';
 
@@ -22,6 +23,8 @@ export interface TestInstanceOptions {
   readonly layerGroupIds?: readonly number[];
   /** The layers of each rank, which is then a pipeline stage. Default: tensor-parallel ranks with the same layers. */
   readonly stages?: readonly Required<Pick<RankOptions, 'layerNames' | 'layerGroupIds'>>[];
+  /** Where both halves tell what they do. Default: what is registered globally, and no log. */
+  readonly telemetry?: TelemetryOptions;
   /** Where the ranks find the server. Default: where the scheduler does. */
   readonly rankEndpoint?: string;
 }
@@ -57,6 +60,7 @@ export class TestInstance implements AsyncDisposable {
       tpSize: stages ? 1 : worldSize,
       ...(clientVersion ? { clientVersion } : {}),
       ...(budgets ? { budgets } : {}),
+      ...given.telemetry,
     };
     const placeOf = (rank: number) => ({
       tpRank: stages ? 0 : rank,
