@@ -9,6 +9,7 @@ import { chartOf } from './statecharts/chart.ts';
 import { statesOf } from './statecharts/edges.ts';
 import { layOut } from './statecharts/layout.ts';
 import { svgFrom } from './statecharts/svg.ts';
+import { telemetryPage } from './telemetry/page.ts';
 import { exits, runTool, toolCommand } from './tool-command.ts';
 
 const command = toolCommand('docs', 'Write the generated pages and pictures of docs/, and the charts of the feed')
@@ -40,6 +41,7 @@ async function pages(): Promise<Readonly<Record<string, string>>> {
   return {
     'docs/budgets.md': budgetsPage(),
     'docs/failure-scenarios.md': failureScenariosPage(),
+    'docs/telemetry.md': telemetryPage(),
     'docs/statecharts/scheduler.svg': await chart('Life of the scheduler’s half', schedulerMachine),
     'docs/statecharts/worker.svg': await chart('Life of one rank’s half', workerMachine),
     // A line for each state and edge, so that a change can be read.

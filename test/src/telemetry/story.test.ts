@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { spanRows, transitionAttributes } from '../../../scripts/telemetry/span-rows.ts';
 import { attributeTable } from '../../../src/telemetry/attribute-table.ts';
 import { logTable } from '../../../src/telemetry/log-table.ts';
 import { metricTable } from '../../../src/telemetry/metric-table.ts';
@@ -114,6 +115,25 @@ describe('what a life with every kind of restart tells', () => {
         [],
       );
     }
+  });
+
+  it('every span and event is in the table of docs/telemetry.md, with no other attribute', () => {
+    const rowOf = (name: string) =>
+      spanRows[
+        name.replace(/^pegaflow\.state \w+$/, 'pegaflow.state <state>').replace(/Engine\/\w+$/, 'Engine/<method>')
+      ];
+    const seen = new Set<string>();
+    for (const { name, attributes, events } of told.recorded.spans) {
+      const row = rowOf(name);
+      expect(row, name).toBeDefined();
+      seen.add(row!.what);
+      expect(Object.keys(attributes).filter((attribute) => !row!.attributes.includes(attribute))).toEqual([]);
+      for (const event of events) {
+        expect(event.name).toBe(row!.event);
+        expect(Object.keys(event.attributes).filter((key) => !transitionAttributes.includes(key))).toEqual([]);
+      }
+    }
+    expect(seen.size).toBe(Object.keys(spanRows).length);
   });
 
   it('queries are counted by what they found and why they missed', () => {
