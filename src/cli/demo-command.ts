@@ -1,13 +1,16 @@
+import { extname } from 'node:path';
 import { Command, Option } from 'commander';
 import { MODEL_PRESETS, modelPreset } from '../demo/models.ts';
 import type { DemoOptions, OutageRange } from '../demo/options.ts';
 import { InterruptedError } from '../demo/run-error.ts';
+import type { DemoTelemetry } from '../demo/telemetry.ts';
 import { readTrace } from '../demo/trace.ts';
 import { UsageError } from '../demo/usage-error.ts';
 import type { DeviceKind } from '../device-kind.ts';
 import { aborted } from './aborted.ts';
 import { deviceDriverFor, deviceOption } from './device-option.ts';
-import { outageRange, positiveNumber, sizeBytes, wholeNumber } from './values.ts';
+import { checkSdk } from './telemetry-sdk.ts';
+import { httpUrl, outageRange, positiveNumber, sizeBytes, wholeNumber } from './values.ts';
 
 /** What a shell reports for a program that Ctrl-C ended. */
 const EXIT_INTERRUPTED = 130;
@@ -31,6 +34,8 @@ interface DemoFlags {
   readonly json?: boolean;
   readonly inspect?: number | true;
   readonly record?: string;
+  readonly otlp?: string;
+  readonly metricsPort?: number;
 }
 
 const MIB = 2 ** 20;
@@ -89,11 +94,18 @@ export function demoCommand(): Command {
     )
     .option('--record <file>', 'write what the machines do to a file that `inspect --open` replays')
     .option('--json', 'print the report as one JSON object')
+    .option('--otlp <url>', 'send traces and metrics of every process to an OTLP/HTTP collector', httpUrl)
+    .option(
+      '--metrics-port <port>',
+      'serve Prometheus on the loopback: the scheduler at this port, the ranks at those that follow, then the engine',
+      wholeNumber(1, 65_535),
+    )
     .action((flags: DemoFlags) => runDemoCommand(flags));
 }
 
 async function runDemoCommand(flags: DemoFlags): Promise<void> {
   const options = demoOptionsFrom(flags);
+  if (options.telemetry !== null) await checkSdk(options.telemetry.otlpUrl);
   const [{ runDemo }, { DemoFeed }, { createProgressView }, { printReport }] = await Promise.all([
     import('../demo/orchestrator.ts'),
     import('../demo/demo-feed.ts'),
@@ -139,6 +151,8 @@ function demoOptionsFrom(flags: DemoFlags): DemoOptions {
     transitions = false,
     inspect,
     record,
+    otlp = null,
+    metricsPort = null,
     ...same
   } = flags;
   deviceDriverFor(same.device, same.ranks);
@@ -148,6 +162,7 @@ function demoOptionsFrom(flags: DemoFlags): DemoOptions {
     ...same,
     transitions,
     fed: inspect !== undefined || record !== undefined,
+    telemetry: telemetryFrom(otlp, metricsPort, same.ranks),
     model: modelPreset(model),
     outage: outageMs,
     deviceMemoryBytes: deviceMemory,
@@ -157,6 +172,15 @@ function demoOptionsFrom(flags: DemoFlags): DemoOptions {
         ? null
         : { lines: readTrace(trace), scale: { timeScale: timeScale ?? 10, blocksPerId: blocksPerId ?? 1 } },
   };
+}
+
+function telemetryFrom(otlpUrl: string | null, metricsPort: number | null, ranks: number): DemoTelemetry | null {
+  if (otlpUrl === null && metricsPort === null) return null;
+  if (metricsPort !== null && metricsPort + 1 + ranks > 65_535) {
+    throw new UsageError(`--metrics-port: ${ranks} ranks and the engine need ports above ${metricsPort}`);
+  }
+  const preload = new URL(`host-telemetry${extname(import.meta.url)}`, import.meta.url).href;
+  return { preload, otlpUrl, metricsPort };
 }
 
 /** Aborts at the first signal to end; the second ends this process at once, and with it, by their channels, its children. */

@@ -4,7 +4,8 @@ import type { DeviceKind } from '../device-kind.ts';
 import type { EngineLog, FaultPatch, PrometheusMetrics } from '../engine/index.ts';
 import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { deviceDriverFor, deviceOption } from './device-option.ts';
-import { address, jsonObject, MAX_TIMER_MS, sizeBytes, wholeNumber } from './values.ts';
+import { startSdk } from './telemetry-sdk.ts';
+import { address, httpUrl, jsonObject, MAX_TIMER_MS, sizeBytes, wholeNumber } from './values.ts';
 
 interface EngineFlags {
   readonly addr: string;
@@ -17,7 +18,10 @@ interface EngineFlags {
   readonly metrics?: boolean;
   readonly logLevel: string;
   readonly device: DeviceKind;
+  readonly otlp?: string;
 }
+
+const ENGINE_SERVICE = { serviceName: 'pegaflow-engine', serviceInstance: 'engine' };
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 
@@ -41,6 +45,7 @@ export function engineCommand(): Command {
       'serve /metrics or fail; by default it is served where the OpenTelemetry packages are installed',
     )
     .option('--no-metrics', 'do not serve /metrics')
+    .option('--otlp <url>', 'send traces and metrics to an OTLP/HTTP collector', httpUrl)
     .addOption(
       new Option('--log-level <level>', 'what is logged, as JSON lines on standard error')
         .choices(LOG_LEVELS)
@@ -50,7 +55,8 @@ export function engineCommand(): Command {
 }
 
 async function runEngineCommand(flags: EngineFlags): Promise<void> {
-  const { addr, httpAddr, poolSize, serverVersion, leaseTtlMs, fault, faultControl, metrics, logLevel, device } = flags;
+  const { addr, httpAddr, poolSize, serverVersion, leaseTtlMs, fault, faultControl, metrics, logLevel, device, otlp } =
+    flags;
   endWithParent();
   const [{ pino }, { runEngine }, engine] = await Promise.all([
     import('pino'),
@@ -58,7 +64,8 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     import('../engine/index.ts'),
   ]);
   const log = pino({ name: 'pegaflow-engine', level: logLevel }, pino.destination({ dest: 2, sync: true }));
-  const prometheus = metrics === false ? null : await metricsFrom(engine, metrics === true, log);
+  const sdk = otlp === undefined ? null : await startSdk({ ...ENGINE_SERVICE, otlpUrl: otlp });
+  const prometheus = metrics === false ? null : (sdk ?? (await metricsFrom(engine, metrics === true, log)));
   const options = {
     addr,
     httpAddr,
@@ -71,6 +78,7 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     ...(prometheus === null ? {} : { meterProvider: prometheus.meterProvider, metricsHandler: prometheus.handler }),
   };
   await runEngine(options, { log, printLine: (line) => process.stdout.write(`${line}\n`) });
+  await sdk?.end();
 }
 
 async function metricsFrom(

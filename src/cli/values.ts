@@ -68,6 +68,13 @@ export function addresses(text: string): string[] {
   return text.split(',').map(address);
 }
 
+/** An `http:` or `https:` address, without a slash at its end. */
+export function httpUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new InvalidArgumentError('Expected http://host:port.');
+  return text.replace(/\/+$/, '');
+}
+
 /** A JSON object. */
 export function jsonObject(text: string): object {
   let value: unknown;

@@ -6,11 +6,14 @@ import { fileURLToPath } from 'node:url';
 import type { DeviceKind } from '../device-kind.ts';
 import { exitOf } from './ipc.ts';
 import { RunError } from './run-error.ts';
+import { type DemoTelemetry, engineFlagsOf } from './telemetry.ts';
 
 export interface EngineOptions {
   readonly port: number;
   readonly poolSizeBytes: number;
   readonly device: DeviceKind;
+  readonly ranks: number;
+  readonly telemetry: DemoTelemetry | null;
 }
 
 export interface Listening {
@@ -31,19 +34,18 @@ export interface EngineProcess {
  * Spawns `pegaflow-lifecycle engine`. It is in a process group of its own, so that a terminal's Ctrl-C does not reach
  * it, and has a channel to this process, by whose end it ends.
  */
-export function spawnEngine({ port, poolSizeBytes, device }: EngineOptions): EngineProcess {
+export function spawnEngine({ port, poolSizeBytes, device, ranks, telemetry }: EngineOptions): EngineProcess {
   const main = fileURLToPath(new URL(`../cli/main${extname(import.meta.url)}`, import.meta.url));
   const flags = [
     '--addr',
     `127.0.0.1:${port}`,
-    '--http-addr',
-    '127.0.0.1:0',
+    ...engineFlagsOf(telemetry, ranks),
     '--pool-size',
     `${poolSizeBytes}`,
     '--device',
     device,
   ];
-  const child = spawn(process.execPath, [main, 'engine', ...flags, '--no-metrics', '--log-level', 'error'], {
+  const child = spawn(process.execPath, [main, 'engine', ...flags, '--log-level', 'error'], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });

@@ -32,17 +32,27 @@ export function parentChannel<Incoming, Outgoing>(): Channel<Incoming, Outgoing>
   };
 }
 
-/**
- * Forks a module beside this one, by its name without extension. `ownGroup` keeps a terminal's Ctrl-C, which goes to
- * the whole foreground group, away from it and from its children: their parent stops them in order.
- */
+export interface ForkOptions {
+  /**
+   * Keeps a terminal's Ctrl-C, which goes to the whole foreground group, away from it and from its children: their parent
+   * stops them in order.
+   */
+  readonly ownGroup: boolean;
+  /** Flags of Node, and variables beside ours. Default: those of this process. */
+  readonly execArgv?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Forks a module beside this one, by its name without extension. */
 export function forkHost<Incoming, Outgoing>(
   name: string,
-  { ownGroup }: { readonly ownGroup: boolean },
+  { ownGroup, execArgv = process.execArgv, env = {} }: ForkOptions,
 ): Child<Incoming, Outgoing> {
   const path = fileURLToPath(new URL(name + extname(import.meta.url), import.meta.url));
   const child = fork(path, {
     serialization: 'advanced',
+    execArgv: [...execArgv],
+    env: { ...process.env, ...env },
     detached: ownGroup,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });

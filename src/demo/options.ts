@@ -1,6 +1,7 @@
 /** What a run of the demo can be asked for. */
 import type { DeviceKind } from '../device-kind.ts';
 import type { ModelPreset } from './models.ts';
+import type { DemoTelemetry } from './telemetry.ts';
 import type { TraceLine, TraceScale } from './trace.ts';
 
 /** Milliseconds, both ends included. */
@@ -34,4 +35,6 @@ export interface DemoOptions {
   readonly transitions: boolean;
   /** Whether what the machines do is reported to the observer as records of a feed. */
   readonly fed: boolean;
+  /** `null`: the processes tell nobody what they do. */
+  readonly telemetry: DemoTelemetry | null;
 }

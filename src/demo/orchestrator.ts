@@ -43,14 +43,14 @@ const LEAK_POLL_INTERVAL_MS = 20;
  * `signal` aborts; whichever way it ends, nothing of it runs any more.
  */
 export async function runDemo(options: DemoOptions, observer: DemoObserver, signal: AbortSignal): Promise<RunReport> {
-  const { model, ranks, deviceMemoryBytes, poolSizeBytes, device } = options;
+  const { model, ranks, deviceMemoryBytes, poolSizeBytes, device, telemetry } = options;
   const layout = kvLayout({ model, ranks, deviceMemoryBytes, maxBlocks: MAX_BLOCKS });
   sweepSharedMemory();
   const port = await freePort();
   const log = new RunLog(observer);
   const events: DemoEvent[] = [];
   log.onEvent((event) => events.push(event));
-  const processes = new DemoProcesses(log, { port, poolSizeBytes, device });
+  const processes = new DemoProcesses(log, { port, poolSizeBytes, device, ranks, telemetry });
   const requestBlocks = new Map<string, readonly string[]>();
   const interrupt = () => log.fail(new InterruptedError('interrupted'));
   signal.addEventListener('abort', interrupt, { once: true });

@@ -9,6 +9,7 @@ import type { FromScheduler, ToScheduler } from './messages.ts';
 import type { DemoObserver } from './observer.ts';
 import { RunError } from './run-error.ts';
 import type { RunLog } from './run-log.ts';
+import { forkOptionsOf } from './telemetry.ts';
 
 /** Bounds on starting and stopping, in milliseconds; all far above what a busy machine needs. */
 const LISTEN_TIMEOUT_MS = 20_000;
@@ -56,7 +57,10 @@ export class DemoProcesses {
     start: Extract<ToScheduler, { readonly type: 'start' }>,
     observer: Pick<DemoObserver, 'transition' | 'fed'>,
   ): void {
-    const scheduler = forkHost<FromScheduler, ToScheduler>('scheduler-host', { ownGroup: true });
+    const scheduler = forkHost<FromScheduler, ToScheduler>('scheduler-host', {
+      ownGroup: true,
+      ...forkOptionsOf(this.#engineOptions.telemetry),
+    });
     this.#scheduler = scheduler;
     this.#remember(scheduler.pid);
     void scheduler.exited.then((how) => {

@@ -11,6 +11,7 @@ import { AwaitedEnds } from './awaited-ends.ts';
 import { BlockPool } from './block-pool.ts';
 import { within } from './deadline.ts';
 import { forwardFeed } from './forward-feed.ts';
+import { endHost } from './host-end.ts';
 import { type Child, forkHost, parentChannel } from './ipc.ts';
 import type { DemoEvent } from './journal.ts';
 import type {
@@ -27,6 +28,7 @@ import type { RankLayout } from './models.ts';
 import { RankAggregate } from './rank-aggregate.ts';
 import { RankDebts } from './rank-debts.ts';
 import { type IncomingRequest, type Serving, serveRequest } from './serve-request.ts';
+import { processNames, TELEMETRY_ENV } from './telemetry.ts';
 import { describeTransition } from './transition-line.ts';
 
 type Start = Extract<ToScheduler, { readonly type: 'start' }>;
@@ -76,7 +78,10 @@ class SchedulerHost implements Serving {
     });
     if (fed) forwardFeed(this.#connector, (record) => channel.send({ type: 'fed', record }));
     this.#startWorker = (rank) => {
-      const worker: Worker = forkHost('worker-host', { ownGroup: false });
+      const worker: Worker = forkHost('worker-host', {
+        ownGroup: false,
+        env: { [TELEMETRY_ENV.processName]: processNames.rank(rank.rank) },
+      });
       worker.onMessage((message) => this.#hear(worker, message));
       worker.send({ type: 'start', server, rank, worldSize, device, transitions, fed, verifiesTwice: decodeMs > 0 });
       void worker.exited.then((how) => this.#missWorker(worker, rank, how));
@@ -261,4 +266,4 @@ channel.onMessage((message) => {
   else void host?.stop();
 });
 
-channel.onClosed(() => process.exit());
+channel.onClosed(() => void endHost());

@@ -7,6 +7,7 @@ import { type KvCacheLayer, WorkerConnector, type WorkerStopOutcome } from '../c
 import { deviceDriverOf } from '../device-kind.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { forwardFeed } from './forward-feed.ts';
+import { endHost } from './host-end.ts';
 import { parentChannel } from './ipc.ts';
 import type { DemoEvent, EventOf } from './journal.ts';
 import { KvMemory } from './kv-memory.ts';
@@ -196,5 +197,5 @@ channel.onMessage((message) => {
 
 channel.onClosed(() => {
   host?.[Symbol.dispose]();
-  process.exit();
+  void endHost();
 });

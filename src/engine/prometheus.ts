@@ -1,4 +1,5 @@
 import type { MeterProvider } from '@opentelemetry/api';
+import type { MeterProviderOptions } from '@opentelemetry/sdk-metrics';
 import { messageOf } from './engine-error.ts';
 import type { MetricsHandler } from './http-admin.ts';
 
@@ -8,11 +9,16 @@ export interface PrometheusMetrics {
   readonly handler: MetricsHandler;
 }
 
-/** Metrics for `GET /metrics`. The SDK and its exporter are optional peers, loaded here and nowhere else. */
-export const createPrometheusMetrics = async (): Promise<PrometheusMetrics> => {
+/**
+ * Metrics for `GET /metrics`, and for further readers. The SDK and its exporter are optional peers, loaded here on
+ * demand. Rejects with an error that names the command which installs them.
+ */
+export const createPrometheusMetrics = async (
+  options: Pick<MeterProviderOptions, 'resource' | 'readers'> = {},
+): Promise<PrometheusMetrics> => {
   const { MeterProvider, PrometheusExporter } = await loadSdk();
   const exporter = new PrometheusExporter({ preventServerStart: true });
-  const meterProvider = new MeterProvider({ readers: [exporter] });
+  const meterProvider = new MeterProvider({ ...options, readers: [exporter, ...(options.readers ?? [])] });
   return { meterProvider, handler: (request, response) => exporter.getMetricsRequestHandler(request, response) };
 };
 

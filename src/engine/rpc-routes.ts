@@ -15,6 +15,7 @@ import { type EngineClock, sleep } from './engine-clock.ts';
 import type { EngineLog } from './engine-log.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
 import type { FaultBoard, MethodFault, MethodRefusal, RpcMethod } from './faults.ts';
+import { beginRpcSpan, endRpcSpan } from './rpc-span.ts';
 import { rpcErrorFrom, statusLabel } from './rpc-status.ts';
 import { untilAborted } from './until-aborted.ts';
 
@@ -89,7 +90,9 @@ const answer = async <O>(
   const { clock, faults, log, metrics } = dependencies;
   const startMs = clock.nowMs();
   const name = snakeCase(method);
-  const record = (status: string) => {
+  const span = beginRpcSpan(`${EngineService.typeName}/${EngineService.method[method].name}`, context.requestHeader);
+  const record = (status: string, code: Code | null) => {
+    endRpcSpan(span, code);
     metrics.rpcRequests.add(1, { method: name, status });
     metrics.rpcDurationSeconds.record((clock.nowMs() - startMs) / 1000, { method: name, status });
   };
@@ -97,12 +100,12 @@ const answer = async <O>(
     const call = { signal: callerSignal(context.signal), fault: faults.take(method) };
     const response = await untilAborted(afterFault(dependencies, method, call, work), call.signal);
     if (call.fault.loseAck === true) await loseConnection(context, call);
-    record('ok');
+    record('ok', null);
     log.debug({ method: name }, `RPC [${name}] ok`);
     return response;
   } catch (thrown) {
     const error = rpcErrorFrom(thrown);
-    record(statusLabel(error));
+    record(statusLabel(error), error.code);
     const elapsedMs = (clock.nowMs() - startMs).toFixed(1);
     log.warn(
       { method: name, code: Code[error.code] },

@@ -1,4 +1,4 @@
-import { Code, ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from '@connectrpc/connect';
+import { type Code, ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from '@connectrpc/connect';
 import {
   type Attributes,
   type Context,
@@ -11,6 +11,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
+import { grpcStatusName } from '../grpc-status-name.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { attempt } from './guarded.ts';
 
@@ -71,8 +72,8 @@ function begin({ tracer, duration, server, parent, called }: RpcTelemetry, reque
   return (code) => {
     const endMs = wallTimeMs();
     const status = {
-      'rpc.status_code': statusName(code),
-      ...(code === null ? {} : { 'error.type': statusName(code) }),
+      'rpc.status_code': grpcStatusName(code),
+      ...(code === null ? {} : { 'error.type': grpcStatusName(code) }),
     };
     span.setAttributes(status);
     if (code !== null && !isProbe) span.setStatus({ code: SpanStatusCode.ERROR });
@@ -86,11 +87,4 @@ function isProbeMessage(message: object): boolean {
   return (
     ('reqId' in message && message.reqId === 'probe') || ('clientVersion' in message && message.clientVersion === '')
   );
-}
-
-/** As gRPC spells them: `DEADLINE_EXCEEDED`. */
-function statusName(code: Code | null): string {
-  if (code === null) return 'OK';
-  if (code === Code.Canceled) return 'CANCELLED';
-  return (Code[code] ?? 'Unknown').replace(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }

@@ -1,0 +1,131 @@
+import http from 'node:http';
+import { metrics, propagation, trace } from '@opentelemetry/api';
+import { UsageError } from '../demo/usage-error.ts';
+import type { MetricsHandler, PrometheusMetrics } from '../engine/index.ts';
+import { createPrometheusMetrics } from '../engine/prometheus.ts';
+import { packageVersion } from '../package-version.ts';
+import { traceparentPropagator } from '../telemetry/traceparent.ts';
+
+export interface SdkOptions {
+  /** Base of an OTLP/HTTP collector, such as `http://127.0.0.1:4318`; `null`: nothing is sent. */
+  readonly otlpUrl: string | null;
+  readonly serviceName: string;
+  /** Which of the processes of one run this is. */
+  readonly serviceInstance: string;
+}
+
+export interface Sdk extends PrometheusMetrics {
+  /** Sends what has not been sent yet, and ends. Never rejects: a collector that is gone is no failure of ours. */
+  end(): Promise<void>;
+}
+
+/** How often what was measured is sent, in milliseconds; short, for a demo. */
+const EXPORT_INTERVAL_MS = 1_000;
+const SPAN_DELAY_MS = 250;
+/** How long one request to the collector may take, in milliseconds. */
+const EXPORT_TIMEOUT_MS = 900;
+
+const PACKAGES = [
+  'sdk-trace',
+  'sdk-metrics',
+  'resources',
+  'exporter-trace-otlp-http',
+  'exporter-metrics-otlp-http',
+  'exporter-prometheus',
+];
+
+/**
+ * Registers an OpenTelemetry SDK for this process, before a connector is made. Its packages are optional peers. Throws a
+ * UsageError that names the command which installs them.
+ */
+export async function startSdk({ otlpUrl, serviceName, serviceInstance }: SdkOptions): Promise<Sdk> {
+  if (otlpUrl === null) {
+    const prometheus = await prometheusOr(createPrometheusMetrics());
+    metrics.setGlobalMeterProvider(prometheus.meterProvider);
+    return { ...prometheus, end: async () => {} };
+  }
+  const sdk = await loadSdk();
+  const resource = sdk.resourceFromAttributes({
+    'service.name': serviceName,
+    'service.instance.id': serviceInstance,
+    'service.version': packageVersion(),
+  });
+  const exporterOf = (path: string) => ({ url: new URL(path, `${otlpUrl}/`).href, timeoutMillis: EXPORT_TIMEOUT_MS });
+  const reader = new sdk.PeriodicExportingMetricReader({
+    exporter: new sdk.OTLPMetricExporter(exporterOf('v1/metrics')),
+    exportIntervalMillis: EXPORT_INTERVAL_MS,
+    exportTimeoutMillis: EXPORT_TIMEOUT_MS,
+  });
+  const exporter = new sdk.OTLPTraceExporter(exporterOf('v1/traces'));
+  const tracerProvider = new sdk.TracerProvider({
+    resource,
+    spanProcessors: [new sdk.BatchSpanProcessor({ exporter, scheduledDelayMillis: SPAN_DELAY_MS })],
+  });
+  const prometheus = await prometheusOr(createPrometheusMetrics({ resource, readers: [reader] }));
+  propagation.setGlobalPropagator(traceparentPropagator);
+  trace.setGlobalTracerProvider(tracerProvider);
+  metrics.setGlobalMeterProvider(prometheus.meterProvider);
+  const end = async () => {
+    await Promise.allSettled([tracerProvider.shutdown(), reader.shutdown()]);
+  };
+  return { ...prometheus, end };
+}
+
+/** Throws the same UsageError, and starts nothing. */
+export async function checkSdk(otlpUrl: string | null): Promise<void> {
+  await prometheusOr(createPrometheusMetrics());
+  if (otlpUrl !== null) await loadSdk();
+}
+
+/** Serves what was measured to Prometheus, on this host alone. Rejects where the port is taken. */
+export async function serveMetrics(handler: MetricsHandler, port: number): Promise<void> {
+  const server = http.createServer((request, response) => {
+    if (request.url === '/metrics') handler(request, response);
+    else response.writeHead(404).end('not found');
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  server.unref();
+}
+
+async function prometheusOr(made: Promise<PrometheusMetrics>): Promise<PrometheusMetrics> {
+  try {
+    return await made;
+  } catch (error) {
+    throw new UsageError(messageOf(error), { cause: error });
+  }
+}
+
+async function loadSdk() {
+  try {
+    const [traces, resources, traceExporter, metricExporter, metrics] = await Promise.all([
+      import('@opentelemetry/sdk-trace'),
+      import('@opentelemetry/resources'),
+      import('@opentelemetry/exporter-trace-otlp-http'),
+      import('@opentelemetry/exporter-metrics-otlp-http'),
+      import('@opentelemetry/sdk-metrics'),
+    ]);
+    const { TracerProvider, BatchSpanProcessor } = traces;
+    const { OTLPTraceExporter } = traceExporter;
+    const { OTLPMetricExporter } = metricExporter;
+    const { PeriodicExportingMetricReader } = metrics;
+    const { resourceFromAttributes } = resources;
+    return {
+      TracerProvider,
+      BatchSpanProcessor,
+      OTLPTraceExporter,
+      OTLPMetricExporter,
+      PeriodicExportingMetricReader,
+      resourceFromAttributes,
+    };
+  } catch (error) {
+    const names = PACKAGES.map((name) => `@opentelemetry/${name}`).join(' ');
+    throw new UsageError(`--otlp needs further packages: npm install ${names} (${messageOf(error)})`, { cause: error });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
