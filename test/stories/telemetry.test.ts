@@ -1,8 +1,9 @@
 /** What a restart looks like from outside: one trace over three processes, and the metrics of each. */
 import { describe, expect, it } from 'vitest';
 import { uniqueId } from '../support/engine-rank.ts';
+import { own } from '../support/own.ts';
 import { RoleProcess } from '../support/role-process.ts';
-import { endpointOf, kill, own, startEngine, successorOf } from '../support/story.ts';
+import { endpointOf, kill, startEngine, successorOf } from '../support/story.ts';
 import type { Recorded, RecordedPoint, RecordedSpan } from '../support/telemetry-recorder.ts';
 import { eventually } from '../support/within.ts';
 
