@@ -5,6 +5,7 @@ import { measureMemory } from './memory.ts';
 import { measureNativeCalls } from './native-calls.ts';
 import { measureQuery } from './query.ts';
 import { measureRecovery } from './recovery.ts';
+import { measureTelemetry } from './telemetry.ts';
 
 /** How much is measured. */
 export type Extent = 'full' | 'quick';
@@ -44,6 +45,10 @@ export const sections: Readonly<Record<string, Section>> = {
     title: 'Memory, floor: idle links',
     measure: (extent, progress) =>
       measureMemory(extent === 'quick' ? { ranks: 32, rounds: 1, progress } : { ranks: 512, rounds: 3, progress }),
+  },
+  telemetry: {
+    title: 'Telemetry of a query',
+    measure: (extent, progress) => measureTelemetry({ batches: extent === 'quick' ? 10 : 50, progress }),
   },
   native: {
     title: 'Calls of the bindings, floor: a loop in C',

@@ -4,7 +4,9 @@ import {
   type Context,
   context as contexts,
   type Histogram,
+  isSpanContextValid,
   propagation,
+  type Span,
   type SpanContext,
   SpanKind,
   SpanStatusCode,
@@ -29,58 +31,94 @@ export interface RpcTelemetry {
 
 type Request = UnaryRequest | StreamRequest;
 
-/** Ends what was begun for a call; `null` is OK. */
-type EndCall = (code: Code | null) => void;
+/** Calls of one method that are alike but for how they end. A call makes no attributes of its own. */
+interface CallKind {
+  readonly name: string;
+  readonly isProbe: boolean;
+  readonly attributes: Attributes;
+  /** With the status; `null` is OK. */
+  readonly ended: Map<Code | null, Attributes>;
+}
+
+interface Call {
+  readonly kind: CallKind;
+  readonly span: Span;
+  readonly startMs: number;
+}
 
 /**
  * A client span and a duration for each call, by the RPC conventions of OpenTelemetry's semantic conventions 1.45, with
  * the trace in the metadata. The span of a stream ends with its headers. A backend that throws does not touch the call.
  */
 export function rpcInterceptor(telemetry: RpcTelemetry): Interceptor {
-  const { onFailure } = telemetry;
+  const { onFailure, server } = telemetry;
+  const kinds = new Map<string, CallKind>();
+  const kindOf = (request: Request): CallKind => {
+    const isProbe = !request.stream && isProbeMessage(request.message);
+    const key = isProbe ? `${request.method.name} probe` : request.method.name;
+    const known = kinds.get(key);
+    if (known !== undefined) return known;
+    const kind = callKind(request, isProbe, server);
+    kinds.set(key, kind);
+    return kind;
+  };
   return (next) => (request) => {
-    const call = attempt(onFailure, () => begin(telemetry, request));
-    const end: EndCall = (code) => attempt(onFailure, () => call?.(code));
+    const call = attempt(onFailure, () => begin(telemetry, request, kindOf(request)));
+    if (call === undefined) return next(request);
     return next(request).then(
       (response) => {
-        end(null);
+        attempt(onFailure, () => end(telemetry, request, call, null));
         return response;
       },
       (error) => {
-        end(ConnectError.from(error).code);
+        attempt(onFailure, () => end(telemetry, request, call, ConnectError.from(error).code));
         throw error;
       },
     );
   };
 }
 
-function begin({ tracer, duration, server, parent, called }: RpcTelemetry, request: Request): EndCall {
-  const { method, header, stream } = request;
+function callKind({ method }: Request, isProbe: boolean, server: Attributes): CallKind {
   const name = `${method.parent.typeName}/${method.name}`;
-  const isProbe = !stream && isProbeMessage(request.message);
-  const attributes = {
-    'rpc.system.name': 'grpc',
-    'rpc.method': name,
-    'pegaflow.rpc.purpose': isProbe ? 'probe' : 'call',
-    ...server,
-  };
+  const purpose = isProbe ? 'probe' : 'call';
+  const attributes = { 'rpc.system.name': 'grpc', 'rpc.method': name, 'pegaflow.rpc.purpose': purpose, ...server };
+  return { name, isProbe, attributes, ended: new Map() };
+}
+
+function begin({ tracer, parent, called }: RpcTelemetry, { header }: Request, kind: CallKind): Call {
   const startMs = wallTimeMs();
   const within = parent() ?? contexts.active();
-  const span = tracer.startSpan(name, { kind: SpanKind.CLIENT, startTime: startMs, attributes }, within);
-  called?.(span.spanContext());
-  propagation.inject(trace.setSpan(within, span), header, { set: (carrier, key, value) => carrier.set(key, value) });
-  return (code) => {
-    const endMs = wallTimeMs();
-    const status = {
-      'rpc.status_code': grpcStatusName(code),
-      ...(code === null ? {} : { 'error.type': grpcStatusName(code) }),
-    };
-    span.setAttributes(status);
-    if (code !== null && !isProbe) span.setStatus({ code: SpanStatusCode.ERROR });
-    span.end(endMs);
-    if (!stream) duration.record((endMs - startMs) / 1000, { ...attributes, ...status });
-  };
+  const options = { kind: SpanKind.CLIENT, startTime: startMs, attributes: kind.attributes };
+  const span = tracer.startSpan(kind.name, options, within);
+  const context = span.spanContext();
+  if (isSpanContextValid(context)) {
+    called?.(context);
+    propagation.inject(trace.setSpan(within, span), header, headerSetter);
+  }
+  return { kind, span, startMs };
 }
+
+function end({ duration }: RpcTelemetry, { stream }: Request, { kind, span, startMs }: Call, code: Code | null): void {
+  const endMs = wallTimeMs();
+  const attributes = endedAttributes(kind, code);
+  if (span.isRecording()) {
+    span.setAttributes(attributes);
+    if (code !== null && !kind.isProbe) span.setStatus({ code: SpanStatusCode.ERROR });
+  }
+  span.end(endMs);
+  if (!stream) duration.record((endMs - startMs) / 1000, attributes);
+}
+
+function endedAttributes({ ended, attributes }: CallKind, code: Code | null): Attributes {
+  const known = ended.get(code);
+  if (known !== undefined) return known;
+  const status = grpcStatusName(code);
+  const made = { ...attributes, 'rpc.status_code': status, ...(code === null ? {} : { 'error.type': status }) };
+  ended.set(code, made);
+  return made;
+}
+
+const headerSetter = { set: (header: Headers, key: string, value: string) => header.set(key, value) };
 
 /** Surveys and version probes ask for a refusal: it is their answer. */
 function isProbeMessage(message: object): boolean {
