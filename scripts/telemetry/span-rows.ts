@@ -66,7 +66,7 @@ export const spanRows: Readonly<Record<string, SpanRow>> = {
   },
   'pegaflow.rank.outage': {
     parent:
-      'what the announcement that ended the rank’s solitude names: the root or the generation. None where the rank recovers alone',
+      'what the first announcement of the outage names: the root, or the generation. None where the rank recovers alone',
     what: 'From the moment in which one rank serves no more to its `connected`; linked to the calls that it made before it was told of the trace',
     attributes: [...INSTANCE, 'pegaflow.rank', 'pegaflow.outage.outcome', 'pegaflow.transitions.omitted', ...FAULT],
     event: TRANSITION,
