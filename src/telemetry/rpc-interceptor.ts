@@ -6,6 +6,7 @@ import {
   type Histogram,
   isSpanContextValid,
   propagation,
+  ROOT_CONTEXT,
   type Span,
   type SpanContext,
   SpanKind,
@@ -87,7 +88,8 @@ function callKind({ method }: Request, isProbe: boolean, server: Attributes): Ca
 
 function begin({ tracer, parent, called }: RpcTelemetry, { header }: Request, kind: CallKind): Call {
   const startMs = wallTimeMs();
-  const within = parent() ?? contexts.active();
+  // A probe is our own affair: its timer may have been set within a span of the application that ended long ago.
+  const within = parent() ?? (kind.isProbe ? ROOT_CONTEXT : contexts.active());
   const options = { kind: SpanKind.CLIENT, startTime: startMs, attributes: kind.attributes };
   const span = tracer.startSpan(kind.name, options, within);
   const context = span.spanContext();

@@ -1,6 +1,7 @@
 import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect';
-import { type Context, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Context, context, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api';
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { Engine } from '../../../src/gen/pegaflow/engine_pb.ts';
 import { instrumentsOf } from '../../../src/telemetry/instruments.ts';
 import { rpcInterceptor } from '../../../src/telemetry/rpc-interceptor.ts';
@@ -40,8 +41,8 @@ function called() {
     },
     { transport: { interceptors: [interceptor] } },
   );
-  const within = (context: Context) => {
-    parent = context;
+  const within = (outage: Context) => {
+    parent = outage;
   };
   return { client: createClient(Engine, transport), recorder, tracer, headers, failures, within };
 }
@@ -77,6 +78,19 @@ describe('a call', () => {
     const status = { 'rpc.status_code': 'DEADLINE_EXCEEDED', 'error.type': 'DEADLINE_EXCEEDED' };
     expect(spans).toMatchObject([{ isError: true, attributes: status }]);
     expect(points).toMatchObject([{ name: 'rpc.client.call.duration', value: 1, attributes: status }]);
+  });
+
+  it('of a query belongs to the span that the application has under way, a probe to nothing', async () => {
+    const { client, recorder, tracer } = called();
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+    onTestFinished(() => context.disable());
+    const request = tracer.startSpan('request');
+    await context.with(trace.setSpan(ROOT_CONTEXT, request), async () => {
+      await client.health({});
+      await expect(client.queryPrefetch({ reqId: 'probe' })).rejects.toThrow();
+    });
+    const { spans } = await recorder.collect();
+    expect(spans.map(({ parentId }) => parentId)).toEqual([request.spanContext().spanId, null]);
   });
 
   it('that asks for a refusal is no error when it gets one', async () => {
