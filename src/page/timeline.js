@@ -58,14 +58,19 @@ export function createTimeline(canvas, readout, { pick, redraw }) {
       const scale = { ...model.window, width };
       drawn = { scale, rows, model };
       drawTimeline(brush, paint, scale, rows, height, model);
-      setText(readout, pointer ? inWords(drawn, pointer) : HINT);
+      setText(readout, pointer ? inWords(drawn, pointer) : hintOf(model));
       const machines = new Set(rows.flatMap(({ machine }) => (machine ? [machine.id] : []))).size;
       setAttribute(canvas, 'aria-label', `timeline of ${machines} machines with ${model.outages.length} outages`);
     },
   };
 }
 
-const HINT = 'Shaded: outages. Click to look at a moment.';
+/** @param {Model} model */
+function hintOf({ history: { header } }) {
+  const hint = 'Shaded: outages. Click to look at a moment.';
+  if (header === null || header.truncatedBeforeMs === null) return hint;
+  return `${hint} Of what was before ${clock(header.truncatedBeforeMs).slice(0, 8)} only the state is kept.`;
+}
 
 /** @param {readonly TimelineRow[]} rows @param {number} y */
 function rowAt(rows, y) {
@@ -77,7 +82,7 @@ function rowAt(rows, y) {
  * @param {{ x: number; y: number }} pointer
  */
 function inWords({ scale, rows, model }, { x, y }) {
-  if (x < GUTTER_PX) return HINT;
+  if (x < GUTTER_PX) return hintOf(model);
   const atMs = timeAt(scale, x);
   const row = rowAt(rows, y);
   const { history, instance } = model;

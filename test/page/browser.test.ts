@@ -147,6 +147,12 @@ describe.skipIf(noBrowser !== null)(`the page in a browser${noBrowser ? ` (skipp
     expect(await first.page.locator('#ranks [data-rank]').count()).toBe(2);
   });
 
+  it('says from when on a feed knows everything', async () => {
+    const { page } = await live([...connected(replica, 1_000_000), ...herd(replica, 1_001_000, 200)], 100);
+    await page.locator('#readout', { hasText: /Of what was before [\d:]{8} only the state is kept/ }).waitFor();
+    await page.locator('[data-rank="63"]').waitFor();
+  });
+
   it('draws ten thousand records of a herd in a moment', async () => {
     const records = [...connected(replica, 1_000_000), ...herd(replica, 1_001_000, 10_000)];
     const page = await recording(records);
@@ -182,8 +188,8 @@ describe.skipIf(noBrowser !== null)(`the page in a browser${noBrowser ? ` (skipp
 });
 
 /** A page on a feed that goes on. */
-async function live(records: readonly FeedRecord[]) {
-  const feed = new ConnectorFeed();
+async function live(records: readonly FeedRecord[], historyLimit = 10_000) {
+  const feed = new ConnectorFeed({ historyLimit });
   onTestFinished(() => feed.close());
   const tell = (more: readonly FeedRecord[]) => {
     for (const record of more) feed.accept(record);
