@@ -11,7 +11,7 @@ const PAGES = ['README.md', 'docs/embedding.md', 'docs/native-bindings.md'];
 
 /** What the pages take for given, or have said in a block before. */
 const GIVEN = `
-import type { Announcement, KvCacheLayer, RankReport, SchedulerConnector as Scheduler } from 'pegaflow-lifecycle';
+import type { Announcement, KvCacheLayer, MachineInspector, RankReport, SchedulerConnector as Scheduler } from 'pegaflow-lifecycle';
 declare global {
   const instance: ConstructorParameters<typeof Scheduler>[0];
   const scheduler: Scheduler;
@@ -25,6 +25,8 @@ declare global {
   const windowBlockIds: number[];
   function sendToEveryWorker(announcement: Announcement): void;
   function sendToScheduler(report: RankReport): void;
+  /** Of \`@statelyai/inspect\`. */
+  function createWebSocketInspector(): { readonly inspect: MachineInspector };
 }
 `;
 

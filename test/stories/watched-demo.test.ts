@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { FeedRecord } from '../../src/feed/record.ts';
 import { readRecording } from '../../src/feed/recording.ts';
 import { readFeed } from '../src/feed/sse.ts';
+import { atEnd } from '../support/own.ts';
 import { startCommand } from './demo-process.ts';
 
 const isEnd = (record: FeedRecord) =>
@@ -14,7 +15,7 @@ const ARGS = ['--restarts', '1', '--requests', '16', '--outage-ms', '200', '--js
 
 test('a demo can be watched while it runs and replayed afterwards: the outage, every rank, the server and the cache', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pegaflow-demo-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  atEnd(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'recording.jsonl');
   const demo = startCommand('demo', ...ARGS, '--inspect', '--record', path);
   const [url = ''] = /http:\S+/.exec(await demo.line(/live page: /)) ?? [];

@@ -3,15 +3,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
 import { type CommandProcess, startCommand } from '../../stories/demo-process.ts';
+import { atEnd } from '../../support/own.ts';
 import { flapping, MACHINE, seen, transition } from '../feed/records.ts';
 import { readFeed } from '../feed/sse.ts';
 
 function start(...args: string[]): CommandProcess {
   const command = startCommand('inspect', ...args);
-  onTestFinished(async () => {
+  atEnd(async () => {
     command.child.kill('SIGKILL');
     await command.ended;
   });
@@ -20,7 +21,7 @@ function start(...args: string[]): CommandProcess {
 
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'pegaflow-inspect-'));
-  onTestFinished(() => rmSync(path, { recursive: true }));
+  atEnd(() => rmSync(path, { recursive: true }));
   return path;
 }
 
@@ -50,7 +51,7 @@ describe('the inspect command', () => {
     const scheduler = new ConnectorFeed();
     const rank = new ConnectorFeed();
     const ports = [(await scheduler.listen()).port, (await rank.listen()).port];
-    onTestFinished(() => rank.close());
+    atEnd(() => rank.close());
     scheduler.accept(seen());
     rank.accept(seen({ atMs: 1, machine: 'replica/rank 0', kind: 'worker', rank: 0 }));
     const addresses = ports.map((port) => `127.0.0.1:${port}`);
@@ -61,7 +62,7 @@ describe('the inspect command', () => {
     await command.line(/not reachable, trying again/);
     await reader.until('the loss', ({ type }) => type === 'gone');
     const successor = new ConnectorFeed();
-    onTestFinished(() => successor.close());
+    atEnd(() => successor.close());
     await successor.listen({ port: ports[0]! });
     successor.accept(seen({ atMs: 2, pid: 2 }));
     await reader.until('its successor', ({ atMs }) => atMs === 2);
@@ -81,7 +82,7 @@ describe('the inspect command', () => {
     await feed.record(path);
     await feed.close();
     const holder = createServer().listen(0, '127.0.0.1');
-    onTestFinished(() => void holder.close());
+    atEnd(() => holder.close());
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
     const { code, stderr } = await start('--open', path, '--port', `${port}`).ended;

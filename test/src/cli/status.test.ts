@@ -1,16 +1,17 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { statusText } from '../../../src/cli/status-table.ts';
 import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
 import type { FeedStatus } from '../../../src/feed/source.ts';
 import { type CommandProcess, startCommand } from '../../stories/demo-process.ts';
+import { atEnd } from '../../support/own.ts';
 import { seen, transition } from '../feed/records.ts';
 
 function start(...args: string[]): CommandProcess {
   const command = startCommand('status', ...args);
-  onTestFinished(async () => {
+  atEnd(async () => {
     command.child.kill('SIGKILL');
     await command.ended;
   });
@@ -19,7 +20,7 @@ function start(...args: string[]): CommandProcess {
 
 async function servedFeed(): Promise<{ feed: ConnectorFeed; address: string }> {
   const feed = new ConnectorFeed();
-  onTestFinished(() => feed.close());
+  atEnd(() => feed.close());
   const { port } = await feed.listen();
   feed.accept(seen({ state: 'connected.serving', epoch: '#7' }));
   feed.accept(seen({ machine: 'replica/rank 0', kind: 'worker', rank: 0, state: 'connected', epoch: '#7' }));

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { createWebSocketInspector } from '@statelyai/inspect';
 import { createInspectorServer } from '@statelyai/inspect/server';
-import { onTestFinished, test } from 'vitest';
+import { test } from 'vitest';
 import { freePort } from '../../../src/demo/free-port.ts';
 import { SchedulerConnector } from '../../../src/index.ts';
+import { atEnd } from '../../support/own.ts';
 import { eventually } from '../../support/within.ts';
 
 /** The part of Stately's message that is looked at here. */
@@ -15,15 +16,15 @@ interface InspectionMessage {
 test("Stately's inspector, given as it is, sends the machine's snapshots over its WebSocket to whoever shows them", async () => {
   const port = await freePort();
   const server = createInspectorServer({ port, url: 'http://127.0.0.1:1', autoOpen: false });
-  onTestFinished(() => server.stop());
+  atEnd(() => server.stop());
   const viewer = new WebSocket(`ws://127.0.0.1:${port}`);
-  onTestFinished(() => viewer.close());
+  atEnd(() => viewer.close());
   const messages: InspectionMessage[] = [];
   viewer.onmessage = ({ data }) => messages.push(JSON.parse(String(data)));
   await once(viewer, 'open');
 
   const inspector = createWebSocketInspector({ url: `ws://127.0.0.1:${port}` });
-  onTestFinished(() => inspector.stop());
+  atEnd(() => inspector.stop());
   const scheduler = new SchedulerConnector({
     endpoint: 'http://127.0.0.1:1',
     instanceId: 'replica',

@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
 import { LiveFeed } from '../../../src/feed/live-feed.ts';
 import { mergeFeeds } from '../../../src/feed/merged-feeds.ts';
 import type { FeedRecord } from '../../../src/feed/record.ts';
 import { type FeedServer, serveFeed } from '../../../src/feed/server.ts';
+import { atEnd } from '../../support/own.ts';
 import { eventually } from '../../support/within.ts';
 import { MACHINE, seen, transition } from './records.ts';
 
@@ -30,7 +31,7 @@ function merge(...addresses: string[]): Merged {
     },
     controller.signal,
   );
-  onTestFinished(() => {
+  atEnd(() => {
     controller.abort();
     return merged;
   });
@@ -42,7 +43,7 @@ const addressOf = ({ port }: Pick<FeedServer, 'port'>) => `127.0.0.1:${port}`;
 describe('feeds of several processes, read as one', () => {
   test('tell the past in the order of its time, and then what happens', async () => {
     const feeds = [new ConnectorFeed(), new ConnectorFeed()] as const;
-    onTestFinished(async () => void (await Promise.all(feeds.map((feed) => feed.close()))));
+    atEnd(() => Promise.all(feeds.map((feed) => feed.close())));
     const servers = await Promise.all(feeds.map((feed) => feed.listen()));
     const rank = 'replica/rank 0';
     feeds[0].accept(seen({ atMs: 1 }));
@@ -74,7 +75,7 @@ describe('feeds of several processes, read as one', () => {
     ];
     for (const record of missed) feed.history.push(record);
     const second = await serveFeed(feed, { port: first.port });
-    onTestFinished(() => second.close());
+    atEnd(() => second.close());
     await merged.until('what was missed', () => merged.records.length === 7);
     expect(merged.records.slice(3)).toEqual([seen({ atMs: 1, state: 'connected' }), ...missed]);
   });
@@ -87,7 +88,7 @@ describe('feeds of several processes, read as one', () => {
     await merged.until('the past', () => merged.records.length === 1);
     await first.close();
     const second = await serveFeed(feed, { port: first.port });
-    onTestFinished(() => second.close());
+    atEnd(() => second.close());
     await merged.until('the machine', () => merged.records.length === 3);
     expect(merged.records.slice(1)).toEqual([expect.objectContaining({ type: 'gone', machine: MACHINE }), seen()]);
   });
@@ -101,7 +102,7 @@ describe('feeds of several processes, read as one', () => {
     await before.close();
     await merged.until('the loss', () => merged.records.length === 3);
     const after = new ConnectorFeed();
-    onTestFinished(() => after.close());
+    atEnd(() => after.close());
     await after.listen({ port });
     const anew = [seen({ atMs: 2, pid: 2 }), transition(3, 'reconnecting.dialing', 'connected')];
     for (const record of anew) after.accept(record);
@@ -111,14 +112,14 @@ describe('feeds of several processes, read as one', () => {
 
   test('are not held up by one that is not there, or that is frozen', async () => {
     const feed = new ConnectorFeed();
-    onTestFinished(() => feed.close());
+    atEnd(() => feed.close());
     const sockets: Socket[] = [];
     const frozen = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1');
     const absent = createServer().listen(0, '127.0.0.1');
     await Promise.all([once(frozen, 'listening'), once(absent, 'listening')]);
     const absentPort = (absent.address() as AddressInfo).port;
     absent.close();
-    onTestFinished(() => {
+    atEnd(() => {
       for (const socket of sockets) socket.destroy();
       frozen.close();
     });
@@ -156,7 +157,7 @@ describe('feeds of several processes, read as one', () => {
   ])('name a server that %s, and try again', async (_, answer, reason) => {
     const server = http.createServer(answer).listen(0, '127.0.0.1');
     await once(server, 'listening');
-    onTestFinished(() => void server.close());
+    atEnd(() => server.close());
     const address = addressOf(server.address() as AddressInfo);
     const merged = merge(address);
     await merged.until('two attempts', () => merged.heard.length >= 2);

@@ -1,16 +1,17 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
 import { readRecording } from '../../../src/feed/recording.ts';
 import { serveFeed } from '../../../src/feed/server.ts';
+import { atEnd } from '../../support/own.ts';
 import { flapping, seen } from './records.ts';
 import { readFeed } from './sse.ts';
 
 function file(name = 'recording.jsonl'): string {
   const folder = mkdtempSync(join(tmpdir(), 'pegaflow-feed-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  atEnd(() => rmSync(folder, { recursive: true }));
   return join(folder, name);
 }
 
@@ -56,7 +57,7 @@ describe('a recording', () => {
     await recorded(path);
     const source = await readRecording(path);
     const server = await serveFeed(source);
-    onTestFinished(() => server.close());
+    atEnd(() => server.close());
     const reader = await readFeed(server.url);
     await reader.until('the last record', ({ atMs }) => atMs === 3);
     expect(reader.header).toEqual(await source.header());

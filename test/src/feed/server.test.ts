@@ -1,15 +1,16 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ConnectorFeed, type ConnectorFeedOptions } from '../../../src/feed/connector-feed.ts';
 import type { FeedServer } from '../../../src/feed/server.ts';
+import { atEnd } from '../../support/own.ts';
 import { eventually, within } from '../../support/within.ts';
 import { flapping, MACHINE, seen, transition } from './records.ts';
 import { get, readFeed, textOf } from './sse.ts';
 
 async function served(options?: ConnectorFeedOptions): Promise<{ feed: ConnectorFeed; server: FeedServer }> {
   const feed = new ConnectorFeed(options);
-  onTestFinished(() => feed.close());
+  atEnd(() => feed.close());
   return { feed, server: await feed.listen() };
 }
 
@@ -104,6 +105,17 @@ describe('a feed over HTTP', () => {
     response.destroy();
   });
 
+  test.each([
+    ['/', 'text/html; charset=utf-8'],
+    ['/page/main.js', 'text/javascript; charset=utf-8'],
+    ['/page/page.css', 'text/css; charset=utf-8'],
+  ])('serves the page: %s as %s', async (path, contentType) => {
+    const { server } = await served();
+    const response = await get(`${server.url}${path}`);
+    expect([response.statusCode, response.headers['content-type']]).toEqual([200, contentType]);
+    expect(await textOf(response)).not.toBe('');
+  });
+
   test.each(['/page/../feed/server.ts', '/page/%2e%2e/index.ts', '/page/.hidden', '/page//etc/passwd', '/nothing'])(
     'serves nothing but the page: not %s',
     async (path) => {
@@ -131,7 +143,7 @@ describe('a feed over HTTP', () => {
   test('drops a reader that takes nothing, and holds nothing up for it', async () => {
     const { feed, server } = await served({ historyLimit: 1_000 });
     const stuck = connect(server.port, '127.0.0.1');
-    onTestFinished(() => void stuck.destroy());
+    atEnd(() => stuck.destroy());
     stuck.on('error', () => {});
     stuck.write('GET /feed HTTP/1.1\r\nhost: localhost\r\n\r\n');
     await once(stuck, 'readable');
@@ -162,7 +174,7 @@ describe('a feed over HTTP', () => {
     const { feed, server } = await served({ historyLimit: 2_000 });
     const stuck: Socket = connect(server.port, '127.0.0.1');
     stuck.on('error', () => {});
-    onTestFinished(() => void stuck.destroy());
+    atEnd(() => stuck.destroy());
     stuck.write('GET /feed HTTP/1.1\r\nhost: localhost\r\n\r\n');
     await once(stuck, 'readable');
     const message = 'x'.repeat(20_000);
@@ -174,7 +186,7 @@ describe('a feed over HTTP', () => {
 
   test('cannot be served at a port in use', async () => {
     const holder = createServer().listen(0, '127.0.0.1');
-    onTestFinished(() => void holder.close());
+    atEnd(() => holder.close());
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
     const feed = new ConnectorFeed();

@@ -1,6 +1,6 @@
 import http from 'node:http';
-import { onTestFinished } from 'vitest';
 import type { FeedRecord, Header } from '../../../src/feed/record.ts';
+import { atEnd } from '../../support/own.ts';
 import { eventually } from '../../support/within.ts';
 
 /** A reader of a feed, as a browser is one. */
@@ -30,7 +30,7 @@ export async function readFeed(url: string): Promise<FeedReader> {
   });
   response.on('close', () => ended.resolve());
   response.on('error', () => {});
-  onTestFinished(() => void response.destroy());
+  atEnd(() => response.destroy());
   await eventually('the header', () => (messages.length > 0 ? true : null));
   const header = messages.shift() as Header;
   const records = messages as FeedRecord[];

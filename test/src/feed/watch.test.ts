@@ -1,17 +1,18 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { InspectionEvent, Snapshot } from 'xstate';
 import charts from '../../../src/feed/charts.json' with { type: 'json' };
 import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
 import type { FeedRecord, Transition } from '../../../src/feed/record.ts';
 import { SchedulerConnector } from '../../../src/index.ts';
 import { EngineProcess } from '../../support/engine-process.ts';
+import { atEnd } from '../../support/own.ts';
 import { ShardedInstance } from '../../support/sharded-instance.ts';
 import { TestInstance } from '../../support/test-instance.ts';
 import { eventually } from '../../support/within.ts';
 
 function recordingFeed(): { feed: ConnectorFeed; records: FeedRecord[] } {
   const feed = new ConnectorFeed();
-  onTestFinished(() => feed.close());
+  atEnd(() => feed.close());
   const records: FeedRecord[] = [];
   feed.onRecord((record) => records.push(record));
   return { feed, records };
@@ -27,7 +28,7 @@ const words = (records: readonly FeedRecord[]) =>
 describe('a feed of one instance whose server is killed', () => {
   test('tells where both halves stood, every step, what was said, and what was found', async () => {
     let engine = await EngineProcess.start();
-    onTestFinished(() => engine[Symbol.asyncDispose]());
+    atEnd(() => engine[Symbol.asyncDispose]());
     await using instance = new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 2 });
     const { feed, records } = recordingFeed();
     feed.watch(instance.scheduler, 'replica');
