@@ -81,9 +81,13 @@ async function* linesOf(response: http.IncomingMessage): AsyncGenerator<string> 
 async function responseOf(address: string, signal: AbortSignal): Promise<http.IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
   const request = http.get(`http://${address}/feed`, { agent: false, signal, timeout: SILENT_AFTER_MS });
-  request.on('timeout', () => request.destroy(new Error(`nothing came for ${SILENT_AFTER_MS} ms`)));
+  let silent: http.ClientRequest | http.IncomingMessage = request;
+  request.on('timeout', () => silent.destroy(new Error(`nothing came for ${SILENT_AFTER_MS} ms`)));
   request.on('error', reject);
-  request.on('response', resolve);
+  request.on('response', (response) => {
+    silent = response;
+    resolve(response);
+  });
   const response = await promise;
   if (response.statusCode === 200) return response;
   request.destroy();
