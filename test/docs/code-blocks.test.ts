@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
@@ -11,7 +11,7 @@ const PAGES = ['README.md', 'docs/embedding.md', 'docs/native-bindings.md'];
 
 /** What the pages take for given, or have said in a block before. */
 const GIVEN = `
-import type { Announcement, KvCacheLayer, MachineInspector, RankReport, SchedulerConnector as Scheduler } from 'pegaflow-lifecycle';
+import type { Announcement, KvCacheLayer, RankReport, SchedulerConnector as Scheduler } from 'pegaflow-lifecycle';
 declare global {
   const instance: ConstructorParameters<typeof Scheduler>[0];
   const scheduler: Scheduler;
@@ -25,8 +25,6 @@ declare global {
   const windowBlockIds: number[];
   function sendToEveryWorker(announcement: Announcement): void;
   function sendToScheduler(report: RankReport): void;
-  /** Of \`@statelyai/inspect\`. */
-  function createWebSocketInspector(): { readonly inspect: MachineInspector };
 }
 `;
 
@@ -43,6 +41,7 @@ function blocksOf(page: string): [fileName: string, text: string][] {
 function complaints(files: readonly (readonly [fileName: string, text: string])[]): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'pegaflow-blocks-'));
   atEnd(() => rmSync(folder, { recursive: true }));
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   for (const [fileName, text] of files) writeFileSync(join(folder, fileName), text);
   const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const paths = Object.entries<{ types: string }>(exports).map(([path, { types }]) => [
