@@ -25,7 +25,6 @@ import { patientClock } from '../patient-timer.ts';
 import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { Connection } from '../rpc/connection.ts';
 import { type SchedulerTelemetry, schedulerTelemetry } from '../telemetry/connector-telemetry.ts';
-import { tellBoth } from '../telemetry/machine-steps.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
 import { Distrust } from './distrust.ts';
 import { type BlockIds, type BlockIdsByGroup, blockIdsByGroup, loadIntentFrom } from './hits.ts';
@@ -122,8 +121,9 @@ export class SchedulerConnector {
     this.#actor = createActor(machine, {
       input: { schedulerBootId: randomUUID(), worldSize: options.worldSize, budgets },
       clock: patientClock,
-      inspect: tellBoth(telemetry.inspect, options.inspect),
+      ...(options.inspect ? { inspect: options.inspect } : {}),
     });
+    this.#actor.system.inspect(telemetry.inspect);
     const { instanceId, namespace, tpSize, worldSize, clientVersion = PEGAFLOW_VERSION } = options;
     owners.set(this.#actor.system, {
       connection: this.#connection,

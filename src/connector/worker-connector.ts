@@ -19,7 +19,6 @@ import { createVerify, type VerifyOwner } from '../actors/verify.ts';
 import { patientClock } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
 import { workerTelemetry } from '../telemetry/connector-telemetry.ts';
-import { tellBoth } from '../telemetry/machine-steps.ts';
 import type { WorkerObserver } from '../telemetry/observers.ts';
 import { type KvCacheLayer, layersIn, registrationOf } from './kv-caches.ts';
 import type {
@@ -124,8 +123,9 @@ export class WorkerConnector {
     this.#actor = createActor(machine, {
       input: { rank: options.rank, workerBootId: randomUUID(), budgets: this.#budgets },
       clock: patientClock,
-      inspect: tellBoth(inspect, options.inspect),
+      ...(options.inspect ? { inspect: options.inspect } : {}),
     });
+    this.#actor.system.inspect(inspect);
     const { instanceId, tpRank, ppRank = 0, deviceId } = options;
     const rank = { instanceId, tpRank, ppRank, deviceId };
     this.#transfers = new RankTransfers({

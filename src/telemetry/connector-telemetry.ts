@@ -62,7 +62,7 @@ export interface SchedulerTelemetry extends ConnectorTelemetry<SchedulerObserver
 export function schedulerTelemetry(subject: TelemetrySubject): SchedulerTelemetry {
   const backend = new Backend(subject);
   const { instruments, tracer, identity, fail } = backend;
-  const spans = new SchedulerTrace(tracer, subject.instanceId, identity);
+  const spans = new SchedulerTrace(tracer, identity);
   const traceId = () => attempt(fail, () => spans.traceId);
   const log = backend.log(null, traceId);
   const measure = guarded(new SchedulerMetrics(instruments, identity), fail);
@@ -92,7 +92,7 @@ export function workerTelemetry(subject: TelemetrySubject, rank: number): Connec
   const backend = new Backend(subject);
   const { instruments, tracer, fail } = backend;
   const identity = { ...backend.identity, 'pegaflow.rank': rank };
-  const spans = new RankTrace(tracer, subject.instanceId, identity);
+  const spans = new RankTrace(tracer, identity);
   const traceId = () => attempt(fail, () => spans.traceId);
   const log = backend.log(rank, traceId);
   const measure = guarded(new WorkerMetrics(instruments, identity), fail);

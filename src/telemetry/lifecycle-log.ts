@@ -1,11 +1,12 @@
 import type { Fault, SchedulerContext, WorkerContext } from '../../machines/index.ts';
+import { redacted } from '../redacted.ts';
 import { type LogLine, logTable } from './log-table.ts';
 import type { Logger } from './logger.ts';
 import { type MachineStep, stateOf } from './machine-steps.ts';
 import type { ConnectionObserver, ToldRelease } from './observers.ts';
 import type { SchedulerNews } from './outages.ts';
 import type { RankNews } from './rank-news.ts';
-import { redacted } from './redact.ts';
+
 import { Repeats } from './repeats.ts';
 
 export interface LifecycleLogOptions {
@@ -74,7 +75,7 @@ export class LifecycleLog implements ConnectionObserver {
   }
 
   releasedUnsafely({ kind, blocks, ageMs, reason }: ToldRelease): void {
-    const said = redacted(reason, this.#options.instanceId);
+    const said = redacted(reason);
     this.#write('releasedUnsafely', { kind, blocks, ageMs: rounded(ageMs), reason: said });
   }
 
@@ -107,7 +108,7 @@ export class LifecycleLog implements ConnectionObserver {
 
   #fault(fault: Fault | null): object {
     if (fault === null) return {};
-    return { fault: `${fault.kind}: ${redacted(fault.message, this.#options.instanceId)}` };
+    return { fault: `${fault.kind}: ${redacted(fault.message)}` };
   }
 }
 

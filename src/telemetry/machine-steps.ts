@@ -1,4 +1,4 @@
-import type { AnyTransitionDefinition, EventObject, InspectionEvent, Observer, StateValue } from 'xstate';
+import type { AnyTransitionDefinition, EventObject, InspectionEvent, StateValue } from 'xstate';
 import { pathFrom } from '../../machines/index.ts';
 import { wallTimeMs } from '../wall-time.ts';
 
@@ -38,19 +38,6 @@ export function machineSteps<MachineContext>(
     from = to;
     before = context;
     tell(step);
-  };
-}
-
-/** Of our own inspector and the host's, if it has one. */
-export function tellBoth(
-  first: (event: InspectionEvent) => void,
-  second: Observer<InspectionEvent> | ((event: InspectionEvent) => void) | undefined,
-): (event: InspectionEvent) => void {
-  if (second === undefined) return first;
-  const tellSecond = typeof second === 'function' ? second : (event: InspectionEvent) => second.next?.(event);
-  return (event) => {
-    first(event);
-    tellSecond(event);
   };
 }
 

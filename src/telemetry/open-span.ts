@@ -1,7 +1,7 @@
 import { type Attributes, type Context, type Span, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
 import type { Fault } from '../../machines/index.ts';
+import { redacted } from '../redacted.ts';
 import type { MachineStep } from './machine-steps.ts';
-import { redacted } from './redact.ts';
 
 /** A span under way, and the context in which its children begin. */
 export interface OpenSpan {
@@ -29,9 +29,9 @@ export function endSpan({ span }: OpenSpan, endMs: number, attributes: Attribute
 }
 
 /** What went wrong, without what must not leave this process. */
-export function faultAttributes(fault: Fault | null, instanceId: string): Attributes {
+export function faultAttributes(fault: Fault | null): Attributes {
   if (fault === null) return {};
-  return { 'pegaflow.fault.kind': fault.kind, 'pegaflow.fault.message': redacted(fault.message, instanceId) };
+  return { 'pegaflow.fault.kind': fault.kind, 'pegaflow.fault.message': redacted(fault.message) };
 }
 
 /** One span takes no more events than this; SDKs drop what is beyond their own limit of 128. */

@@ -26,15 +26,13 @@ const MAX_EARLY_CALLS = 8;
 export class RankTrace {
   #tracer: Tracer;
   #identity: Attributes;
-  #instanceId: string;
   /** The scheduler's span, by the newest announcement. */
   #announced: Context | null = null;
   #outage: RankOutage | null = null;
   #registration: OpenSpan | null = null;
 
-  constructor(tracer: Tracer, instanceId: string, identity: Attributes) {
+  constructor(tracer: Tracer, identity: Attributes) {
     this.#tracer = tracer;
-    this.#instanceId = instanceId;
     this.#identity = identity;
   }
 
@@ -87,7 +85,7 @@ export class RankTrace {
         const isGood = outcome === 'registered' || outcome === 'kept';
         const attributes = {
           'pegaflow.registration.outcome': outcome,
-          ...faultAttributes(isGood ? null : fault, this.#instanceId),
+          ...faultAttributes(isGood ? null : fault),
         };
         endSpan(this.#registration, atMs, attributes, isGood ? undefined : outcome);
         this.#registration = null;
@@ -107,7 +105,7 @@ export class RankTrace {
   #spanOf(outage: RankOutage, parent: Context): OpenSpan {
     if (outage.span !== null) return outage.span;
     const { startMs, fault, earlyCalls } = outage;
-    const attributes = { ...this.#identity, ...faultAttributes(fault, this.#instanceId) };
+    const attributes = { ...this.#identity, ...faultAttributes(fault) };
     outage.span = openSpan(this.#tracer, 'pegaflow.rank.outage', parent, startMs, attributes);
     for (const context of earlyCalls) outage.span.span.addLink({ context });
     return outage.span;

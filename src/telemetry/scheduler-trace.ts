@@ -39,12 +39,10 @@ type Step = MachineStep<SchedulerContext>;
 export class SchedulerTrace {
   #tracer: Tracer;
   #identity: Attributes;
-  #instanceId: string;
   #spans: OutageSpans | null = null;
 
-  constructor(tracer: Tracer, instanceId: string, identity: Attributes) {
+  constructor(tracer: Tracer, identity: Attributes) {
     this.#tracer = tracer;
-    this.#instanceId = instanceId;
     this.#identity = identity;
   }
 
@@ -86,7 +84,7 @@ export class SchedulerTrace {
       ...this.#identity,
       'pegaflow.outage.cause': cause,
       'pegaflow.epoch.before': epochBefore,
-      ...faultAttributes(fault, this.#instanceId),
+      ...faultAttributes(fault),
     });
     this.#spans = { root, state: null, step: null, stepStartMs: 0, generation: null, visits: new Map(), omitted: 0 };
   }
@@ -150,7 +148,7 @@ export class SchedulerTrace {
     { outcome, fault }: Extract<SchedulerNews, { readonly type: 'generation.ended' }>,
   ): void {
     if (spans.generation === null) return;
-    const attributes = { 'pegaflow.generation.outcome': outcome, ...faultAttributes(fault, this.#instanceId) };
+    const attributes = { 'pegaflow.generation.outcome': outcome, ...faultAttributes(fault) };
     endSpan(spans.generation, atMs, attributes, outcome === 'void' ? 'void' : undefined);
     spans.generation = null;
   }

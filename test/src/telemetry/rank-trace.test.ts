@@ -18,7 +18,7 @@ const EPOCH_NS = BigInt(EPOCH_MS) * 1_000_000n;
 
 function rank() {
   const recorder = new TelemetryRecorder();
-  const spans = new RankTrace(recorder.tracerProvider.getTracer('test'), 'i', { 'pegaflow.rank': 0 });
+  const spans = new RankTrace(recorder.tracerProvider.getTracer('test'), { 'pegaflow.rank': 0 });
   const follower = new RankFollower();
   const steps = new MadeSteps<WorkerContext>();
   let atMs = EPOCH_MS;

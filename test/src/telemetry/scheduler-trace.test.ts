@@ -16,7 +16,7 @@ const EPOCH_MS = 1_800_000_000_000;
 /** A connector that was connected at 1 s and lost its server at 2 s. */
 function lost() {
   const recorder = new TelemetryRecorder();
-  const spans = new SchedulerTrace(recorder.tracerProvider.getTracer('test'), 'i', {});
+  const spans = new SchedulerTrace(recorder.tracerProvider.getTracer('test'), {});
   const outages = new Outages();
   const steps = new MadeSteps<SchedulerContext>();
   const step = (to: string, event: string, atMs: number, cause = {}) => {
