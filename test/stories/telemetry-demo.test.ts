@@ -59,9 +59,10 @@ describe('a demo that is watched', () => {
     const [{ awayMs, detectionMs, registeredMs }] = report.restarts as [RunReport['restarts'][0]];
     const roots = collector.spans.filter(({ name }) => name === 'pegaflow.outage');
     expect(roots).toHaveLength(1);
-    // From the first evidence to `connected`, by the demo's clock readings of the same two moments.
+    // From the first evidence to `connected`, by the demo's clock readings at the end of the same two steps of the machine:
+    // a busy machine may stop a process between two readings.
     const byTableMs = awayMs! - detectionMs! + registeredMs!;
-    expect(Math.abs(msOf(roots[0]!) - byTableMs)).toBeLessThan(100);
+    expect(Math.abs(msOf(roots[0]!) - byTableMs)).toBeLessThan(500);
 
     const ofOutage = collector.spans.filter(({ traceId }) => traceId === roots[0]!.traceId);
     expect([...new Set(ofOutage.map(({ process }) => process))].toSorted()).toEqual(PROCESSES);
