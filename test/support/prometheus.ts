@@ -32,7 +32,7 @@ export class PrometheusProcess implements AsyncDisposable {
   static async start(ports: readonly number[]): Promise<PrometheusProcess> {
     const port = await freePort();
     const started = new PrometheusProcess(`127.0.0.1:${port}`, ports);
-    await eventually('Prometheus to be ready', () => started.#isReady(), 30_000);
+    await eventually('Prometheus to scrape every port', () => started.#hasScraped(ports.length), 30_000);
     return started;
   }
 
@@ -69,8 +69,9 @@ export class PrometheusProcess implements AsyncDisposable {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  async #isReady(): Promise<true | null> {
-    const response = await fetch(`http://${this.#address}/-/ready`).catch(() => null);
-    return response?.ok ? true : null;
+  /** It is ready seconds before it knows its targets. One that does not listen yet has been tried. */
+  async #hasScraped(targets: number): Promise<true | null> {
+    const tried = await this.query('count(up)').catch(() => []);
+    return Number(tried[0]?.value[1]) === targets ? true : null;
   }
 }
