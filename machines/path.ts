@@ -7,3 +7,9 @@ export function pathFrom(value: StateValue): string {
     .map(([name, inner]) => (inner === undefined ? name : `${name}.${pathFrom(inner)}`))
     .join(',');
 }
+
+/** The outermost state of a dotted path. */
+export function stateOf(path: string): string {
+  const end = path.indexOf('.');
+  return end < 0 ? path : path.slice(0, end);
+}

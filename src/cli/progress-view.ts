@@ -2,10 +2,10 @@
 
 import type { WriteStream } from 'node:tty';
 import { createLogUpdate } from 'log-update';
+import { stateOf } from '../../machines/index.ts';
 import type { DemoEvent } from '../demo/journal.ts';
 import type { DemoObserver } from '../demo/observer.ts';
 import type { DemoOptions } from '../demo/options.ts';
-import { stateOf } from '../demo/outages.ts';
 import type { Progress } from '../demo/progress.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { milliseconds, sizeText } from './numbers.ts';

@@ -1,6 +1,7 @@
 /** What the status command prints, once or again and again. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { createLogUpdate } from 'log-update';
+import { stateOf } from '../../machines/index.ts';
 import type { FeedStatus } from '../feed/source.ts';
 import { EXIT_NOT_CONNECTED } from './status-command.ts';
 import { statusText } from './status-table.ts';
@@ -49,7 +50,7 @@ function newsOf({ machines, server }: FeedStatus): string {
 }
 
 function exitCodeOf({ machines }: FeedStatus): number {
-  const isConnected = machines.length > 0 && machines.every(({ state }) => state.split('.')[0] === 'connected');
+  const isConnected = machines.length > 0 && machines.every(({ state }) => stateOf(state) === 'connected');
   return isConnected ? 0 : EXIT_NOT_CONNECTED;
 }
 

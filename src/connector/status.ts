@@ -1,5 +1,5 @@
 import type { StateValue } from 'xstate';
-import { type Epoch, type Fault, pathFrom } from '../../machines/index.ts';
+import { type Epoch, type Fault, pathFrom, stateOf } from '../../machines/index.ts';
 import { wallTimeMs } from '../wall-time.ts';
 
 /** What an operator wants to know of one connector. Callers of the cache need none of it: they get outcomes. */
@@ -32,7 +32,7 @@ export class StatusBoard {
 
   constructor(value: StateValue, epoch: Epoch | null) {
     const path = pathFrom(value);
-    this.#status = { state: stateOf(path), path, epoch, fault: null, sinceMs: wallTimeMs() };
+    this.#status = { state: stateOf(path) as ConnectorState, path, epoch, fault: null, sinceMs: wallTimeMs() };
   }
 
   get status(): ConnectorStatus {
@@ -47,13 +47,9 @@ export class StatusBoard {
   post(value: StateValue, epoch: Epoch | null, fault: Fault | null): void {
     const last = this.#status;
     const path = pathFrom(value);
-    const state = stateOf(path);
+    const state = stateOf(path) as ConnectorState;
     const isNews = state !== last.state || epoch !== last.epoch;
     this.#status = { state, path, epoch, fault, sinceMs: state === last.state ? last.sinceMs : wallTimeMs() };
     if (isNews) for (const listener of this.#listeners) listener(this.#status);
   }
-}
-
-function stateOf(path: string): ConnectorState {
-  return path.split('.')[0] as ConnectorState;
 }

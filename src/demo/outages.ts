@@ -1,4 +1,5 @@
 /** When the cache could not be used, as measured: the windows that explain the misses of a run. */
+import { stateOf } from '../../machines/index.ts';
 import { type DemoEvent, eventsOf, type StopKind } from './journal.ts';
 
 export interface Outage {
@@ -56,11 +57,6 @@ export function outagesOf(events: readonly DemoEvent[]): Outage[] {
 export function connectedTimes(events: readonly DemoEvent[], machine: string): (atMs: number) => boolean {
   const changes = eventsOf(events, 'status.changed').filter((change) => change.machine === machine);
   return (atMs) => stateOf(changes.findLast((change) => change.atMs <= atMs)?.path ?? '') === 'connected';
-}
-
-/** The first segment of a dotted state path. */
-export function stateOf(path: string): string {
-  return path.split('.')[0] ?? path;
 }
 
 /** When the cache began to be unusable, at the earliest. */

@@ -1,6 +1,7 @@
 /** Where a run stands: kept up to date event by event, for those who wait and for those who watch. */
+
+import { stateOf } from '../../machines/index.ts';
 import type { DemoEvent } from './journal.ts';
-import { stateOf } from './outages.ts';
 
 export interface MachineStatus {
   readonly path: string;

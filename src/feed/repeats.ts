@@ -1,3 +1,4 @@
+import { stateOf } from '../../machines/index.ts';
 import type { Transition } from './record.ts';
 
 /** What is repeated sooner than this is told once. */
@@ -16,7 +17,7 @@ export class Repeats {
   /** What to tell of this transition: it and, so that the steps join, the one before where that was held back; or nothing. */
   thinned(transition: Transition): readonly Transition[] {
     const { from, to, event, evidence, atMs } = transition;
-    const entered = topOf(to);
+    const entered = stateOf(to);
     if (entered !== this.#visited) {
       this.#visited = entered;
       this.#sinceMs = atMs;
@@ -33,9 +34,4 @@ export class Repeats {
     this.#toldAtMs.set(key, atMs);
     return told;
   }
-}
-
-function topOf(path: string): string {
-  const end = path.indexOf('.');
-  return end < 0 ? path : path.slice(0, end);
 }

@@ -1,8 +1,8 @@
-import type { Fault, SchedulerContext, WorkerContext } from '../../machines/index.ts';
+import { type Fault, type SchedulerContext, stateOf, type WorkerContext } from '../../machines/index.ts';
 import { redacted } from '../redacted.ts';
 import { type LogLine, logTable } from './log-table.ts';
 import type { Logger } from './logger.ts';
-import { type MachineStep, stateOf } from './machine-steps.ts';
+import type { MachineStep } from './machine-steps.ts';
 import type { ConnectionObserver, ToldRelease } from './observers.ts';
 import type { SchedulerNews } from './outages.ts';
 import type { RankNews } from './rank-news.ts';

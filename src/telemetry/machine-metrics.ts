@@ -1,7 +1,8 @@
 import type { Attributes } from '@opentelemetry/api';
 import type { EventObject } from 'xstate';
+import { stateOf } from '../../machines/index.ts';
 import type { Instruments } from './instruments.ts';
-import { type MachineStep, stateOf } from './machine-steps.ts';
+import type { MachineStep } from './machine-steps.ts';
 
 type AnyStep = Pick<MachineStep<unknown>, 'from' | 'to' | 'event' | 'cause' | 'atMs'>;
 

@@ -41,12 +41,6 @@ export function machineSteps<MachineContext>(
   };
 }
 
-/** The seed's state of a dotted path. */
-export function stateOf(path: string): string {
-  const end = path.indexOf('.');
-  return end < 0 ? path : path.slice(0, end);
-}
-
 function eventName(type: string): string {
   if (!type.startsWith('xstate.')) return type;
   if (type.startsWith('xstate.done.')) return 'actor.done';

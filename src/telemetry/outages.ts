@@ -1,6 +1,6 @@
 import type { EventObject } from 'xstate';
-import type { Evidence, Fault, LinkEndCause, SchedulerContext } from '../../machines/index.ts';
-import { type MachineStep, stateOf } from './machine-steps.ts';
+import { type Evidence, type Fault, type LinkEndCause, type SchedulerContext, stateOf } from '../../machines/index.ts';
+import type { MachineStep } from './machine-steps.ts';
 
 export type OutageCause = Evidence['of'] | 'start' | 'planned';
 

@@ -1,5 +1,5 @@
-import type { Fault, RankOutcome, WorkerContext } from '../../machines/index.ts';
-import { type MachineStep, stateOf } from './machine-steps.ts';
+import { type Fault, type RankOutcome, stateOf, type WorkerContext } from '../../machines/index.ts';
+import type { MachineStep } from './machine-steps.ts';
 
 export type RegistrationOutcome = Exclude<RankOutcome, 'pending' | 'stopped'> | 'superseded';
 

@@ -1,8 +1,8 @@
 import type { Attributes } from '@opentelemetry/api';
-import type { SchedulerContext } from '../../machines/index.ts';
+import { type SchedulerContext, stateOf } from '../../machines/index.ts';
 import type { Instruments } from './instruments.ts';
 import { MachineMetrics } from './machine-metrics.ts';
-import { type MachineStep, stateOf } from './machine-steps.ts';
+import type { MachineStep } from './machine-steps.ts';
 import type { SchedulerObserver, ToldQuery } from './observers.ts';
 import type { EndedOutage, SchedulerNews } from './outages.ts';
 import { QueryMetrics } from './query-metrics.ts';

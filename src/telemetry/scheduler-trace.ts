@@ -1,7 +1,7 @@
 import { type Attributes, type Context, ROOT_CONTEXT, type Tracer } from '@opentelemetry/api';
-import type { SchedulerContext } from '../../machines/index.ts';
+import { type SchedulerContext, stateOf } from '../../machines/index.ts';
 import { dialOutcome } from './machine-metrics.ts';
-import { type MachineStep, stateOf } from './machine-steps.ts';
+import type { MachineStep } from './machine-steps.ts';
 import { endSpan, faultAttributes, type OpenSpan, openSpan, TransitionEvents } from './open-span.ts';
 import type { EndedOutage, Outage, SchedulerNews } from './outages.ts';
 import { traceparentOf } from './traceparent.ts';

@@ -1,7 +1,7 @@
 /** One round of a soak: its faults strike, end, and are recovered from. */
 import { setTimeout as pause } from 'node:timers/promises';
+import { stateOf } from '../../machines/index.ts';
 import { within } from '../../src/demo/deadline.ts';
-import { stateOf } from '../../src/demo/outages.ts';
 import type { Progress } from '../../src/demo/progress.ts';
 import type { RunLog } from '../../src/demo/run-log.ts';
 import { wallTimeMs } from '../../src/wall-time.ts';
