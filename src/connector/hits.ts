@@ -50,8 +50,9 @@ function isList(blockIds: BlockIds | BlockIdsByGroup): blockIds is BlockIds {
  */
 export function queryDigest(epoch: Epoch, { groupId = 0, blockHashes }: Query): string {
   const head = `${epoch.schedulerBootId}/${epoch.counter}/${groupId}/${blockHashes.length}/`;
-  const lengths = Buffer.from(Uint32Array.from(blockHashes, ({ length }) => length).buffer);
-  const named = Buffer.concat([Buffer.from(head), lengths, ...blockHashes]);
+  const lengths = new Uint32Array(blockHashes.length);
+  for (const [index, blockHash] of blockHashes.entries()) lengths[index] = blockHash.length;
+  const named = Buffer.concat([Buffer.from(head), new Uint8Array(lengths.buffer), ...blockHashes]);
   return hash('sha256', named, 'base64url').slice(0, DIGEST_LENGTH);
 }
 
