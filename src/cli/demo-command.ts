@@ -45,7 +45,7 @@ export function demoCommand(): Command {
   return new Command('demo')
     .description('Serve requests from real processes while the engine is killed and started again')
     .addOption(deviceOption())
-    .option('--ranks <n>', 'tensor-parallel ranks, one worker process each', wholeNumber(1, 64), 2)
+    .option('--ranks <n>', 'tensor-parallel ranks, one worker process each (8 a core are many)', wholeNumber(1, 64), 2)
     .option(
       '--restarts <n>',
       'how often the engine is stopped: killed, killed and back at once, drained',

@@ -4,6 +4,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { sweepSharedMemory } from '../../native-bindings/index.ts';
 import type { DeviceKind } from '../device-kind.ts';
@@ -27,6 +28,8 @@ import { chatWorkload, type DemoRequest, type Workload } from './workload.ts';
 
 /** More GPU blocks than this bring nothing to the demo. */
 const MAX_BLOCKS = 128;
+/** Ranks of the demo that one core serves in time. */
+const RANKS_PER_CORE = 8;
 /** Mean time between the arrivals of generated chats, in milliseconds. */
 const MEAN_GAP_MS = 60;
 
@@ -114,7 +117,7 @@ interface Replay {
 
 async function replay(options: DemoOptions, { log, processes, layout, requestBlocks }: Replay): Promise<void> {
   const connected = log.until(({ isConnected }) => isConnected);
-  await limited(REGISTRATION_TIMEOUT_MS, 'the ranks did not register', connected);
+  await limited(REGISTRATION_TIMEOUT_MS, 'the ranks did not register', connected, tooManyFor(options.ranks));
   const clients = new Clients({
     workload: workloadOf(options, layout),
     concurrency: options.concurrency,
@@ -178,14 +181,20 @@ async function firstHit(log: RunLog): Promise<void> {
   await within(FIRST_HIT_TIMEOUT_MS, hit, undefined);
 }
 
+/** What to do about ranks that may be too many for this machine: each is a process to start. */
+function tooManyFor(ranks: number): string {
+  const cores = availableParallelism();
+  return ranks > cores * RANKS_PER_CORE ? `: ${ranks} processes are many for ${cores} cores, try fewer --ranks` : '';
+}
+
 /** The promise, or a {@link RunError} once `limitMs` milliseconds have passed. */
-async function limited(limitMs: number, complaint: string, promise: Promise<void>): Promise<void> {
+async function limited(limitMs: number, complaint: string, promise: Promise<void>, advice = ''): Promise<void> {
   const ended = await within(
     limitMs,
     promise.then(() => true),
     false,
   );
-  if (!ended) throw new RunError(`${complaint} within ${limitMs} ms`);
+  if (!ended) throw new RunError(`${complaint} within ${limitMs} ms${advice}`);
 }
 
 /** The kernel takes a moment to close what the last process held. */
