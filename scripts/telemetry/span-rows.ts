@@ -33,7 +33,7 @@ export const spanRows: Readonly<Record<string, SpanRow>> = {
   'pegaflow.outage': { ...root, what: 'From the first evidence to `connected`, or to the stop' },
   'pegaflow.state <state>': {
     parent: 'the root',
-    what: 'The residence in a state; one that lasts longer than 10 s is told in slices. They add up to the root, without a gap',
+    what: 'The residence in a state; one that lasts longer than 10 s is told in slices, each of which ends with a transition. They add up to the root, without a gap',
     attributes: ['pegaflow.state', 'pegaflow.state.slice', 'pegaflow.transitions.omitted'],
     event: TRANSITION,
   },

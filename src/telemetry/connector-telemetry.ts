@@ -12,7 +12,7 @@ import {
 import type { InspectionEvent } from 'xstate';
 import type { Budgets, SchedulerContext, WorkerContext } from '../../machines/index.ts';
 import { packageVersion } from '../package-version.ts';
-import { attempt, guarded } from './guarded.ts';
+import { attempt, guarded, guardedLogger } from './guarded.ts';
 import { type Instruments, instrumentsOf, SCOPE } from './instruments.ts';
 import { LifecycleLog } from './lifecycle-log.ts';
 import { logTable } from './log-table.ts';
@@ -68,13 +68,15 @@ export function schedulerTelemetry(subject: TelemetrySubject): SchedulerTelemetr
   const measure = guarded(new SchedulerMetrics(instruments, identity), fail);
   const outages = new Outages();
   return {
-    inspect: machineSteps<SchedulerContext>((step) => {
-      const news = outages.follow(step);
-      const traceIdBefore = traceId();
-      measure.stepped(step, news);
-      attempt(fail, () => spans.stepped(step, news));
-      log?.schedulerStepped(step, news, traceId() ?? traceIdBefore);
-    }),
+    inspect: machineSteps<SchedulerContext>((step) =>
+      attempt(fail, () => {
+        const news = outages.follow(step);
+        const traceIdBefore = traceId();
+        measure.stepped(step, news);
+        attempt(fail, () => spans.stepped(step, news));
+        log?.schedulerStepped(step, news, traceId() ?? traceIdBefore);
+      }),
+    ),
     interceptor: backend.interceptor({ parent: () => spans.context }),
     observer: {
       queried: measure.queried,
@@ -98,13 +100,15 @@ export function workerTelemetry(subject: TelemetrySubject, rank: number): Connec
   const measure = guarded(new WorkerMetrics(instruments, identity), fail);
   const follower = new RankFollower();
   return {
-    inspect: machineSteps<WorkerContext>((step) => {
-      const news = follower.follow(step);
-      const traceIdBefore = traceId();
-      measure.stepped(step, news);
-      attempt(fail, () => spans.stepped(step, news));
-      log?.rankStepped(step, news, traceId() ?? traceIdBefore);
-    }),
+    inspect: machineSteps<WorkerContext>((step) =>
+      attempt(fail, () => {
+        const news = follower.follow(step);
+        const traceIdBefore = traceId();
+        measure.stepped(step, news);
+        attempt(fail, () => spans.stepped(step, news));
+        log?.rankStepped(step, news, traceId() ?? traceIdBefore);
+      }),
+    ),
     interceptor: backend.interceptor({ parent: () => spans.context, called: (span) => spans.called(span) }),
     observer: {
       ...measure,
@@ -152,8 +156,9 @@ class Backend {
   }
 
   log(rank: number | null, traceId: () => string | undefined) {
-    const { logger, instanceId, endpoint, budgets } = this.#subject;
-    if (logger === undefined) return null;
+    const { instanceId, endpoint, budgets } = this.#subject;
+    if (this.#subject.logger === undefined) return null;
+    const logger = guardedLogger(this.#subject.logger, this.fail);
     const repeatWindowMs = budgets.logRepeatWindowMs;
     return guarded(new LifecycleLog({ logger, repeatWindowMs, instanceId, endpoint, rank, traceId }), this.fail);
   }
@@ -181,15 +186,13 @@ function serverAttributes(endpoint: string): Attributes {
 
 /** Tells of the first failure alone: a broken backend breaks at every event. */
 function onceTo(logger: Logger | undefined, instance: string): (error: unknown) => void {
+  // Where the logger is what is broken, nobody hears of it.
+  const quiet = logger && guardedLogger(logger, () => {});
   let hasFailed = false;
   return (error) => {
-    if (hasFailed || logger === undefined) return;
+    if (hasFailed) return;
     hasFailed = true;
-    try {
-      const { level, message } = logTable.telemetryFailed;
-      logger[level]({ instance, error: String(error) }, message);
-    } catch {
-      // The logger is what is broken.
-    }
+    const { level, message } = logTable.telemetryFailed;
+    quiet?.[level]({ instance, error: String(error) }, message);
   };
 }

@@ -1,3 +1,5 @@
+import type { Logger } from './logger.ts';
+
 type Methods<T> = {
   readonly [name in keyof T]: T[name] extends (...args: infer A) => unknown ? (...args: A) => void : never;
 };
@@ -32,4 +34,13 @@ export function guarded<T extends object>(observer: T, onFailure: (error: unknow
     return [name, call];
   });
   return Object.fromEntries(methods) as Methods<T>;
+}
+
+/** `logger` as one that never throws, nor rejects: an `async` one is a logger too. `onFailure` hears of each failure. */
+export function guardedLogger(logger: Logger, onFailure: (error: unknown) => void): Logger {
+  const at = (level: keyof Logger) => (fields: object, message: string) => {
+    const written: unknown = attempt(onFailure, () => logger[level](fields, message));
+    if (written instanceof Promise) written.catch(onFailure);
+  };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

@@ -6,7 +6,6 @@ import type { MachineStep } from './machine-steps.ts';
 import type { ConnectionObserver, ToldRelease } from './observers.ts';
 import type { SchedulerNews } from './outages.ts';
 import type { RankNews } from './rank-news.ts';
-
 import { Repeats } from './repeats.ts';
 
 export interface LifecycleLogOptions {
@@ -53,7 +52,8 @@ export class LifecycleLog implements ConnectionObserver {
     this.#moved(step);
     if (step.from !== to && stateOf(to) === 'incompatible' && stateOf(step.from) !== 'incompatible') {
       const { serverVersion } = context.evidence?.fault ?? {};
-      this.#write('incompatible', { serverVersion, ...this.#fault(context.evidence?.fault ?? null) });
+      const version = serverVersion === undefined ? {} : { serverVersion: redacted(serverVersion) };
+      this.#write('incompatible', { ...version, ...this.#fault(context.evidence?.fault ?? null) });
     }
     this.#traceId = undefined;
   }

@@ -30,7 +30,8 @@ export class MachineMetrics {
     const entered = stateOf(to);
     if (left === entered) return;
     const state = this.#instruments['pegaflow.connector.state'];
-    state.add(1, { ...this.#identity, 'pegaflow.state': entered });
+    // Nobody would take it back: a connector that stopped is in no state.
+    if (entered !== 'stopped') state.add(1, { ...this.#identity, 'pegaflow.state': entered });
     if (left !== '') {
       const attributes = { ...this.#identity, 'pegaflow.state': left };
       state.add(-1, attributes);

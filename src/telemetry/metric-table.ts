@@ -27,7 +27,8 @@ export const metricTable = {
   'pegaflow.connector.state': {
     kind: 'upDownCounter',
     unit: '1',
-    description: '1 for the state that the machine is in, 0 for the others',
+    description:
+      '1 for the state that the machine is in, 0 for those that it left; a machine that is stopped is in none',
     attributes: [...MACHINE, 'pegaflow.state'],
   },
   'pegaflow.connector.transitions': {

@@ -26,7 +26,7 @@ const MAX_EARLY_CALLS = 8;
 export class RankTrace {
   #tracer: Tracer;
   #identity: Attributes;
-  /** The scheduler's span, by the newest announcement. */
+  /** The scheduler's span, by the newest announcement since this outage began. */
   #announced: Context | null = null;
   #outage: RankOutage | null = null;
   #registration: OpenSpan | null = null;
@@ -49,8 +49,8 @@ export class RankTrace {
   }
 
   get traceId(): string | undefined {
-    const context = (this.#registration ?? this.#outage?.span)?.context ?? this.#announced;
-    return context === null ? undefined : trace.getSpanContext(context)?.traceId;
+    const underWay = this.#registration ?? this.#outage?.span;
+    return underWay ? trace.getSpanContext(underWay.context)?.traceId : undefined;
   }
 
   stepped(step: MachineStep<WorkerContext>, news: readonly RankNews[]): void {
@@ -58,6 +58,8 @@ export class RankTrace {
       if (one.type === 'outage.began') {
         const { startMs, fault } = one;
         this.#outage = { startMs, fault, events: new TransitionEvents(), span: null, earlyCalls: [] };
+        // Of the outage before.
+        this.#announced = null;
       }
     }
     if (step.from !== step.to) this.#outage?.events.add(step);

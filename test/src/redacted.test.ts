@@ -9,6 +9,7 @@ describe('redacted', () => {
     ['base64', (bytes: Buffer) => bytes.toString('base64')],
     ['base64url', (bytes: Buffer) => bytes.toString('base64url')],
     ['numbers', (bytes: Buffer) => [...bytes].join(',')],
+    ['numbers on lines of their own', (bytes: Buffer) => [...bytes].join(',  ')],
     ['numbers with spaces', (bytes: Buffer) => [...bytes].join(', ')],
   ])('keeps eight letters of bytes written as %s, wherever they stand', (_, written) => {
     const bytes = fc.uint8Array({ minLength: 24, maxLength: 64 }).map((array) => written(Buffer.from(array)));
@@ -36,6 +37,12 @@ describe('redacted', () => {
 
   it('leaves nothing that moves the cursor of a terminal', () => {
     expect(redacted('no\u001b[2J\nsuch\tinstance')).toBe('no [2J such instance');
+  });
+
+  it('cuts what is longer than a line', () => {
+    const said = redacted('word '.repeat(10_000));
+    expect(said).toHaveLength(1_000);
+    expect(said.endsWith('…')).toBe(true);
   });
 
   it('finds a hash between words that are joined to it', () => {

@@ -7,8 +7,10 @@ import {
   SimpleSpanProcessor,
   type SpanExporter,
 } from '@opentelemetry/sdk-trace';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { budgetsFrom } from '../../../machines/index.ts';
 import type { Logger, TelemetryOptions } from '../../../src/index.ts';
+import { schedulerTelemetry } from '../../../src/telemetry/connector-telemetry.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
 import {
   connected,
@@ -26,6 +28,9 @@ const broken = (): never => {
 
 /** An object each of whose members throws when it is called. */
 const throwing = <T extends object>() => new Proxy({}, { get: () => broken }) as T;
+
+const rejects = () => Promise.reject(new Error('the transport is closed'));
+const rejecting: Logger = { debug: rejects, info: rejects, warn: rejects, error: rejects };
 
 const exporterThat = (exports: SpanExporter['export']): SpanExporter => ({
   export: exports,
@@ -61,6 +66,7 @@ const backends: Readonly<Record<string, () => TelemetryOptions>> = {
     tracerProvider: { getTracer: () => ({ startSpan: () => throwing(), startActiveSpan: broken }) as Tracer },
   }),
   'a logger that throws': () => ({ logger: throwing<Logger>() }),
+  'a logger whose promises reject': () => ({ logger: rejecting }),
   'exporters that throw': () => ({ tracerProvider: tracesThat(broken), meterProvider: metricsThat(broken) }),
   'exporters that never answer': () => ({
     tracerProvider: new SdkTracerProvider({
@@ -103,5 +109,19 @@ describe('a broken telemetry backend', { timeout: 60_000 }, () => {
     expect(complaints.map(({ level, fields }) => [level, fields['error']])).toEqual(
       Array(3).fill(['error', 'Error: the backend is broken']),
     );
+  });
+
+  it('S-53: a logger that breaks before repeats are told, from a timer, ends nothing', () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const log = new LogRecorder();
+    const budgets = budgetsFrom();
+    const { observer } = schedulerTelemetry({ endpoint: 'http://127.0.0.1:1', instanceId: 'i', budgets, logger: log });
+    for (let stall = 0; stall < 3; stall += 1) observer.stalled(500);
+    expect(log.lines).toHaveLength(1);
+    const written = vi.spyOn(log, 'warn').mockImplementation(broken);
+    vi.advanceTimersByTime(budgets.logRepeatWindowMs);
+    expect(written).toHaveBeenCalledOnce();
+    expect(log.lines.map(({ message }) => message)).toHaveLength(2);
   });
 });

@@ -70,6 +70,19 @@ describe("a rank's part in a trace", () => {
     expect(outage).toMatchObject({ parentId: null, attributes: { 'pegaflow.outage.outcome': 'connected' } });
   });
 
+  it('names the trace of an outage while it lasts, and neither before nor after', () => {
+    const { spans, step, first } = rank();
+    step('degraded.assessing', first, 'registered');
+    const next = told(2, 'register');
+    step('reRegistering.registering.waiting', next);
+    expect(spans.traceId).toBe(SCHEDULERS);
+    step('reRegistering.deciding', next, 'registered');
+    step('connected', next, 'registered');
+    expect(spans.traceId).toBeUndefined();
+    step('degraded.assessing', next, 'registered');
+    expect(spans.traceId).toBeUndefined();
+  });
+
   it('says of a registration that was refused or overtaken that it was', async () => {
     const { recorder, step } = rank();
     const second = told(2, 'register');
