@@ -93,7 +93,8 @@ export function accept(history, record) {
   } else if (record.type === 'gone') {
     const machine = machineOf(history, record.machine);
     const last = machine.steps.at(-1);
-    addStep(history, machine, stepTo('gone', record.atMs, last));
+    // The reader's clock told it, which may be behind the machine's.
+    addStep(history, machine, stepTo('gone', Math.max(record.atMs, last?.atMs ?? record.atMs), last));
   } else if (record.type === 'message') insert(history.messages, record);
   else if (record.type === 'server') insert(history.servers, record);
   else if (record.type === 'cache') {
@@ -150,7 +151,9 @@ function acceptMachine(history, { machine: id, kind, instance, rank, state, epoc
   const machine = machineOf(history, id);
   Object.assign(machine, { kind, instance, rank, pid });
   const last = machine.steps.at(-1);
-  if (last?.state !== state) addStep(history, machine, { ...stepTo(state, atMs, last), epoch, evidence });
+  if (last?.state === state) return;
+  // It may have entered its state before it was thought to be gone.
+  addStep(history, machine, { ...stepTo(state, Math.max(atMs, last?.atMs ?? atMs), last), epoch, evidence });
 }
 
 /**

@@ -70,6 +70,21 @@ describe('the history of a feed', () => {
     ]);
   });
 
+  it('takes a machine that is told again in a state that it entered before it was gone, each time', () => {
+    const [seen] = connected(replica, 1000);
+    const gone = (atMs: number) => ({ type: 'gone', atMs, machine: scheduler }) as const;
+    const history = historyOf(...connected(replica, 1000), gone(2000), seen!, gone(3000), seen!);
+    const stateAt = (atMs: number) => stepAt(schedulerOf(history, 'replica-0'), atMs)?.state;
+    expect([1999, 2999, 3000].map(stateAt)).toEqual(['connected.serving', 'connected.serving', 'connected.serving']);
+    accept(history, gone(4000));
+    expect([3999, 4000].map(stateAt)).toEqual(['connected.serving', 'gone']);
+  });
+
+  it('says that a machine is gone where the clock of its host is ahead of the one of the reader', () => {
+    const history = historyOf(...connected(replica, 60_000), { type: 'gone', atMs: 2000, machine: scheduler });
+    expect(stepAt(schedulerOf(history, 'replica-0'), 60_000)?.state).toBe('gone');
+  });
+
   it('knows a machine of which it never heard but in a step', () => {
     const history = historyOf(step('a/b/rank 12', 1, 'connected', 'degraded.verifying', 'rpc.failed', '#1'));
     expect(ranksOf(history, 'a/b').map(({ rank }) => rank)).toEqual([12]);
