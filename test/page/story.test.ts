@@ -188,6 +188,22 @@ describe('the hit ratio', () => {
   it('leaves out what lies outside the window', () => {
     const samples = [sample(0, 0, 0), sample(10, 1, 1), sample(20, 2, 2), sample(30, 3, 3)];
     expect(ratioSpans(samples, 12, 18).map(({ fromMs }) => fromMs)).toEqual([10]);
+    expect(ratioSpans(samples, 10, 20).map(({ fromMs }) => fromMs)).toEqual([0, 10, 20]);
+    expect(ratioSpans(samples, -9, -1)).toEqual([]);
+    expect(ratioSpans(samples, 31, 40)).toEqual([]);
+  });
+
+  it('reads no more samples than the window needs', () => {
+    const all = Array.from({ length: 10_000 }, (_, at) => sample(at * 10, at, at));
+    let reads = 0;
+    const counted = new Proxy(all, {
+      get: (target, key) => {
+        reads += 1;
+        return Reflect.get(target, key);
+      },
+    });
+    expect(ratioSpans(counted, 50_001, 50_049)).toHaveLength(5);
+    expect(reads).toBeLessThan(100);
   });
 });
 
