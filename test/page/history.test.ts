@@ -66,6 +66,10 @@ describe('the history of a feed', () => {
     expect(history.fromMs).toBe(1);
   });
 
+  it('knows from its header since when a feed tells everything', () => {
+    expect(historyOf({ ...header, truncatedBeforeMs: 7000 }, ...connected(replica, 1000)).truncatedBeforeMs).toBe(7000);
+  });
+
   it('says that a machine is gone, and takes one that was seen again', () => {
     const [seen] = connected(replica, 3000);
     const history = historyOf(...connected(replica, 1000), { type: 'gone', atMs: 2000, machine: scheduler }, seen!);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Cache, FeedRecord } from '../../src/feed/record.ts';
+import { clock } from '../../src/page/format.js';
 import { headlineOf } from '../../src/page/headline.js';
 import { accept, createHistory, schedulerOf } from '../../src/page/history.js';
 import { ratioSpans } from '../../src/page/hit-ratio.js';
@@ -106,6 +107,14 @@ describe('the headline', () => {
     const { title, meaning, since } = headlineOf({ history: told, instance: 'replica-0', atMs: 6065.01 });
     expect([title, since]).toEqual(['replica-0: re-registering', 'for 55 ms']);
     expect(meaning).toContain('2 of 3 ranks are done');
+  });
+
+  it('says no more of what was forgotten than that it knows of no outage since', () => {
+    const history = historyOf(connected(replica, 1000));
+    const outageSaid = () => headlineOf({ history, instance: 'replica-0', atMs: 9000 }).outage;
+    expect(outageSaid()).toBe('no outage so far');
+    history.truncatedBeforeMs = 7000;
+    expect(outageSaid()).toBe(`no outage since ${clock(7000).slice(0, 8)}`);
   });
 
   it('waits for what was not told yet', () => {
