@@ -78,6 +78,18 @@ describe('outages', () => {
     expect(wordsOf([...outage(replica, 5000), cleanup], 9000).at(-1)).toBe('cache not usable, 1.0 s so far');
   });
 
+  it('are known by what is left of them where their beginning was forgotten', () => {
+    const [away] = connected(replica, 1000);
+    const history = historyOf([{ ...away, state: 'reconnecting.dialing' } as FeedRecord]);
+    expect(outagesOf(history, 'replica-0', 3000)).toEqual([]);
+    history.truncatedBeforeMs = 2000;
+    expect(outagesOf(history, 'replica-0', 3000)).toMatchObject([{ fromMs: 1000, toMs: null }]);
+    // One that never had an epoch connects for the first time.
+    const first = historyOf([{ ...away, state: 'reconnecting.dialing', epoch: null } as FeedRecord]);
+    first.truncatedBeforeMs = 2000;
+    expect(outagesOf(first, 'replica-0', 3000)).toEqual([]);
+  });
+
   it('are said to be planned where the host had handed the server back', () => {
     const drained = step(scheduler, 2000, 'connected.serving', 'drained.quiescing', 'drain', '#1');
     expect(wordsOf([drained], 2500)).toEqual(['drained for a planned restart, 500 ms so far']);
