@@ -81,7 +81,8 @@ function drawAxis(brush, paint, scale, height) {
     brush.fillStyle = paint.grid;
     brush.fillRect(x, 0, 1, height);
     brush.fillStyle = paint.muted;
-    brush.fillText(stepMs < 1000 ? clock(atMs) : clock(atMs).slice(0, 8), x + 4, 7);
+    const text = stepMs < 1000 ? clock(atMs) : clock(atMs).slice(0, 8);
+    if (x + 4 + brush.measureText(text).width <= scale.width) brush.fillText(text, x + 4, 7);
   }
 }
 
