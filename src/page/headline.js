@@ -1,7 +1,7 @@
 /** The top of the page: how one instance is, in words. */
 /** @import { Model } from './main.js' */
 import { element, icon, setAttribute, setText } from './dom.js';
-import { duration } from './format.js';
+import { clock, duration } from './format.js';
 import { ranksOf, schedulerOf, stepAt } from './history.js';
 import { outagesOf } from './outages.js';
 import { lookOf, topOf } from './states.js';
@@ -38,7 +38,9 @@ export function headlineOf({ history, instance, atMs }) {
     meaning: meaningOf(history, instance, state, atMs),
     outage: last
       ? `${last.toMs === null ? 'outage now' : 'last outage'}${count}: ${outageInWords(last, atMs)}`
-      : 'no outage so far',
+      : history.truncatedBeforeMs === null
+        ? 'no outage so far'
+        : `no outage since ${clock(history.truncatedBeforeMs).slice(0, 8)}`,
     evidence: evidenceInWords(step.evidence),
   };
 }

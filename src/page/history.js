@@ -35,10 +35,15 @@
  * @property {number} toMs Time of the last
  * @property {number} revision Rises with every record
  * @property {number} steps Kept over all machines
+ * @property {number} samples Kept over all caches
+ * @property {number | null} truncatedBeforeMs Of what happened before, only where it led is known
  * @property {number} maxSteps
  */
 
-/** Beyond it the older half is forgotten, for steps and for messages alike. */
+/**
+ * Beyond it the older half is forgotten: of steps, messages and what was said of the server together, and of the samples
+ * of all caches on their own, which come all the time and would push out the outages.
+ */
 const MAX_STEPS = 40_000;
 
 /**
@@ -56,6 +61,8 @@ export function createHistory(maxSteps = MAX_STEPS) {
     toMs: Number.NaN,
     revision: 0,
     steps: 0,
+    samples: 0,
+    truncatedBeforeMs: null,
     maxSteps,
   };
 }
@@ -68,7 +75,8 @@ export function createHistory(maxSteps = MAX_STEPS) {
 export function accept(history, record) {
   if (record.type === 'header') {
     const { revision, maxSteps } = history;
-    Object.assign(history, createHistory(maxSteps), { header: record, revision: revision + 1 });
+    const { truncatedBeforeMs } = record;
+    Object.assign(history, createHistory(maxSteps), { header: record, truncatedBeforeMs, revision: revision + 1 });
     return;
   }
   history.revision += 1;
@@ -93,15 +101,22 @@ export function accept(history, record) {
   } else if (record.type === 'gone') {
     const machine = machineOf(history, record.machine);
     const last = machine.steps.at(-1);
-    addStep(history, machine, stepTo('gone', record.atMs, last));
+    // The reader's clock told it, which may be behind the machine's.
+    addStep(history, machine, stepTo('gone', Math.max(record.atMs, last?.atMs ?? record.atMs), last));
   } else if (record.type === 'message') insert(history.messages, record);
   else if (record.type === 'server') insert(history.servers, record);
   else if (record.type === 'cache') {
     const samples = history.caches.get(record.instance) ?? [];
     history.caches.set(record.instance, samples);
     insert(samples, record);
+    history.samples += 1;
   }
-  if (history.steps + history.messages.length > history.maxSteps) forgetOlderHalf(history);
+  const { steps, messages, servers, samples, maxSteps } = history;
+  if (steps + messages.length + servers.length > maxSteps) forgetOlderSteps(history);
+  if (samples > maxSteps) {
+    forgetOlderHalf([...history.caches.values()]);
+    countSamples(history);
+  }
 }
 
 /**
@@ -150,7 +165,9 @@ function acceptMachine(history, { machine: id, kind, instance, rank, state, epoc
   const machine = machineOf(history, id);
   Object.assign(machine, { kind, instance, rank, pid });
   const last = machine.steps.at(-1);
-  if (last?.state !== state) addStep(history, machine, { ...stepTo(state, atMs, last), epoch, evidence });
+  if (last?.state === state) return;
+  // It may have entered its state before it was thought to be gone.
+  addStep(history, machine, { ...stepTo(state, Math.max(atMs, last?.atMs ?? atMs), last), epoch, evidence });
 }
 
 /**
@@ -202,19 +219,33 @@ function insert(items, item) {
 }
 
 /** @param {History} history */
-function forgetOlderHalf(history) {
-  const times = [...history.machines.values()].flatMap(({ steps }) => steps.map(({ atMs }) => atMs));
-  times.push(...history.messages.map(({ atMs }) => atMs));
-  times.sort((a, b) => a - b);
-  const beforeMs = times[times.length >> 1] ?? 0;
-  history.steps = 0;
-  for (const machine of history.machines.values()) {
-    // The state at that time is kept.
-    machine.steps.splice(0, Math.max(0, indexAt(machine.steps, beforeMs)));
-    history.steps += machine.steps.length;
-  }
-  for (const items of [history.messages, history.servers, ...history.caches.values()]) {
-    items.splice(0, Math.max(0, indexAt(items, beforeMs)));
-  }
+function forgetOlderSteps(history) {
+  const { machines, caches, messages, servers } = history;
+  const beforeMs = forgetOlderHalf([messages, servers, ...[...machines.values()].map(({ steps }) => steps)]);
   history.fromMs = beforeMs;
+  history.truncatedBeforeMs = beforeMs;
+  history.steps = 0;
+  for (const [id, { steps }] of machines) {
+    if (steps.length === 1 && steps[0]?.state === 'gone') machines.delete(id);
+    else history.steps += steps.length;
+  }
+  const instances = new Set(instancesOf(history));
+  for (const instance of caches.keys()) if (!instances.has(instance)) caches.delete(instance);
+  countSamples(history);
+}
+
+/** @param {History} history */
+function countSamples(history) {
+  history.samples = [...history.caches.values()].reduce((sum, { length }) => sum + length, 0);
+}
+
+/**
+ * @param {{ readonly atMs: number }[][]} lists Each in the order of time
+ * @returns {number} the time before which only the last item of each list is kept
+ */
+function forgetOlderHalf(lists) {
+  const times = lists.flatMap((items) => items.map(({ atMs }) => atMs)).sort((a, b) => a - b);
+  const beforeMs = times[times.length >> 1] ?? 0;
+  for (const items of lists) items.splice(0, Math.max(0, indexAt(items, beforeMs)));
+  return beforeMs;
 }

@@ -1,5 +1,6 @@
 /** The hit ratio over time, from counts since the start. Pure. */
 /** @import { Cache } from '../feed/record.ts' */
+import { indexAt } from './history.js';
 
 /**
  * @typedef {object} RatioSpan
@@ -19,9 +20,10 @@
 export function ratioSpans(samples, fromMs, toMs) {
   /** @type {RatioSpan[]} */
   const spans = [];
-  for (let at = 1; at < samples.length; at += 1) {
+  for (let at = Math.max(1, indexAt(samples, fromMs)); at < samples.length; at += 1) {
     const [before, after] = [samples[at - 1], samples[at]];
-    if (!before || !after || after.atMs < fromMs || before.atMs > toMs) continue;
+    if (!before || !after || before.atMs > toMs) break;
+    if (after.atMs < fromMs) continue;
     // A scheduler that was replaced counts from 0.
     const base = after.queries < before.queries ? { askedBlocks: 0, hitBlocks: 0, missesDegraded: 0 } : before;
     const asked = after.askedBlocks - base.askedBlocks;

@@ -179,7 +179,7 @@ writeLegend(byId('legend'));
 setInterval(() => {
   if (player.atMs === null && (history.header?.isLive ?? true)) schedule();
 }, IDLE_FRAME_MS);
-listen('feed', {
+void listen('feed', {
   onRecord: (record) => {
     accept(history, record);
     if (record.type === 'header') {

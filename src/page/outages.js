@@ -32,7 +32,8 @@ export function outagesOf(history, instance, untilMs) {
   const outages = [];
   /** @type {Outage | null} */
   let current = null;
-  let wasConnected = false;
+  // Where its beginning was forgotten, an outage is known by an epoch from before it.
+  let wasConnected = history.truncatedBeforeMs !== null && typeof steps[0]?.epoch === 'string';
   /** @type {string | null} */
   let epoch = null;
   for (const step of steps.slice(0, indexAt(steps, untilMs) + 1)) {

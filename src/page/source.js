@@ -1,34 +1,62 @@
 /** The records of a feed, live or recorded, as the server sends them. */
 /** @import { FeedRecord, Header } from '../feed/record.ts' */
 
-/** Where the browser itself gave up: it goes on by itself only when a connection broke. */
-const RETRY_MS = 1000;
+const RETRY_MS = 500;
 
 /**
- * @param {string} url
- * @param {object} listener
- * @param {(record: FeedRecord | Header) => void} listener.onRecord
- * @param {(isOpen: boolean) => void} listener.onOpen Told at every change of the connection
- * @param {() => void} listener.onCaughtUp Told when all that was told before has come
+ * @typedef {object} Listener
+ * @property {(record: FeedRecord | Header) => void} onRecord
+ * @property {(isOpen: boolean) => void} onOpen Told at every change of the connection
+ * @property {() => void} onCaughtUp Told when all that was told before has come
  */
-export function listen(url, listener) {
-  const { onRecord, onOpen, onCaughtUp } = listener;
-  const source = new EventSource(url);
+
+/**
+ * Asks again for a feed that is away or breaks off; resolves when a recording has been read. It reads the stream itself:
+ * an `EventSource` takes four times as long over ten thousand records, because it dispatches each on its own.
+ * @param {string} url
+ * @param {Listener} listener
+ */
+export async function listen(url, listener) {
+  while (!(await read(url, listener).catch(() => false))) {
+    listener.onOpen(false);
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+/** @param {string} url @param {Listener} listener @returns {Promise<boolean>} whether it was all of a recording */
+async function read(url, { onRecord, onOpen, onCaughtUp }) {
+  const { ok, body } = await fetch(url, { cache: 'no-store' });
+  if (!ok || !body) return false;
+  onOpen(true);
   let isRecording = false;
-  source.onopen = () => onOpen(true);
-  source.onmessage = ({ data }) => {
-    const record = /** @type {FeedRecord | Header} */ (JSON.parse(data));
-    if (record.type === 'header') isRecording = !record.isLive;
-    onRecord(record);
+  let isWhole = false;
+  /** @param {string} event Of its lines the last one is the data */
+  const take = (event) => {
+    const data = event.indexOf('data: ');
+    if (data >= 0) {
+      const record = /** @type {FeedRecord | Header} */ (JSON.parse(event.slice(data + 6)));
+      if (record.type === 'header') isRecording = !record.isLive;
+      onRecord(record);
+    } else if (event.startsWith('event: caughtUp')) {
+      isWhole = isRecording;
+      onCaughtUp();
+    }
   };
-  source.addEventListener('caughtUp', () => {
-    // All of a recording: the browser would read it again and again.
-    if (isRecording) source.close();
-    onCaughtUp();
-  });
-  source.onerror = () => {
-    onOpen(false);
-    if (source.readyState !== EventSource.CLOSED) return;
-    setTimeout(() => listen(url, listener), RETRY_MS);
-  };
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  while (!isWhole) {
+    const { done, value } = await reader.read();
+    if (done) return false;
+    const events = (rest + value).split('\n\n');
+    rest = events.pop() ?? '';
+    for (const event of events) {
+      try {
+        take(event);
+      } catch (error) {
+        // One record that cannot be taken is no reason to lose those after it.
+        reportError(error);
+      }
+    }
+  }
+  return true;
 }

@@ -39,6 +39,7 @@ export function timeAt({ fromMs, toMs, width }, x) {
  */
 export function drawTimeline(brush, paint, scale, rows, height, model) {
   brush.clearRect(0, 0, scale.width, height);
+  if (scale.width <= GUTTER_PX) return;
   brush.font = FONT;
   brush.textBaseline = 'middle';
   brush.fillStyle = paint.muted;
@@ -71,12 +72,17 @@ export function drawTimeline(brush, paint, scale, rows, height, model) {
 /** @param {CanvasRenderingContext2D} brush @param {Paint} paint @param {Scale} scale @param {number} height */
 function drawAxis(brush, paint, scale, height) {
   const stepMs = tickMs((scale.toMs - scale.fromMs) / (scale.width - GUTTER_PX), 110);
-  for (let atMs = Math.ceil(scale.fromMs / stepMs) * stepMs; atMs <= scale.toMs; atMs += stepMs) {
+  const firstMs = Math.ceil(scale.fromMs / stepMs) * stepMs;
+  // Counted: where a clock is absurd, a step is too small to be added to a time.
+  const last = Math.floor((scale.toMs - firstMs) / stepMs);
+  for (let tick = 0; tick <= last; tick += 1) {
+    const atMs = firstMs + tick * stepMs;
     const x = Math.round(xOf(scale, atMs));
     brush.fillStyle = paint.grid;
     brush.fillRect(x, 0, 1, height);
     brush.fillStyle = paint.muted;
-    brush.fillText(stepMs < 1000 ? clock(atMs) : clock(atMs).slice(0, 8), x + 4, 7);
+    const text = stepMs < 1000 ? clock(atMs) : clock(atMs).slice(0, 8);
+    if (x + 4 + brush.measureText(text).width <= scale.width) brush.fillText(text, x + 4, 7);
   }
 }
 

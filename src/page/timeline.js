@@ -66,10 +66,10 @@ export function createTimeline(canvas, readout, { pick, redraw }) {
 }
 
 /** @param {Model} model */
-function hintOf({ history: { header } }) {
+function hintOf({ history: { truncatedBeforeMs } }) {
   const hint = 'Shaded: outages. Click to look at a moment.';
-  if (header === null || header.truncatedBeforeMs === null) return hint;
-  return `${hint} Of what was before ${clock(header.truncatedBeforeMs).slice(0, 8)} only the state is kept.`;
+  if (truncatedBeforeMs === null) return hint;
+  return `${hint} Of what was before ${clock(truncatedBeforeMs).slice(0, 8)} only the state is kept.`;
 }
 
 /** @param {readonly TimelineRow[]} rows @param {number} y */

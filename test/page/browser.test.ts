@@ -100,6 +100,16 @@ describe.skipIf(noBrowser !== null)(`the page in a browser${noBrowser ? ` (skipp
     expect(await page.locator('#ranks [data-rank]').count()).toBe(2);
   });
 
+  it('keeps its own name on one line beside many instances', async () => {
+    const agoMs = Date.now() - AGO_MS;
+    const shards = Array.from({ length: 12 }, (_, shard) => ({ instance: `replica-0 shard ${shard}`, ranks: 1 }));
+    const { page } = await live(shards.flatMap((shard) => connected(shard, agoMs)));
+    await page.locator('.tab', { hasText: 'shard 11' }).waitFor();
+    const name = await page.locator('#masthead strong').boundingBox();
+    expect(name?.height).toBeLessThan(25);
+    expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(1280);
+  });
+
   it('goes back in time while the feed goes on, and returns to the newest', async () => {
     const records = [...connected(replica, Date.now() - AGO_MS), ...outage(replica, Date.now() - 10_000)];
     const { page, tell } = await live(records);

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import charts from '../../src/feed/charts.json' with { type: 'json' };
-import type { Charts, Header } from '../../src/feed/record.ts';
+import type { Cache, Charts, Header } from '../../src/feed/record.ts';
 import { accept, createHistory, instancesOf, ranksOf, schedulerOf, stepAt } from '../../src/page/history.js';
+import { outagesOf } from '../../src/page/outages.js';
 import { connected, lost, outage, schedulerId, step } from './support/synthetic-outage.ts';
 
 const replica = { instance: 'replica-0', ranks: 3 };
@@ -21,6 +22,11 @@ function historyOf(...records: readonly Parameters<typeof accept>[1][]) {
   const history = createHistory(1000);
   for (const record of records) accept(history, record);
   return history;
+}
+
+function sample(atMs: number): Cache {
+  const counts = { queries: atMs, askedBlocks: atMs, hitBlocks: atMs, misses: 0, missesDegraded: 0 };
+  return { type: 'cache', instance: 'replica-0', atMs, ...counts };
 }
 
 describe('the history of a feed', () => {
@@ -60,6 +66,10 @@ describe('the history of a feed', () => {
     expect(history.fromMs).toBe(1);
   });
 
+  it('knows from its header since when a feed tells everything', () => {
+    expect(historyOf({ ...header, truncatedBeforeMs: 7000 }, ...connected(replica, 1000)).truncatedBeforeMs).toBe(7000);
+  });
+
   it('says that a machine is gone, and takes one that was seen again', () => {
     const [seen] = connected(replica, 3000);
     const history = historyOf(...connected(replica, 1000), { type: 'gone', atMs: 2000, machine: scheduler }, seen!);
@@ -68,6 +78,21 @@ describe('the history of a feed', () => {
       'gone',
       'connected.serving',
     ]);
+  });
+
+  it('takes a machine that is told again in a state that it entered before it was gone, each time', () => {
+    const [seen] = connected(replica, 1000);
+    const gone = (atMs: number) => ({ type: 'gone', atMs, machine: scheduler }) as const;
+    const history = historyOf(...connected(replica, 1000), gone(2000), seen!, gone(3000), seen!);
+    const stateAt = (atMs: number) => stepAt(schedulerOf(history, 'replica-0'), atMs)?.state;
+    expect([1999, 2999, 3000].map(stateAt)).toEqual(['connected.serving', 'connected.serving', 'connected.serving']);
+    accept(history, gone(4000));
+    expect([3999, 4000].map(stateAt)).toEqual(['connected.serving', 'gone']);
+  });
+
+  it('says that a machine is gone where the clock of its host is ahead of the one of the reader', () => {
+    const history = historyOf(...connected(replica, 60_000), { type: 'gone', atMs: 2000, machine: scheduler });
+    expect(stepAt(schedulerOf(history, 'replica-0'), 60_000)?.state).toBe('gone');
   });
 
   it('knows a machine of which it never heard but in a step', () => {
@@ -92,5 +117,35 @@ describe('the history of a feed', () => {
     expect(schedulerOf(history, 'replica-0')?.steps.length).toBeLessThanOrEqual(1000);
     expect(ranksOf(history, 'replica-0').map((rank) => stepAt(rank, 5000)?.state)).toEqual(Array(3).fill('connected'));
     expect(history.fromMs).toBeGreaterThan(4000);
+  });
+
+  it('forgets the older samples of the cache, but no outage for their sake', () => {
+    const history = historyOf(...connected(replica, 0), ...outage(replica, 5000));
+    for (let atMs = 10_000; atMs < 15_000; atMs += 1) accept(history, sample(atMs));
+    expect(history.caches.get('replica-0')?.length).toBeLessThanOrEqual(1000);
+    expect(history.caches.get('replica-0')?.at(-1)).toEqual(sample(14_999));
+    expect(outagesOf(history, 'replica-0', 15_000)).toHaveLength(1);
+    expect(history.truncatedBeforeMs).toBe(null);
+  });
+
+  it('forgets what was said of the server long ago', () => {
+    const history = historyOf(...connected(replica, 0));
+    for (let atMs = 1; atMs <= 5000; atMs += 1) {
+      accept(history, { type: 'server', atMs, what: atMs % 2 ? 'stopped' : 'listening', how: null });
+    }
+    expect(history.servers.length).toBeLessThanOrEqual(1000);
+    expect(history.truncatedBeforeMs).toBeGreaterThan(4000);
+  });
+
+  it('forgets an instance that has long been gone, and its cache', () => {
+    const old = { instance: 'old', ranks: 2 };
+    const history = historyOf(...connected(old, 0), { ...sample(1), instance: 'old' });
+    for (const machine of [...history.machines.keys()]) accept(history, { type: 'gone', atMs: 2, machine });
+    for (const record of connected(replica, 3)) accept(history, record);
+    expect(instancesOf(history)).toEqual(['old', 'replica-0']);
+    for (let atMs = 4; atMs <= 5000; atMs += 1)
+      accept(history, step(scheduler, atMs, '', 'connected.auditing', '', '#1'));
+    expect(instancesOf(history)).toEqual(['replica-0']);
+    expect([...history.caches.keys()]).toEqual([]);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Cache, FeedRecord } from '../../src/feed/record.ts';
+import { clock } from '../../src/page/format.js';
 import { headlineOf } from '../../src/page/headline.js';
 import { accept, createHistory, schedulerOf } from '../../src/page/history.js';
 import { ratioSpans } from '../../src/page/hit-ratio.js';
@@ -77,6 +78,18 @@ describe('outages', () => {
     expect(wordsOf([...outage(replica, 5000), cleanup], 9000).at(-1)).toBe('cache not usable, 1.0 s so far');
   });
 
+  it('are known by what is left of them where their beginning was forgotten', () => {
+    const [away] = connected(replica, 1000);
+    const history = historyOf([{ ...away, state: 'reconnecting.dialing' } as FeedRecord]);
+    expect(outagesOf(history, 'replica-0', 3000)).toEqual([]);
+    history.truncatedBeforeMs = 2000;
+    expect(outagesOf(history, 'replica-0', 3000)).toMatchObject([{ fromMs: 1000, toMs: null }]);
+    // One that never had an epoch connects for the first time.
+    const first = historyOf([{ ...away, state: 'reconnecting.dialing', epoch: null } as FeedRecord]);
+    first.truncatedBeforeMs = 2000;
+    expect(outagesOf(first, 'replica-0', 3000)).toEqual([]);
+  });
+
   it('are said to be planned where the host had handed the server back', () => {
     const drained = step(scheduler, 2000, 'connected.serving', 'drained.quiescing', 'drain', '#1');
     expect(wordsOf([drained], 2500)).toEqual(['drained for a planned restart, 500 ms so far']);
@@ -106,6 +119,14 @@ describe('the headline', () => {
     const { title, meaning, since } = headlineOf({ history: told, instance: 'replica-0', atMs: 6065.01 });
     expect([title, since]).toEqual(['replica-0: re-registering', 'for 55 ms']);
     expect(meaning).toContain('2 of 3 ranks are done');
+  });
+
+  it('says no more of what was forgotten than that it knows of no outage since', () => {
+    const history = historyOf(connected(replica, 1000));
+    const outageSaid = () => headlineOf({ history, instance: 'replica-0', atMs: 9000 }).outage;
+    expect(outageSaid()).toBe('no outage so far');
+    history.truncatedBeforeMs = 7000;
+    expect(outageSaid()).toBe(`no outage since ${clock(7000).slice(0, 8)}`);
   });
 
   it('waits for what was not told yet', () => {
@@ -188,6 +209,22 @@ describe('the hit ratio', () => {
   it('leaves out what lies outside the window', () => {
     const samples = [sample(0, 0, 0), sample(10, 1, 1), sample(20, 2, 2), sample(30, 3, 3)];
     expect(ratioSpans(samples, 12, 18).map(({ fromMs }) => fromMs)).toEqual([10]);
+    expect(ratioSpans(samples, 10, 20).map(({ fromMs }) => fromMs)).toEqual([0, 10, 20]);
+    expect(ratioSpans(samples, -9, -1)).toEqual([]);
+    expect(ratioSpans(samples, 31, 40)).toEqual([]);
+  });
+
+  it('reads no more samples than the window needs', () => {
+    const all = Array.from({ length: 10_000 }, (_, at) => sample(at * 10, at, at));
+    let reads = 0;
+    const counted = new Proxy(all, {
+      get: (target, key) => {
+        reads += 1;
+        return Reflect.get(target, key);
+      },
+    });
+    expect(ratioSpans(counted, 50_001, 50_049)).toHaveLength(5);
+    expect(reads).toBeLessThan(100);
   });
 });
 
