@@ -87,8 +87,10 @@ export class DemoProcesses {
     const complaints = [await this.#endScheduler()];
     const engine = this.#engine;
     this.#engine = null;
-    if (engine !== null && (await this.#endEngine(engine, 'SIGINT')) === null)
-      complaints.push('the engine had to be killed');
+    if (engine !== null) {
+      if ((await this.#endEngine(engine, 'SIGINT')) === null) complaints.push('the engine had to be killed');
+      this.#log.record({ type: 'engine.exited', atMs: wallTimeMs(), pid: engine.pid });
+    }
     return complaints.filter((complaint) => complaint !== null).join('; ') || null;
   }
 
