@@ -25,6 +25,7 @@ export class DemoFeed {
         observer.event(event, progress);
       },
       transition: (line) => observer.transition(line),
+      warning: (text) => observer.warning(text),
       fed: (record) => this.#feed.accept(record),
     };
   }

@@ -120,6 +120,15 @@ describe('the engine command', () => {
     expect(line).toMatchObject({ level: 30, name: 'pegaflow-engine' });
   });
 
+  test('a collector that is not there is one warning', async () => {
+    const engine = start('engine', ...ANY_PORT, '--otlp', 'http://127.0.0.1:1', '--log-level', 'warn');
+    const line: unknown = JSON.parse(await engine.line(/telemetry/));
+    const msg = 'telemetry could not be exported to http://127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1';
+    expect(line).toMatchObject({ level: 40, msg });
+    engine.child.kill('SIGINT');
+    expect((await engine.ended).stderr.trim().split('\n')).toHaveLength(1);
+  });
+
   test('a port in use is one clear line', async () => {
     const holder = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void holder.close());

@@ -7,7 +7,7 @@ test('the server is told to be stopped once the engine of the run was ended', as
   const feed = new DemoFeed();
   atEnd(() => feed.close());
   const url = await feed.serve(0);
-  const observer = feed.between({ event: () => {}, transition: () => {} });
+  const observer = feed.between({ event: () => {}, transition: () => {}, warning: () => {} });
   const server = async () => ((await (await fetch(`${url}/status`)).json()) as { server: unknown }).server;
   observer.event({ type: 'engine.listening', atMs: 1, pid: 7 }, new Progress());
   expect(await server()).toMatchObject({ what: 'listening', atMs: 1 });
