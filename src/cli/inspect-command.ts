@@ -68,7 +68,7 @@ async function showFeeds(attached: readonly string[], port: number, file: string
         note(`${address}: attached`);
       },
       lost: (address, reason) => {
-        if (!missing.has(address)) note(`${address}: not reachable, trying again (${reason})`);
+        if (!missing.has(address)) note(`${address}: not attached, trying again (${reason})`);
         missing.add(address);
       },
     },

@@ -59,7 +59,7 @@ describe('the inspect command', () => {
     const reader = await readFeed(await pageOf(command));
     await reader.until('the rank', ({ atMs }) => atMs === 1);
     await scheduler.close();
-    await command.line(/not reachable, trying again/);
+    await command.line(/not attached, trying again/);
     await reader.until('the loss', ({ type }) => type === 'gone');
     const successor = new ConnectorFeed();
     atEnd(() => successor.close());
