@@ -19,7 +19,7 @@ export function telemetryPage(): string {
     'nowhere, or by eight characters where the server’s own words have them.',
     '',
     '`pegaflow-lifecycle demo --otlp http://127.0.0.1:4318` sends traces and metrics of all its processes to a collector,',
-    '`--metrics-port 9464` serves the metrics to Prometheus: those of the scheduler at this port, of each rank and of the engine at',
+    '`--metrics-port 9464` serves the metrics to Prometheus until the run ends: those of the scheduler at this port, of each rank and of the engine at',
     'the ports that follow. A dashboard is in [grafana/](grafana/pegaflow-lifecycle.json), alert rules with their tests in',
     '[prometheus/](prometheus/alerts.yml); both name the series of OpenTelemetry’s Prometheus exporter for JavaScript.',
     '',

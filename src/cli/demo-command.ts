@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { MODEL_PRESETS, modelPreset } from '../demo/models.ts';
 import type { DemoOptions, OutageRange } from '../demo/options.ts';
 import { InterruptedError } from '../demo/run-error.ts';
-import type { DemoTelemetry } from '../demo/telemetry.ts';
+import { checkMetricsPorts, type DemoTelemetry, metricsPlaces } from '../demo/telemetry.ts';
 import { readTrace } from '../demo/trace.ts';
 import { UsageError } from '../demo/usage-error.ts';
 import type { DeviceKind } from '../device-kind.ts';
@@ -92,12 +92,15 @@ export function demoCommand(): Command {
       'serve the live page at this port of the loopback interface, or at a free one, until Ctrl-C',
       wholeNumber(0, 65_535),
     )
-    .option('--record <file>', 'write what the machines do to a file that `inspect --open` replays')
+    .option(
+      '--record <file>',
+      'write what the machines do to a file that `inspect --open` replays; one that is there is replaced',
+    )
     .option('--json', 'print the report as one JSON object')
     .option('--otlp <url>', 'send traces and metrics of every process to an OTLP/HTTP collector', httpUrl)
     .option(
       '--metrics-port <port>',
-      'serve Prometheus on the loopback: the scheduler at this port, the ranks at those that follow, then the engine',
+      'serve Prometheus on the loopback until the run ends: the scheduler at this port, the ranks at those that follow, then the engine',
       wholeNumber(1, 65_535),
     )
     .action((flags: DemoFlags) => runDemoCommand(flags));
@@ -106,18 +109,23 @@ export function demoCommand(): Command {
 async function runDemoCommand(flags: DemoFlags): Promise<void> {
   const options = demoOptionsFrom(flags);
   if (options.telemetry !== null) await checkSdk(options.telemetry.otlpUrl);
-  const [{ runDemo }, { DemoFeed }, { createProgressView }, { printReport }] = await Promise.all([
+  const [{ layoutOf, runDemo }, { DemoFeed }, { createProgressView }, { printReport }] = await Promise.all([
     import('../demo/orchestrator.ts'),
     import('../demo/demo-feed.ts'),
     import('./progress-view.ts'),
     import('./report-table.ts'),
   ]);
+  const metricsPort = options.telemetry?.metricsPort ?? null;
+  layoutOf(options);
   const feed = new DemoFeed();
-  if (flags.record !== undefined) await feed.record(flags.record);
   const page = flags.inspect === undefined ? null : await feed.serve(flags.inspect === true ? 0 : flags.inspect);
+  if (metricsPort !== null) await checkMetricsPorts(metricsPort, options.ranks);
+  // After whatever may refuse the run: a recording that is there is replaced.
+  if (flags.record !== undefined) await feed.record(flags.record);
   const view = createProgressView(process.stderr, options);
   const interruption = interruptionSignal(() => view.note('stopping'));
   if (page !== null) view.note(`live page: ${page}`);
+  if (metricsPort !== null) view.note(`metrics until the run ends: ${metricsPlaces(metricsPort, options.ranks)}`);
   try {
     const report = await runDemo(options, feed.between(view), interruption.signal);
     view.done();
@@ -162,7 +170,7 @@ function demoOptionsFrom(flags: DemoFlags): DemoOptions {
     ...same,
     transitions,
     fed: inspect !== undefined || record !== undefined,
-    telemetry: telemetryFrom(otlp, metricsPort, same.ranks),
+    telemetry: telemetryFrom(otlp, metricsPort, same.ranks, inspect),
     model: modelPreset(model),
     outage: outageMs,
     deviceMemoryBytes: deviceMemory,
@@ -174,10 +182,25 @@ function demoOptionsFrom(flags: DemoFlags): DemoOptions {
   };
 }
 
-function telemetryFrom(otlpUrl: string | null, metricsPort: number | null, ranks: number): DemoTelemetry | null {
+function telemetryFrom(
+  otlpUrl: string | null,
+  metricsPort: number | null,
+  ranks: number,
+  inspect: number | true | undefined,
+): DemoTelemetry | null {
   if (otlpUrl === null && metricsPort === null) return null;
   if (metricsPort !== null && metricsPort + 1 + ranks > 65_535) {
     throw new UsageError(`--metrics-port: ${ranks} ranks and the engine need ports above ${metricsPort}`);
+  }
+  if (
+    metricsPort !== null &&
+    typeof inspect === 'number' &&
+    inspect >= metricsPort &&
+    inspect <= metricsPort + 1 + ranks
+  ) {
+    throw new UsageError(
+      `--inspect ${inspect} is one of the ports ${metricsPort} to ${metricsPort + 1 + ranks} of --metrics-port`,
+    );
   }
   const preload = new URL(`host-telemetry${extname(import.meta.url)}`, import.meta.url).href;
   return { preload, otlpUrl, metricsPort };

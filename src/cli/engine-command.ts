@@ -64,7 +64,10 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     import('../engine/index.ts'),
   ]);
   const log = pino({ name: 'pegaflow-engine', level: logLevel }, pino.destination({ dest: 2, sync: true }));
-  const sdk = otlp === undefined ? null : await startSdk({ ...ENGINE_SERVICE, otlpUrl: otlp });
+  const sdk =
+    otlp === undefined
+      ? null
+      : await startSdk({ ...ENGINE_SERVICE, otlpUrl: otlp, onLost: (complaint) => log.warn(complaint) });
   const prometheus = metrics === false ? null : (sdk ?? (await metricsFrom(engine, metrics === true, log)));
   const options = {
     addr,

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { UsageError } from '../demo/usage-error.ts';
 import { aborted } from './aborted.ts';
 import { untilSignal } from './until-signal.ts';
-import { addresses, wholeNumber } from './values.ts';
+import { feedAddresses, wholeNumber } from './values.ts';
 
 interface InspectFlags {
   readonly attach?: readonly string[];
@@ -19,17 +19,18 @@ export function inspectCommand(): Command {
     .description('Show what connectors do, or what they did, on a page for the browser')
     .option(
       '--attach <host:port>',
-      'feeds of connectors (ConnectorFeed.listen) to show together, with commas between them',
-      addresses,
+      'feed of a connector (ConnectorFeed.listen) to show; several together: again, or with commas between them',
+      feedAddresses,
     )
     .option('--open <file>', 'a recording to show')
     .option('--port <n>', 'port of the loopback interface for the page; 0 takes a free one', wholeNumber(0, 65_535), 0)
-    .option('--record <file>', 'with --attach: write what is shown to a file')
+    .option('--record <file>', 'with --attach: write what is shown to a file; one that is there is replaced')
     .action(runInspectCommand);
 }
 
 async function runInspectCommand({ attach, open, port, record }: InspectFlags): Promise<void> {
-  if ((attach === undefined) === (open === undefined)) throw new UsageError('either --attach or --open is needed');
+  if (attach === undefined && open === undefined) throw new UsageError('either --attach or --open is needed');
+  if (attach !== undefined && open !== undefined) throw new UsageError('--attach and --open exclude each other');
   if (open !== undefined && record !== undefined) throw new UsageError('--record needs --attach');
   if (open !== undefined) await showRecording(open, port);
   else await showFeeds(attach ?? [], port, record);
@@ -52,8 +53,9 @@ async function showFeeds(attached: readonly string[], port: number, file: string
     import('../feed/merged-feeds.ts'),
   ]);
   const feed = new ConnectorFeed({ historyLimit: HISTORY_LIMIT });
-  if (file !== undefined) await feed.record(file);
+  // A port in use must not cost the recording that is there.
   const { url } = await feed.listen({ port });
+  if (file !== undefined) await feed.record(file);
   printPage(url);
   const missing = new Set<string>();
   const note = (text: string) => process.stderr.write(`${text}\n`);
@@ -66,7 +68,7 @@ async function showFeeds(attached: readonly string[], port: number, file: string
         note(`${address}: attached`);
       },
       lost: (address, reason) => {
-        if (!missing.has(address)) note(`${address}: not reachable, trying again (${reason})`);
+        if (!missing.has(address)) note(`${address}: not attached, trying again (${reason})`);
         missing.add(address);
       },
     },

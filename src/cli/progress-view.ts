@@ -41,6 +41,7 @@ function createPlainView(stream: NodeJS.WritableStream): ProgressView {
       if (text !== null) note(text);
     },
     transition: (line) => stream.write(`${line}\n`),
+    warning: (text) => note(`warning: ${text}`),
     done: () => {},
   };
 }
@@ -94,6 +95,7 @@ function createLiveView(stream: WriteStream, totals: Totals): ProgressView {
       if (text !== null) live.persist(text);
     },
     transition: (line) => live.persist(line),
+    warning: (text) => live.persist(`warning: ${text}`),
     done: () => {
       clearInterval(timer);
       draw();

@@ -1,5 +1,6 @@
 /** What the status command prints, once or again and again. */
 import { setTimeout as pause } from 'node:timers/promises';
+import type { WriteStream } from 'node:tty';
 import { createLogUpdate } from 'log-update';
 import { stateOf } from '../../machines/index.ts';
 import type { FeedStatus } from '../feed/source.ts';
@@ -13,17 +14,17 @@ const WATCH_INTERVAL_MS = 500;
 
 export async function printStatus(where: string, isJson: boolean): Promise<void> {
   const status = await statusAt(where);
-  process.stdout.write(`${isJson ? JSON.stringify(status) : statusText(status)}\n`);
+  process.stdout.write(`${isJson ? JSON.stringify(status) : statusText(status, process.stdout.columns)}\n`);
   process.exitCode = exitCodeOf(status);
 }
 
 export async function watchStatus(where: string, isJson: boolean): Promise<void> {
   const signal = untilSignal();
-  const show = screenFor(isJson);
+  const show = screenFor(process.stdout, isJson);
   while (!signal.aborted) {
     try {
       const status = await statusAt(where);
-      show(isJson ? JSON.stringify(status) : statusText(status), newsOf(status));
+      show(isJson ? JSON.stringify(status) : statusText(status, process.stdout.columns), newsOf(status));
       process.exitCode = exitCodeOf(status);
     } catch (error) {
       const complaint = error instanceof Error ? error.message : String(error);
@@ -35,11 +36,14 @@ export async function watchStatus(where: string, isJson: boolean): Promise<void>
 }
 
 /** On a terminal one text that is replaced; elsewhere, and for JSON, texts one after another where there is news. */
-function screenFor(isJson: boolean): (text: string, news: string) => void {
-  if (process.stdout.isTTY && !isJson) return createLogUpdate(process.stdout, { showCursor: true });
+export function screenFor(stream: WriteStream, isJson: boolean): (text: string, news: string) => void {
+  if (stream.isTTY && !isJson) {
+    const show = createLogUpdate(stream, { showCursor: true });
+    return (text) => show(text);
+  }
   let last = '';
   return (text, news) => {
-    if (news !== last) process.stdout.write(`${text}\n`);
+    if (news !== last) stream.write(`${text}\n`);
     last = news;
   };
 }

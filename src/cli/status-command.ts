@@ -1,5 +1,5 @@
 import { Argument, Command } from 'commander';
-import { address } from './values.ts';
+import { feedAddress } from './values.ts';
 
 /** A machine is not `connected`. */
 export const EXIT_NOT_CONNECTED = 3;
@@ -12,7 +12,11 @@ interface StatusFlags {
 export function statusCommand(): Command {
   return new Command('status')
     .description('Print where the machines of connectors stand')
-    .addArgument(new Argument('<host:port>', 'where a feed is served (ConnectorFeed.listen)').argParser(address))
+    .addArgument(
+      new Argument('<host:port>', 'where a feed is served (ConnectorFeed.listen); http://host:port/ too').argParser(
+        feedAddress,
+      ),
+    )
     .option('--json', 'print one JSON object; with --watch one a line')
     .option('--watch', 'print it again whenever it has changed, until Ctrl-C')
     .addHelpText(

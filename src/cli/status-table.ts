@@ -5,23 +5,32 @@ import type { FeedStatus } from '../feed/source.ts';
 import { duration, percent } from './numbers.ts';
 
 const LONGEST_EVIDENCE = 72;
+const EVIDENCE_HEAD = 'last evidence';
 
-export function statusText(status: FeedStatus): string {
+/** As wide as `columns`, where evidence would make it wider. */
+export function statusText(status: FeedStatus, columns = Number.POSITIVE_INFINITY): string {
   const { machines, caches, server, atMs } = status;
   if (machines.length === 0) return 'no connector is watched there';
-  const table = new Table({
-    head: ['machine', 'state', 'since', 'epoch', 'last evidence'],
-    style: { head: [], border: [], compact: true },
-  });
-  for (const { machine, state, atMs: sinceMs, epoch, evidence } of machines) {
-    const found = evidence === null ? '-' : shortened(`${evidence.kind}: ${evidence.message}`);
-    table.push([machine, state, duration(atMs - sinceMs), epoch ?? '-', found]);
-  }
+  const narrowest = machineTable(status, EVIDENCE_HEAD.length);
+  const room = EVIDENCE_HEAD.length + columns - narrowest.indexOf('\n');
+  const table = machineTable(status, Math.max(EVIDENCE_HEAD.length, Math.min(LONGEST_EVIDENCE, room)));
   const serverLine =
     server === null
       ? []
       : [`server: ${server.what}${server.how ? ` (${server.how})` : ''} for ${duration(atMs - server.atMs)}`];
-  return [table.toString(), ...caches.map(cacheLine), ...serverLine].join('\n');
+  return [table, ...caches.map(cacheLine), ...serverLine].join('\n');
+}
+
+function machineTable({ machines, atMs }: FeedStatus, longestEvidence: number): string {
+  const table = new Table({
+    head: ['machine', 'state', 'since', 'epoch', EVIDENCE_HEAD],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const { machine, state, atMs: sinceMs, epoch, evidence } of machines) {
+    const found = evidence === null ? '-' : shortened(`${evidence.kind}: ${evidence.message}`, longestEvidence);
+    table.push([machine, state, duration(atMs - sinceMs), epoch ?? '-', found]);
+  }
+  return table.toString();
 }
 
 function cacheLine({ instance, queries, askedBlocks, hitBlocks, missesDegraded }: Cache): string {
@@ -30,6 +39,6 @@ function cacheLine({ instance, queries, askedBlocks, hitBlocks, missesDegraded }
   return `${instance}: ${ratio} in ${queries} queries, ${missesDegraded} of them without a server`;
 }
 
-function shortened(text: string): string {
-  return text.length <= LONGEST_EVIDENCE ? text : `${text.slice(0, LONGEST_EVIDENCE - 1)}…`;
+function shortened(text: string, longest: number): string {
+  return text.length <= longest ? text : `${text.slice(0, longest - 1)}…`;
 }

@@ -12,6 +12,8 @@ export interface SdkOptions {
   readonly serviceName: string;
   /** Which of the processes of one run this is. */
   readonly serviceInstance: string;
+  /** Hears once, the first time, that something could not be sent, and why. */
+  readonly onLost?: (complaint: string) => void;
 }
 
 export interface Sdk extends PrometheusMetrics {
@@ -38,7 +40,7 @@ const PACKAGES = [
  * Registers an OpenTelemetry SDK for this process, before a connector is made. Its packages are optional peers. Throws a
  * UsageError that names the command which installs them.
  */
-export async function startSdk({ otlpUrl, serviceName, serviceInstance }: SdkOptions): Promise<Sdk> {
+export async function startSdk({ otlpUrl, serviceName, serviceInstance, onLost }: SdkOptions): Promise<Sdk> {
   if (otlpUrl === null) {
     const prometheus = await prometheusOr(createPrometheusMetrics());
     metrics.setGlobalMeterProvider(prometheus.meterProvider);
@@ -51,12 +53,17 @@ export async function startSdk({ otlpUrl, serviceName, serviceInstance }: SdkOpt
     'service.version': packageVersion(),
   });
   const exporterOf = (path: string) => ({ url: new URL(path, `${otlpUrl}/`).href, timeoutMillis: EXPORT_TIMEOUT_MS });
+  let isLost = false;
+  const lose = (reason: string) => {
+    if (!isLost) onLost?.(`telemetry could not be exported to ${otlpUrl}: ${reason}`);
+    isLost = true;
+  };
   const reader = new sdk.PeriodicExportingMetricReader({
-    exporter: new sdk.OTLPMetricExporter(exporterOf('v1/metrics')),
+    exporter: tellingFailures(new sdk.OTLPMetricExporter(exporterOf('v1/metrics')), lose),
     exportIntervalMillis: EXPORT_INTERVAL_MS,
     exportTimeoutMillis: EXPORT_TIMEOUT_MS,
   });
-  const exporter = new sdk.OTLPTraceExporter(exporterOf('v1/traces'));
+  const exporter = tellingFailures(new sdk.OTLPTraceExporter(exporterOf('v1/traces')), lose);
   const tracerProvider = new sdk.TracerProvider({
     resource,
     spanProcessors: [new sdk.BatchSpanProcessor({ exporter, scheduledDelayMillis: SPAN_DELAY_MS })],
@@ -124,6 +131,22 @@ async function loadSdk() {
     const names = PACKAGES.map((name) => `@opentelemetry/${name}`).join(' ');
     throw new UsageError(`--otlp needs further packages: npm install ${names} (${messageOf(error)})`, { cause: error });
   }
+}
+
+interface Exporter<Items> {
+  export(items: Items, done: (result: { readonly code: number; readonly error?: Error }) => void): void;
+}
+
+/** The SDK tells failures to its global error handler alone, and that to nobody by default. */
+function tellingFailures<Items, E extends Exporter<Items>>(exporter: E, onFailure: (reason: string) => void): E {
+  const send = exporter.export.bind(exporter);
+  exporter.export = (items, done) => {
+    send(items, (result) => {
+      if (result.error !== undefined) onFailure(messageOf(result.error));
+      done(result);
+    });
+  };
+  return exporter;
 }
 
 function messageOf(error: unknown): string {

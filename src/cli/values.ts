@@ -63,9 +63,14 @@ export function address(text: string): string {
   return text;
 }
 
-/** Several `host:port`, with commas between them. */
-export function addresses(text: string): string[] {
-  return text.split(',').map(address);
+/** Where a feed is served: `host:port`, or the URL of its page. */
+export function feedAddress(text: string): string {
+  return address(text.replace(/^http:\/\//, '').replace(/\/$/, ''));
+}
+
+/** Several of them with commas between, after those that the option was given before. */
+export function feedAddresses(text: string, before: readonly string[] = []): string[] {
+  return [...before, ...text.split(',').map(feedAddress)];
 }
 
 /** An `http:` or `https:` address, without a slash at its end. */

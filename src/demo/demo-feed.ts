@@ -1,7 +1,7 @@
 import { ConnectorFeed } from '../feed/connector-feed.ts';
 import type { DemoObserver } from './observer.ts';
 
-/** The feed of a whole run: what all machines do, and when the engine was stopped and was back. */
+/** The feed of a whole run: what all machines do, and when the engine was stopped, was back and had ended. */
 export class DemoFeed {
   readonly #feed = new ConnectorFeed();
 
@@ -21,9 +21,11 @@ export class DemoFeed {
       event: (event, progress) => {
         if (event.type === 'engine.stopped') this.#tellServer('stopped', event.atMs, event.kind);
         if (event.type === 'engine.listening') this.#tellServer('listening', event.atMs, null);
+        if (event.type === 'engine.exited') this.#tellServer('stopped', event.atMs, null);
         observer.event(event, progress);
       },
       transition: (line) => observer.transition(line),
+      warning: (text) => observer.warning(text),
       fed: (record) => this.#feed.accept(record),
     };
   }

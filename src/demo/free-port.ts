@@ -14,15 +14,18 @@ const ATTEMPTS = 100;
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const port = drawInteger(Math.random, FIRST_PORT, LAST_PORT);
-    if (await isFree(port)) return port;
+    if ((await portComplaint(port)) === null) return port;
   }
   throw new RunError(`no free port between ${FIRST_PORT} and ${LAST_PORT}`);
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Why nobody can listen on this port of the loopback interface now; `null`: it is free. */
+export function portComplaint(port: number): Promise<string | null> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    server.once('error', ({ code, message }: NodeJS.ErrnoException) => {
+      resolve(code === 'EADDRINUSE' ? 'is in use' : `cannot be listened on: ${message}`);
+    });
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(null)));
   });
 }

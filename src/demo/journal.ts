@@ -26,6 +26,7 @@ export type DemoEvent =
       /** From the stop to the start of the next engine; 0 for `kill at once`. */
       readonly outageMs: number;
     }
+  /** It was ended with the run. */
   | { readonly type: 'engine.exited'; readonly atMs: number; readonly pid: number }
   | {
       readonly type: 'status.changed';

@@ -43,6 +43,8 @@ export type FromScheduler =
   | { readonly type: 'happened'; readonly event: DemoEvent }
   | { readonly type: 'transition'; readonly line: string }
   | { readonly type: 'fed'; readonly record: FeedRecord }
+  /** Of what the run can do without. */
+  | { readonly type: 'warned'; readonly warning: string }
   /** A worker ended that nobody had stopped. */
   | { readonly type: 'failed'; readonly reason: string }
   /** `complaint` is `null` after a clean stop. */

@@ -41,13 +41,18 @@ const IN_FLIGHT_TIMEOUT_MS = 1_000;
 const LEAK_TIMEOUT_MS = 3_000;
 const LEAK_POLL_INTERVAL_MS = 20;
 
+/** The geometry of a run. Throws a UsageError where these options have none. */
+export function layoutOf({ model, ranks, deviceMemoryBytes }: DemoOptions): KvLayout {
+  return kvLayout({ model, ranks, deviceMemoryBytes, maxBlocks: MAX_BLOCKS });
+}
+
 /**
  * Runs the demo to its end. Rejects with {@link RunError} when it cannot go on, and with {@link InterruptedError} when
  * `signal` aborts; whichever way it ends, nothing of it runs any more.
  */
 export async function runDemo(options: DemoOptions, observer: DemoObserver, signal: AbortSignal): Promise<RunReport> {
-  const { model, ranks, deviceMemoryBytes, poolSizeBytes, device, telemetry } = options;
-  const layout = kvLayout({ model, ranks, deviceMemoryBytes, maxBlocks: MAX_BLOCKS });
+  const { model, ranks, poolSizeBytes, device, telemetry } = options;
+  const layout = layoutOf(options);
   sweepSharedMemory();
   const port = await freePort();
   const log = new RunLog(observer);

@@ -55,7 +55,7 @@ export class DemoProcesses {
 
   startScheduler(
     start: Extract<ToScheduler, { readonly type: 'start' }>,
-    observer: Pick<DemoObserver, 'transition' | 'fed'>,
+    observer: Pick<DemoObserver, 'transition' | 'warning' | 'fed'>,
   ): void {
     const scheduler = forkHost<FromScheduler, ToScheduler>('scheduler-host', {
       ownGroup: true,
@@ -70,6 +70,7 @@ export class DemoProcesses {
     scheduler.onMessage((message) => {
       if (message.type === 'happened') this.#log.record(message.event);
       else if (message.type === 'transition') observer.transition(message.line);
+      else if (message.type === 'warned') observer.warning(message.warning);
       else if (message.type === 'fed') observer.fed(message.record);
       else if (message.type === 'started') for (const pid of message.pids) this.#remember(pid);
       else if (message.type === 'failed') this.#log.fail(new RunError(message.reason));
@@ -87,8 +88,10 @@ export class DemoProcesses {
     const complaints = [await this.#endScheduler()];
     const engine = this.#engine;
     this.#engine = null;
-    if (engine !== null && (await this.#endEngine(engine, 'SIGINT')) === null)
-      complaints.push('the engine had to be killed');
+    if (engine !== null) {
+      if ((await this.#endEngine(engine, 'SIGINT')) === null) complaints.push('the engine had to be killed');
+      this.#log.record({ type: 'engine.exited', atMs: wallTimeMs(), pid: engine.pid });
+    }
     return complaints.filter((complaint) => complaint !== null).join('; ') || null;
   }
 

@@ -37,6 +37,9 @@ export class Progress {
         this.restarts += 1;
         this.engine = `stopped: ${event.kind}, outage ${event.outageMs} ms`;
         break;
+      case 'engine.exited':
+        this.engine = 'stopped';
+        break;
       case 'status.changed':
         this.#observeStatus(event.machine, { path: event.path, sinceMs: event.atMs, fault: event.fault });
         break;

@@ -1,3 +1,6 @@
+import { portComplaint } from './free-port.ts';
+import { RunError } from './run-error.ts';
+
 /** What the processes of a run tell, and to whom. */
 export interface DemoTelemetry {
   /** URL of a module that every host loads before anything else. */
@@ -22,6 +25,25 @@ export const processNames = { scheduler: 'scheduler', rank: (rank: number) => `r
 export function metricsPortOf(firstPort: number, processName: string): number {
   const [, rank] = /^rank (\d+)$/.exec(processName) ?? [];
   return rank === undefined ? firstPort : firstPort + 1 + Number(rank);
+}
+
+/** Rejects with a {@link RunError} that names the port where one of the processes could not serve its metrics. */
+export async function checkMetricsPorts(firstPort: number, ranks: number): Promise<void> {
+  const names = [
+    processNames.scheduler,
+    ...Array.from({ length: ranks }, (_, rank) => processNames.rank(rank)),
+    'engine',
+  ];
+  for (const [index, name] of names.entries()) {
+    const complaint = await portComplaint(firstPort + index);
+    if (complaint !== null) throw new RunError(`--metrics-port: 127.0.0.1:${firstPort + index} (${name}) ${complaint}`);
+  }
+}
+
+/** Where the processes of a run serve their metrics, in one line. */
+export function metricsPlaces(firstPort: number, ranks: number): string {
+  const ofRanks = ranks === 1 ? `${firstPort + 1} (rank 0)` : `${firstPort + 1} to ${firstPort + ranks} (ranks)`;
+  return `http://127.0.0.1:${firstPort}/metrics (scheduler), at ports ${ofRanks} and ${firstPort + 1 + ranks} (engine)`;
 }
 
 /** How the hosts of a run are forked: those that the scheduler's forks inherit it. */

@@ -16,6 +16,7 @@ export interface FeedListener {
 const SILENT_AFTER_MS = 15_000;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
+const NO_FEED = 'what answers there is no feed of connectors';
 
 /** Follows the feed at `address`, `host:port`, whenever there is one, until `signal` aborts. Never rejects. */
 export async function attach(address: string, listener: FeedListener, signal: AbortSignal): Promise<void> {
@@ -67,6 +68,7 @@ async function* recordsAt(
       hasBegun = true;
     }
   }
+  if (!hasBegun && !signal.aborted) throw new Error(NO_FEED);
 }
 
 async function* linesOf(response: http.IncomingMessage): AsyncGenerator<string> {
@@ -91,7 +93,8 @@ async function responseOf(address: string, signal: AbortSignal): Promise<http.In
   const response = await promise;
   if (response.statusCode === 200) return response;
   request.destroy();
-  throw new Error(`it answers with ${response.statusCode}: that is no feed`);
+  // A feed too may refuse, such as the reader that is one too many, but has something at this path.
+  throw new Error(response.statusCode === 404 ? NO_FEED : `it answers with status ${response.statusCode}`);
 }
 
 function reasonOf(error: unknown): string {
@@ -102,7 +105,7 @@ function reasonOf(error: unknown): string {
 
 function headerFrom(message: unknown): Header {
   const header = message as Partial<Header> | null;
-  if (header?.type !== 'header') throw new Error('what it sends is no feed');
+  if (header?.type !== 'header') throw new Error(NO_FEED);
   if (header.version !== FEED_VERSION) {
     throw new Error(`its feed is of version ${header.version}; this reads version ${FEED_VERSION}`);
   }

@@ -22,7 +22,7 @@ test('a demo can be watched while it runs and replayed afterwards: the outage, e
   const reader = await readFeed(url);
   await reader.until('the outage', (record) => record.type === 'server' && record.what === 'stopped');
   await demo.line(/the live page stays at/);
-  await reader.until('the end', isEnd);
+  await reader.until('the end of the scheduler', isEnd);
   demo.child.kill('SIGINT');
   const { code, stdout } = await demo.ended;
   expect(code).toBe(0);
@@ -36,6 +36,8 @@ test('a demo can be watched while it runs and replayed afterwards: the outage, e
     { what: 'listening', how: null },
     { what: 'stopped', how: 'kill' },
     { what: 'listening', how: null },
+    // The demo has ended it: the page that stays must not call it there.
+    { what: 'stopped', how: null },
   ]);
   for (const machine of ['demo/scheduler', 'demo/rank 0', 'demo/rank 1']) {
     const states = recorded.flatMap((record) =>

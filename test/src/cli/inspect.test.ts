@@ -55,11 +55,11 @@ describe('the inspect command', () => {
     scheduler.accept(seen());
     rank.accept(seen({ atMs: 1, machine: 'replica/rank 0', kind: 'worker', rank: 0 }));
     const addresses = ports.map((port) => `127.0.0.1:${port}`);
-    const command = start('--attach', addresses.join(','), '--record', path);
+    const command = start('--attach', addresses[0]!, '--attach', `http://${addresses[1]}/`, '--record', path);
     const reader = await readFeed(await pageOf(command));
     await reader.until('the rank', ({ atMs }) => atMs === 1);
     await scheduler.close();
-    await command.line(/not reachable, trying again/);
+    await command.line(/not attached, trying again/);
     await reader.until('the loss', ({ type }) => type === 'gone');
     const successor = new ConnectorFeed();
     atEnd(() => successor.close());
@@ -76,7 +76,7 @@ describe('the inspect command', () => {
     expect(reader.records[2]).toMatchObject({ machine: MACHINE });
   });
 
-  test('says in one line that its port is in use', async () => {
+  test('says in one line that its port is in use, and leaves a recording alone', async () => {
     const path = join(folder(), 'recording.jsonl');
     const feed = new ConnectorFeed();
     await feed.record(path);
@@ -85,8 +85,15 @@ describe('the inspect command', () => {
     atEnd(() => holder.close());
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
-    const { code, stderr } = await start('--open', path, '--port', `${port}`).ended;
-    expect([code, stderr]).toEqual([1, expect.stringMatching(new RegExp(`^error: .*127.0.0.1:${port}\n$`))]);
+    const recorded = readFileSync(path, 'utf8');
+    for (const args of [
+      ['--open', path],
+      ['--attach', '127.0.0.1:1', '--record', path],
+    ]) {
+      const { code, stderr } = await start(...args, '--port', `${port}`).ended;
+      expect([code, stderr]).toEqual([1, expect.stringMatching(new RegExp(`^error: .*127.0.0.1:${port}\n$`))]);
+    }
+    expect(readFileSync(path, 'utf8')).toBe(recorded);
   });
 
   test('says in one line which line of a recording is none', async () => {
@@ -98,7 +105,7 @@ describe('the inspect command', () => {
 
   test.each<[string[], RegExp]>([
     [[], /either --attach or --open is needed/],
-    [['--open', 'a', '--attach', 'b:1'], /either --attach or --open is needed/],
+    [['--open', 'a', '--attach', 'b:1'], /--attach and --open exclude each other/],
     [['--open', 'a', '--record', 'b'], /--record needs --attach/],
     [['--attach', '127.0.0.1:1,nowhere'], /Expected host:port/],
     [['--open', '/nowhere/recording.jsonl'], /cannot read the recording: .*\/nowhere\/recording.jsonl/],

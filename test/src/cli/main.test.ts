@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,6 +52,10 @@ describe('the command line', () => {
     [['demo', '--outage-ms', '500..0'], /Expected milliseconds, or a range/],
     [['demo', '--device-memory', '1mb'], /needs \d+ bytes of device memory for 8 blocks/],
     [['demo', '--trace', '/nowhere/trace.jsonl'], /cannot read the trace: .*\/nowhere\/trace.jsonl/],
+    [
+      ['demo', '--metrics-port', '20000', '--inspect', '20003'],
+      /--inspect 20003 is one of the ports 20000 to 20003 of --metrics-port/,
+    ],
     [['demo', '--no-such'], /unknown option '--no-such'/],
     [['engine', '--addr', 'nowhere'], /Expected host:port/],
     [['engine', '--fault', '{"hang": 1}'], /--fault: faults: unknown switch "hang"/],
@@ -62,6 +66,27 @@ describe('the command line', () => {
     expect(stderr).toMatch(complaint);
     expect(stderr.trim().split('\n')).toHaveLength(1);
     expect([code, stdout]).toEqual([2, '']);
+  });
+
+  test('a demo that is refused leaves the recording alone that it would replace', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pegaflow-cli-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, 'recording.jsonl');
+    writeFileSync(path, 'kept');
+    const holder = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void holder.close());
+    await once(holder, 'listening');
+    const port = `${(holder.address() as AddressInfo).port}`;
+    const refusals: [string[], number, string][] = [
+      [['--inspect', port], 1, `listen EADDRINUSE: address already in use 127.0.0.1:${port}`],
+      [['--metrics-port', port], 1, `--metrics-port: 127.0.0.1:${port} (scheduler) is in use`],
+      [['--ranks', '3'], 2, 'qwen3-0.6b has 8 KV heads: they cannot be cut over 3 ranks'],
+    ];
+    for (const [flags, status, complaint] of refusals) {
+      const { code, stdout, stderr } = await start('demo', '--record', path, ...flags).ended;
+      expect([code, stdout, stderr]).toEqual([status, '', `error: ${complaint}\n`]);
+    }
+    expect(readFileSync(path, 'utf8')).toBe('kept');
   });
 
   test('refuses a trace line that is not valid, with file and line', async () => {
@@ -93,6 +118,15 @@ describe('the engine command', () => {
     const engine = start('engine', ...ANY_PORT);
     const line: unknown = JSON.parse(await engine.line(/"level"/));
     expect(line).toMatchObject({ level: 30, name: 'pegaflow-engine' });
+  });
+
+  test('a collector that is not there is one warning', async () => {
+    const engine = start('engine', ...ANY_PORT, '--otlp', 'http://127.0.0.1:1', '--log-level', 'warn');
+    const line: unknown = JSON.parse(await engine.line(/telemetry/));
+    const msg = 'telemetry could not be exported to http://127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1';
+    expect(line).toMatchObject({ level: 40, msg });
+    engine.child.kill('SIGINT');
+    expect((await engine.ended).stderr.trim().split('\n')).toHaveLength(1);
   });
 
   test('a port in use is one clear line', async () => {

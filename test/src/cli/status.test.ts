@@ -1,7 +1,10 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
+import { Writable } from 'node:stream';
+import type { WriteStream } from 'node:tty';
 import { describe, expect, test } from 'vitest';
+import { screenFor } from '../../../src/cli/show-status.ts';
 import { statusText } from '../../../src/cli/status-table.ts';
 import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
 import type { FeedStatus } from '../../../src/feed/source.ts';
@@ -74,6 +77,29 @@ describe('the status command', () => {
   });
 });
 
+describe('the screen of a status that is watched', () => {
+  /** A terminal that keeps what is written to it. */
+  function terminal(): { stream: WriteStream; written: () => string } {
+    let text = '';
+    const stream = new Writable({
+      decodeStrings: false,
+      write: (chunk, _, done) => {
+        text += chunk;
+        done();
+      },
+    });
+    return { stream: Object.assign(stream, { isTTY: true, columns: 80, rows: 24 }) as never, written: () => text };
+  }
+
+  test('shows the text on a terminal, and nothing of what tells whether it is news', () => {
+    const { stream, written } = terminal();
+    const show = screenFor(stream, false);
+    show('the table', 'the news');
+    expect(written()).toContain('the table');
+    expect(written()).not.toContain('the news');
+  });
+});
+
 describe('what the status command prints', () => {
   const status: FeedStatus = {
     product: 'pegaflow-lifecycle 0.0.0',
@@ -88,6 +114,14 @@ describe('what the status command prints', () => {
     const evidence = { kind: 'unreachable', message: 'read ECONNRESET' };
     const text = statusText({ ...status, machines: [seen({ atMs: 98_500, evidence })] });
     expect(text).toContain('│ 1.5 s │ -     │ unreachable: read ECONNRESET │');
+  });
+
+  test('cuts evidence to the width of the terminal', () => {
+    const evidence = { kind: 'unreachable', message: 'read ECONNRESET by the peer at 127.0.0.1:50055' };
+    const text = statusText({ ...status, machines: [seen({ evidence })] }, 100);
+    expect(text.split('\n').map((line) => line.length)).toEqual([100, 100, 100, 100, 100]);
+    expect(text).toContain('unreachable: read ECONN');
+    expect(text).toContain('… │');
   });
 
   test('says what the cache gave and how the server went', () => {

@@ -1,6 +1,15 @@
 import { InvalidArgumentError } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { address, jsonObject, outageRange, positiveNumber, sizeBytes, wholeNumber } from '../../../src/cli/values.ts';
+import {
+  address,
+  feedAddress,
+  feedAddresses,
+  jsonObject,
+  outageRange,
+  positiveNumber,
+  sizeBytes,
+  wholeNumber,
+} from '../../../src/cli/values.ts';
 
 describe('option values', () => {
   test('whole numbers in their range', () => {
@@ -44,6 +53,16 @@ describe('option values', () => {
     for (const text of ['127.0.0.1', ':80', '::1:80', 'a:65536', 'a:b', '']) {
       expect(() => address(text), text).toThrow(InvalidArgumentError);
     }
+  });
+
+  test('feeds, by their address or by the URL of their page', () => {
+    for (const text of ['127.0.0.1:80', 'http://127.0.0.1:80', 'http://127.0.0.1:80/']) {
+      expect(feedAddress(text)).toBe('127.0.0.1:80');
+    }
+    for (const text of ['https://127.0.0.1:80', 'http://127.0.0.1', '127.0.0.1:80/feed']) {
+      expect(() => feedAddress(text), text).toThrow(InvalidArgumentError);
+    }
+    expect(feedAddresses('a:1,http://b:2/', ['c:3'])).toEqual(['c:3', 'a:1', 'b:2']);
   });
 
   test('JSON objects', () => {

@@ -137,15 +137,33 @@ describe('feeds of several processes, read as one', () => {
   });
 
   test.each<[string, http.RequestListener, RegExp]>([
-    ['says that it is none', (_, response) => response.writeHead(404).end(), /answers with 404: that is no feed/],
-    ['sends something else', (_, response) => response.end('data: {"hello":1}\n\n'), /what it sends is no feed/],
+    [
+      'says that it is none',
+      (_, response) => response.writeHead(404).end(),
+      /what answers there is no feed of connectors$/,
+    ],
+    ['refuses', (_, response) => response.writeHead(503).end(), /it answers with status 503$/],
+    [
+      'sends something else',
+      (_, response) => response.end('data: {"hello":1}\n\n'),
+      /what answers there is no feed of connectors$/,
+    ],
     ['sends no JSON', (_, response) => response.end('data: {\n\n'), /JSON/],
     [
       'is of another version',
       (_, response) => response.end('data: {"type":"header","version":2}\n\n'),
       /its feed is of version 2; this reads version 1/,
     ],
-    ['ends at once', (_, response) => response.end(), /it has ended/],
+    [
+      'sends a page',
+      (_, response) => response.end('<html>\n</html>\n'),
+      /what answers there is no feed of connectors$/,
+    ],
+    [
+      'has ended',
+      (_, response) => response.end('data: {"type":"header","version":1,"feedId":"a"}\n\n'),
+      /it has ended$/,
+    ],
     [
       'dies amid a word',
       (_, response) => {
