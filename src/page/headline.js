@@ -41,8 +41,14 @@ export function headlineOf({ history, instance, atMs }) {
       : history.truncatedBeforeMs === null
         ? 'no outage so far'
         : `no outage since ${clock(history.truncatedBeforeMs).slice(0, 8)}`,
-    evidence: evidenceInWords(step.evidence),
+    evidence: evidenceInWords(step.evidence, evidenceAgeMs(scheduler.steps, atMs)),
   };
+}
+
+/** @param {import('./history.js').Step[]} steps @param {number} atMs */
+function evidenceAgeMs(steps, atMs) {
+  const noticed = steps.findLast((step) => step.isEvidenceNew && step.atMs <= atMs);
+  return noticed ? atMs - noticed.atMs : null;
 }
 
 /** @param {import('./history.js').Step[]} steps @param {import('./history.js').Step} step @param {string} state */

@@ -172,7 +172,7 @@ const parts = [
   createSequenceView(byId('sequence')),
   createOutageList(byId('outages'), ({ fromMs, stoppedMs, toMs }) => {
     zoom = { kind: 'span', fromMs: Math.min(fromMs, stoppedMs ?? fromMs), toMs: toMs ?? modelNow().endMs };
-    pause(zoom.fromMs);
+    pause(fromMs);
   }),
 ];
 writeLegend(byId('legend'));
@@ -198,7 +198,7 @@ void listen('feed', {
     schedule();
     const { isLive, outages, fromMs, endMs } = modelNow();
     if (isLive) return;
-    const recoveredMs = outages.findLast(({ isOver }) => isOver)?.toMs;
+    const recoveredMs = outages.findLast(({ end }) => end === 'recovered')?.toMs;
     if (player.atMs === null && recoveredMs) seek(player, recoveredMs + AFTER_RECOVERY_MS, { fromMs, endMs });
   },
 });

@@ -33,7 +33,7 @@ export function createOutageList(host, show) {
 
 /** @param {Outage} outage @param {number} number @param {() => void} show */
 function rowOf(outage, number, show) {
-  const { fromMs, toMs, stoppedMs, listeningMs, isOver, epochBefore, epochAfter } = outage;
+  const { fromMs, toMs, stoppedMs, listeningMs, end, epochBefore, epochAfter } = outage;
   const look = element('button', { type: 'button', class: 'link', title: `show outage ${number} in the timeline` }, [
     `${number}`,
   ]);
@@ -46,7 +46,7 @@ function rowOf(outage, number, show) {
     causeOf(outage).replace(/^server /, ''),
     between(stoppedMs, fromMs),
     between(stoppedMs, listeningMs),
-    toMs === null ? 'not yet' : isOver ? between(listeningMs ?? fromMs, toMs) : 'stopped',
+    end === 'recovered' ? between(listeningMs ?? fromMs, toMs) : (end ?? 'not yet'),
     [epochBefore, epochAfter].filter((epoch) => epoch !== null).join(' → '),
   ];
   return element(

@@ -7,7 +7,7 @@ import { topOf } from './states.js';
  * @typedef {object} Outage
  * @property {number} fromMs When the cache was no longer used
  * @property {number | null} toMs When it was used again; `null` while it lasts
- * @property {boolean} isOver Whether it was used again: not where the connector was stopped instead
+ * @property {'recovered' | 'stopped' | 'gone' | null} end How it ended: the cache used again, or its connector stopped or gone
  * @property {number | null} stoppedMs When the server was stopped, where somebody said it
  * @property {number | null} listeningMs When a server listened again, where somebody said it
  * @property {string | null} how How the server was stopped, where somebody said it
@@ -17,7 +17,13 @@ import { topOf } from './states.js';
  * @property {string | null} epochAfter
  */
 
-const ENDS = new Set(['stopping', 'stopped', 'gone']);
+/** @type {ReadonlyMap<string, 'recovered' | 'stopped' | 'gone'>} by the state that ends an outage */
+const ENDS = new Map([
+  ['connected', 'recovered'],
+  ['stopping', 'stopped'],
+  ['stopped', 'stopped'],
+  ['gone', 'gone'],
+]);
 
 /**
  * The times of one instance outside `connected`, in order, up to a time. The first connection is none.
@@ -38,18 +44,18 @@ export function outagesOf(history, instance, untilMs) {
   let epoch = null;
   for (const step of steps.slice(0, indexAt(steps, untilMs) + 1)) {
     const top = topOf(step.state);
-    const isConnected = top === 'connected';
     if (current) {
       if (step.isEvidenceNew) current.evidence ??= step.evidence;
-      if (isConnected || ENDS.has(top)) {
-        Object.assign(current, { toMs: step.atMs, isOver: isConnected, epochAfter: step.epoch });
+      const end = ENDS.get(top);
+      if (end) {
+        Object.assign(current, { toMs: step.atMs, end, epochAfter: step.epoch });
         current = null;
       }
-    } else if (wasConnected && !isConnected && !ENDS.has(top)) {
+    } else if (wasConnected && !ENDS.has(top)) {
       current = begun(step, epoch);
       outages.push(current);
     }
-    wasConnected = isConnected;
+    wasConnected = top === 'connected';
     epoch = step.epoch ?? epoch;
   }
   addServer(outages, history.servers, untilMs);
@@ -61,7 +67,7 @@ function begun({ atMs, state, evidence, isEvidenceNew }, epochBefore) {
   return {
     fromMs: atMs,
     toMs: null,
-    isOver: false,
+    end: null,
     stoppedMs: null,
     listeningMs: null,
     how: null,

@@ -5,7 +5,7 @@ import { duration } from './format.js';
 /** How the demo ends a server. */
 const HOW = new Map([
   ['kill', 'server killed'],
-  ['kill at once', 'server killed, and started again at once'],
+  ['kill at once', 'server killed, back at once'],
   ['graceful', 'server stopped gracefully'],
 ]);
 
@@ -40,16 +40,19 @@ export function outageInWords(outage, atMs) {
   const cause = causeOf(outage);
   if (outage.toMs === null) return `${cause}, ${duration(Math.max(0, atMs - outage.fromMs))} so far`;
   const lasted = duration(outage.toMs - outage.fromMs);
-  if (!outage.isOver) return `${cause}, ${lasted}, ended by a stop`;
+  if (outage.end === 'stopped') return `${cause}, ${lasted}, ended by a stop`;
+  if (outage.end === 'gone') return `${cause}, ${lasted}, then nothing more was heard of the connector`;
   if (outage.listeningMs === null) return `${cause}, recovered after ${lasted}`;
   return `${cause}, ${lasted}, recovered ${duration(outage.toMs - outage.listeningMs)} after the server was back`;
 }
 
 /**
  * @param {{ readonly kind: string; readonly message: string } | null} evidence
- * @returns {string} what was noticed, in the connector's own words
+ * @param {number | null} agoMs
+ * @returns {string} what was noticed, in the connector's own words, and how long ago where that is known
  */
-export function evidenceInWords(evidence) {
+export function evidenceInWords(evidence, agoMs) {
   if (evidence === null) return 'nothing wrong was noticed so far';
-  return `last evidence: ${NOTICED.get(evidence.kind) ?? evidence.kind}: ${evidence.message}`;
+  const ago = agoMs === null ? '' : `, ${duration(Math.max(0, agoMs))} ago`;
+  return `last evidence${ago}: ${NOTICED.get(evidence.kind) ?? evidence.kind}: ${evidence.message}`;
 }

@@ -33,7 +33,7 @@ describe('outages', () => {
       {
         fromMs: 5020,
         toMs: 6100,
-        isOver: true,
+        end: 'recovered',
         stoppedMs: 5000,
         listeningMs: 6000,
         how: 'kill',
@@ -45,13 +45,16 @@ describe('outages', () => {
     ]);
   });
 
-  it('are said in words while they last, when they are over, and when a stop ended them', () => {
+  it('are said in words while they last, when they are over, when a stop ended them, and when nothing more was heard', () => {
     expect(wordsOf(outage(replica, 5000), 5500)).toEqual(['server killed, 480 ms so far']);
     expect(wordsOf(outage(replica, 5000))).toEqual([
       'server killed, 1.1 s, recovered 100 ms after the server was back',
     ]);
     const stop = step(scheduler, 6020, 'reconnecting.dialing', 'stopping.stoppingRanks', 'stop', '#1');
     expect(wordsOf([...lost(replica, 5000), stop])).toEqual(['server killed, 1.0 s, ended by a stop']);
+    expect(wordsOf([...lost(replica, 5000), { type: 'gone', atMs: 6020, machine: scheduler }])).toEqual([
+      'server killed, 1.0 s, then nothing more was heard of the connector',
+    ]);
   });
 
   it('have the cause that was noticed where nobody said what happened to the server', () => {
@@ -111,7 +114,7 @@ describe('the headline', () => {
       epoch: 'epoch #2',
       meaning: 'the cache is used',
       outage: 'last outage: server killed, 1.1 s, recovered 100 ms after the server was back',
-      evidence: 'last evidence: server unreachable: the server closed the connection',
+      evidence: 'last evidence, 13 s ago: server unreachable: the server closed the connection',
     });
   });
 
