@@ -34,16 +34,18 @@ export class ConnectorFeed {
   }
 
   /**
-   * Tells what this connector does from now on, under the name of its instance or another one: call it right after the
-   * constructor. The function that it returns ends that.
+   * Tells what this connector does from now on, under the name of its instance or another one, and of its shard where it
+   * has one: call it right after the constructor. The function that it returns ends that.
    */
   watch(connector: Watched | WatchedShards, instance: string = connector.instanceId): () => void {
-    const cache = isCache(connector) ? watchCache(connector, instance, (record) => this.accept(record)) : null;
+    const machines = machinesOf(connector, instance);
+    const names = machines.map(([name]) => name);
+    const cache = isCache(connector) ? watchCache(connector, names, (record) => this.accept(record)) : null;
     const tell = (record: FeedRecord) => {
       this.accept(record);
       if (record.type === 'transition' && record.to === 'stopped') cache?.look();
     };
-    const stops = machinesOf(connector, instance).map(([name, machine]) => watchMachine(machine, name, tell));
+    const stops = machines.map(([name, machine]) => watchMachine(machine, name, tell));
     const stop = () => {
       if (!this.#watches.delete(stop)) return;
       cache?.[Symbol.dispose]();
@@ -103,11 +105,18 @@ export class ConnectorFeed {
 }
 
 function machinesOf(connector: Watched | WatchedShards, instance: string): [string, Watched][] {
-  if (!isSharded(connector)) return [[instance, connector]];
+  if (!isSharded(connector)) {
+    const { shard = null } = connector;
+    return [[shard === null ? instance : shardName(instance, shard), connector]];
+  }
   return connector.status.shards.map((status, shard) => {
     const inspect: Watched['inspect'] = (listener) => connector.inspect(shard, listener);
-    return [`${instance} shard ${shard}`, { instanceId: instance, status, inspect }];
+    return [shardName(instance, shard), { instanceId: instance, status, inspect }];
   });
+}
+
+function shardName(instance: string, shard: number): string {
+  return `${instance} shard ${shard}`;
 }
 
 function isCache(connector: Watched | WatchedCache): connector is WatchedCache {

@@ -14,6 +14,8 @@ export interface Watched {
   readonly status: ConnectorStatus;
   /** A worker's. */
   readonly rank?: number;
+  /** Of a worker whose instance is spread over several servers. */
+  readonly shard?: number | null;
   inspect(listener: (event: InspectionEvent) => void): () => void;
 }
 

@@ -116,7 +116,7 @@ describe('a feed of one instance whose server is killed', () => {
     await using instance = new ShardedInstance([first, second], { worldSize: 2 });
     const { feed } = recordingFeed();
     feed.watch(instance.scheduler, 'replica');
-    for (const [shard, worker] of instance.workers.entries()) feed.watch(worker, `replica shard ${shard}`);
+    for (const worker of instance.workers) feed.watch(worker, 'replica');
     instance.start();
     await instance.connected();
     expect(feed.status.machines.map(({ machine, state }) => [machine, state.split('.')[0]])).toEqual([
@@ -125,6 +125,10 @@ describe('a feed of one instance whose server is killed', () => {
       ['replica shard 1/scheduler', 'connected'],
       ['replica shard 1/rank 0', 'connected'],
     ]);
+    const counts = await eventually('the counts of both', () =>
+      feed.status.caches.length > 1 ? feed.status.caches : null,
+    );
+    expect(counts.map((cache) => cache.instance)).toEqual(['replica shard 0', 'replica shard 1']);
   });
 });
 
