@@ -35,23 +35,32 @@ export class ConnectorFeed {
 
   /**
    * Tells what this connector does from now on, under the name of its instance or another one, and of its shard where it
-   * has one: call it right after the constructor. The function that it returns ends that.
+   * has one: call it right after the constructor. The function that it returns ends that; until then a connector that has
+   * stopped stays in {@link status}.
    */
   watch(connector: Watched | WatchedShards, instance: string = connector.instanceId): () => void {
     const machines = machinesOf(connector, instance);
     const names = machines.map(([name]) => name);
     const cache = isCache(connector) ? watchCache(connector, names, (record) => this.accept(record)) : null;
+    let running = machines.length;
     const tell = (record: FeedRecord) => {
       this.accept(record);
-      if (record.type === 'transition' && record.to === 'stopped') cache?.look();
-    };
-    const stops = machines.map(([name, machine]) => watchMachine(machine, name, tell));
-    const stop = () => {
-      if (!this.#watches.delete(stop)) return;
+      if (!isStopped(record)) return;
+      cache?.look();
+      running -= 1;
+      if (running > 0) return;
+      // Nothing follows, and a connector that has stopped is not held on to.
       cache?.[Symbol.dispose]();
-      for (const end of stops) end();
+      this.#watches.delete(stop);
+    };
+    const stops: (() => void)[] = [];
+    const stop = () => {
+      this.#watches.delete(stop);
+      cache?.[Symbol.dispose]();
+      for (const end of stops.splice(0)) end();
     };
     this.#watches.add(stop);
+    stops.push(...machines.map(([name, machine]) => watchMachine(machine, name, tell)));
     return stop;
   }
 
@@ -117,6 +126,13 @@ function machinesOf(connector: Watched | WatchedShards, instance: string): [stri
 
 function shardName(instance: string, shard: number): string {
   return `${instance} shard ${shard}`;
+}
+
+function isStopped(record: FeedRecord): boolean {
+  return (
+    (record.type === 'transition' && record.to === 'stopped') ||
+    (record.type === 'machine' && record.state === 'stopped')
+  );
 }
 
 function isCache(connector: Watched | WatchedCache): connector is WatchedCache {

@@ -66,6 +66,18 @@ describe('where everything stands', () => {
     expect(copy).toEqual(standing);
   });
 
+  it('keeps the counts of an instance while one of its machines is there', () => {
+    const standing = new Standing();
+    const rank = seen({ machine: 'replica/rank 0', kind: 'worker', rank: 0 });
+    const counts = { queries: 2, askedBlocks: 4, hitBlocks: 2, misses: 1, missesDegraded: 0 };
+    const cache: Cache = { type: 'cache', atMs: 1, instance: 'replica', ...counts };
+    for (const record of [seen(), rank, cache]) standing.apply(record);
+    standing.apply({ type: 'gone', atMs: 2, machine: MACHINE });
+    expect(standing.records).toEqual([rank, cache]);
+    standing.apply({ type: 'gone', atMs: 3, machine: rank.machine });
+    expect(standing.records).toEqual([]);
+  });
+
   it('does not invent a machine that it has not seen', () => {
     const standing = new Standing();
     standing.apply(transition(1, 'connected', 'degraded', { machine: MACHINE }));
