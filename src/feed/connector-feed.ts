@@ -7,7 +7,10 @@ import type { FeedStatus } from './source.ts';
 import { type Watched, watchMachine } from './watched.ts';
 
 export interface ConnectorFeedOptions {
-  /** Newest records that are kept for those who come later. Default 10,000: some 3 MB. */
+  /**
+   * Newest records that are kept for those who come later; of the counts of caches as many again. Default 10,000: some
+   * 3 MB, and 2 MB for the counts.
+   */
   readonly historyLimit?: number;
 }
 
