@@ -1,6 +1,7 @@
 import http from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
-import { FEED_VERSION, type FeedRecord, type Header, recordFrom } from './record.ts';
+import { FEED_VERSION, type FeedRecord, type Header } from './record.ts';
+import { recordFrom } from './record-from.ts';
 import { ResumedReading } from './resumed-reading.ts';
 
 /** Sees what another process's feed tells. */

@@ -165,9 +165,3 @@ export interface Gone {
   readonly atMs: number;
   readonly machine: MachineId;
 }
-
-/** A record from elsewhere; `null` where it is none. One of a type that is not known yet passes: its reader skips it. */
-export function recordFrom(value: unknown): FeedRecord | null {
-  if (typeof value !== 'object' || value === null || !('type' in value) || !('atMs' in value)) return null;
-  return typeof value.type === 'string' && typeof value.atMs === 'number' ? (value as FeedRecord) : null;
-}
