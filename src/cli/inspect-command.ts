@@ -20,7 +20,7 @@ export function inspectCommand(): Command {
     .option(
       '--attach <host:port>',
       'feeds of connectors (ConnectorFeed.listen) to show together, with commas between them',
-      addresses,
+      (text, previous: readonly string[] = []) => [...previous, ...addresses(text)],
     )
     .option('--open <file>', 'a recording to show')
     .option('--port <n>', 'port of the loopback interface for the page; 0 takes a free one', wholeNumber(0, 65_535), 0)

@@ -76,6 +76,18 @@ describe('the inspect command', () => {
     expect(reader.records[2]).toMatchObject({ machine: MACHINE });
   });
 
+  test('shows the feeds of every --attach', async () => {
+    const feeds = [new ConnectorFeed(), new ConnectorFeed()] as const;
+    atEnd(() => Promise.all(feeds.map((feed) => feed.close())));
+    const ports = await Promise.all(feeds.map(async (feed) => (await feed.listen()).port));
+    feeds[0].accept(seen());
+    feeds[1].accept(seen({ atMs: 1, machine: 'replica/rank 0', kind: 'worker', rank: 0 }));
+    const command = start('--attach', `127.0.0.1:${ports[0]}`, '--attach', `127.0.0.1:${ports[1]}`);
+    const reader = await readFeed(await pageOf(command));
+    await reader.until('the rank', ({ atMs }) => atMs === 1);
+    expect(reader.records.map(({ atMs }) => atMs)).toEqual([0, 1]);
+  });
+
   test('says in one line that its port is in use', async () => {
     const path = join(folder(), 'recording.jsonl');
     const feed = new ConnectorFeed();
