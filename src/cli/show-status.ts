@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { WriteStream } from 'node:tty';
 import { createLogUpdate } from 'log-update';
 import { stateOf } from '../../machines/index.ts';
-import type { FeedStatus } from '../feed/source.ts';
+import { type FeedStatus, statusFrom } from '../feed/source.ts';
 import { EXIT_NOT_CONNECTED } from './status-command.ts';
 import { statusText } from './status-table.ts';
 import { untilSignal } from './until-signal.ts';
@@ -68,7 +68,7 @@ async function statusAt(where: string): Promise<FeedStatus> {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new Error(`${where} is not reachable: ${reason}`);
   }
-  const status = (await response.json().catch(() => null)) as Partial<FeedStatus> | null;
-  if (!Array.isArray(status?.machines)) throw new Error(`what answers at ${where} is no feed of connectors`);
-  return status as FeedStatus;
+  const status = statusFrom(await response.json().catch(() => null));
+  if (status === null) throw new Error(`what answers at ${where} is no feed of connectors`);
+  return status;
 }

@@ -47,6 +47,8 @@ export interface WorkerConnectorOptions extends InstanceOptions {
   /** Effective tensor-parallel rank and size: 0 of 1 where MLA ranks share one copy. */
   readonly tpRank: number;
   readonly tpSize: number;
+  /** Of an instance over several servers, the one that this worker uses: those who watch name it so. `placeOf` gives it. */
+  readonly shard?: number;
   /** Pipeline stage. Default 0. */
   readonly ppRank?: number;
   /** CUDA ordinal as the server sees it. */
@@ -169,6 +171,11 @@ export class WorkerConnector {
 
   get rank(): number {
     return this.#options.rank;
+  }
+
+  /** `null` where it was not told. */
+  get shard(): number | null {
+    return this.#options.shard ?? null;
   }
 
   get status(): ConnectorStatus {

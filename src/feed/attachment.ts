@@ -1,10 +1,13 @@
 import http from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
-import { FEED_VERSION, type FeedRecord, type Header, recordFrom } from './record.ts';
+import { FEED_VERSION, type FeedRecord, type Header } from './record.ts';
+import { recordFrom } from './record-from.ts';
 import { ResumedReading } from './resumed-reading.ts';
 
 /** Sees what another process's feed tells. */
 export interface FeedListener {
+  /** It was reached: what follows is of the feed with this id. */
+  began(feedId: string): void;
   record(record: FeedRecord): void;
   /** Everything that was told before is read; whatever follows happens now. */
   caughtUp(): void;
@@ -25,7 +28,7 @@ export async function attach(address: string, listener: FeedListener, signal: Ab
   while (!signal.aborted) {
     let reason = 'it has ended';
     try {
-      for await (const records of recordsAt(address, reading, signal)) {
+      for await (const records of recordsAt(address, reading, listener, signal)) {
         retryMs = FIRST_RETRY_MS;
         if (records === 'caught up') listener.caughtUp();
         else for (const record of records) listener.record(record);
@@ -45,6 +48,7 @@ export async function attach(address: string, listener: FeedListener, signal: Ab
 async function* recordsAt(
   address: string,
   reading: ResumedReading,
+  listener: FeedListener,
   signal: AbortSignal,
 ): AsyncGenerator<readonly FeedRecord[] | 'caught up'> {
   const response = await responseOf(address, signal);
@@ -64,7 +68,9 @@ async function* recordsAt(
       if (record !== null) yield reading.take(record, number);
       number = null;
     } else {
-      reading.begin(headerFrom(message).feedId);
+      const { feedId } = headerFrom(message);
+      reading.begin(feedId);
+      listener.began(feedId);
       hasBegun = true;
     }
   }

@@ -14,15 +14,23 @@ export interface CacheWatch extends Disposable {
   look(): void;
 }
 
-/** Tells a scheduler's counts once a second where they changed, until it is disposed of. */
-export function watchCache(scheduler: WatchedCache, instance: string, tell: (cache: Cache) => void): CacheWatch {
+/**
+ * Tells a scheduler's counts once a second where they changed, until it is disposed of. A query asks all shards of an
+ * instance, so the counts are those of each: `instances` are their names.
+ */
+export function watchCache(
+  scheduler: WatchedCache,
+  instances: readonly string[],
+  tell: (cache: Cache) => void,
+): CacheWatch {
   let last = '';
   const look = () => {
     const counts = countsOf(scheduler.stats);
     const text = JSON.stringify(counts);
     if (text === last) return;
     last = text;
-    tell({ type: 'cache', atMs: wallTimeMs(), instance, ...counts });
+    const atMs = wallTimeMs();
+    for (const instance of instances) tell({ type: 'cache', atMs, instance, ...counts });
   };
   const timer = setInterval(look, INTERVAL_MS);
   timer.unref();

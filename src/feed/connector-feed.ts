@@ -7,7 +7,10 @@ import type { FeedStatus } from './source.ts';
 import { type Watched, watchMachine } from './watched.ts';
 
 export interface ConnectorFeedOptions {
-  /** Newest records that are kept for those who come later. Default 10,000: some 3 MB. */
+  /**
+   * Newest records that are kept for those who come later; of the counts of caches as many again. Default 10,000: some
+   * 3 MB, and 2 MB for the counts.
+   */
   readonly historyLimit?: number;
 }
 
@@ -34,22 +37,33 @@ export class ConnectorFeed {
   }
 
   /**
-   * Tells what this connector does from now on, under the name of its instance or another one: call it right after the
-   * constructor. The function that it returns ends that.
+   * Tells what this connector does from now on, under the name of its instance or another one, and of its shard where it
+   * has one: call it right after the constructor. The function that it returns ends that; until then a connector that has
+   * stopped stays in {@link status}.
    */
   watch(connector: Watched | WatchedShards, instance: string = connector.instanceId): () => void {
-    const cache = isCache(connector) ? watchCache(connector, instance, (record) => this.accept(record)) : null;
+    const machines = machinesOf(connector, instance);
+    const names = machines.map(([name]) => name);
+    const cache = isCache(connector) ? watchCache(connector, names, (record) => this.accept(record)) : null;
+    let running = machines.length;
     const tell = (record: FeedRecord) => {
       this.accept(record);
-      if (record.type === 'transition' && record.to === 'stopped') cache?.look();
-    };
-    const stops = machinesOf(connector, instance).map(([name, machine]) => watchMachine(machine, name, tell));
-    const stop = () => {
-      if (!this.#watches.delete(stop)) return;
+      if (!isStopped(record)) return;
+      cache?.look();
+      running -= 1;
+      if (running > 0) return;
+      // Nothing follows, and a connector that has stopped is not held on to.
       cache?.[Symbol.dispose]();
-      for (const end of stops) end();
+      this.#watches.delete(stop);
+    };
+    const stops: (() => void)[] = [];
+    const stop = () => {
+      this.#watches.delete(stop);
+      cache?.[Symbol.dispose]();
+      for (const end of stops.splice(0)) end();
     };
     this.#watches.add(stop);
+    stops.push(...machines.map(([name, machine]) => watchMachine(machine, name, tell)));
     return stop;
   }
 
@@ -103,11 +117,25 @@ export class ConnectorFeed {
 }
 
 function machinesOf(connector: Watched | WatchedShards, instance: string): [string, Watched][] {
-  if (!isSharded(connector)) return [[instance, connector]];
+  if (!isSharded(connector)) {
+    const { shard = null } = connector;
+    return [[shard === null ? instance : shardName(instance, shard), connector]];
+  }
   return connector.status.shards.map((status, shard) => {
     const inspect: Watched['inspect'] = (listener) => connector.inspect(shard, listener);
-    return [`${instance} shard ${shard}`, { instanceId: instance, status, inspect }];
+    return [shardName(instance, shard), { instanceId: instance, status, inspect }];
   });
+}
+
+function shardName(instance: string, shard: number): string {
+  return `${instance} shard ${shard}`;
+}
+
+function isStopped(record: FeedRecord): boolean {
+  return (
+    (record.type === 'transition' && record.to === 'stopped') ||
+    (record.type === 'machine' && record.state === 'stopped')
+  );
 }
 
 function isCache(connector: Watched | WatchedCache): connector is WatchedCache {

@@ -21,20 +21,34 @@ export async function mergeFeeds(
   signal: AbortSignal,
 ): Promise<void> {
   const awaited = new Set(addresses);
-  const past: FeedRecord[] = [];
+  const past: { readonly record: FeedRecord; readonly orderMs: number }[] = [];
+  /** Address by feed: one that is reached at several addresses is told once. */
+  const tellers = new Map<string, string>();
   const settle = (address: string) => {
     if (!awaited.delete(address) || awaited.size > 0) return;
     clearTimeout(timer);
-    for (const record of past.splice(0).sort((a, b) => a.atMs - b.atMs)) tell(record);
+    for (const { record } of past.splice(0).sort((a, b) => a.orderMs - b.orderMs)) tell(record);
   };
   const timer = setTimeout(() => {
     for (const address of [...awaited]) settle(address);
   }, PAST_TIMEOUT_MS);
-  const attached = addresses.map((address) =>
-    attach(
+  const attached = [...awaited].map((address) => {
+    let feedId = '';
+    let newestMs = Number.NEGATIVE_INFINITY;
+    return attach(
       address,
       {
-        record: (record) => (awaited.size > 0 ? past.push(record) : tell(record)),
+        began: (id) => {
+          feedId = id;
+          if (!tellers.has(id)) tellers.set(id, address);
+        },
+        record: (record) => {
+          if (tellers.get(feedId) !== address) return;
+          // A machine that is told again has the time at which it entered its state; the order of its feed stays.
+          newestMs = Math.max(newestMs, record.atMs);
+          if (awaited.size > 0) past.push({ record, orderMs: newestMs });
+          else tell(record);
+        },
         caughtUp: () => {
           settle(address);
           observer.reached(address);
@@ -45,8 +59,8 @@ export async function mergeFeeds(
         },
       },
       signal,
-    ),
-  );
+    );
+  });
   await Promise.all(attached);
   clearTimeout(timer);
 }

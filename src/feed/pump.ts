@@ -35,9 +35,8 @@ export async function pump(
     while (!closed.signal.aborted) {
       const records = history.read(next, RECORDS_AT_A_TIME);
       if (records === null) return 'fellBehind';
-      const from = next;
-      next += records.length;
-      const text = records.map((record, index) => encoding.record(record, from + index)).join('');
+      const text = records.map(({ record, number }) => encoding.record(record, number)).join('');
+      next = (records.at(-1)?.number ?? next - 1) + 1;
       if (records.length > 0) await write(stream, text, closed.signal);
       else if (history.isEnded) return 'ended';
       else if (hasCaughtUp) await newsOrEnd(history, closed.signal);

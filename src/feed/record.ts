@@ -10,7 +10,10 @@ export const FEED_VERSION = 1;
 
 export type FeedRecord = MachineSeen | Transition | Message | Cache | ServerSeen | Gone;
 
-/** Names a machine in this feed: `<instance>/scheduler` or `<instance>/rank 3`. */
+/**
+ * Names a machine in this feed: `<instance>/scheduler` or `<instance>/rank 3`. Each shard of an instance over several
+ * servers is an instance of its own, `<instance> shard 0`, whose ranks count from 0.
+ */
 export type MachineId = string;
 
 export interface Header {
@@ -129,7 +132,10 @@ export interface Message {
   readonly name: string;
 }
 
-/** Counts since the start of the scheduler; told once a second at most, and only when they changed. */
+/**
+ * Counts since the start of the scheduler; told once a second at most, and only when they changed. Those of an instance
+ * over several servers are told of each shard, for a query asks all.
+ */
 export interface Cache {
   readonly type: 'cache';
   readonly atMs: number;
@@ -158,10 +164,4 @@ export interface Gone {
   readonly type: 'gone';
   readonly atMs: number;
   readonly machine: MachineId;
-}
-
-/** A record from elsewhere; `null` where it is none. One of a type that is not known yet passes: its reader skips it. */
-export function recordFrom(value: unknown): FeedRecord | null {
-  if (typeof value !== 'object' || value === null || !('type' in value) || !('atMs' in value)) return null;
-  return typeof value.type === 'string' && typeof value.atMs === 'number' ? (value as FeedRecord) : null;
 }

@@ -4,7 +4,8 @@ import { createWriteStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { History } from './history.ts';
 import { type Encoding, pump } from './pump.ts';
-import { FEED_VERSION, type FeedRecord, type Header, recordFrom } from './record.ts';
+import { FEED_VERSION, type FeedRecord, type Header } from './record.ts';
+import { recordFrom } from './record-from.ts';
 import { RecordingError } from './recording-error.ts';
 import { type FeedSource, statusOf } from './source.ts';
 

@@ -12,12 +12,14 @@ export class ResumedReading {
   #last = -1;
   #standing = new Standing();
   #isStandingTold = false;
+  #newestMs = 0;
 
   begin(feedId: string): void {
     if (feedId !== this.#feedId) this.#last = -1;
     this.#feedId = feedId;
     this.#standing = new Standing();
     this.#isStandingTold = false;
+    this.#newestMs = 0;
   }
 
   /** What to tell now that this record was read; `number` is `null` where it says how things stood before the first. */
@@ -25,6 +27,7 @@ export class ResumedReading {
     const isNew = number !== null && number > this.#last;
     const told = isNew ? [...this.caughtUp(), record] : [];
     if (isNew) this.#last = number;
+    this.#newestMs = Math.max(this.#newestMs, record.atMs);
     this.#standing.apply(record);
     return told;
   }
@@ -40,6 +43,8 @@ export class ResumedReading {
   lost(): readonly FeedRecord[] {
     if (!this.#isStandingTold) return [];
     this.#isStandingTold = false;
-    return [...this.#standing.machines.keys()].map((machine) => ({ type: 'gone', atMs: wallTimeMs(), machine }));
+    // The clock of the feed's host may be ahead of this one; the end comes after the last step all the same.
+    const atMs = Math.max(wallTimeMs(), this.#newestMs);
+    return [...this.#standing.machines.keys()].map((machine) => ({ type: 'gone', atMs, machine }));
   }
 }

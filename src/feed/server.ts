@@ -120,7 +120,7 @@ async function stream(source: FeedSource, readers: Readers, response: http.Serve
  */
 function isOurName(header: string | undefined, host: string): boolean {
   const name = URL.parse(`http://${header}`)?.hostname ?? '';
-  return name === 'localhost' || name === host || isIP(name.replace(/^\[|\]$/g, '')) !== 0;
+  return name === 'localhost' || name === host.toLowerCase() || isIP(name.replace(/^\[|\]$/g, '')) !== 0;
 }
 
 function refuse(

@@ -1,5 +1,6 @@
 import type { History } from './history.ts';
 import type { Cache, Header, MachineSeen, ServerSeen } from './record.ts';
+import { recordFrom } from './record-from.ts';
 
 /** What can be served and recorded. */
 export interface FeedSource {
@@ -30,4 +31,18 @@ export function statusOf(
     (a, b) => a.instance.localeCompare(b.instance) || (a.rank ?? -1) - (b.rank ?? -1),
   );
   return { product, startedAtMs, atMs, machines, caches: [...standing.caches.values()], server: standing.server };
+}
+
+/** What another process answered; `null` where it is no such thing. */
+export function statusFrom(value: unknown): FeedStatus | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const { atMs, machines, caches, server } = value as Partial<FeedStatus>;
+  const isWhole =
+    Number.isFinite(atMs) &&
+    Array.isArray(machines) &&
+    machines.every((machine) => recordFrom(machine)?.type === 'machine') &&
+    Array.isArray(caches) &&
+    caches.every((cache) => recordFrom(cache)?.type === 'cache') &&
+    (server === null || recordFrom(server)?.type === 'server');
+  return isWhole ? (value as FeedStatus) : null;
 }

@@ -25,9 +25,14 @@ export class Standing {
       case 'server':
         this.server = record;
         break;
-      case 'gone':
+      case 'gone': {
+        const instance = this.machines.get(record.machine)?.instance;
         this.machines.delete(record.machine);
+        if (instance === undefined) break;
+        const isLeft = [...this.machines.values()].some((machine) => machine.instance === instance);
+        if (!isLeft) this.caches.delete(instance);
         break;
+      }
     }
   }
 

@@ -5,8 +5,8 @@ import type { ConnectorStatus } from '../connector/index.ts';
 import { redacted } from '../redacted.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import type { Evidence, FeedRecord, MachineId, MachineSeen } from './record.ts';
-import { Repeats } from './repeats.ts';
 import { type EventName, edgeTaken, eventNameOf, isStep, type StepInspection } from './step-inspection.ts';
+import { StepThinning } from './step-thinning.ts';
 
 /** A `SchedulerConnector` or a `WorkerConnector`. */
 export interface Watched {
@@ -14,6 +14,8 @@ export interface Watched {
   readonly status: ConnectorStatus;
   /** A worker's. */
   readonly rank?: number;
+  /** Of a worker whose instance is spread over several servers. */
+  readonly shard?: number | null;
   inspect(listener: (event: InspectionEvent) => void): () => void;
 }
 
@@ -38,7 +40,7 @@ export function watchMachine(connector: Watched, instance: string, tell: (record
   let fault = status.fault;
   let announced = '';
   let lastEvent: EventName | null = null;
-  const repeats = new Repeats();
+  const thinning = new StepThinning();
   const lastWords = new Map<number, string>();
 
   const hear = ({ rank, outcome, epoch }: RankReport) => {
@@ -68,7 +70,7 @@ export function watchMachine(connector: Watched, instance: string, tell: (record
       // A state that is left in the same breath is left for the same event.
       if (lastEvent?.event !== inspection.event) lastEvent = eventNameOf(inspection);
       const transition = { ...step, event: lastEvent.name, epoch, evidence, edge };
-      for (const told of repeats.thinned(transition)) tell(told);
+      for (const told of thinning.thinned(transition)) tell(told);
       state = to;
       fault = found;
     }

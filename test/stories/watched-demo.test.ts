@@ -29,7 +29,7 @@ test('a demo can be watched while it runs and replayed afterwards: the outage, e
   await reader.ended;
 
   const { history } = await readRecording(path);
-  const recorded = history.read(0, 100_000) ?? [];
+  const recorded = history.read(0, 100_000)?.map(({ record }) => record) ?? [];
   expect(recorded).toEqual(reader.records);
   const server = recorded.filter(({ type }) => type === 'server');
   expect(server).toMatchObject([

@@ -98,7 +98,10 @@ describe('the inspect command', () => {
 
   test('says in one line which line of a recording is none', async () => {
     const path = join(folder(), 'recording.jsonl');
-    writeFileSync(path, '{"type":"header","version":1}\n{"type":"transition","atMs":1}\nnothing\n');
+    writeFileSync(
+      path,
+      '{"type":"header","version":1}\n{"type":"gone","atMs":1,"machine":"replica/scheduler"}\nnothing\n',
+    );
     const { code, stdout, stderr } = await start('--open', path).ended;
     expect([code, stdout, stderr]).toEqual([2, '', `error: ${path}:3: not JSON\n`]);
   });

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { Writable } from 'node:stream';
@@ -69,6 +70,20 @@ describe('the status command', () => {
     const { code, stdout, stderr } = await start(`127.0.0.1:${port}`).ended;
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toBe(`error: 127.0.0.1:${port} is not reachable: connect ECONNREFUSED 127.0.0.1:${port}\n`);
+  });
+
+  test.each([
+    ['no caches and no server', { machines: [] }],
+    ['machines without a state', { machines: [{ machine: 'replica/scheduler' }], caches: [], server: null, atMs: 1 }],
+    ['another kind of machine', { machines: [null], caches: [], server: null, atMs: 1 }],
+  ])('says of an answer that has %s that it is no status', async (_, answer) => {
+    const server = http.createServer((_, response) => response.end(JSON.stringify(answer))).listen(0, '127.0.0.1');
+    atEnd(() => server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const { code, stdout, stderr } = await start(`127.0.0.1:${port}`).ended;
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toBe(`error: what answers at 127.0.0.1:${port} is no feed of connectors\n`);
   });
 
   test('refuses what is no address', async () => {

@@ -8,7 +8,7 @@ const query = { requestId: 'request', blockHashes: [1, 2, 3, 4].map((value) => U
 function counting() {
   const stats = { queries: noQueries(), blocks: { asked: 0, hit: 0 }, fencedResults: 0 };
   const told: Cache[] = [];
-  const watch = watchCache({ instanceId: 'replica', stats }, 'replica', (cache) => told.push(cache));
+  const watch = watchCache({ instanceId: 'replica', stats }, ['replica'], (cache) => told.push(cache));
   return { stats, told, watch };
 }
 

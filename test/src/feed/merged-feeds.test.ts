@@ -58,6 +58,50 @@ describe('feeds of several processes, read as one', () => {
     await merged.until('the present', () => merged.records.length === 6);
   });
 
+  test('keep the order of each feed, although a machine was told again with an older time', async () => {
+    const feeds = [new ConnectorFeed(), new ConnectorFeed()] as const;
+    atEnd(() => Promise.all(feeds.map((feed) => feed.close())));
+    const servers = await Promise.all(feeds.map((feed) => feed.listen()));
+    const toldAgain: FeedRecord[] = [seen({ atMs: 1 }), { type: 'gone', atMs: 5, machine: MACHINE }, seen({ atMs: 1 })];
+    for (const record of toldAgain) feeds[0].accept(record);
+    const other = seen({ atMs: 3, machine: 'other/scheduler', instance: 'other' });
+    feeds[1].accept(other);
+    const merged = merge(...servers.map(addressOf));
+    await merged.until('the past', () => merged.records.length === 4);
+    expect(merged.records).toEqual([toldAgain[0], other, toldAgain[1], toldAgain[2]]);
+  });
+
+  test('tell one feed once that is reached at two addresses', async () => {
+    const feed = new ConnectorFeed();
+    atEnd(() => feed.close());
+    const servers = [await feed.listen(), await feed.listen()];
+    feed.accept(seen());
+    const addresses = servers.map(addressOf);
+    const merged = merge(...addresses, addresses[0]!);
+    const isReached = (address: string) => merged.heard.includes(`${address} reached`);
+    await merged.until('both', () => addresses.every(isReached));
+    feed.accept(transition(1, 'reconnecting.dialing', 'connected'));
+    feed.accept(transition(2, 'connected', 'degraded'));
+    await merged.until('the present', () => merged.records.some(({ atMs }) => atMs === 2));
+    await feed.close();
+    await merged.until('the loss', () =>
+      addresses.every((address) => merged.heard.some((heard) => heard.startsWith(`${address} lost`))),
+    );
+    expect(merged.records.map(({ type }) => type)).toEqual(['machine', 'transition', 'transition', 'gone']);
+  });
+
+  test('say that a machine is gone after its last step, although the clock of its host is ahead', async () => {
+    const feed = new ConnectorFeed();
+    const merged = merge(addressOf(await feed.listen()));
+    const aheadMs = Date.now() + 3_600_000;
+    feed.accept(seen());
+    feed.accept(transition(aheadMs, 'reconnecting.dialing', 'connected'));
+    await merged.until('the step', () => merged.records.length === 2);
+    await feed.close();
+    await merged.until('the loss', () => merged.records.length === 3);
+    expect(merged.records[2]).toEqual({ type: 'gone', atMs: aheadMs, machine: MACHINE });
+  });
+
   test('go on after a connection was lost, without telling anything twice', async () => {
     const feed = new LiveFeed(4);
     const first = await serveFeed(feed);

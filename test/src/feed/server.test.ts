@@ -1,6 +1,7 @@
+import dns from 'node:dns';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ConnectorFeed, type ConnectorFeedOptions } from '../../../src/feed/connector-feed.ts';
 import type { FeedServer } from '../../../src/feed/server.ts';
 import { atEnd } from '../../support/own.ts';
@@ -92,6 +93,22 @@ describe('a feed over HTTP', () => {
       response.destroy();
     },
   );
+
+  test('is for a browser that asks by the name it was told to listen on, in whatever case', async () => {
+    const { lookup } = dns;
+    const resolve = (_: string, ...rest: unknown[]) => Reflect.apply(lookup, dns, ['127.0.0.1', ...rest]);
+    vi.spyOn(dns, 'lookup').mockImplementation(resolve as typeof lookup);
+    atEnd(() => vi.restoreAllMocks());
+    const feed = new ConnectorFeed();
+    atEnd(() => feed.close());
+    const { port, url } = await feed.listen({ host: 'VM' });
+    expect(url).toBe(`http://VM:${port}`);
+    for (const host of [`VM:${port}`, 'vm']) {
+      const response = await get(`http://127.0.0.1:${port}/status`, { headers: { host } });
+      expect(response.statusCode).toBe(200);
+      response.destroy();
+    }
+  });
 
   test('lets no other site read it, and its page load nothing from elsewhere', async () => {
     const { server } = await served();

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { InspectionEvent, Snapshot } from 'xstate';
 import charts from '../../../src/feed/charts.json' with { type: 'json' };
 import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
@@ -116,7 +116,7 @@ describe('a feed of one instance whose server is killed', () => {
     await using instance = new ShardedInstance([first, second], { worldSize: 2 });
     const { feed } = recordingFeed();
     feed.watch(instance.scheduler, 'replica');
-    for (const [shard, worker] of instance.workers.entries()) feed.watch(worker, `replica shard ${shard}`);
+    for (const worker of instance.workers) feed.watch(worker, 'replica');
     instance.start();
     await instance.connected();
     expect(feed.status.machines.map(({ machine, state }) => [machine, state.split('.')[0]])).toEqual([
@@ -125,6 +125,10 @@ describe('a feed of one instance whose server is killed', () => {
       ['replica shard 1/scheduler', 'connected'],
       ['replica shard 1/rank 0', 'connected'],
     ]);
+    const counts = await eventually('the counts of both', () =>
+      feed.status.caches.length > 1 ? feed.status.caches : null,
+    );
+    expect(counts.map((cache) => cache.instance)).toEqual(['replica shard 0', 'replica shard 1']);
   });
 });
 
@@ -157,6 +161,38 @@ describe('watching a connector', () => {
     await scheduler.query({ requestId: 'request', blockHashes: [Uint8Array.of(1)] });
     await scheduler.stop();
     expect(records.findLast(({ type }) => type === 'cache')).toMatchObject({ queries: 1, missesDegraded: 1 });
+  });
+
+  test('runs no timer for one that has stopped', async () => {
+    const begun = vi.spyOn(globalThis, 'setInterval');
+    const ended = vi.spyOn(globalThis, 'clearInterval');
+    atEnd(() => vi.restoreAllMocks());
+    const running = () =>
+      begun.mock.results.filter(({ value }) => !ended.mock.calls.some(([timer]) => timer === value)).length;
+    const { feed } = recordingFeed();
+    const before = running();
+    const scheduler = new SchedulerConnector(options);
+    const stop = feed.watch(scheduler);
+    expect(running()).toBe(before + 1);
+    scheduler.start();
+    await scheduler.stop();
+    expect(running()).toBe(before);
+    feed.watch(scheduler, 'watched too late');
+    expect(running()).toBe(before);
+    expect(feed.status.machines).toHaveLength(2);
+    stop();
+    expect(feed.status.machines).toMatchObject([{ instance: 'watched too late', state: 'stopped' }]);
+  });
+
+  test('keeps no counts of an instance of which no machine is left', async () => {
+    const scheduler = new SchedulerConnector(options);
+    const { feed } = recordingFeed();
+    const stop = feed.watch(scheduler);
+    scheduler.start();
+    await scheduler.stop();
+    expect(feed.status.caches).toHaveLength(1);
+    stop();
+    expect(feed.status.caches).toEqual([]);
   });
 
   test('ends with the word that nothing more is known of it', async () => {

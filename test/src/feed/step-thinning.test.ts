@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Transition } from '../../../src/feed/record.ts';
-import { Repeats } from '../../../src/feed/repeats.ts';
+import { StepThinning } from '../../../src/feed/step-thinning.ts';
 import { transition } from './records.ts';
 
 const refused = { kind: 'unreachable', message: 'connect ECONNREFUSED' };
@@ -15,8 +15,8 @@ function dials(fromMs: number, untilMs: number): Transition[] {
 }
 
 function thinned(transitions: readonly Transition[]): Transition[] {
-  const repeats = new Repeats();
-  return transitions.flatMap((each) => repeats.thinned(each));
+  const thinning = new StepThinning();
+  return transitions.flatMap((each) => thinning.thinned(each));
 }
 
 describe('repeats of a machine within one state', () => {

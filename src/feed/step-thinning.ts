@@ -8,7 +8,7 @@ const SHORTEST_GAP_MS = 1_000;
  * Thins out what a machine repeats while it stays in one top-level state: a dial every few milliseconds would push all
  * that is worth knowing out of a bounded history. A repeat is told when the visit of that state has doubled its age.
  */
-export class Repeats {
+export class StepThinning {
   #visited = '';
   #sinceMs = 0;
   #toldAtMs = new Map<string, number>();
