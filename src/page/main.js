@@ -42,7 +42,7 @@ import { windowOf } from './zoom.js';
 const IDLE_FRAME_MS = 250;
 
 /** So that a recording is first seen in service. */
-const AFTER_RECOVERY_MS = 1000;
+const AFTER_RECOVERY_MS = 200;
 
 const history = createHistory();
 const player = createPlayer();
