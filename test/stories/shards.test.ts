@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type ConnectorStatus, placeOf } from '../../src/connector/index.ts';
 import { EngineProcess } from '../support/engine-process.ts';
 import { hashesOf, hashOf, uniqueId } from '../support/engine-rank.ts';
 import { own } from '../support/own.ts';
@@ -311,6 +312,7 @@ describe('one server of several is lost', () => {
     const instance = await connected(engines);
     const epochs = instance.scheduler.status.shards.map(({ epoch }) => epoch);
     const registered = await rpcCounts(others, 'register_context_batch');
+    const recovery = told(instance, 2);
     const traffic = own(new Traffic(instance));
 
     await traffic.until(() => traffic.loadedBlocks >= 6);
@@ -329,13 +331,28 @@ describe('one server of several is lost', () => {
 
     expect(traffic).toMatchObject({ wrongBlocks: 0, failedLoads: 1 });
     expect(await rpcCounts(others, 'register_context_batch')).toEqual(registered);
-    expect(await restarted.rpcCount('register_context_batch', 'ok')).toBe(2);
+    expect(await restarted.rpcCount('register_context_batch', 'ok'), recovery.join('\n')).toBe(2);
     const now = instance.scheduler.status.shards.map(({ epoch }) => epoch);
     expect(now.map((epoch, shard) => epoch === epochs[shard])).toEqual([true, true, false, true]);
     for (const engine of [...others, restarted]) await nothingHeld(engine);
     expect(instance.workers.map(({ stats }) => stats.unsafeReleases)).toEqual(instance.workers.map(() => 0));
   }, 90_000);
 });
+
+/** What the scheduler and the ranks of one shard say of themselves from now on, a line each. */
+function told({ scheduler, workers }: ShardedInstance, shard: number): string[] {
+  const lines: string[] = [];
+  const tell = (who: string, { path, epoch, fault, sinceMs }: ConnectorStatus) => {
+    const line = `${sinceMs} ${who}: ${path} in #${epoch?.counter}, ${fault?.message ?? 'no fault'}`;
+    if (!lines.includes(line)) lines.push(line);
+  };
+  scheduler.onStatus(({ shards }) => tell('scheduler', shards[shard]!));
+  for (const [rank, worker] of workers.entries()) {
+    if (placeOf(scheduler.layout, rank).shard !== shard) continue;
+    worker.onStatus((status) => tell(`rank ${rank}`, status));
+  }
+  return lines;
+}
 
 /** Requests for one of three blocks, one after the other until the end: what is not found is computed and saved. */
 class Traffic implements AsyncDisposable {
