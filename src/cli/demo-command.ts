@@ -189,18 +189,14 @@ function telemetryFrom(
   inspect: number | true | undefined,
 ): DemoTelemetry | null {
   if (otlpUrl === null && metricsPort === null) return null;
-  if (metricsPort !== null && metricsPort + 1 + ranks > 65_535) {
-    throw new UsageError(`--metrics-port: ${ranks} ranks and the engine need ports above ${metricsPort}`);
-  }
-  if (
-    metricsPort !== null &&
-    typeof inspect === 'number' &&
-    inspect >= metricsPort &&
-    inspect <= metricsPort + 1 + ranks
-  ) {
-    throw new UsageError(
-      `--inspect ${inspect} is one of the ports ${metricsPort} to ${metricsPort + 1 + ranks} of --metrics-port`,
-    );
+  if (metricsPort !== null) {
+    const lastPort = metricsPort + 1 + ranks;
+    if (lastPort > 65_535) {
+      throw new UsageError(`--metrics-port: ${ranks} ranks and the engine need ports above ${metricsPort}`);
+    }
+    if (typeof inspect === 'number' && inspect >= metricsPort && inspect <= lastPort) {
+      throw new UsageError(`--inspect ${inspect} is one of the ports ${metricsPort} to ${lastPort} of --metrics-port`);
+    }
   }
   const preload = new URL(`host-telemetry${extname(import.meta.url)}`, import.meta.url).href;
   return { preload, otlpUrl, metricsPort };
