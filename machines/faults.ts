@@ -23,7 +23,7 @@ export type FaultKind = 'unreachable' | 'timedOut' | 'forgotten' | 'incompatible
 
 /** How a link ended, as it was observed; never guessed from an RPC's error code. */
 export type LinkEndCause =
-  /** Nothing listens at the address. */
+  /** Nothing listens at the address: the dial was refused, or connected to itself. */
   | 'refused'
   /** The peer closed the connection (FIN). */
   | 'closed'

@@ -270,4 +270,8 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     mustHold: 'no storm of generations; its next step ends it',
   },
   'S-69': { what: 'The pool of the server is full', mustHold: 'no evidence against the registration' },
+  'S-70': {
+    what: 'A long outage at a port that the kernel also gives to outgoing connections: a dial connects to itself',
+    mustHold: 'as refused; the port is free for the server at once',
+  },
 };

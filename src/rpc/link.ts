@@ -61,6 +61,8 @@ export class Link {
     this.#options = options;
     const socket = connectTcp({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80), noDelay: true });
     this.#socket = socket;
+    // Before HTTP/2 hears of the connection and sends into it.
+    socket.once('connect', () => this.#refuseItself());
     socket.once('end', () => this.#finish('closed', 'the server closed the connection'));
     socket.once('error', (error) => this.#fail(error));
     socket.once('close', () => this.#finish('closed', 'the connection is closed'));
@@ -126,6 +128,17 @@ export class Link {
 
   /** For connect-node, whose own manager puts off its pings with it. */
   notifyResponseByteRead(): void {}
+
+  /**
+   * A dial of a port that nobody listens on may be given that port as its own, and TCP then connects it to itself. Its
+   * ordinary end would keep the port in TIME_WAIT, and the server from listening, for a minute; a reset gives it back.
+   */
+  #refuseItself(): void {
+    const { localAddress, localPort, remoteAddress, remotePort } = this.#socket;
+    if (localPort !== remotePort || localAddress !== remoteAddress) return;
+    this.#socket.resetAndDestroy();
+    this.#finish('refused', 'nobody listens: the dial met itself');
+  }
 
   /** The error with which we destroyed the session comes back here as well. */
   #fail(error: NodeJS.ErrnoException): void {
