@@ -5,6 +5,7 @@ import type { SchedulerConnectorOptions } from '../../src/connector/index.ts';
 import { startEngine as startEngineHere } from '../../src/engine/index.ts';
 import type { ChildEngineOptions, EngineProcess } from '../support/engine-process.ts';
 import { uniqueId } from '../support/engine-rank.ts';
+import { LOOPBACK_HOST } from '../support/loopback.ts';
 import { own } from '../support/own.ts';
 import { RoleProcess } from '../support/role-process.ts';
 import { endpointOf, instancesAt, startEngine } from '../support/story.ts';
@@ -46,7 +47,7 @@ function rolesAt(endpoint: string, budgets: SchedulerConnectorOptions['budgets']
 
 /** Engines in this process, one after the other at one address; the memory is that of other processes. */
 async function startRolesHere() {
-  const options = { httpAddr: null, addr: '127.0.0.1:0' };
+  const options = { httpAddr: null, addr: `${LOOPBACK_HOST}:0` };
   let engine = await startEngineHere(options);
   const { grpcAddress } = engine;
   own({ [Symbol.asyncDispose]: () => engine.close() });

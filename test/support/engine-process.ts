@@ -3,9 +3,12 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { EngineOptions } from '../../src/engine/index.ts';
+import { LOOPBACK_HOST } from './loopback.ts';
 import { eventually, within } from './within.ts';
 
 const childPath = fileURLToPath(new URL('engine-child.ts', import.meta.url));
+
+const ANY_PORT = `${LOOPBACK_HOST}:0`;
 
 /** Options that survive JSON. */
 export type ChildEngineOptions = Partial<
@@ -39,7 +42,7 @@ export class EngineProcess implements AsyncDisposable {
     options: ChildEngineOptions = {},
     { launcher = [], ignoresSigterm = false }: ChildProcessOptions = {},
   ): Promise<EngineProcess> {
-    const given = { addr: '127.0.0.1:0', httpAddr: '127.0.0.1:0', isFaultControlEnabled: true, ...options };
+    const given = { addr: ANY_PORT, httpAddr: ANY_PORT, isFaultControlEnabled: true, ...options };
     const node = [process.execPath, childPath, JSON.stringify(given), ...(ignoresSigterm ? ['--ignore-sigterm'] : [])];
     const [command, ...args] = [...launcher, ...node];
     const child = spawn(command!, args, { stdio: ['pipe', 'pipe', 'pipe'] });

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { createRandom } from '../../src/demo/random.ts';
 import { Flow, type Weather } from './flow.ts';
+import { LOOPBACK_HOST } from './loopback.ts';
 
 /**
  * What becomes of a new connection.
@@ -44,7 +45,7 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   get endpoint(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `http://${LOOPBACK_HOST}:${this.#port}`;
   }
 
   get connections(): number {
@@ -98,7 +99,7 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   async #listen(): Promise<void> {
-    this.#server.listen(this.#port, '127.0.0.1');
+    this.#server.listen(this.#port, LOOPBACK_HOST);
     await once(this.#server, 'listening');
     this.#port = (this.#server.address() as AddressInfo).port;
   }
