@@ -4,6 +4,7 @@
  * Invariants, each proved by a test of the same name:
  * - a worker serves only in the announced epoch and only when the server confirmed it there
  * - at most one Register of a rank is outstanding and none is cancelled while its link is up
+ * - a rank registers at most once in an epoch
  * - a rank that lost only its link stays in its epoch
  * - a scheduler that comes back with a new boot id is obeyed
  * - after faults stop, every machine reaches connected with no operator
@@ -102,6 +103,9 @@ export const workerMachine = setup({
       announcement.action === 'stop' && isNewsTo(context, announcement),
     isToldToStop: ({ context }) => context.announcement?.action === 'stop',
     isToldToRegister: ({ context }) => context.announcement?.action === 'register' && context.outcome === 'pending',
+    /** The server that this generation was announced for is gone. */
+    isRegisterVain: ({ context }, { cause }: { cause: LinkEndCause }) =>
+      cause === 'refused' && context.announcement?.action === 'register' && context.outcome === 'pending',
     isToldToKeep: ({ context }) => context.announcement?.action === 'keep' && context.outcome === 'pending',
     isConfirmedAndInService: ({ context }) => isConfirmed(context) && context.announcement?.action !== 'wait',
     /** Within one epoch only somebody else can bring back what the server has once denied. */
@@ -115,6 +119,10 @@ export const workerMachine = setup({
     openLink: spawnChild('link', { id: 'link' }),
     dropLink: stopChild('link'),
     adoptAnnouncement: assign(({ context }, { announcement }: AnnouncementParams) => adopted(context, announcement)),
+    /** Nobody knows what the server made of it: sent again it could collide, or reach another server before the session. */
+    voidUnanswered: assign(({ context }) =>
+      context.outcome === 'pending' && isAttemptCurrent(context) ? { outcome: 'failed' as const } : {},
+    ),
     beginAttempt: assign({ attempted: ({ context }) => context.announcement?.epoch ?? null }),
     confirmRegistered: assign(({ context }) => ({
       outcome: 'registered' as const,
@@ -260,7 +268,14 @@ export const workerMachine = setup({
               { guard: 'isConfirmedAndInService', target: '#worker.degraded.verifying' },
               { target: '#worker.reRegistering' },
             ],
-            'link.ended': { target: 'waiting', actions: { type: 'recordFault', params: faultOf } },
+            'link.ended': [
+              {
+                guard: { type: 'isRegisterVain', params: ({ event }) => ({ cause: event.cause }) },
+                target: 'waiting',
+                actions: { type: 'recordRefusal', params: faultOf },
+              },
+              { target: 'waiting', actions: { type: 'recordFault', params: faultOf } },
+            ],
             'xstate.error.actor.link': { target: 'waiting', actions: { type: 'recordFault', params: errorOf } },
           },
           after: { dialTimeout: { target: 'waiting', actions: { type: 'recordFault', params: timeout('the dial') } } },
@@ -287,6 +302,7 @@ export const workerMachine = setup({
         waiting: { on: { 'registration.refuted': { actions: { type: 'recordLoss', params: faultOf } } } },
         registering: {
           entry: 'beginAttempt',
+          exit: 'voidUnanswered',
           invoke: {
             src: 'register',
             input: ({ context }) => ({ epoch: context.announcement?.epoch ?? NO_EPOCH }),

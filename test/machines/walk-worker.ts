@@ -18,7 +18,7 @@ export const workerPlan = {
   input: { rank: 0, workerBootId: 'worker', budgets: budgetsFrom() },
   variants: (context: WorkerContext): Variants => ({
     'link.opened': [{ type: 'link.opened' }],
-    'link.ended': [{ type: 'link.ended', cause: 'closed', fault: unreachable }],
+    'link.ended': (['closed', 'refused'] as const).map((cause) => ({ type: 'link.ended', cause, fault: unreachable })),
     'drain.announced': [{ type: 'drain.announced' }],
     'rpc.failed': faults.map((fault) => ({ type: 'rpc.failed', fault })),
     'registration.refuted': faults.map((fault) => ({ type: 'registration.refuted', fault })),

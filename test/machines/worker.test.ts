@@ -108,6 +108,43 @@ describe('worker machine', () => {
     expect(h.script.links[0]?.isDropped).toBe(true);
   });
 
+  it('a rank registers at most once in an epoch', async () => {
+    const ends: ((h: ReturnType<typeof harness>) => unknown)[] = [
+      ({ script }) => script.tell({ type: 'link.ended', cause: 'closed', fault: gone }),
+      ({ script }) => script.fail('register', new FaultError(gone)),
+      ({ script }) => script.tell({ type: 'drain.announced' }),
+      ({ script }) => script.clock.tick(budgets.stalledAfterMs + budgets.stalledTimeoutMs),
+    ];
+    for (const end of ends) {
+      const h = harness();
+      h.script.tell({ type: 'link.opened' });
+      h.announce(1);
+      await end(h);
+      expect(h.context()).toMatchObject({ outcome: 'failed', attempted: { counter: 1 } });
+      if (h.script.pending.includes('settleTransfers')) await h.script.answer('settleTransfers');
+      if (h.path() === 'reconnecting.waiting') h.script.clock.tick(budgets.rankRedialMaxMs);
+      h.script.tell({ type: 'link.opened' });
+      expect(h.path()).toBe('reRegistering.waiting');
+      expect(h.script.pending).toEqual([]);
+      h.announce(2);
+      await h.script.answer('register');
+      expect(h.path()).toBe('connected');
+    }
+  });
+
+  it('a rank that is told to register and finds nobody does not register with who comes next', async () => {
+    const h = harness();
+    h.announce(1);
+    h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
+    expect(h.context()).toMatchObject({ outcome: 'failed', fault: gone });
+    h.script.clock.tick(budgets.rankRedialMaxMs);
+    h.script.tell({ type: 'link.opened' });
+    expect(h.path()).toBe('reRegistering.waiting');
+    h.announce(2);
+    await h.script.answer('register');
+    expect(h.path()).toBe('connected');
+  });
+
   it('a rank that lost only its link stays in its epoch', async () => {
     const h = harness();
     await h.toConnected();
@@ -452,19 +489,6 @@ describe('worker machine', () => {
     h.announce(2);
     await h.script.answer('register');
     expect(h.path()).toBe('connected');
-  });
-
-  it('a link that dies under a Register is dialled again and the Register sent again in the same epoch', async () => {
-    const h = harness();
-    h.script.tell({ type: 'link.opened' });
-    h.announce(1);
-    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
-    expect(h.path()).toBe('reconnecting.waiting');
-    h.script.clock.tick(budgets.rankRedialFirstMs);
-    h.script.tell({ type: 'link.opened' });
-    await h.script.answer('register');
-    expect(h.path()).toBe('connected');
-    expect(h.context().outcome).toBe('registered');
   });
 
   it('ranks do not poll: a refused dial waits for the word, or long', async () => {
