@@ -6,7 +6,7 @@ import { FarSide } from '../support/netns.ts';
 import { TestInstance } from '../support/test-instance.ts';
 import { eventually } from '../support/within.ts';
 
-const budgets = { pingIntervalMs: 100, pingTimeoutMs: 400, dialTimeoutMs: 200 };
+const budgets = { pingIntervalMs: 100, pingTimeoutMs: 1_000, dialTimeoutMs: 200 };
 const hashes = hashesOf(2);
 const far = await FarSide.open();
 const engine = await EngineProcess.start({ addr: `${far.host}:0` }, { launcher: far.launcher });

@@ -18,8 +18,8 @@ async function withKeptBlocks(budgets = {}) {
 
 describe('transfers of unknown end', { timeout: 60_000 }, () => {
   it('S-20: a load that runs out of its budget and is finished later is told once, as failed, and counted as unsafe', async () => {
-    const { engine, instance, memory, worker } = await withKeptBlocks({ transferTimeoutMs: 300 });
-    await engine.fault({ copyDelayMs: 300, copyAfterCloseMs: 10_000 });
+    const { engine, instance, memory, worker } = await withKeptBlocks({ transferTimeoutMs: 1_200 });
+    await engine.fault({ copyDelayMs: 600, copyAfterCloseMs: 10_000 });
     instance.scheduler.scheduleLoad('asks', [4, 5, 6]);
     expect(await instance.ended('asks', 'loaded')).toMatchObject({ failedLoads: ['asks'] });
     expect(worker.stats).toMatchObject({ loads: { succeeded: 0, failed: 1 }, unsafeReleases: 1 });
@@ -29,7 +29,7 @@ describe('transfers of unknown end', { timeout: 60_000 }, () => {
   });
 
   it('S-21: a preempted save whose link is lost keeps its blocks until its server is proved dead, then lets go of them safely', async () => {
-    const { engine, instance, worker } = await withKeptBlocks({ pingIntervalMs: 50, pingTimeoutMs: 400 });
+    const { engine, instance, worker } = await withKeptBlocks({ pingIntervalMs: 50, pingTimeoutMs: 1_000 });
     await engine.fault({ copyDelayMs: 60_000 });
     instance.scheduler.scheduleSave({ requestId: 'saves', blockIds: [3], blockHashes: hashesOf(1, 'preempted') });
     instance.step();

@@ -71,7 +71,7 @@ export const heldStates: readonly HeldState[] = [
   {
     path: 'reRegistering.surveying',
     isProxied: true,
-    budgets: { pingIntervalMs: 50, pingTimeoutMs: 250, surveyTimeoutMs: LONG_MS },
+    budgets: { pingIntervalMs: 50, pingTimeoutMs: 1_000, surveyTimeoutMs: LONG_MS },
     hold: async ({ engine, proxy }) => {
       await engine.fault(hang('queryPrefetch'));
       proxy.strand();

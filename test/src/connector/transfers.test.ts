@@ -52,7 +52,7 @@ describe('transfers in flight', () => {
     const proxy = await startProxy(engine);
     const { instance, memory, worker } = await warmRank(engine, { rankEndpoint: proxy.endpoint });
     const { epoch } = instance.scheduler.status;
-    await engine.fault({ copyDelayMs: 100 });
+    await engine.fault({ copyDelayMs: 500 });
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
     instance.step();
     await engine.logged('RPC [load]');
@@ -151,7 +151,7 @@ describe('transfers in flight', () => {
   it('S-18: the bad end of a load of an epoch that is over says nothing about the next one', async () => {
     const engine = await startEngine();
     const { instance, worker } = await warmRank(engine, { budgets: { quiesceTimeoutMs: 1, settleMs: 500 } });
-    await engine.fault({ copyDelayMs: 50 });
+    await engine.fault({ copyDelayMs: 500 });
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
     instance.step();
     await engine.logged('RPC [load]');
