@@ -11,7 +11,7 @@ export interface LinkEnd {
 export interface LinkEvents {
   /** The peer's SETTINGS arrived: an HTTP/2 server is serving at the other end. */
   readonly up: () => void;
-  /** The peer sent GOAWAY: what is under way goes on, nothing new is accepted. */
+  /** The peer sent GOAWAY, or no stream can be opened any more: what is under way goes on, nothing new is accepted. */
   readonly draining: () => void;
   /** Once. Nothing follows it. */
   readonly down: (end: LinkEnd) => void;
@@ -80,9 +80,8 @@ export class Link {
     this.#session.on('goaway', (code) => {
       if (code !== constants.NGHTTP2_NO_ERROR) {
         this.#finish('protocolError', `the server ended the connection with HTTP/2 error ${code}`);
-      } else if (!this.#isDraining && this.#end === null) {
-        this.#isDraining = true;
-        events.draining();
+      } else {
+        this.#drain();
       }
     });
     // Stays attached for life: a session that is destroyed with an error emits it a turn later.
@@ -123,11 +122,25 @@ export class Link {
     if (this.#end !== null) throw new NotSentError(this.#end.fault.message);
     // Node would queue it, to fail when the connection ends.
     if (this.#isDraining) throw new NotSentError(`${this.authority}: the server is draining`);
-    return this.#session.request({ ...headers, ':method': method, ':path': path });
+    const stream = this.#session.request({ ...headers, ':method': method, ':path': path });
+    // What ends it in this very turn comes before connect-node can listen, and would end the process.
+    stream.on('error', () => {});
+    if (stream.destroyed) {
+      // HTTP/2 has 2^30 of them for each connection; the rest of what a connection can do goes on.
+      this.#drain();
+      throw new NotSentError(`${this.authority}: the stream ids of this connection are used up`);
+    }
+    return stream;
   }
 
   /** For connect-node, whose own manager puts off its pings with it. */
   notifyResponseByteRead(): void {}
+
+  #drain(): void {
+    if (this.#isDraining || this.#end !== null) return;
+    this.#isDraining = true;
+    this.#events.draining();
+  }
 
   /**
    * A dial of a port that nobody listens on may be given that port as its own, and TCP then connects it to itself. Its

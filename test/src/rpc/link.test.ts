@@ -1,12 +1,19 @@
 import { once } from 'node:events';
-import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
+import http2, {
+  type ClientHttp2Session,
+  createServer as createHttp2Server,
+  type Http2Server,
+  type ServerHttp2Session,
+} from 'node:http2';
+import { syncBuiltinESMExports } from 'node:module';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { ConnectError } from '@connectrpc/connect';
-import { afterEach, describe, expect, it } from 'vitest';
-import { Link, type LinkEnd } from '../../../src/rpc/link.ts';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Link, type LinkEnd, NotSentError } from '../../../src/rpc/link.ts';
 import { stallEventLoop } from '../../support/stall-event-loop.ts';
 import { eventually, within } from '../../support/within.ts';
 
+const actualConnect = http2.connect;
 const closers: (() => unknown)[] = [];
 
 afterEach(async () => {
@@ -204,6 +211,45 @@ describe('Link', () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     expect(watched.link.end?.cause).toBe('pingLost');
+  });
+
+  it('a request that ends in the turn it was made in ends nothing else: nobody can listen to it yet', async () => {
+    const { port } = await http2Server();
+    const watched = new Watched(port);
+    await watched.up();
+    const requested = await within(
+      5_000,
+      'the turn',
+      new Promise<ReturnType<Link['request']>>((resolve) => {
+        setImmediate(() => {
+          const request = watched.link.request('POST', '/pegaflow.Engine/Save', {});
+          watched.link.drop();
+          resolve(request);
+        });
+      }),
+    );
+    expect(requested).toMatchObject({ destroyed: true });
+  });
+
+  it('a connection whose stream ids are used up counts as draining: nothing more is sent on it', async () => {
+    const sessions: ClientHttp2Session[] = [];
+    const connectHttp2 = vi.spyOn(http2, 'connect').mockImplementation((...args: Parameters<typeof http2.connect>) => {
+      sessions.push(actualConnect(...args));
+      return sessions.at(-1)!;
+    });
+    syncBuiltinESMExports();
+    const { port, server } = await http2Server();
+    server.on('stream', (stream) => stream.respond({ ':status': 200 }));
+    const watched = new Watched(port);
+    connectHttp2.mockRestore();
+    syncBuiltinESMExports();
+    await watched.up();
+    sessions[0]!.setNextStreamID(2 ** 31 - 1);
+    const last = await watched.link.request('POST', '/pegaflow.Engine/Session', {});
+    await once(last, 'response');
+    await expect(watched.link.request('POST', '/pegaflow.Engine/Save', {})).rejects.toThrow(NotSentError);
+    expect(watched.facts).toEqual(['up', 'draining']);
+    expect(last.destroyed).toBe(false);
   });
 
   it('dropped by us, ends everything on it at once and says nothing more', async () => {
