@@ -26,6 +26,7 @@ import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { Connection } from '../rpc/connection.ts';
 import { type SchedulerTelemetry, schedulerTelemetry } from '../telemetry/connector-telemetry.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
+import { harmless, Listeners } from './callbacks.ts';
 import { Distrust } from './distrust.ts';
 import { type BlockIds, type BlockIdsByGroup, blockIdsByGroup, loadIntentFrom } from './hits.ts';
 import { Leases } from './leases.ts';
@@ -93,7 +94,7 @@ export class SchedulerConnector {
   #distrust = new Distrust();
   #queries: CacheQueries;
   #ledger = new RequestLedger();
-  #announcementListeners = new Set<(announcement: Announcement) => void>();
+  #announcementListeners = new Listeners<Announcement>();
   #telemetry: SchedulerTelemetry;
   /** The machine's announcement that the service's was made of. */
   #announced: Announcement;
@@ -121,7 +122,7 @@ export class SchedulerConnector {
     this.#actor = createActor(machine, {
       input: { schedulerBootId: randomUUID(), worldSize: options.worldSize, budgets },
       clock: patientClock,
-      ...(options.inspect ? { inspect: options.inspect } : {}),
+      ...(options.inspect ? { inspect: harmless(options.inspect) } : {}),
     });
     this.#actor.system.inspect(telemetry.inspect);
     const { instanceId, namespace, tpSize, worldSize, clientVersion = PEGAFLOW_VERSION } = options;
@@ -152,8 +153,9 @@ export class SchedulerConnector {
     this.#actor.subscribe((snapshot) => this.#follow(snapshot));
   }
 
-  /** Begins to look for the server. Returns at once; until it is found every query is a miss. */
+  /** Begins to look for the server. Returns at once; until it is found every query is a miss. Nothing after a stop. */
   start(): void {
+    if (this.#stopped !== null) return;
     this.#isStarted = true;
     this.#actor.start();
   }
@@ -176,15 +178,15 @@ export class SchedulerConnector {
 
   /** Lets `inspector` see what the machine does from now on, beside what the option of this name sees. */
   inspect(inspector: MachineInspector): () => void {
-    return this.#actor.system.inspect(inspector).unsubscribe;
+    return this.#actor.system.inspect(harmless(inspector)).unsubscribe;
   }
 
   /** Tells `listener` the announcement there is and every one that follows: the push form of {@link buildMetadata}. */
   onAnnounce(listener: (announcement: Announcement) => void): () => void {
-    this.#announcementListeners.add(listener);
+    const unlisten = this.#announcementListeners.add(listener);
     listener(this.#service.announcement);
     this.#confirmDelivery();
-    return () => this.#announcementListeners.delete(listener);
+    return unlisten;
   }
 
   /** Whether a query would be asked: a server is in service. */
@@ -282,6 +284,8 @@ export class SchedulerConnector {
   async drain(): Promise<void> {
     if (!this.#isStarted) return;
     this.#send({ type: 'drain' });
+    // Said from within a step of the machine, it is heeded after that step.
+    await Promise.resolve();
     await waitFor(this.#actor, (snapshot) => !snapshot.hasTag('handingBack'));
   }
 
@@ -343,7 +347,7 @@ export class SchedulerConnector {
   }
 
   #announce(announcement: Announcement): void {
-    for (const listener of this.#announcementListeners) listener(announcement);
-    if (this.#announcementListeners.size > 0) this.#confirmDelivery();
+    this.#announcementListeners.tell(announcement);
+    if (!this.#announcementListeners.isEmpty) this.#confirmDelivery();
   }
 }

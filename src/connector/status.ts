@@ -1,6 +1,7 @@
 import type { StateValue } from 'xstate';
 import { type Epoch, type Fault, pathFrom, stateOf } from '../../machines/index.ts';
 import { wallTimeMs } from '../wall-time.ts';
+import { Listeners } from './callbacks.ts';
 
 /** What an operator wants to know of one connector. Callers of the cache need none of it: they get outcomes. */
 export interface ConnectorStatus {
@@ -28,7 +29,7 @@ export type ConnectorState =
 /** Follows a machine and tells its listeners when its state or its epoch changes; steps inside a state are not news. */
 export class StatusBoard {
   #status: ConnectorStatus;
-  #listeners = new Set<(status: ConnectorStatus) => void>();
+  #listeners = new Listeners<ConnectorStatus>();
 
   constructor(value: StateValue, epoch: Epoch | null) {
     const path = pathFrom(value);
@@ -40,8 +41,7 @@ export class StatusBoard {
   }
 
   listen(listener: (status: ConnectorStatus) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   post(value: StateValue, epoch: Epoch | null, fault: Fault | null): void {
@@ -50,6 +50,6 @@ export class StatusBoard {
     const state = stateOf(path) as ConnectorState;
     const isNews = state !== last.state || epoch !== last.epoch;
     this.#status = { state, path, epoch, fault, sinceMs: state === last.state ? last.sinceMs : wallTimeMs() };
-    if (isNews) for (const listener of this.#listeners) listener(this.#status);
+    if (isNews) this.#listeners.tell(this.#status);
   }
 }

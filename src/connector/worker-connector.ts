@@ -20,6 +20,7 @@ import { patientClock } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
 import { workerTelemetry } from '../telemetry/connector-telemetry.ts';
 import type { WorkerObserver } from '../telemetry/observers.ts';
+import { harmless, Listeners } from './callbacks.ts';
 import { type KvCacheLayer, layersIn, registrationOf } from './kv-caches.ts';
 import type {
   ConnectorMetadata,
@@ -100,9 +101,9 @@ export class WorkerConnector {
   #named: { readonly epoch: Epoch; readonly layers: readonly KvCacheLayer[] } | null = null;
   #transfers: RankTransfers;
   #observer: WorkerObserver;
-  #reportListeners = new Set<(report: RankReport) => void>();
-  #settledListeners = new Set<() => void>();
-  #unsafeReleaseListeners = new Set<(release: UnsafeRelease) => void>();
+  #reportListeners = new Listeners<RankReport>();
+  #settledListeners = new Listeners<void>();
+  #unsafeReleaseListeners = new Listeners<UnsafeRelease>();
   #reportsMade = 0;
   #lastReport: RankReport;
   #stopped: Promise<WorkerStopOutcome> | null = null;
@@ -125,7 +126,7 @@ export class WorkerConnector {
     this.#actor = createActor(machine, {
       input: { rank: options.rank, workerBootId: randomUUID(), budgets: this.#budgets },
       clock: patientClock,
-      ...(options.inspect ? { inspect: options.inspect } : {}),
+      ...(options.inspect ? { inspect: harmless(options.inspect) } : {}),
     });
     this.#actor.system.inspect(inspect);
     const { instanceId, tpRank, ppRank = 0, deviceId } = options;
@@ -138,9 +139,7 @@ export class WorkerConnector {
       layersIn: (epoch) => this.#layersIn(epoch),
       service: () => this.#service,
       onDoubt: (doubt) => this.#weigh(doubt),
-      onUnsafeRelease: (release) => {
-        for (const listener of this.#unsafeReleaseListeners) listener(release);
-      },
+      onUnsafeRelease: (release) => this.#unsafeReleaseListeners.tell(release),
       onNews: () => this.#tellNews(),
     });
     this.stats = Object.assign(this.#transfers.stats, { fencedResults: 0 });
@@ -188,7 +187,7 @@ export class WorkerConnector {
 
   /** Lets `inspector` see what the machine does from now on, beside what the option of this name sees. */
   inspect(inspector: MachineInspector): () => void {
-    return this.#actor.system.inspect(inspector).unsubscribe;
+    return this.#actor.system.inspect(harmless(inspector)).unsubscribe;
   }
 
   /**
@@ -225,9 +224,9 @@ export class WorkerConnector {
 
   /** Tells `listener` the report there is and every change: the push form of {@link takeReport}. */
   onReport(listener: (report: RankReport) => void): () => void {
-    this.#reportListeners.add(listener);
+    const unlisten = this.#reportListeners.add(listener);
     listener(this.takeReport());
-    return () => this.#reportListeners.delete(listener);
+    return unlisten;
   }
 
   /** vLLM: `start_load_kv`. Every load ends in {@link takeFinished}, at once where it is refused. */
@@ -262,8 +261,7 @@ export class WorkerConnector {
 
   /** Calls `listener` whenever {@link takeFinished} may have more to tell. */
   onSettled(listener: () => void): () => void {
-    this.#settledListeners.add(listener);
-    return () => this.#settledListeners.delete(listener);
+    return this.#settledListeners.add(listener);
   }
 
   /**
@@ -271,8 +269,7 @@ export class WorkerConnector {
    * match, until the server is dead. An operator should hear of each.
    */
   onUnsafeRelease(listener: (release: UnsafeRelease) => void): () => void {
-    this.#unsafeReleaseListeners.add(listener);
-    return () => this.#unsafeReleaseListeners.delete(listener);
+    return this.#unsafeReleaseListeners.add(listener);
   }
 
   /** Blocks that the server may still touch although its link or its answer is gone, by kind of transfer. */
@@ -352,7 +349,7 @@ export class WorkerConnector {
 
   #tellNews(): void {
     this.#pushReport();
-    for (const listener of this.#settledListeners) listener();
+    this.#settledListeners.tell();
   }
 
   #pushReport(): void {
@@ -367,6 +364,6 @@ export class WorkerConnector {
       report.fault !== last.fault;
     if (!isNews) return;
     this.#lastReport = report;
-    for (const listener of this.#reportListeners) listener(report);
+    this.#reportListeners.tell(report);
   }
 }

@@ -1,0 +1,49 @@
+import type { InspectionEvent } from 'xstate';
+import type { MachineInspector } from './options.ts';
+
+/**
+ * Throws in a turn of its own, as XState does with what its observers throw: the host hears of its error, and whoever
+ * called it goes on.
+ */
+function throwLater(error: unknown): void {
+  setTimeout(() => {
+    throw error;
+  });
+}
+
+/** Functions of the host that want to hear of something. One that throws keeps nothing from the others, or from us. */
+export class Listeners<T> {
+  #listeners = new Set<(news: T) => void>();
+
+  /** Until the function that comes back is called. */
+  add(listener: (news: T) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  get isEmpty(): boolean {
+    return this.#listeners.size === 0;
+  }
+
+  tell(news: T): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(news);
+      } catch (error) {
+        throwLater(error);
+      }
+    }
+  }
+}
+
+/** What `inspector` throws would end the machine that it watches, for good. */
+export function harmless(inspector: MachineInspector): (event: InspectionEvent) => void {
+  return (event) => {
+    try {
+      if (typeof inspector === 'function') inspector(event);
+      else inspector.next?.(event);
+    } catch (error) {
+      throwLater(error);
+    }
+  };
+}
