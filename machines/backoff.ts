@@ -15,6 +15,8 @@ interface Backoff {
 /** What the scheduler's machine knows of its attempts. */
 interface Attempts {
   readonly failedAttempts: number;
+  /** Of these, in a row, those that somebody who listens ended. */
+  readonly turnedAway: number;
   readonly voidGenerations: number;
   readonly evidence: Evidence | null;
   readonly budgets: Budgets;
@@ -33,12 +35,15 @@ function redialCeilingMs(failedAttempts: number, budgets: Budgets): number {
 }
 
 /**
- * As {@link redialCeilingMs}, in milliseconds, but a server that lives and took the session from us more than once is
- * come back to as slowly as to a generation that is void.
+ * As {@link redialCeilingMs}, in milliseconds, but an attempt costs who listens more than a dial that nobody answers: one
+ * that turns us away again and again is left alone for longer, by default 250 ms from the 15th time on. A server that
+ * lives and took the session from us more than once is come back to as slowly as to a generation that is void.
  */
-export function attemptCeilingMs({ failedAttempts, voidGenerations, evidence, budgets }: Attempts): number {
-  const isUnwanted = evidence?.of === 'session' && voidGenerations >= 2;
-  return isUnwanted ? voidCeilingMs(voidGenerations, budgets) : redialCeilingMs(failedAttempts, budgets);
+export function attemptCeilingMs({ failedAttempts, turnedAway, voidGenerations, evidence, budgets }: Attempts): number {
+  if (evidence?.of === 'session' && voidGenerations >= 2) return voidCeilingMs(voidGenerations, budgets);
+  const { redialFirstMs: firstMs, turnedAwayMaxMs: maxMs } = budgets;
+  const turnedAwayMs = turnedAway === 0 ? 0 : ceilingMs(turnedAway, { firstMs, growth: 1.5, maxMs });
+  return Math.max(redialCeilingMs(failedAttempts, budgets), turnedAwayMs);
 }
 
 /** Ceiling of the wait before a rank's next dial, in milliseconds: ranks do not poll, they are told. */

@@ -6,6 +6,10 @@ export const budgetTable = {
   dialTimeoutMs: { default: 1_000, end: 'the link is dropped and the next attempt waits for its backoff' },
   redialFirstMs: { default: 1, end: 'ceiling of the first wait between dials of the scheduler; then the next dial' },
   redialMaxMs: { default: 25, end: 'highest ceiling of that wait; then the next dial' },
+  turnedAwayMaxMs: {
+    default: 250,
+    end: 'highest ceiling of that wait where somebody listens and ends each attempt; then the next dial',
+  },
   rankRedialFirstMs: { default: 20, end: 'ceiling of the first wait of a rank that nobody tells; then it dials' },
   rankRedialMaxMs: { default: 1_000, end: 'highest ceiling of that wait; then the next dial' },
   sessionTimeoutMs: { default: 2_000, end: 'no session headers: the link is dropped and dialled again' },

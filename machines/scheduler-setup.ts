@@ -36,6 +36,8 @@ export interface SchedulerContext extends SchedulerInput {
   /** The generation in service, or the last one as long as nothing refuted it. */
   readonly lineage: Lineage | null;
   readonly failedAttempts: number;
+  /** Attempts in a row that ended although somebody listens: a server that sheds load, or a proxy without one. */
+  readonly turnedAway: number;
   readonly voidGenerations: number;
   /** Nobody listened since the last registration: what listens now never mapped our memory. */
   readonly isServerNew: boolean;
@@ -148,12 +150,13 @@ export const schedulerSetup = setup({
       },
     }),
     recordReport: assign(({ context }, { report }: { report: RankReport }) => received(context, report)),
+    countTurnedAway: assign({ turnedAway: ({ context }) => context.turnedAway + 1 }),
     countFailedAttempt: assign({ failedAttempts: ({ context }) => context.failedAttempts + 1 }),
     countVoid: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1, lineage: null }),
     /** Void for want of an answer; what may be kept is kept. */
     countRefusal: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1 }),
     forgetLineage: assign({ lineage: null }),
-    forgetServer: assign({ lineage: null, voidGenerations: 0, isServerNew: true }),
+    forgetServer: assign({ lineage: null, voidGenerations: 0, turnedAway: 0, isServerNew: true }),
     announceWait: assign({
       announcement: ({ context }) => ({ epoch: context.announcement.epoch, action: 'wait' }) as const,
     }),
@@ -169,6 +172,7 @@ export const schedulerSetup = setup({
     publish: assign({
       lineage: ({ context }) => lineageOf(context.reports, context.announcement.epoch),
       failedAttempts: 0,
+      turnedAway: 0,
       voidGenerations: ({ context }) => context.voidGenerations + 1,
     }),
     /** After stalled work not before another trouble has come: until then the same is to be expected again. */

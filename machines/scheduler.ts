@@ -42,6 +42,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
     reports: Array.from({ length: input.worldSize }, () => null),
     lineage: null,
     failedAttempts: 0,
+    turnedAway: 0,
     voidGenerations: 0,
     isServerNew: false,
     clearTookMs: 0,
@@ -170,7 +171,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
                 target: 'waiting',
                 actions: [loseLink, 'forgetServer'],
               },
-              { target: 'waiting', actions: loseLink },
+              { target: 'waiting', actions: [loseLink, 'countTurnedAway'] },
             ],
             'xstate.error.actor.link': attemptFailed,
           },
@@ -186,9 +187,9 @@ export const schedulerMachine = schedulerSetup.createMachine({
     reRegistering: {
       initial: 'openingSession',
       on: {
-        'link.ended': { target: 'reconnecting.waiting', actions: loseLink },
+        'link.ended': { target: 'reconnecting.waiting', actions: [loseLink, 'countTurnedAway'] },
         'session.ended': { target: 'reconnecting.waiting', actions: loseSession },
-        'drain.announced': { target: 'degraded.draining', actions: 'recordDrain' },
+        'drain.announced': { target: 'degraded.draining', actions: ['recordDrain', 'countTurnedAway'] },
       },
       states: {
         openingSession: {

@@ -15,7 +15,15 @@ export function budgetsOf(machine: AnyStateMachine, delay: string): (keyof Budge
   );
   const delayOf = machine.implementations.delays?.[delay];
   if (typeof delayOf !== 'function') throw new Error(`no delay is declared as "${delay}"`);
-  const context = { budgets, failedAttempts: 0, failedDials: 0, voidGenerations: 2, clearTookMs: 1, worldSize: 1 };
+  const context = {
+    budgets,
+    failedAttempts: 0,
+    turnedAway: 1,
+    failedDials: 0,
+    voidGenerations: 2,
+    clearTookMs: 1,
+    worldSize: 1,
+  };
   delayOf({ context } as never, undefined as never);
   return (Object.keys(budgetTable) as (keyof Budgets)[]).filter((name) => read.has(name));
 }

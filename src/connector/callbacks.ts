@@ -6,7 +6,7 @@ import type { MachineInspector } from './options.ts';
  * called it goes on.
  */
 function throwLater(error: unknown): void {
-  setTimeout(() => {
+  setImmediate(() => {
     throw error;
   });
 }

@@ -726,21 +726,47 @@ describe('scheduler machine', () => {
     expect(audit.path()).toBe('reconnecting.dialing');
   });
 
-  it('the wait between dials grows slowly from 1 ms and never above its ceiling', () => {
-    const h = harness();
-    const waits: number[] = [];
-    for (let dial = 0; dial < 1_000; dial += 1) {
-      h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+  /** How long it waits after each of so many attempts that end so, in milliseconds. */
+  function waitsAfter(h: ReturnType<typeof harness>, attempts: number, end: () => void): number[] {
+    return Array.from({ length: attempts }, () => {
+      end();
       let waitedMs = 0;
-      while (h.path() === 'reconnecting.waiting') {
+      while (h.path() !== 'reconnecting.dialing') {
         h.script.clock.tick(1);
         waitedMs += 1;
       }
-      waits.push(waitedMs);
-    }
+      return waitedMs;
+    });
+  }
+
+  it('the wait between dials that nobody answers grows slowly from 1 ms and never above its ceiling', () => {
+    const h = harness();
+    const waits = waitsAfter(h, 1_000, () => h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone }));
     expect(waits[0]).toBe(1);
     expect(Math.max(...waits)).toBe(budgets.redialMaxMs);
     expect(h.script.openLinks).toBe(1);
+  });
+
+  it('S-08 who listens and turns it away is dialled at once, then ever less often; a dial that is refused ends that', () => {
+    const h = harness();
+    const ends = [
+      () => h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone }),
+      () => {
+        h.script.tell({ type: 'link.opened' });
+        h.script.tell({ type: 'link.ended', cause: 'protocolError', fault: gone });
+      },
+      () => {
+        h.script.tell({ type: 'link.opened' });
+        h.script.tell({ type: 'drain.announced' });
+      },
+    ];
+    for (const end of ends) {
+      const waits = waitsAfter(h, 20, end);
+      expect(waits.slice(0, 4).every((waitMs) => waitMs <= 5)).toBe(true);
+      expect(waits.at(-1)).toBe(budgets.turnedAwayMaxMs);
+      const [waitMs] = waitsAfter(h, 1, () => h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone }));
+      expect(waitMs).toBeLessThanOrEqual(budgets.redialMaxMs);
+    }
   });
 
   it('stop announces it, waits for the ranks, unregisters and drops the link last', async () => {
