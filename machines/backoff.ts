@@ -15,7 +15,7 @@ interface Backoff {
 /** What the scheduler's machine knows of its attempts. */
 interface Attempts {
   readonly failedAttempts: number;
-  /** Of these, in a row, those that somebody who listens ended. */
+  /** Of these, in a row, those whose link ended otherwise than by a refused dial. */
   readonly turnedAway: number;
   readonly voidGenerations: number;
   readonly evidence: Evidence | null;
@@ -42,8 +42,7 @@ function redialCeilingMs(failedAttempts: number, budgets: Budgets): number {
 export function attemptCeilingMs({ failedAttempts, turnedAway, voidGenerations, evidence, budgets }: Attempts): number {
   if (evidence?.of === 'session' && voidGenerations >= 2) return voidCeilingMs(voidGenerations, budgets);
   const { redialFirstMs: firstMs, turnedAwayMaxMs: maxMs } = budgets;
-  const turnedAwayMs = turnedAway === 0 ? 0 : ceilingMs(turnedAway, { firstMs, growth: 1.5, maxMs });
-  return Math.max(redialCeilingMs(failedAttempts, budgets), turnedAwayMs);
+  return Math.max(redialCeilingMs(failedAttempts, budgets), ceilingMs(turnedAway, { firstMs, growth: 1.5, maxMs }));
 }
 
 /** Ceiling of the wait before a rank's next dial, in milliseconds: ranks do not poll, they are told. */

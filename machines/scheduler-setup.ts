@@ -36,7 +36,7 @@ export interface SchedulerContext extends SchedulerInput {
   /** The generation in service, or the last one as long as nothing refuted it. */
   readonly lineage: Lineage | null;
   readonly failedAttempts: number;
-  /** Attempts in a row that ended although somebody listens: a server that sheds load, or a proxy without one. */
+  /** Attempts in a row whose link ended otherwise than by a refused dial: a server that sheds load, a proxy without one. */
   readonly turnedAway: number;
   readonly voidGenerations: number;
   /** Nobody listened since the last registration: what listens now never mapped our memory. */

@@ -102,10 +102,10 @@ export const workerMachine = setup({
     isNewStop: ({ context }, { announcement }: AnnouncementParams) =>
       announcement.action === 'stop' && isNewsTo(context, announcement),
     isToldToStop: ({ context }) => context.announcement?.action === 'stop',
-    isToldToRegister: ({ context }) => context.announcement?.action === 'register' && context.outcome === 'pending',
+    isToldToRegister: ({ context }) => isToldToRegister(context),
     /** The server that this generation was announced for is gone. */
     isRegisterVain: ({ context }, { cause }: { cause: LinkEndCause }) =>
-      cause === 'refused' && context.announcement?.action === 'register' && context.outcome === 'pending',
+      cause === 'refused' && isToldToRegister(context),
     isToldToKeep: ({ context }) => context.announcement?.action === 'keep' && context.outcome === 'pending',
     isConfirmedAndInService: ({ context }) => isConfirmed(context) && context.announcement?.action !== 'wait',
     /** Within one epoch only somebody else can bring back what the server has once denied. */
@@ -426,6 +426,10 @@ const NOTHING_TO_KEEP: Fault = { kind: 'forgotten', message: 'this rank has no r
 
 function isConfirmed({ outcome }: WorkerContext): boolean {
   return outcome === 'registered' || outcome === 'kept';
+}
+
+function isToldToRegister({ announcement, outcome }: WorkerContext): boolean {
+  return announcement?.action === 'register' && outcome === 'pending';
 }
 
 function isAttemptCurrent({ announcement, attempted }: WorkerContext): boolean {

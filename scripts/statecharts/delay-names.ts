@@ -18,7 +18,7 @@ export function budgetsOf(machine: AnyStateMachine, delay: string): (keyof Budge
   const context = {
     budgets,
     failedAttempts: 0,
-    turnedAway: 1,
+    turnedAway: 0,
     failedDials: 0,
     voidGenerations: 2,
     clearTookMs: 1,

@@ -1,4 +1,5 @@
 import type { InspectionEvent } from 'xstate';
+import { attempt } from '../telemetry/guarded.ts';
 import type { MachineInspector } from './options.ts';
 
 /**
@@ -26,24 +27,12 @@ export class Listeners<T> {
   }
 
   tell(news: T): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(news);
-      } catch (error) {
-        throwLater(error);
-      }
-    }
+    for (const listener of this.#listeners) attempt(throwLater, () => listener(news));
   }
 }
 
 /** What `inspector` throws would end the machine that it watches, for good. */
 export function harmless(inspector: MachineInspector): (event: InspectionEvent) => void {
-  return (event) => {
-    try {
-      if (typeof inspector === 'function') inspector(event);
-      else inspector.next?.(event);
-    } catch (error) {
-      throwLater(error);
-    }
-  };
+  return (event) =>
+    attempt(throwLater, () => (typeof inspector === 'function' ? inspector(event) : inspector.next?.(event)));
 }

@@ -126,7 +126,7 @@ export class Link {
     // What ends it in this very turn comes before connect-node can listen, and would end the process.
     stream.on('error', () => {});
     if (stream.destroyed) {
-      // HTTP/2 has 2^30 of them for each connection; the rest of what a connection can do goes on.
+      // A connection has 2^30. The streams that are open go on.
       this.#drain();
       throw new NotSentError(`${this.authority}: the stream ids of this connection are used up`);
     }

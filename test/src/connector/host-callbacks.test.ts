@@ -1,6 +1,5 @@
 /** What a host gives us to call may throw, call us back, or come at an odd time. */
 import { describe, expect, it } from 'vitest';
-import { hashesOf } from '../../support/engine-rank.ts';
 import { own } from '../../support/own.ts';
 import {
   connected,
@@ -14,7 +13,7 @@ import {
 } from '../../support/story.ts';
 import { TestInstance } from '../../support/test-instance.ts';
 import { collectUncaught } from '../../support/uncaught.ts';
-import { warmRank } from '../../support/warm-rank.ts';
+import { warmHashes, warmRank } from '../../support/warm-rank.ts';
 import { eventually, within } from '../../support/within.ts';
 
 const boom = (where: string) => () => {
@@ -80,7 +79,7 @@ describe('a callback of the host that throws', () => {
     const engine = await startEngine();
     const { instance, worker } = await warmRank(engine, { budgets: { stopTimeoutMs: 400 } });
     await engine.fault({ copyDelayMs: 60_000 });
-    await instance.hit('more', hashesOf(3));
+    await instance.hit('more', warmHashes);
     for (const requestId of ['loads', 'more']) expect(instance.scheduler.scheduleLoad(requestId, [4, 5, 6])).toBe(true);
     instance.step();
     await engine.logged('RPC [load]');
