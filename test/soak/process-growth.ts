@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { median } from '../../bench/statistics.ts';
-import type { MemoryReading } from './memory-probe.ts';
+import type { MemoryReading } from './memory-reading.ts';
 
 export interface ProcessGrowth {
   readonly name: string;

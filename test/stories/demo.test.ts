@@ -61,7 +61,7 @@ describe('the demo', () => {
   });
 
   test.each<[string, RegExp]>([
-    ['while it starts', /scheduler reconnecting/],
+    ['while it starts', /engine listening/],
     ['under traffic', /scheduler connected/],
     ['while the engine is away', /engine stopped/],
   ])('Ctrl-C %s ends everything', { timeout: RUN_TIMEOUT_MS }, async (_, moment) => {
