@@ -23,7 +23,7 @@ export interface Round {
   readonly leftAtMs: number | null;
   /** When every machine was `connected` for good: no earlier than the repair. */
   readonly connectedAtMs: number;
-  /** When a query was seen to have hit since. */
+  /** When a query that was sent since the repair was seen to have hit. */
   readonly hitAtMs: number;
   /** No hit was accepted from the living server any more, so it was restarted. */
   readonly endedTrust: boolean;
@@ -39,7 +39,8 @@ export interface Running {
 }
 
 /** Rejects where the cache is not hit again in time. */
-export async function runRound(plan: RoundPlan, { world, log, traffic, service }: Running): Promise<Round> {
+export async function runRound(plan: RoundPlan, running: Running): Promise<Round> {
+  const { world, log, traffic, service } = running;
   const startedAtMs = wallTimeMs();
   traffic.beginRound(
     plan.map(({ fault }) => fault),
@@ -58,13 +59,11 @@ export async function runRound(plan: RoundPlan, { world, log, traffic, service }
   await clearFaults(world);
   const repairedAtMs = wallTimeMs();
   traffic.endRound(repairedAtMs);
-  const distrustedBefore = traffic.distrusted;
-  const isDistrusted = () => traffic.distrusted > distrustedBefore;
-  const endedTrust = (await untilServing(log, RECOVERY_LIMIT_MS, kinds.join(' + '), isDistrusted)) === 'distrusted';
+  const endedTrust = (await untilServing(running, RECOVERY_LIMIT_MS, kinds.join(' + '))) === 'distrusted';
   if (endedTrust) {
     await world.processes.endEngine('kill', (pid) => process.kill(pid, 'SIGKILL'));
     await world.processes.startEngine();
-    await untilServing(log, RECOVERY_LIMIT_MS, 'the restart of a server that was not trusted');
+    await untilServing(running, RECOVERY_LIMIT_MS, 'the restart of a server that was not trusted');
   }
   return {
     kinds,
@@ -78,21 +77,25 @@ export async function runRound(plan: RoundPlan, { world, log, traffic, service }
 }
 
 /**
- * Settles when the cache is hit; rejects where it is not connected after `limitMs`, or not hit after that, saying where its
- * machines are. `distrusted`: it is not hit, and what it finds is distrusted, which only the death of its server ends.
+ * Settles when a query that is sent from now on has hit; rejects where it is not connected after `limitMs`, or not hit after
+ * that, saying where its machines are. `distrusted`: it is not hit, and what it finds is distrusted, which only the death of
+ * its server ends.
  */
 export async function untilServing(
-  log: RunLog,
+  { log, traffic }: Pick<Running, 'log' | 'traffic'>,
   limitMs: number,
   after: string,
-  isDistrusted = () => false,
 ): Promise<'serving' | 'distrusted'> {
+  const sinceMs = wallTimeMs();
+  const distrustedBefore = traffic.distrusted;
   if (!(await isMet(limitMs, log.until(isConnected)))) {
     throw new Error(`not connected ${limitMs} ms after ${after}; ${whereIs(log)}`);
   }
-  const isHit = (progress: Progress) => isConnected(progress) && progress.hasHitSinceConnected;
+  // What nobody has noticed yet looks connected still: only a later query tells.
+  const isHit = (progress: Progress) =>
+    isConnected(progress) && progress.hasHitSinceConnected && (traffic.lastHitSentAtMs ?? 0) >= sinceMs;
   if (await isMet(HIT_LIMIT_MS, log.until(isHit))) return 'serving';
-  if (isDistrusted()) return 'distrusted';
+  if (traffic.distrusted > distrustedBefore) return 'distrusted';
   throw new Error(`no hit in ${HIT_LIMIT_MS} ms after ${after}; ${whereIs(log)}`);
 }
 

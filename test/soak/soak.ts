@@ -154,7 +154,7 @@ export async function runSoak(
   try {
     processes.startScheduler();
     await processes.startEngine();
-    await untilServing(log, START_LIMIT_MS, 'the start');
+    await untilServing(running, START_LIMIT_MS, 'the start');
     observer.note(`${elapsed()}  serving`);
     while (wallTimeMs() < deadlineMs) {
       const mayReplaceHosts = wallTimeMs() < startedAtMs + (deadlineMs - startedAtMs) * HOST_FAULTS_SHARE;

@@ -12,6 +12,8 @@ export class TrafficTotals {
   abandonedRequests = 0;
   queries = 0;
   hitBlocks = 0;
+  /** When the query that hit last was sent. `null` before the first. */
+  lastHitSentAtMs: number | null = null;
   /** Queries that missed, by why. */
   readonly misses = new Map<string, number>();
   loads = { succeeded: 0, failed: 0, refused: 0 };
@@ -24,6 +26,7 @@ export class TrafficTotals {
   /** Transfers that were in quarantine, by what ended them. */
   readonly quarantineEnds = new Map<string, number>();
   readonly #onDefect: (defect: string) => void;
+  readonly #sentAtMs = new Map<number, number>();
   readonly #lastCounts = new Map<number, Counted>();
   #recent: { readonly kind: string; untilMs: number }[] = [];
 
@@ -59,12 +62,18 @@ export class TrafficTotals {
 
   observe(event: DemoEvent): void {
     if (event.type === 'request.arrived') this.requests += 1;
-    else if (event.type === 'query.answered') {
-      this.queries += 1;
-      this.hitBlocks += event.blocks;
-      if (event.reason !== null) this.misses.set(event.reason, (this.misses.get(event.reason) ?? 0) + 1);
-    } else if (event.type === 'blocks.verified') this.#verify(event);
+    else if (event.type === 'query.sent') this.#sentAtMs.set(event.queryId, event.atMs);
+    else if (event.type === 'query.answered') this.#answer(event);
+    else if (event.type === 'blocks.verified') this.#verify(event);
     else if (event.type === 'worker.counted') this.#count(event);
+  }
+
+  #answer({ queryId, result, blocks, reason }: EventOf<'query.answered'>): void {
+    this.queries += 1;
+    this.hitBlocks += blocks;
+    if (reason !== null) this.misses.set(reason, (this.misses.get(reason) ?? 0) + 1);
+    if (result === 'hit') this.lastHitSentAtMs = this.#sentAtMs.get(queryId) ?? null;
+    this.#sentAtMs.delete(queryId);
   }
 
   #verify({ bytes, wrongBytes, rank, requestId, moment }: EventOf<'blocks.verified'>): void {
