@@ -1,2 +1,2 @@
-/** The pegaflow release whose wire contract this package speaks, as client and as engine. Servers demand equality to the byte. */
-export const PEGAFLOW_VERSION = '0.23.12';
+/** The pegaflow release that this package names as client and demands as engine. Servers demand equality to the byte. */
+export const PEGAFLOW_VERSION = '0.25.1';

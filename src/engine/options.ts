@@ -13,7 +13,7 @@ export interface EngineOptions {
   readonly httpAddr: string | null;
   /** Bytes of host memory for blocks, taken as they are needed. `--pool-size`, default 1 GiB (the server's: 30 GiB). */
   readonly poolSizeBytes: number;
-  /** The version that clients must have, to the byte. Default `0.23.12`. */
+  /** The version that clients must have, to the byte. Default `0.25.1`. */
   readonly version: string;
   /** Life of a query lease in milliseconds. Default 600 000. */
   readonly leaseTtlMs: number;

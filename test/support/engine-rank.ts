@@ -6,6 +6,7 @@ import { expect } from 'vitest';
 import type { DeviceDriver, DeviceMemory } from '../../native-bindings/device-memory.ts';
 import { LoadState } from '../../native-bindings/load-state.ts';
 import { Engine, type QueryReady, type RegisterContextRequestSchema } from '../../src/gen/pegaflow/engine_pb.ts';
+import { PEGAFLOW_VERSION } from '../../src/pegaflow-version.ts';
 import { encodeIpcWrapper } from '../../src/registration/ipc-wrapper.ts';
 import { eventually } from './within.ts';
 
@@ -141,7 +142,7 @@ export class TestRank implements Disposable {
       ppRank: this.options.ppRank ?? 0,
       pageFirst: this.options.pageFirst ?? false,
       layerGroupIds: [...(this.options.layerGroupIds ?? [])],
-      clientVersion: '0.23.12',
+      clientVersion: PEGAFLOW_VERSION,
       layerNames: [...this.layerNames],
       wrapperBytes: this.layerNames.map((name) => this.wrapper(name)),
       numBlocks: perLayer(BigInt(NUM_BLOCKS)),

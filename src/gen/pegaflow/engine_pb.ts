@@ -1,4 +1,4 @@
-// The wire contract of pegaflow-server 0.23.12, in our own words.
+// The wire contract of pegaflow-server 0.23.12 to 0.25.1, in our own words.
 //
 // A failure is always a gRPC status, never `ok = false`; the code that belongs to each failure is named at its RPC.
 // The server answers at most 64 MiB and accepts at most 64 MiB.
