@@ -1,6 +1,7 @@
 /** Serves a feed over HTTP: the page, the records as they come, and where everything stands. Read-only. */
 import http from 'node:http';
 import { type AddressInfo, isIP } from 'node:net';
+import { foreignPage } from '../foreign-page.ts';
 import { pageFile } from './page-files.ts';
 import { type Encoding, pump } from './pump.ts';
 import { Readers } from './readers.ts';
@@ -88,7 +89,8 @@ async function answer(
   request: http.IncomingMessage,
   response: http.ServerResponse,
 ): Promise<void> {
-  if (!isOurName(request.headers.host, host)) return refuse(response, 403, 'this is not its name');
+  const foreign = foreignPage(request.headers, host);
+  if (foreign !== null) return refuse(response, 403, foreign);
   if (request.method !== 'GET') return refuse(response, 405, 'read only', { allow: 'GET' });
   const path = URL.parse(request.url ?? '/', 'http://feed')?.pathname ?? '';
   if (path === '/feed') return stream(source, readers, response);
@@ -112,15 +114,6 @@ async function stream(source: FeedSource, readers: Readers, response: http.Serve
   response.write(`retry: ${RETRY_MS}\ndata: ${JSON.stringify(header)}\n\n`);
   if ((await pump(source.history, response, EVENT_STREAM)) === 'ended') response.end();
   else response.destroy();
-}
-
-/**
- * Whether a browser asks for us by a name of ours: a page of somebody else's may have let its own name point at this
- * address (DNS rebinding), but then asks by that name.
- */
-function isOurName(header: string | undefined, host: string): boolean {
-  const name = URL.parse(`http://${header}`)?.hostname ?? '';
-  return name === 'localhost' || name === host.toLowerCase() || isIP(name.replace(/^\[|\]$/g, '')) !== 0;
 }
 
 function refuse(
