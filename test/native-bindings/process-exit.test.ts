@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { watchProcessExit } from '../../native-bindings/index.ts';
 
@@ -27,6 +28,21 @@ const idleProcess = (): { readonly pid: number; kill(): Promise<void> } => {
   return { pid: child.pid, kill };
 };
 
+/**
+ * The child of a process that never waits for it. A shell collects its children between two commands, so the pid is handed
+ * out when the shell has become `cat`, which shows by its echo.
+ */
+const childNobodyCollects = async (): Promise<number> => {
+  const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  onTestFinished(() => void parent.kill('SIGKILL'));
+  const lines = createInterface({ input: parent.stdout });
+  const [pid] = await once(lines, 'line');
+  const echoed = once(lines, 'line');
+  parent.stdin.write('echo\n');
+  expect(await echoed).toEqual(['echo']);
+  return Number(pid);
+};
+
 describe('watchProcessExit', () => {
   afterEach(() => {
     expect(openPidfds()).toBe(0);
@@ -43,10 +59,7 @@ describe('watchProcessExit', () => {
   });
 
   test('a process that its parent has not collected has exited', async () => {
-    const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
-    onTestFinished(() => void parent.kill('SIGKILL'));
-    const [line] = await once(parent.stdout, 'data');
-    const pid = Number(line);
+    const pid = await childNobodyCollects();
     const watch = watchProcessExit(pid);
     process.kill(pid, 'SIGKILL');
     await watch.exited;
