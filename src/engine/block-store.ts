@@ -40,6 +40,10 @@ export class BlockStore {
     this.#clock = clock;
     this.#metrics = metrics;
     metrics.poolCapacityBytes.add(capacityBytes);
+    for (const name of ['retained', 'reclaimable']) {
+      metrics.cacheResidentBlocks.add(0, { class: name });
+      metrics.cacheResidentBytesByClass?.add(0, { class: name });
+    }
   }
 
   /** Host memory, evicting least recently used blocks to make room. All buffers or INTERNAL. */
@@ -129,8 +133,12 @@ export class BlockStore {
   #evict(block: StoredBlock, reason: 'pressure' | 'cleanup'): void {
     this.#resident.delete(block.key);
     block.isResident = false;
-    if (block.pins === 0) this.free(block.slots);
-    else this.#metrics.cacheEvictionsStillReferenced.add(1);
+    if (block.pins === 0) {
+      this.free(block.slots);
+      this.#metrics.cacheEvictionReclaimedBytes.add(block.sizeBytes);
+    } else {
+      this.#metrics.cacheEvictionsStillReferenced.add(1);
+    }
     this.#metrics.cacheEvictions.add(1);
     this.#metrics.cacheResidenceDurationSeconds.record((this.#clock.nowMs() - block.residentSinceMs) / 1000, {
       reason,
@@ -141,5 +149,6 @@ export class BlockStore {
   #countResident(block: StoredBlock, sign: 1 | -1): void {
     this.#metrics.cacheResidentBytes.add(sign * block.sizeBytes);
     this.#metrics.cacheResidentBlocks.add(sign, { class: 'retained' });
+    this.#metrics.cacheResidentBytesByClass?.add(sign * block.sizeBytes, { class: 'retained' });
   }
 }

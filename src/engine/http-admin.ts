@@ -16,62 +16,76 @@ export interface AdminDependencies {
   readonly onFaultRequest: (request: FaultRequest) => Promise<void>;
 }
 
-type Reply = { readonly status: number; readonly body: string | object };
+interface Reply {
+  readonly status: number;
+  readonly body: string | object;
+}
+
 type Handler = (url: URL, request: http.IncomingMessage) => Reply | Promise<Reply>;
+
+/** What a path answers, by method; GET answers HEAD as well. */
+type Resource = Readonly<Partial<Record<'GET' | 'POST' | 'DELETE', Handler>>>;
 
 const MAX_BODY_BYTES = 1 << 20;
 
 /** The server's HTTP port: health, instances, cleanup, metrics; and the fault switches where they are enabled. */
 export const createAdminServer = (dependencies: AdminDependencies): http.Server => {
   const { metricsHandler } = dependencies;
-  const handlers = adminHandlers(dependencies);
+  const resources = adminResources(dependencies);
   return http.createServer((request, response) => {
     const url = URL.parse(request.url ?? '/', 'http://admin');
-    const route = `${request.method} ${url?.pathname}`;
-    if (route === 'GET /metrics' && metricsHandler !== null) {
-      metricsHandler(request, response);
+    const resource = url === null ? undefined : resources.get(url.pathname);
+    if (url === null || resource === undefined) {
+      sendEmpty(response, 404);
       return;
     }
-    const handler = Object.hasOwn(handlers, route) ? handlers[route] : undefined;
-    void replyOf(() => (url === null ? undefined : handler?.(url, request))).then((reply) => send(response, reply));
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    const handler = Object.entries(resource).find(([name]) => name === method)?.[1];
+    if (handler === undefined) {
+      sendEmpty(response, 405, { allow: allowedMethods(resource) });
+    } else if (url.pathname === '/metrics' && metricsHandler !== null) {
+      metricsHandler(request, response);
+    } else {
+      void replyOf(() => handler(url, request)).then((reply) => send(response, reply));
+    }
   });
 };
 
-const adminHandlers = ({ engine, faults, onFaultRequest }: AdminDependencies): Record<string, Handler> => ({
-  'GET /health': () => ({ status: 200, body: 'ok' }),
-  'GET /metrics': () => ({ status: 404, body: 'metrics not enabled' }),
-  'GET /instances': () => ({ status: 200, body: { instances: engine.instanceIds } }),
-  'POST /instances/cleanup': async (url) => {
-    const id = url.searchParams.get('id');
-    const cleanup =
-      id === null ? await engine.registrations.cleanupAll() : await engine.registrations.cleanupInstance(id);
-    if (cleanup === null) return { status: 404, body: `instance ${id} not found` };
-    const body = { removed_instances: cleanup.removedInstances, removed_tensors: cleanup.removedTensors };
-    return { status: 200, body };
-  },
-  'POST /cache/memory/cleanup': () => {
-    const { evictedBlocks, evictedBytes, reclaimedBytes, stillReferencedBlocks } = engine.cleanupMemory();
-    const body = {
-      evicted_blocks: evictedBlocks,
-      evicted_bytes: evictedBytes,
-      reclaimed_bytes: reclaimedBytes,
-      still_referenced_blocks: stillReferencedBlocks,
-    };
-    return { status: 200, body };
-  },
-  ...(faults !== null && faultHandlers(faults, onFaultRequest)),
-});
+const adminResources = ({ engine, faults, onFaultRequest }: AdminDependencies): ReadonlyMap<string, Resource> =>
+  new Map<string, Resource>([
+    ['/health', { GET: () => ({ status: 200, body: 'ok' }) }],
+    ['/metrics', { GET: () => ({ status: 404, body: 'metrics not enabled' }) }],
+    ['/instances', { GET: () => ({ status: 200, body: { instances: engine.instanceIds } }) }],
+    ['/instances/cleanup', { POST: (url) => cleanUpInstances(engine, url.searchParams.get('id')) }],
+    ['/cache/memory/cleanup', { POST: () => cleanUpMemory(engine) }],
+    ...(faults === null ? [] : [['/faults', faultResource(faults, onFaultRequest)] as const]),
+  ]);
 
-const faultHandlers = (
-  faults: FaultBoard,
-  onFaultRequest: AdminDependencies['onFaultRequest'],
-): Record<string, Handler> => ({
-  'GET /faults': () => ({ status: 200, body: faults.switches }),
-  'DELETE /faults': () => {
+const cleanUpInstances = async ({ registrations }: Engine, id: string | null): Promise<Reply> => {
+  const cleanup = id === null ? await registrations.cleanupAll() : await registrations.cleanupInstance(id);
+  if (cleanup === null) return { status: 404, body: `instance ${id} not found` };
+  const body = { removed_instances: cleanup.removedInstances, removed_tensors: cleanup.removedTensors };
+  return { status: 200, body };
+};
+
+const cleanUpMemory = (engine: Engine): Reply => {
+  const { evictedBlocks, evictedBytes, reclaimedBytes, stillReferencedBlocks } = engine.cleanupMemory();
+  const body = {
+    evicted_blocks: evictedBlocks,
+    evicted_bytes: evictedBytes,
+    reclaimed_bytes: reclaimedBytes,
+    still_referenced_blocks: stillReferencedBlocks,
+  };
+  return { status: 200, body };
+};
+
+const faultResource = (faults: FaultBoard, onFaultRequest: AdminDependencies['onFaultRequest']): Resource => ({
+  GET: () => ({ status: 200, body: faults.switches }),
+  DELETE: () => {
     faults.clear();
     return { status: 200, body: faults.switches };
   },
-  'POST /faults': async (_, request) => {
+  POST: async (_, request) => {
     const text = await bodyOf(request);
     let faultRequest: FaultRequest;
     try {
@@ -85,9 +99,9 @@ const faultHandlers = (
   },
 });
 
-const replyOf = async (work: () => Reply | Promise<Reply> | undefined): Promise<Reply> => {
+const replyOf = async (work: () => Reply | Promise<Reply>): Promise<Reply> => {
   try {
-    return (await work()) ?? { status: 404, body: 'not found' };
+    return await work();
   } catch (error) {
     return { status: 500, body: messageOf(error) };
   }
@@ -104,8 +118,20 @@ const bodyOf = async (request: http.IncomingMessage): Promise<string> => {
   return Buffer.concat(chunks).toString();
 };
 
+const allowedMethods = (resource: Resource): string =>
+  Object.keys(resource)
+    .map((method) => (method === 'GET' ? 'GET,HEAD' : method))
+    .join(',');
+
 const send = (response: http.ServerResponse, { status, body }: Reply): void => {
   const isText = typeof body === 'string';
-  response.writeHead(status, { 'content-type': isText ? 'text/plain; charset=utf-8' : 'application/json' });
-  response.end(isText ? body : JSON.stringify(body));
+  const text = isText ? body : JSON.stringify(body);
+  const contentType = isText ? 'text/plain; charset=utf-8' : 'application/json';
+  response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+};
+
+const sendEmpty = (response: http.ServerResponse, status: number, headers: http.OutgoingHttpHeaders = {}): void => {
+  response.writeHead(status, { ...headers, 'content-length': 0 });
+  response.end();
 };

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { MeterProvider } from '@opentelemetry/api';
 import type { MeterProviderOptions } from '@opentelemetry/sdk-metrics';
 import { messageOf } from './engine-error.ts';
@@ -16,11 +17,38 @@ export interface PrometheusMetrics {
 export const createPrometheusMetrics = async (
   options: Pick<MeterProviderOptions, 'resource' | 'readers'> = {},
 ): Promise<PrometheusMetrics> => {
-  const { MeterProvider, PrometheusExporter } = await loadSdk();
+  const { MeterProvider, PrometheusExporter, PrometheusSerializer } = await loadSdk();
   const exporter = new PrometheusExporter({ preventServerStart: true });
+  const serializer = new PrometheusSerializer();
   const meterProvider = new MeterProvider({ ...options, readers: [exporter, ...(options.readers ?? [])] });
-  return { meterProvider, handler: (request, response) => exporter.getMetricsRequestHandler(request, response) };
+  const page = async () => withoutUnits(serializer.serialize((await exporter.collect()).resourceMetrics));
+  return { meterProvider, handler: (_, response) => void scraped(page()).then((reply) => send(response, reply)) };
 };
+
+interface Scrape {
+  readonly status: number;
+  readonly text: string;
+}
+
+const scraped = async (page: Promise<string>): Promise<Scrape> => {
+  try {
+    return { status: 200, text: await page };
+  } catch (error) {
+    return { status: 500, text: messageOf(error) };
+  }
+};
+
+/** Its length goes along, which lets HEAD be answered too. */
+const send = (response: ServerResponse, { status, text }: Scrape): void => {
+  response.writeHead(status, {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+  });
+  response.end(text);
+};
+
+/** `# UNIT` belongs to OpenMetrics: Prometheus' own text format, which this is, takes it for a comment. */
+const withoutUnits = (text: string): string => text.replaceAll(/^# UNIT .*\n/gm, '');
 
 const loadSdk = async () => {
   try {
@@ -28,7 +56,8 @@ const loadSdk = async () => {
       import('@opentelemetry/sdk-metrics'),
       import('@opentelemetry/exporter-prometheus'),
     ]);
-    return { MeterProvider: sdk.MeterProvider, PrometheusExporter: exporter.PrometheusExporter };
+    const { PrometheusExporter, PrometheusSerializer } = exporter;
+    return { MeterProvider: sdk.MeterProvider, PrometheusExporter, PrometheusSerializer };
   } catch (error) {
     throw new Error(
       'metrics need two more packages: npm install @opentelemetry/sdk-metrics @opentelemetry/exporter-prometheus ' +

@@ -116,7 +116,14 @@ export class QueryDesk {
   }
 
   #count(hits: number, queried: number): void {
-    if (hits > 0) this.#dependencies.metrics.cacheHits.add(hits);
-    if (queried > hits) this.#dependencies.metrics.cacheMisses.add(queried - hits);
+    const { metrics } = this.#dependencies;
+    if (hits > 0) {
+      metrics.cacheHits.add(hits);
+      metrics.cacheTierBlockRequests.add(hits, { tier: 'ram' });
+    }
+    if (queried > hits) {
+      metrics.cacheMisses.add(queried - hits);
+      metrics.cacheTierBlockRequests.add(queried - hits, { tier: 'miss' });
+    }
   }
 }

@@ -39,9 +39,8 @@ export const startEngine = async (given: Partial<EngineOptions> = {}): Promise<R
   const { log } = options;
   const clock = systemClock;
   const faults = new FaultBoard(options.faults);
-  const instruments = createEngineMetrics(
-    (options.meterProvider ?? metrics.getMeterProvider()).getMeter('pegaflow-engine'),
-  );
+  const meter = (options.meterProvider ?? metrics.getMeterProvider()).getMeter('pegaflow-engine');
+  const instruments = createEngineMetrics(meter, options.version);
   const engine = new Engine({
     clock,
     randomBytes,

@@ -25,7 +25,7 @@ export const warmUp = async ({
 }: Pick<EngineDependencies, 'clock' | 'randomBytes'>): Promise<void> => {
   loadSharedMemoryLibrary();
   const faults = new FaultBoard();
-  const metrics = createEngineMetrics(createNoopMeter());
+  const metrics = createEngineMetrics(createNoopMeter(), '');
   const base = { clock, faults, log: silentLog, metrics };
   const memory = { deviceId: 0, sizeBytes: 1, read: () => {}, write: () => {}, [Symbol.dispose]: () => {} };
   const engine = new Engine({

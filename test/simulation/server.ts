@@ -27,7 +27,7 @@ export interface ServerOptions {
 
 type Handler = (request: unknown, context: HandlerContext) => Promise<Record<string, unknown>>;
 
-const metrics = createEngineMetrics(createNoopMeter());
+const metrics = createEngineMetrics(createNoopMeter(), PEGAFLOW_VERSION);
 
 /** One incarnation of the server: the engine's own logic in a process of the simulation. */
 export class SimulatedServer {

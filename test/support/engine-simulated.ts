@@ -51,7 +51,7 @@ export class SimulatedEngine {
       }),
       faults: this.faults,
       log: silentLog,
-      metrics: createEngineMetrics(createNoopMeter()),
+      metrics: createEngineMetrics(createNoopMeter(), 'v'),
       poolSizeBytes: (options.poolBlocks ?? 100) * BLOCK_BYTES,
       leaseTtlMs: 600_000,
       version: 'v',

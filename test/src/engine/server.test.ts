@@ -333,7 +333,7 @@ describe('the process', () => {
       return [response.status, await response.text()];
     };
     expect(await get('/metrics')).toEqual([404, 'metrics not enabled']);
-    expect(await get('/faults')).toEqual([404, 'not found']);
+    expect(await get('/faults')).toEqual([404, '']);
   });
 
   test('every RPC of the contract is served', async () => {
