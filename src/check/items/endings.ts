@@ -1,14 +1,14 @@
 import { Code } from '@connectrpc/connect';
-import { expect, test } from 'vitest';
-import { expectRefusal, hashesOf, TestSession } from '../../../support/engine-rank.ts';
-import { eventually } from '../../../support/within.ts';
-import { type ConformanceItems, LOST, UNKNOWN_LEASE } from './suite.ts';
+import { eventually } from '../eventually.ts';
+import { expect } from '../expectation.ts';
+import { type ItemGroup, LOST, UNKNOWN_LEASE } from '../item-suite.ts';
+import { expectRefusal, hashesOf, ServerSession } from '../rank.ts';
 
 /** C12 and C13: the end of an instance. */
-export const endings: ConformanceItems = (suite) => {
-  suite.memoryTest('C12 the end of a session drops instance and leases and keeps blocks', async ({ rank, driver }) => {
+export const endings: ItemGroup = (suite) => {
+  suite.savingTest('C12 the end of a session drops instance and leases and keeps blocks', async ({ rank, driver }) => {
     const hashes = hashesOf(2);
-    const session = await TestSession.open(suite.open().client, rank.instanceId);
+    const session = await ServerSession.open(suite.open().client, rank.instanceId);
     await rank.register();
     await rank.save([0, 1], hashes);
     const { lease } = await rank.visible(hashes);
@@ -32,9 +32,9 @@ export const endings: ConformanceItems = (suite) => {
     'C12 a newer session keeps the registration when the older one ends',
     async ({ rank, target: own, control }) => {
       const oldConnection = suite.open(own.endpoint);
-      await TestSession.open(oldConnection.client, rank.instanceId);
+      await ServerSession.open(oldConnection.client, rank.instanceId);
       await rank.register();
-      const successor = await TestSession.open(rank.client, rank.instanceId);
+      const successor = await ServerSession.open(rank.client, rank.instanceId);
       oldConnection[Symbol.dispose]();
       await control.logged('token=1 superseded — skip cleanup');
       await expectRefusal(rank.register(), Code.Internal, /already registered$/);
@@ -49,11 +49,11 @@ export const endings: ConformanceItems = (suite) => {
     },
   );
 
-  test('C12 a session needs an instance id', async () => {
-    await expectRefusal(TestSession.open(suite.client, ''), Code.InvalidArgument, 'instance_id must not be empty');
+  suite.wireTest('C12 a session needs an instance id', async () => {
+    await expectRefusal(ServerSession.open(suite.client, ''), Code.InvalidArgument, 'instance_id must not be empty');
   });
 
-  suite.memoryTest(
+  suite.savingTest(
     'C13 unregistering drops all ranks and keeps blocks, and registering works again',
     async ({ rank, driver }) => {
       const { instanceId, options } = rank;

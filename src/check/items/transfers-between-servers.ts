@@ -1,11 +1,11 @@
 import { Code } from '@connectrpc/connect';
-import { expect, test } from 'vitest';
-import { expectRefusal } from '../../../support/engine-rank.ts';
-import type { ConformanceItems } from './suite.ts';
+import { expect } from '../expectation.ts';
+import type { ItemGroup } from '../item-suite.ts';
+import { expectRefusal } from '../rank.ts';
 
 /** The RPCs between servers, on a server without RDMA. */
-export const transfersBetweenServers: ConformanceItems = (suite) => {
-  test('transfers are refused, and an unknown transfer lock releases nothing', async () => {
+export const transfersBetweenServers: ItemGroup = (suite) => {
+  suite.wireTest('transfers are refused, and an unknown transfer lock releases nothing', async () => {
     const { client } = suite;
     const words = 'RDMA transfer engine is not configured';
     await expectRefusal(client.queryBlocksForTransfer({}), Code.FailedPrecondition, words);

@@ -1,11 +1,10 @@
 import { Code } from '@connectrpc/connect';
-import { test } from 'vitest';
-import { expectRefusal, NUM_BLOCKS } from '../../../support/engine-rank.ts';
-import { type ConformanceItems, PROBE_GROUP } from './suite.ts';
+import { type ItemGroup, PROBE_GROUP } from '../item-suite.ts';
+import { expectRefusal, NUM_BLOCKS } from '../rank.ts';
 
 /** C11: registration. */
-export const registration: ConformanceItems = (suite) => {
-  test('C11 the version is checked before everything else and the answer names both', async () => {
+export const registration: ItemGroup = (suite) => {
+  suite.wireTest('C11 the version is checked before everything else and the answer names both', async () => {
     const register = (clientVersion: string) => suite.client.registerContextBatch({ clientVersion, deviceId: -1 });
     await expectRefusal(
       register(''),

@@ -1,11 +1,11 @@
 import { Code } from '@connectrpc/connect';
-import { expect } from 'vitest';
-import { expectRefusal, hashesOf, hashOf, NUM_BLOCKS, uniqueId } from '../../../support/engine-rank.ts';
-import type { ConformanceItems } from './suite.ts';
+import { expect } from '../expectation.ts';
+import type { ItemGroup } from '../item-suite.ts';
+import { expectRefusal, hashesOf, hashOf, NUM_BLOCKS, uniqueId } from '../rank.ts';
 
 /** C14 and C15: slots and groups. */
-export const slotsAndGroups: ConformanceItems = (suite) => {
-  suite.memoryTest(
+export const slotsAndGroups: ItemGroup = (suite) => {
+  suite.savingTest(
     'C14 a block is visible when every layer of every rank is there, also across a registration',
     async ({ rank, driver }) => {
       const { instanceId, options } = rank;
@@ -26,7 +26,7 @@ export const slotsAndGroups: ConformanceItems = (suite) => {
     { tpSize: 2, worldSize: 2 },
   );
 
-  suite.memoryTest('C14 the first save of a slot stays', async ({ rank }) => {
+  suite.savingTest('C14 the first save of a slot stays', async ({ rank }) => {
     await rank.register();
     rank.fill(0, 1);
     await rank.save([0], hashesOf(1));
@@ -38,7 +38,7 @@ export const slotsAndGroups: ConformanceItems = (suite) => {
     expect(rank.holds(3, 1)).toBe(true);
   });
 
-  suite.memoryTest('C14 another namespace is another cache', async ({ rank, driver }) => {
+  suite.savingTest('C14 another namespace is another cache', async ({ rank, driver }) => {
     const stranger = suite.rankOf(driver);
     const friend = suite.rankOf(driver, { namespace: rank.namespace });
     for (const each of [rank, stranger, friend]) await each.register();
@@ -66,7 +66,7 @@ export const slotsAndGroups: ConformanceItems = (suite) => {
     await expectRefusal(rank.client.save({ instanceId, ppRank: 1 }), Code.InvalidArgument, mixUp);
   });
 
-  suite.memoryTest(
+  suite.savingTest(
     'C15 a group above 0 is asked by membership and has its own blocks',
     async ({ rank }) => {
       const hashes = hashesOf(4);
@@ -85,7 +85,7 @@ export const slotsAndGroups: ConformanceItems = (suite) => {
     { layerGroupIds: [0, 1] },
   );
 
-  suite.memoryTest(
+  suite.savingTest(
     'C15 all or nothing counts what is there and gives no lease when something is missing',
     async ({ rank }) => {
       const hashes = hashesOf(3);
@@ -107,7 +107,7 @@ export const slotsAndGroups: ConformanceItems = (suite) => {
     { layerGroupIds: [0, 1] },
   );
 
-  suite.memoryTest(
+  suite.savingTest(
     'C15 a block of group g is stored under its hash and g in four big-endian bytes',
     async ({ rank, driver }) => {
       const plain = suite.rankOf(driver, { namespace: rank.namespace, layerNames: ['layer.1'] });
@@ -121,7 +121,7 @@ export const slotsAndGroups: ConformanceItems = (suite) => {
     { layerGroupIds: [0, 1] },
   );
 
-  suite.memoryTest(
+  suite.savingTest(
     'C15 page-first keeps one page a block and wants all layers at once',
     async ({ rank }) => {
       await rank.register();

@@ -1,12 +1,12 @@
 import { Code } from '@connectrpc/connect';
-import { expect, test } from 'vitest';
-import { LoadState } from '../../../../native-bindings/load-state.ts';
-import { expectRefusal, hashesOf, NUM_BLOCKS, uniqueId } from '../../../support/engine-rank.ts';
-import type { ConformanceItems } from './suite.ts';
+import { LoadState } from '../../../native-bindings/index.ts';
+import { expect } from '../expectation.ts';
+import type { ItemGroup } from '../item-suite.ts';
+import { expectRefusal, hashesOf, NUM_BLOCKS, uniqueId } from '../rank.ts';
 
 /** C10: the record of a load. */
-export const loadRecords: ConformanceItems = (suite) => {
-  test('C10 a device below 0 and a malformed lease leave the record pending', async () => {
+export const loadRecords: ItemGroup = (suite) => {
+  suite.wireTest('C10 a device below 0 and a malformed lease leave the record pending', async () => {
     const state = suite.keep(LoadState.create());
     const base = { instanceId: uniqueId(), loadStateShm: state.name };
     await expectRefusal(suite.client.load({ ...base, deviceId: -1 }), Code.InvalidArgument, /must be >= 0$/);
@@ -15,12 +15,12 @@ export const loadRecords: ConformanceItems = (suite) => {
     expect(state.state()).toBe(0);
   });
 
-  test('C10 a record that is not there is INTERNAL, before the instance is looked for', async () => {
+  suite.wireTest('C10 a record that is not there is INTERNAL, before the instance is looked for', async () => {
     const load = suite.client.load({ instanceId: uniqueId(), loadStateShm: `pega_load_${uniqueId()}` });
     await expectRefusal(load, Code.Internal, /^storage error: LoadState: /);
   });
 
-  suite.memoryTest('C10 a load without a destination succeeds at once', async ({ rank }) => {
+  suite.savingTest('C10 a load without a destination succeeds at once', async ({ rank }) => {
     await rank.register();
     await rank.save([0], hashesOf(1));
     const { lease } = await rank.visible(hashesOf(1));
@@ -28,7 +28,7 @@ export const loadRecords: ConformanceItems = (suite) => {
     expect([load.refusal, load.stateNow()]).toEqual([null, 1]);
   });
 
-  suite.memoryTest(
+  suite.savingTest(
     'C10 a destination outside the device is accepted, ends in -1 and writes nowhere',
     async ({ rank }) => {
       await rank.register();

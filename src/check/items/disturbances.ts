@@ -1,11 +1,11 @@
 import { Code } from '@connectrpc/connect';
-import { expect } from 'vitest';
-import { expectRefusal, hashesOf, hashOf, TestSession, uniqueId } from '../../../support/engine-rank.ts';
-import { eventually, within } from '../../../support/within.ts';
-import { type ConformanceItems, LOST, UNKNOWN_LEASE } from './suite.ts';
+import { eventually, within } from '../eventually.ts';
+import { expect, rejectionOf } from '../expectation.ts';
+import { type ItemGroup, LOST, UNKNOWN_LEASE } from '../item-suite.ts';
+import { expectRefusal, hashesOf, hashOf, ServerSession, uniqueId } from '../rank.ts';
 
 /** C16 to C19 and C21: with switches and signals. */
-export const disturbances: ConformanceItems = (suite) => {
+export const disturbances: ItemGroup = (suite) => {
   suite.controlTest('C16 a result waits under its request id, whatever is asked with it', async ({ rank, control }) => {
     await rank.register();
     await rank.save([0, 1], hashesOf(2));
@@ -40,7 +40,7 @@ export const disturbances: ConformanceItems = (suite) => {
   suite.controlTest(
     'C18 a draining server waits for the session and serves nobody new',
     async ({ rank, control, target: own }) => {
-      const session = await TestSession.open(rank.client, rank.instanceId);
+      const session = await ServerSession.open(rank.client, rank.instanceId);
       await rank.register();
       control.signal('SIGINT');
       const late = suite.open(own.endpoint);
@@ -51,7 +51,7 @@ export const disturbances: ConformanceItems = (suite) => {
           () => true,
         );
       });
-      await expect(late.client.health({}, { timeoutMs: 100 })).rejects.toThrow();
+      await rejectionOf(late.client.health({}, { timeoutMs: 100 }));
       expect((await suite.http('GET', '/health', own.httpEndpoint)).status).toBe(200);
       expect(control.isRunning).toBe(true);
       session.end();
@@ -60,7 +60,7 @@ export const disturbances: ConformanceItems = (suite) => {
   );
 
   suite.controlTest('C18 the Shutdown RPC drains in the same way', async ({ rank, control }) => {
-    const session = await TestSession.open(rank.client, rank.instanceId);
+    const session = await ServerSession.open(rank.client, rank.instanceId);
     expect(await rank.client.shutdown({})).toMatchObject({ status: { ok: true } });
     expect(control.isRunning).toBe(true);
     session.end();
@@ -91,7 +91,7 @@ export const disturbances: ConformanceItems = (suite) => {
     'C21 a deadline on Register leaves a zombie context, which Unregister clears',
     async ({ rank, control }) => {
       await control.fault({ methods: { registerContextBatch: { hang: true, times: 1 } } });
-      await expect(rank.client.registerContextBatch(rank.registration(), { timeoutMs: 50 })).rejects.toThrow();
+      await rejectionOf(rank.client.registerContextBatch(rank.registration(), { timeoutMs: 50 }));
       await control.fault({ methods: { registerContextBatch: null } });
       await expectRefusal(rank.register(), Code.Internal, /already registered$/);
       await expectRefusal(rank.save([], []), Code.FailedPrecondition, LOST);
@@ -109,7 +109,7 @@ export const disturbances: ConformanceItems = (suite) => {
       await rank.save([1], hashesOf(1));
       const { lease } = await rank.visible(hashesOf(1));
       await control.fault({ methods: { unregisterContext: { hang: true, times: 1 } } });
-      await expect(rank.client.unregisterContext({ instanceId }, { timeoutMs: 50 })).rejects.toThrow();
+      await rejectionOf(rank.client.unregisterContext({ instanceId }, { timeoutMs: 50 }));
       await control.fault({ methods: { unregisterContext: null } });
       await eventually('the mappings to be dropped', () =>
         rank.save([0], [hashOf(uniqueId())]).then(

@@ -1,10 +1,10 @@
-import { expect } from 'vitest';
-import { hashesOf } from '../../../support/engine-rank.ts';
-import type { ConformanceItems } from './suite.ts';
+import { expect } from '../expectation.ts';
+import type { ItemGroup } from '../item-suite.ts';
+import { hashesOf } from '../rank.ts';
 
 /** C01 to C05: what was saved is found and loaded. */
-export const roundTrips: ConformanceItems = (suite) => {
-  suite.memoryTest('C01 a round trip gives the same bytes back in other blocks', async ({ rank }) => {
+export const roundTrips: ItemGroup = (suite) => {
+  suite.savingTest('C01 a round trip gives the same bytes back in other blocks', async ({ rank }) => {
     const hashes = hashesOf(3);
     await rank.register();
     for (const i of [0, 1, 2]) rank.fill(i, i + 1);
@@ -28,7 +28,7 @@ export const roundTrips: ConformanceItems = (suite) => {
     expect(await rank.query(hashesOf(4))).toMatchObject({ numHitBlocks: 0n, lease: new Uint8Array(0) });
   });
 
-  suite.memoryTest('C03 a prefix query hits as far as the prefix is there', async ({ rank }) => {
+  suite.savingTest('C03 a prefix query hits as far as the prefix is there', async ({ rank }) => {
     const hashes = hashesOf(4);
     await rank.register();
     rank.fill(1, 1);
@@ -40,7 +40,7 @@ export const roundTrips: ConformanceItems = (suite) => {
     expect([await load.end(), rank.holds(5, 1)]).toEqual([1, true]);
   });
 
-  suite.memoryTest('C04 the first gap ends a prefix', async ({ rank }) => {
+  suite.savingTest('C04 the first gap ends a prefix', async ({ rank }) => {
     const hashes = hashesOf(4);
     await rank.register();
     await rank.save([0, 2, 3], [hashes[0]!, hashes[2]!, hashes[3]!]);

@@ -1,11 +1,11 @@
 import { Code } from '@connectrpc/connect';
-import { expect, test } from 'vitest';
-import { expectRefusal, hashesOf } from '../../../support/engine-rank.ts';
-import { type ConformanceItems, UNKNOWN_LEASE } from './suite.ts';
+import { expect } from '../expectation.ts';
+import { type ItemGroup, UNKNOWN_LEASE } from '../item-suite.ts';
+import { expectRefusal, hashesOf } from '../rank.ts';
 
 /** C09: leases. */
-export const leases: ConformanceItems = (suite) => {
-  suite.memoryTest(
+export const leases: ItemGroup = (suite) => {
+  suite.savingTest(
     'C09 a lease lasts for one load a rank',
     async ({ rank, driver }) => {
       const second = suite.rankOf(driver, { ...rank.options, instanceId: rank.instanceId, tpRank: 1, deviceId: 1 });
@@ -22,7 +22,7 @@ export const leases: ConformanceItems = (suite) => {
     { tpSize: 2, worldSize: 2 },
   );
 
-  suite.memoryTest("C09 another instance's lease is refused and keeps its share", async ({ rank, driver }) => {
+  suite.savingTest("C09 another instance's lease is refused and keeps its share", async ({ rank, driver }) => {
     const stranger = suite.rankOf(driver, { namespace: rank.namespace });
     await rank.register();
     await stranger.register();
@@ -34,7 +34,7 @@ export const leases: ConformanceItems = (suite) => {
     expect(await (await rank.load(lease, [1])).end()).toBe(1);
   });
 
-  suite.memoryTest('C09 a lease is released once', async ({ rank }) => {
+  suite.savingTest('C09 a lease is released once', async ({ rank }) => {
     await rank.register();
     await rank.save([0], hashesOf(1));
     const { lease } = await rank.visible(hashesOf(1));
@@ -42,7 +42,7 @@ export const leases: ConformanceItems = (suite) => {
     await expectRefusal(rank.client.release({ lease }), Code.FailedPrecondition, UNKNOWN_LEASE);
   });
 
-  suite.memoryTest('C09 a count that does not match is refused and costs the share', async ({ rank }) => {
+  suite.savingTest('C09 a count that does not match is refused and costs the share', async ({ rank }) => {
     await rank.register();
     await rank.save([0, 1], hashesOf(2));
     const { lease } = await rank.visible(hashesOf(2));
@@ -51,7 +51,7 @@ export const leases: ConformanceItems = (suite) => {
     await (await rank.load(lease, [3, 4])).expectRefused(Code.Internal, UNKNOWN_LEASE);
   });
 
-  test('C09 a lease id that is none is refused with its length', async () => {
+  suite.wireTest('C09 a lease id that is none is refused with its length', async () => {
     const release = (lease: Uint8Array) => suite.client.release({ lease });
     await expectRefusal(release(new Uint8Array(0)), Code.InvalidArgument, 'query lease id must be non-empty');
     const words = 'query lease id must be 16 bytes, got 3';

@@ -1,12 +1,11 @@
 import { Code } from '@connectrpc/connect';
-import { expect, test } from 'vitest';
-import { expectRefusal, hashesOf, SEGMENT_BYTES } from '../../../support/engine-rank.ts';
-import { type ConformanceItems, LOST } from './suite.ts';
+import { expect } from '../expectation.ts';
+import { type ItemGroup, LOST } from '../item-suite.ts';
+import { expectRefusal, hashesOf, SEGMENT_BYTES } from '../rank.ts';
 
 /** C20: HTTP. */
-export const httpPort: ConformanceItems = (suite) => {
-  test('C20 /health says ok', async ({ skip }) => {
-    if (suite.target.httpEndpoint === null) return skip('needs the HTTP port');
+export const httpPort: ItemGroup = (suite) => {
+  suite.httpTest('C20 /health says ok', async () => {
     expect(await suite.http('GET', '/health')).toEqual({ status: 200, text: 'ok' });
   });
 

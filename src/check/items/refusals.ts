@@ -1,27 +1,30 @@
 import { Code } from '@connectrpc/connect';
-import { expect, test } from 'vitest';
-import { LoadState } from '../../../../native-bindings/load-state.ts';
-import { expectRefusal, hashesOf, uniqueId } from '../../../support/engine-rank.ts';
-import { type ConformanceItems, PROBE_GROUP } from './suite.ts';
+import { LoadState } from '../../../native-bindings/index.ts';
+import { expect } from '../expectation.ts';
+import { type ItemGroup, PROBE_GROUP } from '../item-suite.ts';
+import { expectRefusal, hashesOf, uniqueId } from '../rank.ts';
 
 /** C06 to C08: refusals by what is registered. */
-export const refusals: ConformanceItems = (suite) => {
-  test('C06 an empty req_id is refused before the instance is looked for', async () => {
+export const refusals: ItemGroup = (suite) => {
+  suite.wireTest('C06 an empty req_id is refused before the instance is looked for', async () => {
     const query = suite.client.queryPrefetch({ instanceId: uniqueId(), reqId: '' });
     await expectRefusal(query, Code.InvalidArgument, 'req_id must not be empty');
   });
 
-  test('C07 an unknown instance is FAILED_PRECONDITION "not found" for query, save, load and unregister', async () => {
-    const { client } = suite;
-    const instanceId = uniqueId();
-    const notFound = `instance ${instanceId} not found`;
-    await expectRefusal(client.queryPrefetch({ instanceId, reqId: 'r' }), Code.FailedPrecondition, notFound);
-    await expectRefusal(client.save({ instanceId }), Code.FailedPrecondition, notFound);
-    await expectRefusal(client.unregisterContext({ instanceId }), Code.FailedPrecondition, notFound);
-    const state = suite.keep(LoadState.create());
-    await expectRefusal(client.load({ instanceId, loadStateShm: state.name }), Code.FailedPrecondition, notFound);
-    expect(state.state()).toBe(-1);
-  });
+  suite.wireTest(
+    'C07 an unknown instance is FAILED_PRECONDITION "not found" for query, save, load and unregister',
+    async () => {
+      const { client } = suite;
+      const instanceId = uniqueId();
+      const notFound = `instance ${instanceId} not found`;
+      await expectRefusal(client.queryPrefetch({ instanceId, reqId: 'r' }), Code.FailedPrecondition, notFound);
+      await expectRefusal(client.save({ instanceId }), Code.FailedPrecondition, notFound);
+      await expectRefusal(client.unregisterContext({ instanceId }), Code.FailedPrecondition, notFound);
+      const state = suite.keep(LoadState.create());
+      await expectRefusal(client.load({ instanceId, loadStateShm: state.name }), Code.FailedPrecondition, notFound);
+      expect(state.state()).toBe(-1);
+    },
+  );
 
   suite.memoryTest(
     'C08 while ranks are missing, save, load and the group probe say how many; a prefix query works',
