@@ -3,7 +3,7 @@ import type { Fault, WorkerContext } from '../../machines/index.ts';
 import type { MachineStep } from './machine-steps.ts';
 import { endSpan, faultAttributes, type OpenSpan, openSpan, TransitionEvents } from './open-span.ts';
 import type { RankNews } from './rank-news.ts';
-import { spanContextFrom } from './traceparent.ts';
+import { spanContextFrom, traceIdOf } from './traceparent.ts';
 
 interface RankOutage {
   readonly startMs: number;
@@ -50,7 +50,7 @@ export class RankTrace {
 
   get traceId(): string | undefined {
     const underWay = this.#registration ?? this.#outage?.span;
-    return underWay ? trace.getSpanContext(underWay.context)?.traceId : undefined;
+    return underWay ? traceIdOf(trace.getSpanContext(underWay.context)) : undefined;
   }
 
   stepped(step: MachineStep<WorkerContext>, news: readonly RankNews[]): void {

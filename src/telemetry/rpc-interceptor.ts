@@ -120,7 +120,17 @@ function endedAttributes({ ended, attributes }: CallKind, code: Code | null): At
   return made;
 }
 
-const headerSetter = { set: (header: Headers, key: string, value: string) => header.set(key, value) };
+/** W3C Trace Context: what a server needs in order to join the trace. */
+const TRACE_HEADERS = ['traceparent', 'tracestate'];
+/** Bytes that W3C asks everybody to pass on; longer ones may count against the server's limit on headers. */
+const MAX_TRACE_HEADER_BYTES = 512;
+
+/** Of what the application's propagators would send, the trace alone: its baggage is no business of the server's. */
+const headerSetter = {
+  set: (header: Headers, key: string, value: string) => {
+    if (TRACE_HEADERS.includes(key.toLowerCase()) && value.length <= MAX_TRACE_HEADER_BYTES) header.set(key, value);
+  },
+};
 
 /** Surveys and version probes ask for a refusal: it is their answer. */
 function isProbeMessage(message: object): boolean {

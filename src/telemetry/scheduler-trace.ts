@@ -4,7 +4,7 @@ import { dialOutcome } from './machine-metrics.ts';
 import type { MachineStep } from './machine-steps.ts';
 import { endSpan, faultAttributes, type OpenSpan, openSpan, TransitionEvents } from './open-span.ts';
 import type { EndedOutage, Outage, SchedulerNews } from './outages.ts';
-import { traceparentOf } from './traceparent.ts';
+import { traceIdOf, traceparentOf } from './traceparent.ts';
 
 /** A state that lasts longer is told in slices, or an outage of an hour would be invisible for an hour. */
 const SLICE_MS = 10_000;
@@ -53,7 +53,7 @@ export class SchedulerTrace {
   }
 
   get traceId(): string | undefined {
-    return this.#spans?.root.span.spanContext().traceId;
+    return traceIdOf(this.#spans?.root.span.spanContext());
   }
 
   /** What the ranks' own spans belong to, as announcements carry it. */

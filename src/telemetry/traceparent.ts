@@ -17,6 +17,11 @@ export function traceparentOf(span: SpanContext | undefined): string | undefined
   return `00-${span.traceId}-${span.spanId}-${span.traceFlags.toString(16).padStart(2, '0')}`;
 }
 
+/** `undefined` where there is no trace: without an SDK every span is one of zeros. */
+export function traceIdOf(span: SpanContext | undefined): string | undefined {
+  return span !== undefined && isSpanContextValid(span) ? span.traceId : undefined;
+}
+
 /** The span that `text` names, as a remote parent; `null` where it names none. */
 export function spanContextFrom(text: string | undefined): SpanContext | null {
   const [, traceId, spanId, flags] = FORMAT.exec(text ?? '') ?? [];

@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { type Logger, SchedulerConnector } from '../../../src/index.ts';
+import { LogRecorder } from '../../support/log-recorder.ts';
 
 const options = { endpoint: 'http://127.0.0.1:1', instanceId: 'logged', namespace: 'n', worldSize: 1, tpSize: 1 };
 
@@ -22,4 +23,13 @@ it('a pino logger is taken as it is, and console', async () => {
     { level: 30, ...identity, endpoint: options.endpoint, msg: 'looking for the cache server' },
     { level: 30, ...identity, msg: 'connector stopped' },
   ]);
+});
+
+it('no line names a trace where there is none', async () => {
+  const logger = new LogRecorder();
+  const scheduler = new SchedulerConnector({ ...options, logger });
+  scheduler.start();
+  await scheduler.stop();
+  expect(logger.lines.length).toBeGreaterThan(1);
+  expect(logger.lines.filter(({ fields }) => 'traceId' in fields)).toEqual([]);
 });

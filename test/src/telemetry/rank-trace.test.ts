@@ -1,3 +1,4 @@
+import { type Tracer, trace } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
 import type { Announcement, RankOutcome, WorkerContext } from '../../../machines/index.ts';
 import { RankFollower } from '../../../src/telemetry/rank-news.ts';
@@ -16,9 +17,9 @@ const told = (counter: number, action: Announcement['action'], isTraced = true):
 const EPOCH_MS = 1_800_000_000_000;
 const EPOCH_NS = BigInt(EPOCH_MS) * 1_000_000n;
 
-function rank() {
+function rank(tracer?: Tracer) {
   const recorder = new TelemetryRecorder();
-  const spans = new RankTrace(recorder.tracerProvider.getTracer('test'), { 'pegaflow.rank': 0 });
+  const spans = new RankTrace(tracer ?? recorder.tracerProvider.getTracer('test'), { 'pegaflow.rank': 0 });
   const follower = new RankFollower();
   const steps = new MadeSteps<WorkerContext>();
   let atMs = EPOCH_MS;
@@ -68,6 +69,15 @@ describe("a rank's part in a trace", () => {
     step('connected', first, 'registered');
     const [, outage] = await spansOf(recorder, 'pegaflow.rank.outage');
     expect(outage).toMatchObject({ parentId: null, attributes: { 'pegaflow.outage.outcome': 'connected' } });
+  });
+
+  it('has no name without an SDK, but that of the trace it was told of', () => {
+    const { spans, step, first } = rank(trace.getTracer('none'));
+    step('degraded.assessing', first, 'registered');
+    step('reRegistering.registering.waiting', told(2, 'register', false));
+    expect(spans.traceId).toBeUndefined();
+    step('reRegistering.registering.waiting', told(3, 'register'));
+    expect(spans.traceId).toBe(SCHEDULERS);
   });
 
   it('names the trace of an outage while it lasts, and neither before nor after', () => {

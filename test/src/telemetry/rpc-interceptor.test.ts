@@ -93,6 +93,43 @@ describe('a call', () => {
     expect(spans.map(({ parentId }) => parentId)).toEqual([request.spanContext().spanId, null]);
   });
 
+  it('carries the trace alone, whatever else the propagators of the application would send', async () => {
+    propagation.disable();
+    const others = {
+      baggage: 'user=alice',
+      Baggage: 'user=bob',
+      b3: '1-1-1',
+      'uberctx-user': 'carol',
+      authorization: 'Bearer secret',
+    };
+    propagation.setGlobalPropagator({
+      inject: (_, carrier, setter) => {
+        const state = { tracestate: 'vendor=1' };
+        for (const [name, value] of Object.entries({ ...others, ...state })) setter.set(carrier, name, value);
+        traceparentPropagator.inject(_, carrier, setter);
+      },
+      extract: (context) => context,
+      fields: () => [],
+    });
+    const { client, headers } = called();
+    await client.health({});
+    expect(headers[0]!.get('traceparent')).toMatch(/^00-/);
+    expect(headers[0]!.get('tracestate')).toBe('vendor=1');
+    expect(Object.keys(others).filter((name) => headers[0]!.has(name))).toEqual([]);
+  });
+
+  it('leaves out a state of the trace that could make a server refuse its headers', async () => {
+    propagation.disable();
+    propagation.setGlobalPropagator({
+      inject: (_, carrier, setter) => setter.set(carrier, 'tracestate', `vendor=${'x'.repeat(20_000)}`),
+      extract: (context) => context,
+      fields: () => [],
+    });
+    const { client, headers } = called();
+    await client.health({});
+    expect(headers[0]!.has('tracestate')).toBe(false);
+  });
+
   it('that asks for a refusal is no error when it gets one', async () => {
     const { client, recorder } = called();
     await expect(client.queryPrefetch({ reqId: 'probe' })).rejects.toThrow();
