@@ -29,6 +29,10 @@ export type LinkEndCause =
   | 'closed'
   /** The connection was reset (RST) or failed otherwise. */
   | 'reset'
+  /** Our own process or host could not connect: no descriptor, memory or port was left, or it is not allowed to. */
+  | 'local'
+  /** The name has no address now. */
+  | 'unresolved'
   /** A ping was not answered, and nothing else arrived either. */
   | 'pingLost'
   /** What the peer sent is not HTTP/2, or it ended the connection with an HTTP/2 error. */

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { UsageError } from '../demo/usage-error.ts';
 import type { DeviceKind } from '../device-kind.ts';
 import type { EngineLog, FaultPatch, PrometheusMetrics } from '../engine/index.ts';
+import { errorText } from '../error-text.ts';
 import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { deviceDriverFor, deviceOption } from './device-option.ts';
 import { startSdk } from './telemetry-sdk.ts';
@@ -92,7 +93,7 @@ async function metricsFrom(
   try {
     return await createPrometheusMetrics();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     if (isDemanded) throw new UsageError(`--metrics: ${reason}`);
     log.info({}, `/metrics is not served: ${reason}`);
     return null;

@@ -2,6 +2,7 @@
 /** The command line. The only place that prints, reads signals and decides an exit status. */
 import { Command, CommanderError } from 'commander';
 import { UsageError } from '../demo/usage-error.ts';
+import { errorText } from '../error-text.ts';
 import { RecordingError } from '../feed/recording-error.ts';
 import { packageVersion } from '../package-version.ts';
 import { demoCommand } from './demo-command.ts';
@@ -26,7 +27,7 @@ function createProgram(): Command {
 /** The exit status of an error, with its one line on standard error. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`error: ${errorText(error)}\n`);
   return error instanceof UsageError || error instanceof RecordingError ? EXIT_USAGE : EXIT_FAILED;
 }
 

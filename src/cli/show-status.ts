@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { WriteStream } from 'node:tty';
 import { createLogUpdate } from 'log-update';
 import { stateOf } from '../../machines/index.ts';
+import { errorText } from '../error-text.ts';
 import { type FeedStatus, statusFrom } from '../feed/source.ts';
 import { EXIT_NOT_CONNECTED } from './status-command.ts';
 import { statusText } from './status-table.ts';
@@ -27,7 +28,7 @@ export async function watchStatus(where: string, isJson: boolean): Promise<void>
       show(isJson ? JSON.stringify(status) : statusText(status, process.stdout.columns), newsOf(status));
       process.exitCode = exitCodeOf(status);
     } catch (error) {
-      const complaint = error instanceof Error ? error.message : String(error);
+      const complaint = errorText(error);
       show(isJson ? JSON.stringify({ error: complaint }) : complaint, complaint);
       process.exitCode = EXIT_FAILED;
     }
@@ -65,8 +66,7 @@ async function statusAt(where: string): Promise<FeedStatus> {
     response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${where} is not reachable: ${reason}`);
+    throw new Error(`${where} is not reachable: ${errorText(cause)}`);
   }
   const status = statusFrom(await response.json().catch(() => null));
   if (status === null) throw new Error(`what answers at ${where} is no feed of connectors`);

@@ -3,6 +3,7 @@ import { metrics, propagation, trace } from '@opentelemetry/api';
 import { UsageError } from '../demo/usage-error.ts';
 import type { MetricsHandler, PrometheusMetrics } from '../engine/index.ts';
 import { createPrometheusMetrics } from '../engine/prometheus.ts';
+import { errorText } from '../error-text.ts';
 import { packageVersion } from '../package-version.ts';
 import { traceparentPropagator } from '../telemetry/traceparent.ts';
 
@@ -101,7 +102,7 @@ async function prometheusOr(made: Promise<PrometheusMetrics>): Promise<Prometheu
   try {
     return await made;
   } catch (error) {
-    throw new UsageError(messageOf(error), { cause: error });
+    throw new UsageError(errorText(error), { cause: error });
   }
 }
 
@@ -129,7 +130,7 @@ async function loadSdk() {
     };
   } catch (error) {
     const names = PACKAGES.map((name) => `@opentelemetry/${name}`).join(' ');
-    throw new UsageError(`--otlp needs further packages: npm install ${names} (${messageOf(error)})`, { cause: error });
+    throw new UsageError(`--otlp needs further packages: npm install ${names} (${errorText(error)})`, { cause: error });
   }
 }
 
@@ -142,13 +143,9 @@ function tellingFailures<Items, E extends Exporter<Items>>(exporter: E, onFailur
   const send = exporter.export.bind(exporter);
   exporter.export = (items, done) => {
     send(items, (result) => {
-      if (result.error !== undefined) onFailure(messageOf(result.error));
+      if (result.error !== undefined) onFailure(errorText(result.error));
       done(result);
     });
   };
   return exporter;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

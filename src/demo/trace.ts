@@ -3,6 +3,7 @@
  * (tokens) and `hash_ids`, one id per 512 tokens of the prompt; equal ids mean an equal prefix up to there.
  */
 import { readFileSync } from 'node:fs';
+import { errorText } from '../error-text.ts';
 import { chainHashes } from './hashing.ts';
 import { UsageError } from './usage-error.ts';
 import type { DemoRequest } from './workload.ts';
@@ -64,7 +65,7 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new UsageError(`cannot read the trace: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageError(`cannot read the trace: ${errorText(error)}`);
   }
 }
 

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
+import { errorText } from '../error-text.ts';
 import { FEED_VERSION, type FeedRecord, type Header } from './record.ts';
 import { recordFrom } from './record-from.ts';
 import { ResumedReading } from './resumed-reading.ts';
@@ -104,9 +105,9 @@ async function responseOf(address: string, signal: AbortSignal): Promise<http.In
 }
 
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
+  const text = errorText(error);
   // What Node says of a response whose connection has ended.
-  return error.message === 'aborted' ? 'the connection was lost' : error.message;
+  return text === 'aborted' ? 'the connection was lost' : text;
 }
 
 function headerFrom(message: unknown): Header {

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { errorText } from '../error-text.ts';
 import { History } from './history.ts';
 import { type Encoding, pump } from './pump.ts';
 import { FEED_VERSION, type FeedRecord, type Header } from './record.ts';
@@ -22,7 +23,7 @@ export async function recordFeed(source: FeedSource, path: string): Promise<Reco
   try {
     await once(file, 'open');
   } catch (error) {
-    throw new RecordingError(`cannot write the recording: ${messageOf(error)}`);
+    throw new RecordingError(`cannot write the recording: ${errorText(error)}`);
   }
   const header: Header = { ...(await source.header()), isLive: false };
   file.write(`${JSON.stringify(header)}\n`);
@@ -38,7 +39,7 @@ async function write(source: FeedSource, file: ReturnType<typeof createWriteStre
   });
   const end = await pump(source.history, file, LINES);
   if (!file.destroyed) await new Promise((resolve) => file.end(resolve));
-  if (failure !== null) throw new Error(`the recording was not written: ${messageOf(failure)}`);
+  if (failure !== null) throw new Error(`the recording was not written: ${errorText(failure)}`);
   if (end === 'fellBehind') throw new Error(`${path} is not whole: the disk was too slow`);
 }
 
@@ -64,7 +65,7 @@ async function textOf(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw new RecordingError(`cannot read the recording: ${messageOf(error)}`);
+    throw new RecordingError(`cannot read the recording: ${errorText(error)}`);
   }
 }
 
@@ -92,8 +93,4 @@ function jsonFrom(place: string, line: string): unknown {
   } catch {
     throw new RecordingError(`${place}: not JSON`);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

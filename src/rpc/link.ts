@@ -2,6 +2,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp
 import { connect as connectTcp, type Socket } from 'node:net';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Fault, LinkEndCause } from '../../machines/index.ts';
+import { errorCodes, errorText, isLocalFailure } from '../error-text.ts';
 
 export interface LinkEnd {
   readonly cause: LinkEndCause;
@@ -155,7 +156,7 @@ export class Link {
 
   /** The error with which we destroyed the session comes back here as well. */
   #fail(error: NodeJS.ErrnoException): void {
-    if (this.#end === null) this.#finish(causeOf(error), error.message);
+    if (this.#end === null) this.#finish(causeOf(error), errorText(error));
   }
 
   #finish(cause: LinkEndCause, message: string): void {
@@ -219,9 +220,15 @@ export class Link {
 /** A timer so much too late shows that our own event loop stood still; a busy one is late by less. */
 const STALLED_MS = 100;
 
+const UNRESOLVED = ['ENOTFOUND', 'EAI_AGAIN'];
+
+/** A name with several addresses was refused only where each of them refused. */
 function causeOf(error: NodeJS.ErrnoException): LinkEndCause {
-  if (error.code === 'ECONNREFUSED') return 'refused';
-  return error.code?.startsWith('ERR_HTTP2') ? 'protocolError' : 'reset';
+  if (isLocalFailure(error)) return 'local';
+  const codes = errorCodes(error);
+  if (codes.every((code) => code === 'ECONNREFUSED')) return 'refused';
+  if (codes.every((code) => UNRESOLVED.includes(code))) return 'unresolved';
+  return codes.some((code) => code.startsWith('ERR_HTTP2')) ? 'protocolError' : 'reset';
 }
 
 export interface ConnectionAddresses {

@@ -66,8 +66,20 @@ export const attributeTable = {
   'pegaflow.generation.action': { description: 'What the ranks were told', values: ['register', 'keep'] },
   'pegaflow.generation.outcome': { description: 'Whether it came into service', values: ['published', 'void'] },
   'pegaflow.dial.outcome': {
-    description: 'How an attempt to reach the server ended; `abandoned`: we had no use for it any more',
-    values: ['opened', 'refused', 'closed', 'reset', 'pingLost', 'protocolError', 'timedOut', 'abandoned'],
+    description:
+      'How an attempt to reach the server ended; `local`: this process or host could not connect, `unresolved`: the name has no address, `abandoned`: we had no use for it any more',
+    values: [
+      'opened',
+      'refused',
+      'closed',
+      'reset',
+      'local',
+      'unresolved',
+      'pingLost',
+      'protocolError',
+      'timedOut',
+      'abandoned',
+    ],
   },
   'pegaflow.audit.outcome': {
     description: '`sealed`: all is registered, `refuted`: it is not, `failed`: no answer, or not an answer to this',

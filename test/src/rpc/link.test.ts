@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import dns, { type LookupAddress } from 'node:dns';
 import { once } from 'node:events';
 import http2, {
   type ClientHttp2Session,
@@ -27,9 +29,12 @@ class Watched {
   readonly #draining = Promise.withResolvers<void>();
   readonly #down = Promise.withResolvers<LinkEnd>();
 
-  constructor(port: number, { pingIntervalMs = 60_000, pingTimeoutMs = 60_000, onUp = () => {} } = {}) {
+  constructor(
+    port: number,
+    { host = '127.0.0.1', pingIntervalMs = 60_000, pingTimeoutMs = 60_000, onUp = () => {} } = {},
+  ) {
     this.link = new Link(
-      { endpoint: `http://127.0.0.1:${port}`, pingIntervalMs, pingTimeoutMs },
+      { endpoint: `http://${host}:${port}`, pingIntervalMs, pingTimeoutMs },
       {
         up: () => {
           this.facts.push('up');
@@ -60,6 +65,14 @@ async function http2Server(): Promise<{ server: Http2Server; port: number; sessi
   server.on('session', (session) => session.on('error', () => {}));
   const port = await listen(server);
   return { server, port, session };
+}
+
+/** Lets every name have these addresses until the test has ended. */
+function named(...addresses: readonly string[]): void {
+  const found = addresses.map((address): LookupAddress => ({ address, family: 4 }));
+  const answer = (_: string, __: object, done: (error: null, found: LookupAddress[]) => void) => done(null, found);
+  const spy = vi.spyOn(dns, 'lookup').mockImplementation(answer as unknown as typeof dns.lookup);
+  closers.push(() => spy.mockRestore());
 }
 
 async function tcpServer(onSocket: (socket: Socket) => void): Promise<number> {
@@ -111,6 +124,41 @@ describe('Link', () => {
     const watched = new Watched(port);
     expect((await watched.down()).cause).toBe('refused');
     expect(watched.facts).toEqual(['refused']);
+  });
+
+  it('tells of a name with several addresses what each of them said, and a refusal only where all refused', async () => {
+    const port = await tcpServer(() => {});
+    await closers.pop()?.();
+    named('127.0.0.2', '127.0.0.3');
+    const refused = await new Watched(port, { host: 'several' }).down();
+    expect(refused.cause).toBe('refused');
+    expect(refused.fault.message).toContain(
+      `connect ECONNREFUSED 127.0.0.2:${port}; connect ECONNREFUSED 127.0.0.3:${port}`,
+    );
+    // No route leads from here to an address of documentation.
+    named('192.0.2.1', '127.0.0.3');
+    const mixed = await new Watched(port, { host: 'several' }).down();
+    expect(mixed.cause).toBe('reset');
+    expect(mixed.fault.message).toMatch(/192\.0\.2\.1:.*; connect ECONNREFUSED 127\.0\.0\.3:/);
+  });
+
+  it('tells a name that has no address, which no server caused', async () => {
+    const { down } = new Watched(1, { host: 'nowhere.invalid' });
+    expect((await down()).cause).toBe('unresolved');
+  });
+
+  it('tells that its own process has no descriptor left, and what to do', async () => {
+    const port = await tcpServer(() => {});
+    await closers.pop()?.();
+    const child = new URL('../../support/starved-dial.ts', import.meta.url).pathname;
+    const starved = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, child, `http://127.0.0.1:${port}`];
+    const starving = spawn('/bin/sh', starved, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const [end] = (await within(20_000, 'the dial of a starved process', once(starving, 'message'))) as [LinkEnd];
+    expect(end).toMatchObject({
+      cause: 'local',
+      fault: { kind: 'unreachable', message: expect.stringContaining('no file descriptor left: raise its limit') },
+    });
+    await once(starving, 'exit');
   });
 
   it('tells a peer that closed', async () => {
