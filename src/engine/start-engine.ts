@@ -12,6 +12,7 @@ import { FaultBoard } from './faults.ts';
 import { createGrpcService } from './grpc-service.ts';
 import { createAdminServer } from './http-admin.ts';
 import { addressFrom, type EngineOptions, engineOptionsFrom, type HostPort, hostPortFrom } from './options.ts';
+import { behaviourOf } from './server-version.ts';
 import { createTensorOpener } from './tensor-opener.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -44,7 +45,7 @@ export const startEngine = async (given: Partial<EngineOptions> = {}): Promise<R
   const engine = new Engine({
     clock,
     randomBytes,
-    openTensor: createTensorOpener(options.driver ?? createEmulatedDriver()),
+    openTensor: createTensorOpener(options.driver ?? createEmulatedDriver(), behaviourOf(options.version)),
     attachLoadState: (name) => LoadState.attach(name),
     faults,
     log,

@@ -42,6 +42,10 @@ export class ByteCursor {
     return this.#view.getBigUint64(this.#advance(8), true);
   }
 
+  bigEndianFloat64(): number {
+    return this.#view.getFloat64(this.#advance(8), false);
+  }
+
   /** A copy: the message that the bytes came in is not kept alive by it. */
   bytes(lengthBytes: number): Uint8Array {
     const start = this.#advance(lengthBytes);
@@ -55,11 +59,21 @@ export class ByteCursor {
 
   /** Text up to a line feed, which is consumed. */
   line(): string {
+    return decodeUtf8(this.#lineBytes());
+  }
+
+  /** The same with one character for each byte. */
+  latin1Line(): string {
+    const line = this.#lineBytes();
+    return Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString('latin1');
+  }
+
+  #lineBytes(): Uint8Array {
     const end = this.#bytes.indexOf(LINE_FEED, this.#offset);
     if (end < 0) throw new IpcWrapperError(`ends inside the line that begins at byte ${this.#offset}`);
-    const text = this.text(end - this.#offset);
-    this.#advance(1);
-    return text;
+    const line = this.#bytes.subarray(this.#offset, end);
+    this.#advance(line.length + 1);
+    return line;
   }
 
   #advance(lengthBytes: number): number {

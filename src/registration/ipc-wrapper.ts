@@ -5,9 +5,9 @@ import {
   describe,
   expectBool,
   expectInt,
+  expectItems,
   expectKind,
   expectText,
-  type Global,
   type PickleValue,
 } from './pickle-values.ts';
 import { PickleWriter } from './pickle-writer.ts';
@@ -38,6 +38,11 @@ export interface IpcWrapper {
   readonly shape: readonly number[];
   /** In elements. */
   readonly stride: readonly number[];
+  /**
+   * From the start of the storage to the tensor, in elements. Default 0. With another one the registered memory ends where the
+   * storage does; a server of 0.23.12 takes it for as long as the storage all the same.
+   */
+  readonly storageOffset?: number;
   /** As `nvidia-smi` writes it, without the `GPU-` prefix. */
   readonly deviceUuid: string;
 }
@@ -75,7 +80,7 @@ export function encodeIpcWrapper(wrapper: IpcWrapper): Uint8Array {
   out.text('stride');
   out.ints(wrapper.stride);
   out.text('storage_offset');
-  out.int(0);
+  out.int(wrapper.storageOffset ?? 0);
   out.text('device_uuid');
   out.text(wrapper.deviceUuid);
   out.op('SETITEMS');
@@ -83,43 +88,38 @@ export function encodeIpcWrapper(wrapper: IpcWrapper): Uint8Array {
   return out.finish();
 }
 
+/** A wrapper as another pickler may have written it, Python's own included. */
+export interface ReceivedIpcWrapper extends Omit<IpcWrapper, 'dtype' | 'stride' | 'storageOffset'> {
+  /** `null`: torch's default. */
+  readonly dtype: string | null;
+  /** `null`: the storage from its start, in the order of the shape; the offset counts for nothing then. */
+  readonly stride: readonly number[] | null;
+  readonly storageOffset: number;
+}
+
 /**
- * Reads what {@link encodeIpcWrapper} or CPython's pickler, at protocols 2 to 5, writes for such an object. Nothing is executed,
- * and the result shares no memory with `bytes`.
+ * Reads what {@link encodeIpcWrapper} or CPython's pickler, at protocols 0 to 5, writes for such an object; attributes that
+ * a server does not read are ignored. Nothing is executed, and the result shares no memory with `bytes`.
  * @throws IpcWrapperError for anything else
  */
-export function decodeIpcWrapper(bytes: Uint8Array): IpcWrapper {
+export function decodeIpcWrapper(bytes: Uint8Array): ReceivedIpcWrapper {
   const { attributes } = expectKind(readPickle(bytes), 'instance', 'the pickled object');
-  if (attributes === null) throw new IpcWrapperError('has no attributes');
-  const unknown = [...attributes.keys()].filter((name) => !ATTRIBUTES.has(name));
-  if (unknown.length > 0) throw new IpcWrapperError(`has unknown attributes: ${unknown.join(', ')}`);
-
-  const storageOffset = expectInt(attributes.get('storage_offset'), 'storage_offset');
-  if (storageOffset !== 0) throw new IpcWrapperError(`storage_offset is ${storageOffset}, not 0`);
-  const shape = intsFrom(expectKind(attributes.get('shape'), 'size', 'shape').items, 'shape');
-  const stride = intsFrom(expectKind(attributes.get('stride'), 'tuple', 'stride').items, 'stride');
-  if (shape.length !== stride.length) {
+  const shape = intsFrom(expectItems(attributes.get('shape'), 'shape'), 'shape');
+  const stride = strideFrom(attributes.get('stride'));
+  if (stride !== null && shape.length !== stride.length) {
     throw new IpcWrapperError(`shape has ${shape.length} dimensions, stride ${stride.length}`);
   }
   return {
-    ...handleFrom(expectKind(attributes.get('handle'), 'tuple', 'handle').items),
-    dtype: dtypeFrom(expectKind(attributes.get('dtype'), 'global', 'dtype')),
+    ...handleFrom(expectItems(attributes.get('handle'), 'handle')),
+    dtype: dtypeFrom(attributes.get('dtype')),
     shape,
     stride,
+    storageOffset: expectInt(attributes.get('storage_offset') ?? 0, 'storage_offset'),
     deviceUuid: expectText(attributes.get('device_uuid'), 'device_uuid'),
   };
 }
 
-const ATTRIBUTES: ReadonlySet<string> = new Set([
-  'handle',
-  'dtype',
-  'shape',
-  'stride',
-  'storage_offset',
-  'device_uuid',
-]);
-
-type Handle = Omit<IpcWrapper, 'dtype' | 'shape' | 'stride' | 'deviceUuid'>;
+type Handle = Omit<ReceivedIpcWrapper, 'dtype' | 'shape' | 'stride' | 'storageOffset' | 'deviceUuid'>;
 
 function handleFrom(items: readonly PickleValue[]): Handle {
   if (items.length !== 8) throw new IpcWrapperError(`handle has ${items.length} items, not 8`);
@@ -135,10 +135,16 @@ function handleFrom(items: readonly PickleValue[]): Handle {
   };
 }
 
-function dtypeFrom(value: Global): string {
-  const dtype = dtypeOf(value);
+function dtypeFrom(value: PickleValue | undefined): string | null {
+  if (value === null) return null;
+  const dtype = dtypeOf(expectKind(value, 'global', 'dtype'));
   if (dtype === null) throw new IpcWrapperError(`dtype is ${describe(value)}`);
   return dtype;
+}
+
+/** Wrappers of old releases had no stride, which is read like `None`. */
+function strideFrom(value: PickleValue | undefined): readonly number[] | null {
+  return value === undefined || value === null ? null : intsFrom(expectItems(value, 'stride'), 'stride');
 }
 
 function intsFrom(items: readonly PickleValue[], what: string): number[] {

@@ -17,6 +17,12 @@ export class PickleStack {
     return value;
   }
 
+  /** Drops the last value, or the mark that nothing follows. */
+  discard(): void {
+    if (this.#values.length === 0 && this.#belowMarks.length > 0) this.popToMark();
+    else this.pop();
+  }
+
   top(): PickleValue {
     const value = this.#values.at(-1);
     if (value === undefined) throw new IpcWrapperError('looks at an empty stack');
@@ -51,12 +57,5 @@ export class PickleStack {
     const value = this.#memo.get(index);
     if (value === undefined) throw new IpcWrapperError(`recalls entry ${index}, which its memo does not have`);
     this.push(value);
-  }
-
-  /** The one value that a finished pickle leaves. */
-  result(): PickleValue {
-    const value = this.pop();
-    if (this.#values.length > 0 || this.#belowMarks.length > 0) throw new IpcWrapperError('leaves more than one value');
-    return value;
   }
 }

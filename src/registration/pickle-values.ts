@@ -7,26 +7,26 @@ export interface Global {
   readonly name: string;
 }
 
+/** A tuple, `torch.Size` included. */
 interface Tuple {
   readonly kind: 'tuple';
   readonly items: readonly PickleValue[];
 }
 
-interface Dict {
-  readonly kind: 'dict';
-  readonly entries: Map<string, PickleValue>;
+interface List {
+  readonly kind: 'list';
+  readonly items: PickleValue[];
 }
 
-/** `torch.Size`, a tuple of another class. */
-interface Size {
-  readonly kind: 'size';
-  readonly items: readonly PickleValue[];
+interface Dict {
+  readonly kind: 'dict';
+  readonly entries: Map<PickleValue, PickleValue>;
 }
 
 /** An instance of `pegaflow.ipc_wrapper.CudaIPCWrapper`, whose attributes arrive after it was made. */
 interface Instance {
   readonly kind: 'instance';
-  attributes: ReadonlyMap<string, PickleValue> | null;
+  readonly attributes: Map<PickleValue, PickleValue>;
 }
 
 interface Bytes {
@@ -34,10 +34,27 @@ interface Bytes {
   readonly bytes: Uint8Array;
 }
 
-/** What the reader's stack holds. Every integer of a wrapper is far below 2^53. */
-export type PickleValue = string | number | boolean | Bytes | Global | Tuple | Dict | Size | Instance;
+/** A harmless object that no part of a wrapper can be: a set, a bytearray. Its content is not kept. */
+interface Opaque {
+  readonly kind: 'opaque';
+}
 
-type Kind = Exclude<PickleValue, string | number | boolean>['kind'];
+/** What the reader's stack holds. An integer from 2^53 on is a bigint. */
+export type PickleValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | Bytes
+  | Global
+  | Tuple
+  | List
+  | Dict
+  | Instance
+  | Opaque;
+
+type Kind = Extract<PickleValue, { kind: string }>['kind'];
 
 /** Narrows a value to one kind. @throws IpcWrapperError naming what is there instead */
 export function expectKind<K extends Kind>(
@@ -49,8 +66,17 @@ export function expectKind<K extends Kind>(
   throw new IpcWrapperError(`${what} is ${describe(value)}, not ${kind}`);
 }
 
-function isKind<K extends Kind>(value: PickleValue | undefined, kind: K): value is Extract<PickleValue, { kind: K }> {
-  return typeof value === 'object' && value.kind === kind;
+export function isKind<K extends Kind>(
+  value: PickleValue | undefined,
+  kind: K,
+): value is Extract<PickleValue, { kind: K }> {
+  return typeof value === 'object' && value !== null && value.kind === kind;
+}
+
+/** The items of a tuple or a list. */
+export function expectItems(value: PickleValue | undefined, what: string): readonly PickleValue[] {
+  if (isKind(value, 'tuple') || isKind(value, 'list')) return value.items;
+  throw new IpcWrapperError(`${what} is ${describe(value)}, not a tuple`);
 }
 
 export function expectText(value: PickleValue | undefined, what: string): string {
@@ -65,13 +91,14 @@ export function expectBool(value: PickleValue | undefined, what: string): boolea
 
 /** An integer of 0 or more, as every number in a wrapper is. */
 export function expectInt(value: PickleValue | undefined, what: string): number {
-  if (typeof value === 'number' && value >= 0) return value;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new IpcWrapperError(`${what} is ${describe(value)}, not an integer of 0 or more`);
 }
 
 export function describe(value: PickleValue | undefined): string {
   if (value === undefined) return 'absent';
-  if (typeof value !== 'object') return clip(JSON.stringify(value));
+  if (value === null) return 'None';
+  if (typeof value !== 'object') return clip(typeof value === 'string' ? JSON.stringify(value) : String(value));
   return value.kind === 'global' ? clip(`${value.module}.${value.name}`) : `a ${value.kind}`;
 }
 

@@ -14,9 +14,11 @@ interface Answer {
   readonly pickles: Readonly<Record<string, string>>;
 }
 
-const askPython = (wrapper: IpcWrapper): Answer => {
+const askPython = (wrapper: IpcWrapper, ...args: readonly string[]): Answer => {
   const input = JSON.stringify([Buffer.from(encodeIpcWrapper(wrapper)).toString('base64')]);
-  const [answer] = JSON.parse(execFileSync(PYTHON, [STAND_IN], { input, encoding: 'utf8' })) as readonly Answer[];
+  const [answer] = JSON.parse(
+    execFileSync(PYTHON, [STAND_IN, ...args], { input, encoding: 'utf8' }),
+  ) as readonly Answer[];
   if (answer === undefined) throw new Error('Python answered nothing');
   return answer;
 };
@@ -49,20 +51,27 @@ describe('the IPC wrapper and CPython', { timeout: 30_000 }, () => {
       dtype: { dtype: wrapper.dtype },
       shape: { Size: wrapper.shape },
       stride: { tuple: wrapper.stride },
-      storage_offset: 0,
+      storage_offset: wrapper.storageOffset,
       device_uuid: wrapper.deviceUuid,
     });
   });
 
-  test.for(wrappers)('a wrapper %s is read from what Python writes at protocols 2 to 5', ([, wrapper], { skip }) => {
+  test.for(wrappers)('a wrapper %s is read from what Python writes at protocols 0 to 5', ([, wrapper], { skip }) => {
     if (reason) skip(reason);
     const pickles = Object.entries(askPython(wrapper).pickles);
-    expect(pickles.map(([protocol]) => protocol)).toEqual(['2', '3', '4', '5']);
+    expect(pickles.map(([protocol]) => protocol)).toEqual(['0', '1', '2', '3', '4', '5']);
     for (const [protocol, pickle] of pickles) {
       const encoded = Buffer.from(pickle, 'base64');
-      expect(encoded[1]).toBe(Number(protocol));
+      if (Number(protocol) >= 2) expect([...encoded.subarray(0, 2)]).toEqual([0x80, Number(protocol)]);
       expect(decodeIpcWrapper(encoded)).toEqual(wrapper);
       expect(() => decodeIpcWrapper(encoded.subarray(0, -1))).toThrow(/ends early/);
+    }
+  });
+
+  test.for(wrappers)('attributes that no server reads are ignored in a wrapper %s', ([, wrapper], { skip }) => {
+    if (reason) skip(reason);
+    for (const pickle of Object.values(askPython(wrapper, 'stray').pickles)) {
+      expect(decodeIpcWrapper(Buffer.from(pickle, 'base64'))).toEqual(wrapper);
     }
   });
 });

@@ -1,7 +1,7 @@
 """Plays the server and the worker of the real system, without torch.
 
 Reads JSON from stdin: a list of pickles in base64. Writes JSON to stdout: for each of them its attributes, and what
-pickle.dumps makes of the object at protocols 2 to 5.
+pickle.dumps makes of the object at protocols 0 to 5; with an argument, also with attributes that no server reads.
 """
 
 import base64
@@ -59,11 +59,16 @@ answers = []
 for encoded in json.load(sys.stdin):
     wrapper = pickle.loads(base64.b64decode(encoded))
     assert type(wrapper) is CudaIPCWrapper
+    if sys.argv[1:] == ["stray"]:
+        wrapper.stray = [None, {"a": {1, 2}}, frozenset([3]), bytearray(b"x"), 1.5, -1, 1 << 70, "line\n\u20ac\\u", b"", ()]
+        wrapper.stray.append(wrapper.stray)
+        wrapper.pair = (wrapper.stray, wrapper.stray)
+        wrapper.shape = list(wrapper.shape)
     answers.append(
         {
-            "attributes": {name: plain(value) for name, value in vars(wrapper).items()},
+            "attributes": {name: plain(value) for name, value in vars(wrapper).items() if name not in ("stray", "pair")},
             "pickles": {
-                protocol: base64.b64encode(pickle.dumps(wrapper, protocol)).decode() for protocol in (2, 3, 4, 5)
+                protocol: base64.b64encode(pickle.dumps(wrapper, protocol)).decode() for protocol in (0, 1, 2, 3, 4, 5)
             },
         }
     )

@@ -13,6 +13,7 @@ export const emulatedWrapper: IpcWrapper = {
   dtype: 'bfloat16',
   shape: [2, 64, 16, 8, 128],
   stride: [1_048_576, 16_384, 1024, 128, 1],
+  storageOffset: 0,
   deviceUuid: '00000000-0000-4000-8000-000000000000',
 };
 
@@ -29,5 +30,6 @@ export const extremeWrapper: IpcWrapper = {
   dtype: 'float8_e4m3fn',
   shape: [0, 256, 65_536, 2 ** 31 - 1, 2 ** 32],
   stride: [1, 2, 3, 4, 2 ** 48],
+  storageOffset: 2 ** 33,
   deviceUuid: `GPU-é-${'x'.repeat(300)}`,
 };
