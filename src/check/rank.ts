@@ -95,6 +95,8 @@ export interface RankOptions {
   readonly layerGroupIds?: readonly number[];
   readonly pageFirst?: boolean;
   readonly segments?: 1 | 2;
+  /** All layers in one allocation, told apart by their storage offsets, as vLLM 0.33 has them. */
+  readonly isOneAllocation?: boolean;
 }
 
 export const NUM_BLOCKS = 8;
@@ -107,7 +109,7 @@ export class Rank implements Disposable {
   readonly namespace: string;
   readonly layerNames: readonly string[];
   readonly options: RankOptions;
-  readonly #memory = new Map<string, DeviceMemory>();
+  readonly #memory: readonly DeviceMemory[];
   readonly #driver: DeviceDriver;
   readonly #segments: number;
 
@@ -119,9 +121,19 @@ export class Rank implements Disposable {
     this.layerNames = options.layerNames ?? ['layer.0', 'layer.1'];
     this.#driver = driver;
     this.#segments = options.segments ?? 2;
-    for (const name of this.layerNames) {
-      this.#memory.set(name, driver.allocate(this.deviceId, this.#segments * NUM_BLOCKS * SEGMENT_BYTES));
-    }
+    const sizes = this.layerNames.map(() => this.#layerBytes);
+    const allocated = options.isOneAllocation ? [sizes.length * this.#layerBytes] : sizes;
+    this.#memory = allocated.map((sizeBytes) => driver.allocate(this.deviceId, sizeBytes));
+  }
+
+  get #layerBytes(): number {
+    return this.#segments * NUM_BLOCKS * SEGMENT_BYTES;
+  }
+
+  #placeOf(layerName: string): { readonly memory: DeviceMemory; readonly offsetBytes: number } {
+    const i = this.layerNames.indexOf(layerName);
+    if (this.options.isOneAllocation !== true) return { memory: this.#memory[i]!, offsetBytes: 0 };
+    return { memory: this.#memory[0]!, offsetBytes: i * this.#layerBytes };
   }
 
   get deviceId(): number {
@@ -154,7 +166,7 @@ export class Rank implements Disposable {
   }
 
   wrapper(layerName: string): Uint8Array {
-    const memory = this.#memory.get(layerName)!;
+    const { memory, offsetBytes } = this.#placeOf(layerName);
     return encodeIpcWrapper({
       deviceIndex: this.deviceId,
       memoryHandle: memory.exportHandle(),
@@ -164,9 +176,10 @@ export class Rank implements Disposable {
       refCounterSlot: 0,
       eventHandle: new Uint8Array(64),
       eventSyncRequired: false,
-      dtype: 'uint8',
-      shape: [this.#segments, NUM_BLOCKS, SEGMENT_BYTES],
-      stride: [NUM_BLOCKS * SEGMENT_BYTES, SEGMENT_BYTES, 1],
+      dtype: 'bfloat16',
+      shape: [this.#segments, NUM_BLOCKS, SEGMENT_BYTES / 2],
+      stride: [(NUM_BLOCKS * SEGMENT_BYTES) / 2, SEGMENT_BYTES / 2, 1],
+      storageOffset: offsetBytes / 2,
       deviceUuid: this.#driver.deviceUuid(this.deviceId),
     });
   }
@@ -179,7 +192,8 @@ export class Rank implements Disposable {
   fill(blockId: number, seed: number): void {
     for (const name of this.layerNames) {
       for (const [segment, bytes] of this.#pattern(name, seed).entries()) {
-        this.#memory.get(name)!.write(this.#offset(segment, blockId), bytes);
+        const { memory, offsetBytes } = this.#placeOf(name);
+        memory.write(offsetBytes + this.#offset(segment, blockId), bytes);
       }
     }
   }
@@ -189,7 +203,8 @@ export class Rank implements Disposable {
     const found = new Uint8Array(SEGMENT_BYTES);
     return layerNames.every((name) =>
       this.#pattern(name, seed).every((expected, segment) => {
-        this.#memory.get(name)!.read(this.#offset(segment, blockId), found);
+        const { memory, offsetBytes } = this.#placeOf(name);
+        memory.read(offsetBytes + this.#offset(segment, blockId), found);
         return Buffer.compare(found, expected) === 0;
       }),
     );
@@ -246,7 +261,7 @@ export class Rank implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const memory of this.#memory.values()) memory[Symbol.dispose]();
+    for (const memory of this.#memory) memory[Symbol.dispose]();
   }
 
   #offset(segment: number, blockId: number): number {

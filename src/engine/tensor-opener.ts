@@ -32,6 +32,10 @@ export const createTensorOpener = (
       throw new Error(`storage of ${wrapper.storageSizeBytes} bytes does not fit in its allocation`);
     }
     const viewOffsetBytes = viewOffsetOf(wrapper);
+    if (isStorageOffsetSubtracted && viewOffsetBytes > wrapper.storageSizeBytes) {
+      memory[Symbol.dispose]();
+      throw new Error('tensor storage offset lies past the end of its allocation');
+    }
     return {
       memory,
       offsetBytes: wrapper.storageOffsetBytes + viewOffsetBytes,

@@ -23,6 +23,20 @@ export const roundTrips: ItemGroup = (suite) => {
     ]);
   });
 
+  suite.savingTest(
+    'C01 layers of one allocation are told apart by their storage offsets',
+    async ({ rank }) => {
+      await rank.register();
+      rank.fill(1, 5);
+      rank.fill(2, 6);
+      await rank.save([1, 2], hashesOf(2));
+      const { lease } = await rank.visible(hashesOf(2));
+      const load = await rank.load(lease, [4, 7]);
+      expect([await load.end(), rank.holds(4, 5), rank.holds(7, 6), rank.holds(1, 5)]).toEqual([1, true, true, true]);
+    },
+    { isOneAllocation: true },
+  );
+
   suite.memoryTest('C02 a cold cache is a miss without a lease', async ({ rank }) => {
     await rank.register();
     expect(await rank.query(hashesOf(4))).toMatchObject({ numHitBlocks: 0n, lease: new Uint8Array(0) });
