@@ -7,6 +7,8 @@ export interface Fault {
   readonly lost?: LostThing;
   /** The server's version where it said it; only with kind `incompatible`. */
   readonly serverVersion?: string;
+  /** The server refused in words that are not known: the kind was told by the code alone. */
+  readonly isUnknown?: true;
   /** How long the server asked to be left alone, in milliseconds (gRPC: `grpc-retry-pushback-ms`). */
   readonly retryAfterMs?: number;
 }

@@ -1,7 +1,6 @@
 import { fromPromise } from 'xstate';
 import { type Fault, FaultError } from '../../machines/index.ts';
 import type { Connection, ServerLink } from '../rpc/connection.ts';
-import { faultFromRpc } from '../rpc/fault-from-rpc.ts';
 import type { OwnerOf } from './owners.ts';
 
 interface SessionIdentity {
@@ -36,9 +35,9 @@ async function openSession(
   const headers = Promise.withResolvers<void>();
   let isOpen = false;
   const end = (error: unknown) => {
-    const fault = faultFromRpc(error, server.link);
-    headers.reject(new FaultError(fault, { cause: error }));
-    if (isOpen && server.link.end === null) onEnded(fault);
+    const refusal = server.refused(error);
+    headers.reject(refusal);
+    if (isOpen && server.link.end === null) onEnded(refusal.fault);
   };
   // Some servers send headers and the refusal in one breath: an error of the same turn wins.
   const onHeader = () => setImmediate(headers.resolve);

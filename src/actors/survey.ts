@@ -1,6 +1,6 @@
 import { fromPromise } from 'xstate';
 import type { Survey } from '../../machines/index.ts';
-import { surveyFromRpc } from '../rpc/fault-from-rpc.ts';
+import { surveyFrom } from '../rpc/fault-from-rpc.ts';
 import type { InstanceOwner, OwnerOf } from './owners.ts';
 
 /** No instance has so many storage groups: asking for it tells how far the registration is, and touches nothing. */
@@ -10,12 +10,12 @@ const IMPOSSIBLE_GROUP = 0xffff_ffff;
 export const createSurvey = (ownerOf: OwnerOf<InstanceOwner>) =>
   fromPromise<Survey>(async ({ signal, system }) => {
     const { connection, session } = ownerOf(system);
-    const { client, link } = connection.server;
+    const { server } = connection;
     const { instanceId } = session;
     try {
-      await client.queryPrefetch({ instanceId, reqId: 'probe', groupId: IMPOSSIBLE_GROUP }, { signal });
+      await server.client.queryPrefetch({ instanceId, reqId: 'probe', groupId: IMPOSSIBLE_GROUP }, { signal });
     } catch (error) {
-      return surveyFromRpc(error, link);
+      return surveyFrom(server.refused(error));
     }
     return { kind: 'sealed' };
   });

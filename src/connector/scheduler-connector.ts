@@ -118,6 +118,7 @@ export class SchedulerConnector {
       budgets,
       interceptor,
       onStall: (stallMs) => observer.stalled(stallMs),
+      onUnknownRefusal: (fault) => observer.refusedInUnknownWords(fault),
     });
     this.#actor = createActor(machine, {
       input: { schedulerBootId: randomUUID(), worldSize: options.worldSize, budgets },

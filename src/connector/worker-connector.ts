@@ -122,6 +122,7 @@ export class WorkerConnector {
       budgets: this.#budgets,
       interceptor,
       onStall: (stallMs) => observer.stalled(stallMs),
+      onUnknownRefusal: (fault) => observer.refusedInUnknownWords(fault),
     });
     this.#actor = createActor(machine, {
       input: { rank: options.rank, workerBootId: randomUUID(), budgets: this.#budgets },

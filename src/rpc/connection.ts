@@ -1,6 +1,6 @@
 import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { type Budgets, FaultError } from '../../machines/index.ts';
+import { type Budgets, type Fault, FaultError } from '../../machines/index.ts';
 import { Engine } from '../gen/pegaflow/engine_pb.ts';
 import { type DeathWaiter, DeathWatch } from './death-watch.ts';
 import { Link, type LinkEnd } from './link.ts';
@@ -26,6 +26,8 @@ export interface ConnectionOptions {
   readonly interceptor?: Interceptor;
   /** Told when a ping left so many milliseconds too late. */
   readonly onStall?: (stallMs: number) => void;
+  /** Told of each refusal in words that are not known. */
+  readonly onUnknownRefusal?: (fault: Fault) => void;
 }
 
 /**
@@ -98,10 +100,15 @@ export class ServerLink {
   readonly death: DeathWatch;
   #client: EngineClient | null = null;
   #interceptors: Interceptor[];
+  #onUnknownRefusal: ConnectionOptions['onUnknownRefusal'];
   #isIdentified = false;
   #lostListeners = new Set<() => void>();
 
-  constructor({ endpoint, budgets, interceptor, onStall }: ConnectionOptions, events: ConnectionEvents) {
+  constructor(
+    { endpoint, budgets, interceptor, onStall, onUnknownRefusal }: ConnectionOptions,
+    events: ConnectionEvents,
+  ) {
+    this.#onUnknownRefusal = onUnknownRefusal;
     this.#interceptors = interceptor ? [interceptor] : [];
     this.death = new DeathWatch(budgets.settleMs);
     this.link = new Link(
@@ -142,8 +149,15 @@ export class ServerLink {
     try {
       return await rpc(this.client);
     } catch (error) {
-      throw new RpcError(error, this.link);
+      throw this.refused(error);
     }
+  }
+
+  /** What went wrong with a call on this link. */
+  refused(error: unknown): RpcError {
+    const refusal = new RpcError(error, this.link);
+    if (refusal.fault.isUnknown) this.#onUnknownRefusal?.(refusal.fault);
+    return refusal;
   }
 
   /**

@@ -4,8 +4,8 @@ import { type Link, NotSentError } from './link.ts';
 
 /**
  * The one place that reads what a server's refusal says. One code has several causes, so the text decides; text that
- * nobody knows takes the safe branch, `defect`. The link is asked first: the death of a server reaches an RPC under
- * half a dozen codes.
+ * nobody knows is marked as such and takes the safe branch. The link is asked first: the death of a server reaches an RPC
+ * under half a dozen codes.
  */
 export function faultFromRpc(error: unknown, link: Pick<Link, 'end' | 'isDraining'>): Fault {
   if (error instanceof FaultError) return error.fault;
@@ -20,7 +20,15 @@ export function faultFromRpc(error: unknown, link: Pick<Link, 'end' | 'isDrainin
     const match = error.code === code ? pattern.exec(text) : null;
     if (match) return { ...said, ...build(match) };
   }
-  return { kind: kindByCode[error.code] ?? 'defect', ...said };
+  const kind = kindByCode[error.code];
+  if (kind !== undefined) return { kind, ...said };
+  const isUnknown = isAnswer(error) ? { isUnknown: true as const } : {};
+  return { kind: error.code === Code.InvalidArgument ? 'rejected' : 'defect', ...said, ...isUnknown };
+}
+
+/** A server that answers sends `grpc-status`; a status that the client made up has no metadata. */
+export function isAnswer(error: unknown): boolean {
+  return error instanceof ConnectError && error.metadata.has('grpc-status');
 }
 
 /** gRPC (proposal A6): how long the server wants to be left alone; a negative value means "do not ask again". */
@@ -44,8 +52,12 @@ type Verdict = Pick<Fault, 'kind'> & Partial<Fault>;
 
 const forgotten = (lost: LostThing) => (): Verdict => ({ kind: 'forgotten', lost });
 const rejected = (): Verdict => ({ kind: 'rejected' });
+const defect = (): Verdict => ({ kind: 'defect' });
 
-const refusals: readonly (readonly [Code, RegExp, (match: RegExpExecArray) => Verdict])[] = [
+type Refusal = readonly [Code, RegExp, (match: RegExpExecArray) => Verdict];
+
+/** The words of pegaflow-server 0.23.12 to 0.25.1, which differ in none of them. */
+const refusals: readonly Refusal[] = [
   [Code.FailedPrecondition, /^instance .* not found/, forgotten('instance')],
   [Code.FailedPrecondition, /^device .* not found in instance/, forgotten('device')],
   [Code.FailedPrecondition, /query lease is unknown or expired/, forgotten('lease')],
@@ -56,20 +68,50 @@ const refusals: readonly (readonly [Code, RegExp, (match: RegExpExecArray) => Ve
   ],
   [Code.FailedPrecondition, /topology mismatch/, rejected],
   [Code.FailedPrecondition, /RDMA transfer engine is not configured/, rejected],
+
   [Code.InvalidArgument, /registration incomplete: \d+\/\d+/, forgotten('seal')],
-  // The names of layers are those of one registration: this is another one.
-  [Code.InvalidArgument, /layer .* is not registered/, forgotten('device')],
+  // The names of layers are those of one registration: this is another one. A Save names no device, a Load does.
+  [Code.InvalidArgument, /layer .* (is )?not registered/, forgotten('device')],
+  // Ranks keep their devices: another instance has registered under our id.
+  [
+    Code.InvalidArgument,
+    /^invalid argument: device_id .* is registered for tp_rank .*, but save requested/,
+    forgotten('device'),
+  ],
+  // What a registration asks for: sizes, layouts, and whether it fits the others of its instance.
+  [Code.InvalidArgument, /device_id .* must be >= 0|(tp|world)_size must be > 0|tp_rank \d+ out of range/, rejected],
+  [Code.InvalidArgument, /must have the same non-zero length|metadata length mismatch|no KV cache layers/, rejected],
+  [Code.InvalidArgument, /^invalid argument: layer .*: ./, rejected],
+  [Code.InvalidArgument, /GPU context for device .* already exists|is already fully registered/, rejected],
+  [Code.InvalidArgument, /inconsistent geometry|storage groups must be dense|registered in storage group/, rejected],
+  [Code.InvalidArgument, /claimed by different pipeline stages|incomplete KV registration|page-first/, rejected],
+  [Code.InvalidArgument, /NUMA affinity is unknown/, rejected],
+  // What a save, a load or a query asks for.
+  [Code.InvalidArgument, /block_ids length .* does not match|block_id \d+ out of range/, rejected],
+  [Code.InvalidArgument, /query lease (id must be|block count)/, rejected],
+  [Code.InvalidArgument, /load (requires at least|layer names must be|group)/, rejected],
+  [Code.InvalidArgument, /namespace is shared by incompatible KV layouts|missing slot/, rejected],
+  [Code.InvalidArgument, /storage group \d+ out of range|(req|instance)_id must not be empty/, rejected],
+
   [Code.Internal, /query lease is unknown or expired/, forgotten('lease')],
-  [Code.Internal, /lease belongs to instance|belongs to instance .*, got/, rejected],
+  [Code.Internal, /query lease belongs to instance/, rejected],
   [Code.Internal, /pinned pool exhausted/, rejected],
   [Code.Internal, /LoadState/, rejected],
   [Code.Internal, /register tensor failed/, rejected],
+  [Code.Internal, /failed to initialize CUDA/, rejected],
+  // The registration is there and cannot be used: memory that was unmapped, a worker thread that ended.
+  [Code.Internal, /^storage error: (cu\w+( failed)?: |.* worker channel closed)/, defect],
+
+  // A deadline that somebody on the way has added.
+  [Code.Canceled, /^Timeout expired/, () => ({ kind: 'timedOut' })],
   // An endpoint that embeds only the transfer RPCs, or no PegaFlow server at all.
   [Code.Unimplemented, /.*/, () => ({ kind: 'incompatible' })],
 ];
 
+/** Codes that say enough without their text. */
 const kindByCode: { readonly [code in Code]?: Fault['kind'] } = {
-  [Code.InvalidArgument]: 'rejected',
+  // A message over the server's limit of 64 MiB.
+  [Code.OutOfRange]: 'rejected',
   [Code.ResourceExhausted]: 'rejected',
   [Code.DeadlineExceeded]: 'timedOut',
   [Code.Unavailable]: 'unreachable',
@@ -80,14 +122,13 @@ const kindByCode: { readonly [code in Code]?: Fault['kind'] } = {
 
 /**
  * The answer to the probe (a membership query for a storage group that cannot exist), which is always a refusal: the
- * reason says how far the instance is registered. Throws a FaultError when it says something else.
+ * reason says how far the instance is registered. Throws the refusal when it says something else.
  */
-export function surveyFromRpc(error: unknown, link: Pick<Link, 'end' | 'isDraining'>): Survey {
-  const fault = faultFromRpc(error, link);
-  if (fault.kind === 'forgotten' && fault.lost === 'instance') return { kind: 'notFound' };
-  const text = error instanceof ConnectError && link.end === null ? error.rawMessage : '';
-  const incomplete = /registration incomplete: (\d+)\/(\d+)/.exec(text);
+export function surveyFrom(refusal: FaultError): Survey {
+  const { kind, lost, message } = refusal.fault;
+  if (lost === 'instance') return { kind: 'notFound' };
+  const incomplete = lost === 'seal' ? /(\d+)\/(\d+)/.exec(message) : null;
   if (incomplete) return { kind: 'incomplete', registered: Number(incomplete[1]), expected: Number(incomplete[2]) };
-  if (/storage group \d+ out of range/.test(text)) return { kind: 'sealed' };
-  throw new FaultError(fault, { cause: error });
+  if (kind === 'rejected' && /storage group \d+ out of range/.test(message)) return { kind: 'sealed' };
+  throw refusal;
 }

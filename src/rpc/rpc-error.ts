@@ -1,6 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { FaultError } from '../../machines/index.ts';
-import { faultFromRpc, isUnprocessed } from './fault-from-rpc.ts';
+import { faultFromRpc, isAnswer, isUnprocessed } from './fault-from-rpc.ts';
 import type { Link } from './link.ts';
 
 /** A call that failed, with its fault. */
@@ -16,11 +16,6 @@ export class RpcError extends FaultError {
     this.name = 'RpcError';
     this.isFinal = error instanceof FaultError || isAnswer(error) || isUnprocessed(error) || isTooLarge(error);
   }
-}
-
-/** A server that answers sends `grpc-status`; a status that the client made up has no metadata. */
-function isAnswer(error: unknown): boolean {
-  return error instanceof ConnectError && error.metadata.has('grpc-status');
 }
 
 /** The client's own limit on a message's size is checked before anything is sent. */

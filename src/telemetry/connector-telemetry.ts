@@ -85,6 +85,7 @@ export function schedulerTelemetry(subject: TelemetrySubject): SchedulerTelemetr
         measure.stalled(stallMs);
         log?.stalled(stallMs);
       },
+      refusedInUnknownWords: (fault) => log?.refusedInUnknownWords(fault),
     },
     traceparent: () => attempt(fail, () => spans.traceparent),
   };
@@ -116,6 +117,7 @@ export function workerTelemetry(subject: TelemetrySubject, rank: number): Connec
         measure.stalled(stallMs);
         log?.stalled(stallMs);
       },
+      refusedInUnknownWords: (fault) => log?.refusedInUnknownWords(fault),
       releasedUnsafely: (release) => {
         measure.releasedUnsafely(release);
         log?.releasedUnsafely(release);

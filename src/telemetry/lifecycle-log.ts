@@ -24,6 +24,7 @@ export interface LifecycleLogOptions {
 export class LifecycleLog implements ConnectionObserver {
   #options: LifecycleLogOptions;
   #repeats: Repeats;
+  #unknownWordings = new Set<string>();
   #epoch = 0;
   /** Of the step that is being told: it may have ended its trace. */
   #traceId: string | undefined;
@@ -79,6 +80,14 @@ export class LifecycleLog implements ConnectionObserver {
     this.#write('releasedUnsafely', { kind, blocks, ageMs: rounded(ageMs), reason: said });
   }
 
+  /** Each wording once: it names what nobody has looked at yet, and may come with every call. */
+  refusedInUnknownWords(fault: Fault): void {
+    const wording = redacted(fault.message).replace(/\d+/g, '#');
+    if (this.#unknownWordings.has(wording) || this.#unknownWordings.size === UNKNOWN_WORDINGS_KEPT) return;
+    this.#unknownWordings.add(wording);
+    this.#write('unknownRefusal', this.#fault(fault));
+  }
+
   stalled(stallMs: number): void {
     this.#write('processStalled', { stallMs: rounded(stallMs) });
   }
@@ -102,7 +111,7 @@ export class LifecycleLog implements ConnectionObserver {
       ...(traceId === undefined ? {} : { traceId }),
       ...fields,
     };
-    if (level === 'debug') logger.debug(said, message);
+    if (level === 'debug' || line === 'unknownRefusal') logger[level](said, message);
     else this.#repeats.write(level, message, said);
   }
 
@@ -111,6 +120,9 @@ export class LifecycleLog implements ConnectionObserver {
     return { fault: `${fault.kind}: ${redacted(fault.message)}` };
   }
 }
+
+/** More than these are not told: a server that says something else each time would fill the log. */
+const UNKNOWN_WORDINGS_KEPT = 32;
 
 /** Microseconds are enough for people. */
 function rounded(durationMs: number): number {

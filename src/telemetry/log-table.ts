@@ -34,6 +34,11 @@ export const logTable = {
     message: 'blocks handed back while the cache server may still touch them',
     fields: ['kind', 'blocks', 'ageMs', 'reason'],
   },
+  unknownRefusal: {
+    level: 'warn',
+    message: 'the cache server refused a call in words that this connector does not know',
+    fields: ['fault'],
+  },
   processStalled: { level: 'warn', message: 'this process stood still', fields: ['stallMs'] },
   telemetryFailed: { level: 'error', message: 'telemetry failed; the connector goes on without', fields: ['error'] },
 } as const satisfies Readonly<Record<string, LogRow>>;

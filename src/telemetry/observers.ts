@@ -1,3 +1,5 @@
+import type { Fault } from '../../machines/index.ts';
+
 /** What the façades tell of what no machine knows. Nothing here names a block, a hash, a lease or a handle. */
 
 /** As `QueryOutcome` has it. */
@@ -25,6 +27,8 @@ export interface ToldRelease {
 export interface ConnectionObserver {
   /** A ping left so much too late: this process stood still. */
   stalled(stallMs: number): void;
+  /** The server refused a call in words that are not known. */
+  refusedInUnknownWords(fault: Fault): void;
 }
 
 export interface SchedulerObserver extends ConnectionObserver {

@@ -10,7 +10,7 @@ import { QueryMetrics } from './query-metrics.ts';
 const AUDITING = 'connected.auditing';
 
 /** What an operator measures of the scheduler's half. */
-export class SchedulerMetrics implements SchedulerObserver {
+export class SchedulerMetrics implements Omit<SchedulerObserver, 'refusedInUnknownWords'> {
   #instruments: Instruments;
   #identity: Attributes;
   #machine: MachineMetrics;

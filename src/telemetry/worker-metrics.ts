@@ -7,7 +7,7 @@ import type { ToldRelease, ToldTransfer, WorkerObserver } from './observers.ts';
 import type { RankNews } from './rank-news.ts';
 
 /** What an operator measures of one rank's half. */
-export class WorkerMetrics implements WorkerObserver {
+export class WorkerMetrics implements Omit<WorkerObserver, 'refusedInUnknownWords'> {
   #instruments: Instruments;
   #identity: Attributes;
   #machine: MachineMetrics;

@@ -1,7 +1,9 @@
 /** Registrations that fail, hang, are lost or are refused, at a server that lives. */
 import { describe, expect, it, vi } from 'vitest';
+import { logTable } from '../../src/telemetry/log-table.ts';
 import { hashesOf, TestConnection } from '../support/engine-rank.ts';
 import { heldStates, patientBudgets } from '../support/held-states.ts';
+import { LogRecorder } from '../support/log-recorder.ts';
 import {
   ask,
   connected,
@@ -103,16 +105,23 @@ describe('registrations', { timeout: 60_000 }, () => {
     expect(outcome).toMatchObject({ case: 'ready', value: { numHitBlocks: 1n } });
   });
 
-  it('S-35: a refusal in words that nobody knows starts a survey, and with nothing lost the epoch goes on', async () => {
+  it('S-35: a refusal in words that nobody knows starts a survey, is logged once, and with nothing lost the epoch goes on', async () => {
     const engine = await startEngine();
-    const instance = await connected(endpointOf(engine), { budgets: patientBudgets });
+    const log = new LogRecorder();
+    const instance = await connected(endpointOf(engine), { budgets: patientBudgets, telemetry: { logger: log } });
     const before = epochOf(instance);
-    const refuse = { code: 9, message: 'the instance has wandered off' };
     const asked = await engine.rpcCount('query_prefetch');
-    await engine.fault({ methods: { queryPrefetch: { refuse, times: 1 } } });
-    expect(await ask(instance)).toEqual({ kind: 'miss', reason: 'failed' });
-    await instance.reached('connected');
-    expect(await engine.rpcCount('query_prefetch')).toBe(asked + 2);
+    for (const hours of [1, 2]) {
+      const refuse = { code: 9, message: `the instance has wandered off ${hours} hours ago` };
+      await engine.fault({ methods: { queryPrefetch: { refuse, times: 1 } } });
+      expect(await ask(instance)).toEqual({ kind: 'miss', reason: 'failed' });
+      await instance.reached('connected');
+    }
+    expect(await engine.rpcCount('query_prefetch')).toBe(asked + 4);
+    const unknown = log.lines.filter(({ message }) => message === logTable.unknownRefusal.message);
+    expect(unknown.map(({ level, fields }) => [level, fields['fault']])).toEqual([
+      ['warn', 'defect: FailedPrecondition: the instance has wandered off 1 hours ago'],
+    ]);
     expect(epochOf(instance)).toBe(before);
     await provesItself(instance);
   });

@@ -53,7 +53,7 @@ function harness(script: Script, budgets: Partial<Budgets> = {}) {
   const shared = { connection, service: () => service };
   const suspect = (fault: Fault) => suspected.push(fault);
   const distrust = new Distrust();
-  const observer = { queried: () => {}, fenced: () => {}, stalled: () => {} };
+  const observer = { queried: () => {}, fenced: () => {}, stalled: () => {}, refusedInUnknownWords: () => {} };
   const leases = new Leases({ ...shared, releaseTimeoutMs: 1_000, suspect });
   const all = { ...shared, instanceId: 'i', budgets: budgetsFrom(budgets), leases, distrust, suspect, observer };
   const queries = new CacheQueries(all);
