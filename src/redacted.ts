@@ -15,6 +15,8 @@ const MAX_LETTERS = 1_000;
  * first letters.
  */
 export function redacted(text: string): string {
-  const line = text.replace(/\p{Cc}+/gu, ' ').replace(LONG_RUNS, (run) => `${run.slice(0, KEPT_LETTERS)}…`);
+  const line = text
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
+    .replace(LONG_RUNS, (run) => `${run.slice(0, KEPT_LETTERS)}…`);
   return line.length <= MAX_LETTERS ? line : `${line.slice(0, MAX_LETTERS - 1)}…`;
 }

@@ -93,6 +93,15 @@ describe('layering', () => {
     expect(strangers('src', isAllowed)).toEqual([]);
   });
 
+  it('what the command line prints passes the border to the terminal', () => {
+    const writes = /\bstd(out|err)\.write\(|\bstream\.write\(|console\.|\blive(\.persist)?\((?!visible)/;
+    const offenders = readdirSync(join(root, 'src/cli'))
+      .filter((name) => name !== 'terminal.ts')
+      .flatMap((name) => readFileSync(join(root, 'src/cli', name), 'utf8').split('\n'))
+      .filter((line) => writes.test(line) && !/visible/.test(line));
+    expect(offenders).toEqual([]);
+  });
+
   it('only the command line prints or exits', () => {
     const offenders = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts') && !/^(cli|demo|gen)\//.test(name))

@@ -10,6 +10,7 @@ import type { DeviceKind } from '../device-kind.ts';
 import { aborted } from './aborted.ts';
 import { deviceDriverFor, deviceOption } from './device-option.ts';
 import { checkSdk } from './telemetry-sdk.ts';
+import { printLine } from './terminal.ts';
 import { httpUrl, outageRange, positiveNumber, sizeBytes, wholeNumber } from './values.ts';
 
 /** What a shell reports for a program that Ctrl-C ended. */
@@ -129,17 +130,17 @@ async function runDemoCommand(flags: DemoFlags): Promise<void> {
   try {
     const report = await runDemo(options, feed.between(view), interruption.signal);
     view.done();
-    if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+    if (flags.json) printLine(process.stdout, JSON.stringify(report));
     else printReport(report, process.stdout);
     if (!report.ok) process.exitCode = EXIT_FAILED;
     if (page !== null) {
-      process.stderr.write(`the live page stays at ${page} until Ctrl-C\n`);
+      printLine(process.stderr, `the live page stays at ${page} until Ctrl-C`);
       await aborted(interruption.signal);
     }
   } catch (error) {
     view.done();
     if (!(error instanceof InterruptedError)) throw error;
-    process.stderr.write('interrupted\n');
+    printLine(process.stderr, 'interrupted');
     process.exitCode = EXIT_INTERRUPTED;
   } finally {
     interruption.dispose();

@@ -6,6 +6,7 @@ import { errorText } from '../error-text.ts';
 import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { deviceDriverFor, deviceOption } from './device-option.ts';
 import { startSdk } from './telemetry-sdk.ts';
+import { printLine, visibleLines } from './terminal.ts';
 import { address, httpUrl, jsonObject, MAX_TIMER_MS, sizeBytes, wholeNumber } from './values.ts';
 
 interface EngineFlags {
@@ -64,7 +65,10 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     import('../engine/process.ts'),
     import('../engine/index.ts'),
   ]);
-  const log = pino({ name: 'pegaflow-engine', level: logLevel }, pino.destination({ dest: 2, sync: true }));
+  const standardError = pino.destination({ dest: 2, sync: true });
+  // JSON escapes of what a client named or said the C0 controls alone.
+  const stream = { write: (line: string) => void standardError.write(visibleLines(line)) };
+  const log = pino({ name: 'pegaflow-engine', level: logLevel }, stream);
   const sdk =
     otlp === undefined
       ? null
@@ -81,7 +85,7 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     ...(fault === undefined ? {} : { faults: faultsFrom(engine, fault) }),
     ...(prometheus === null ? {} : { meterProvider: prometheus.meterProvider, metricsHandler: prometheus.handler }),
   };
-  await runEngine(options, { log, printLine: (line) => process.stdout.write(`${line}\n`) });
+  await runEngine(options, { log, printLine: (line) => printLine(process.stdout, line) });
   await sdk?.end();
 }
 

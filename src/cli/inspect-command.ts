@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { UsageError } from '../demo/usage-error.ts';
 import { aborted } from './aborted.ts';
+import { printLine } from './terminal.ts';
 import { untilSignal } from './until-signal.ts';
 import { feedAddresses, wholeNumber } from './values.ts';
 
@@ -58,7 +59,7 @@ async function showFeeds(attached: readonly string[], port: number, file: string
   if (file !== undefined) await feed.record(file);
   printPage(url);
   const missing = new Set<string>();
-  const note = (text: string) => process.stderr.write(`${text}\n`);
+  const note = (text: string) => printLine(process.stderr, text);
   await mergeFeeds(
     attached,
     (told) => feed.accept(told),
@@ -78,5 +79,5 @@ async function showFeeds(attached: readonly string[], port: number, file: string
 }
 
 function printPage(url: string): void {
-  process.stdout.write(`page: ${url}/\n`);
+  printLine(process.stdout, `page: ${url}/`);
 }

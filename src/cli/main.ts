@@ -9,6 +9,7 @@ import { demoCommand } from './demo-command.ts';
 import { engineCommand } from './engine-command.ts';
 import { inspectCommand } from './inspect-command.ts';
 import { statusCommand } from './status-command.ts';
+import { print } from './terminal.ts';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -27,7 +28,7 @@ function createProgram(): Command {
 /** The exit status of an error, with its one line on standard error. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-  process.stderr.write(`error: ${errorText(error)}\n`);
+  print(process.stderr, `error: ${errorText(error)}`);
   return error instanceof UsageError || error instanceof RecordingError ? EXIT_USAGE : EXIT_FAILED;
 }
 

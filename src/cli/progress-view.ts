@@ -9,6 +9,7 @@ import type { DemoOptions } from '../demo/options.ts';
 import type { Progress } from '../demo/progress.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { milliseconds, sizeText } from './numbers.ts';
+import { printLine, visible } from './terminal.ts';
 
 export interface ProgressView extends Omit<DemoObserver, 'fed'> {
   /** A line that stays. */
@@ -29,7 +30,7 @@ function createPlainView(stream: NodeJS.WritableStream): ProgressView {
   const startedAtMs = wallTimeMs();
   let state = '';
   const note = (text: string) => {
-    stream.write(`${((wallTimeMs() - startedAtMs) / 1_000).toFixed(3).padStart(8)} s  ${text}\n`);
+    printLine(stream, `${((wallTimeMs() - startedAtMs) / 1_000).toFixed(3).padStart(8)} s  ${text}`);
   };
   return {
     note,
@@ -40,7 +41,7 @@ function createPlainView(stream: NodeJS.WritableStream): ProgressView {
       const text = lineOf(event);
       if (text !== null) note(text);
     },
-    transition: (line) => stream.write(`${line}\n`),
+    transition: (line) => printLine(stream, line),
     warning: (text) => note(`warning: ${text}`),
     done: () => {},
   };
@@ -81,21 +82,22 @@ const LINES_THAT_STAY: readonly DemoEvent['type'][] = ['engine.stopped', 'blocks
 
 function createLiveView(stream: WriteStream, totals: Totals): ProgressView {
   const live = createLogUpdate(stream, { showCursor: true });
+  const note = (text: string) => live.persist(visible(text));
   let shown: Progress | null = null;
   const draw = () => {
-    if (shown !== null) live(linesOf(shown, totals).join('\n'));
+    if (shown !== null) live(linesOf(shown, totals).map(visible).join('\n'));
   };
   const timer = setInterval(draw, REDRAW_INTERVAL_MS);
   timer.unref();
   return {
-    note: (text) => live.persist(text),
+    note,
     event: (event, progress) => {
       shown = progress;
       const text = LINES_THAT_STAY.includes(event.type) ? lineOf(event) : null;
-      if (text !== null) live.persist(text);
+      if (text !== null) note(text);
     },
-    transition: (line) => live.persist(line),
-    warning: (text) => live.persist(`warning: ${text}`),
+    transition: note,
+    warning: (text) => note(`warning: ${text}`),
     done: () => {
       clearInterval(timer);
       draw();

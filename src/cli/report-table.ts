@@ -3,11 +3,12 @@ import Table from 'cli-table3';
 import type { RunReport } from '../demo/report.ts';
 import type { RestartReport } from '../demo/restart-report.ts';
 import { milliseconds, percent, sizeText } from './numbers.ts';
+import { print, printLine } from './terminal.ts';
 
 export function printReport(report: RunReport, stream: NodeJS.WritableStream): void {
-  if (report.restarts.length > 0) stream.write(`${restartTable(report.restarts)}\n`);
-  stream.write(`${runTable(report)}\n`);
-  stream.write(report.ok ? 'ok: everything that must be 0 is 0\n' : `FAILED: ${whyNotOk(report)}\n`);
+  if (report.restarts.length > 0) print(stream, restartTable(report.restarts));
+  print(stream, runTable(report));
+  printLine(stream, report.ok ? 'ok: everything that must be 0 is 0' : `FAILED: ${whyNotOk(report)}`);
 }
 
 const PLAIN = { style: { head: [], border: [], compact: true } };

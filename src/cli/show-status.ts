@@ -7,6 +7,7 @@ import { errorText } from '../error-text.ts';
 import { type FeedStatus, statusFrom } from '../feed/source.ts';
 import { EXIT_NOT_CONNECTED } from './status-command.ts';
 import { statusText } from './status-table.ts';
+import { print, visibleLines } from './terminal.ts';
 import { untilSignal } from './until-signal.ts';
 
 const EXIT_FAILED = 1;
@@ -15,7 +16,7 @@ const WATCH_INTERVAL_MS = 500;
 
 export async function printStatus(where: string, isJson: boolean): Promise<void> {
   const status = await statusAt(where);
-  process.stdout.write(`${isJson ? JSON.stringify(status) : statusText(status, process.stdout.columns)}\n`);
+  print(process.stdout, isJson ? JSON.stringify(status) : statusText(status, process.stdout.columns));
   process.exitCode = exitCodeOf(status);
 }
 
@@ -40,11 +41,11 @@ export async function watchStatus(where: string, isJson: boolean): Promise<void>
 export function screenFor(stream: WriteStream, isJson: boolean): (text: string, news: string) => void {
   if (stream.isTTY && !isJson) {
     const show = createLogUpdate(stream, { showCursor: true });
-    return (text) => show(text);
+    return (text) => show(visibleLines(text));
   }
   let last = '';
   return (text, news) => {
-    if (news !== last) stream.write(`${text}\n`);
+    if (news !== last) print(stream, text);
     last = news;
   };
 }

@@ -3,8 +3,10 @@ import Table from 'cli-table3';
 import type { Cache } from '../feed/record.ts';
 import type { FeedStatus } from '../feed/source.ts';
 import { duration, percent } from './numbers.ts';
+import { visible } from './terminal.ts';
 
 const LONGEST_EVIDENCE = 72;
+const LONGEST_NAME = 200;
 const EVIDENCE_HEAD = 'last evidence';
 
 /** As wide as `columns`, where evidence would make it wider. */
@@ -17,7 +19,9 @@ export function statusText(status: FeedStatus, columns = Number.POSITIVE_INFINIT
   const serverLine =
     server === null
       ? []
-      : [`server: ${server.what}${server.how ? ` (${server.how})` : ''} for ${duration(atMs - server.atMs)}`];
+      : [
+          `server: ${nameOf(server.what)}${server.how ? ` (${nameOf(server.how)})` : ''} for ${duration(atMs - server.atMs)}`,
+        ];
   return [table, ...caches.map(cacheLine), ...serverLine].join('\n');
 }
 
@@ -27,8 +31,9 @@ function machineTable({ machines, atMs }: FeedStatus, longestEvidence: number): 
     style: { head: [], border: [], compact: true },
   });
   for (const { machine, state, atMs: sinceMs, epoch, evidence } of machines) {
-    const found = evidence === null ? '-' : shortened(`${evidence.kind}: ${evidence.message}`, longestEvidence);
-    table.push([machine, state, duration(atMs - sinceMs), epoch ?? '-', found]);
+    const found =
+      evidence === null ? '-' : shortened(visible(`${evidence.kind}: ${evidence.message}`), longestEvidence);
+    table.push([nameOf(machine), nameOf(state), duration(atMs - sinceMs), nameOf(epoch ?? '-'), found]);
   }
   return table.toString();
 }
@@ -36,7 +41,11 @@ function machineTable({ machines, atMs }: FeedStatus, longestEvidence: number): 
 function cacheLine({ instance, queries, askedBlocks, hitBlocks, missesDegraded }: Cache): string {
   const ratio =
     askedBlocks === 0 ? 'no block was asked for' : `${percent(hitBlocks / askedBlocks)} of ${askedBlocks} blocks hit`;
-  return `${instance}: ${ratio} in ${queries} queries, ${missesDegraded} of them without a server`;
+  return `${nameOf(instance)}: ${ratio} in ${queries} queries, ${missesDegraded} of them without a server`;
+}
+
+function nameOf(text: string): string {
+  return shortened(visible(text), LONGEST_NAME);
 }
 
 function shortened(text: string, longest: number): string {

@@ -86,6 +86,24 @@ describe('the status command', () => {
     expect(stderr).toBe(`error: what answers at 127.0.0.1:${port} is no feed of connectors\n`);
   });
 
+  test.each([
+    ['a table', []],
+    ['JSON', ['--json']],
+    ['what is watched', ['--watch']],
+  ])('shows in %s what a terminal would obey', async (_, flags) => {
+    const { feed, address } = await servedFeed();
+    const said = 'x\u001b]0;owned\u0007\u009b2J\u202e\nreplica │ connected';
+    feed.accept(seen({ machine: said, state: said, epoch: said, evidence: { kind: said, message: said } }));
+    feed.accept({ type: 'server', atMs: 1, what: said, how: said } as never);
+    const command = start(address, ...flags);
+    const line = await command.line(/server/);
+    command.child.kill('SIGINT');
+    const { stdout } = await command.ended;
+    expect(line).toContain('x\\u001b]0;owned\\u0007\\u009b2J\\u202e');
+    expect(stdout.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+    expect(stdout).not.toContain('\nreplica │ connected');
+  });
+
   test('refuses what is no address', async () => {
     const { code, stderr } = await start('nowhere').ended;
     expect([code, stderr]).toEqual([2, expect.stringMatching(/Expected host:port/)]);
