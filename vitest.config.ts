@@ -1,14 +1,7 @@
-import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+import { sharedOptions } from './vitest.shared.ts';
 
+/** What needs no published server; `vitest.real.config.ts` has the rest. */
 export default defineConfig({
-  test: {
-    include: ['test/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
-    // Files start processes of their own: more at a time than cores only makes them wait for each other.
-    maxWorkers: 2,
-    // Hundreds of processes compile the same modules: a third of the CPU time of each start.
-    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/node-compile', import.meta.url)) },
-  },
+  test: { ...sharedOptions, include: ['test/**/*.test.ts'], exclude: [...configDefaults.exclude, 'test/real/**'] },
 });

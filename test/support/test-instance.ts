@@ -9,6 +9,7 @@ import {
 } from '../../src/connector/index.ts';
 import type { TelemetryOptions } from '../../src/index.ts';
 import { type RankOptions, TestConnection, TestRank } from './engine-rank.ts';
+import { versionUnderTest } from './version-under-test.ts';
 import { eventually, within } from './within.ts';
 
 export interface TestInstanceOptions {
@@ -51,14 +52,14 @@ export class TestInstance implements AsyncDisposable {
 
   constructor(endpoint: string, given: TestInstanceOptions = {}) {
     const { stages, worldSize = stages?.length ?? 2, instanceId = `instance-${randomUUID()}` } = given;
-    const { namespace = instanceId, clientVersion, budgets, layerGroupIds = [] } = given;
+    const { namespace = instanceId, clientVersion = versionUnderTest, budgets, layerGroupIds = [] } = given;
     const shared = {
       endpoint,
       instanceId,
       namespace,
       worldSize,
       tpSize: stages ? 1 : worldSize,
-      ...(clientVersion ? { clientVersion } : {}),
+      clientVersion,
       ...(budgets ? { budgets } : {}),
       ...given.telemetry,
     };

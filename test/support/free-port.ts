@@ -1,0 +1,26 @@
+import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+
+/** Below those from which Linux takes the ports of outgoing connections, one of which would keep a server from returning. */
+const [FIRST, LAST] = [12_000, 32_000];
+
+/** A port of `host` that nobody listens on. */
+export async function freePort(host: string): Promise<number> {
+  for (;;) {
+    const port = randomInt(FIRST, LAST);
+    if (await canListen(host, port)) return port;
+  }
+}
+
+async function canListen(host: string, port: number): Promise<boolean> {
+  const server = createServer().listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch {
+    return false;
+  }
+  server.close();
+  await once(server, 'close');
+  return true;
+}

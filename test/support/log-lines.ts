@@ -1,0 +1,37 @@
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { within } from './within.ts';
+
+/** What a process has written, line by line. */
+export class LogLines {
+  readonly #lines: string[] = [];
+  readonly #waiters = new Set<() => void>();
+
+  constructor(...streams: readonly Readable[]) {
+    for (const stream of streams) {
+      createInterface(stream).on('line', (line) => {
+        this.#lines.push(line);
+        for (const wake of this.#waiters) wake();
+      });
+    }
+  }
+
+  get text(): string {
+    return this.#lines.join('\n');
+  }
+
+  /** Settles when a line contains `text`. */
+  async logged(text: string): Promise<void> {
+    const seen = Promise.withResolvers<void>();
+    const wake = () => {
+      if (this.#lines.some((line) => line.includes(text))) seen.resolve();
+    };
+    this.#waiters.add(wake);
+    wake();
+    try {
+      await within(5000, `the log line "${text}"`, seen.promise);
+    } finally {
+      this.#waiters.delete(wake);
+    }
+  }
+}

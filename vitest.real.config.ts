@@ -1,0 +1,24 @@
+import { defineConfig } from 'vitest/config';
+import { publishedVersions } from './test/real/published-wheels.ts';
+import { sharedOptions } from './vitest.shared.ts';
+
+/** What runs on every server that has what it needs. */
+const testsOnServers = ['test/src/connector/*.test.ts', 'test/stories/*.test.ts'];
+
+/** The tests on published servers, which `npm run real:install` fetches: one project for each version. */
+export default defineConfig({
+  test: {
+    maxWorkers: sharedOptions.maxWorkers,
+    projects: [
+      { test: { ...sharedOptions, name: 'published servers', include: ['test/real/**/*.test.ts'] } },
+      ...publishedVersions.map((version) => ({
+        test: {
+          ...sharedOptions,
+          name: `pegaflow-server ${version}`,
+          include: testsOnServers,
+          env: { ...sharedOptions.env, PEGAFLOW_SERVER_UNDER_TEST: version },
+        },
+      })),
+    ],
+  },
+});
