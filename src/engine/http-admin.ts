@@ -1,4 +1,5 @@
 import http from 'node:http';
+import { foreignPage } from '../foreign-page.ts';
 import type { Engine } from './engine.ts';
 import { messageOf } from './engine-error.ts';
 import { type FaultRequest, faultRequestFrom } from './fault-json.ts';
@@ -14,6 +15,8 @@ export interface AdminDependencies {
   readonly faults: FaultBoard | null;
   /** Things to do once, after the switches were changed. */
   readonly onFaultRequest: (request: FaultRequest) => Promise<void>;
+  /** The name or address that the port was told to listen on. */
+  readonly listeningHost: string;
 }
 
 interface Reply {
@@ -30,7 +33,7 @@ const MAX_BODY_BYTES = 1 << 20;
 
 /** The server's HTTP port: health, instances, cleanup, metrics; and the fault switches where they are enabled. */
 export const createAdminServer = (dependencies: AdminDependencies): http.Server => {
-  const { metricsHandler } = dependencies;
+  const { metricsHandler, listeningHost } = dependencies;
   const resources = adminResources(dependencies);
   return http.createServer((request, response) => {
     const url = URL.parse(request.url ?? '/', 'http://admin');
@@ -41,7 +44,10 @@ export const createAdminServer = (dependencies: AdminDependencies): http.Server 
     }
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     const handler = Object.entries(resource).find(([name]) => name === method)?.[1];
-    if (handler === undefined) {
+    const foreign = method === 'GET' ? null : foreignPage(request.headers, listeningHost);
+    if (foreign !== null) {
+      send(response, { status: 403, body: foreign });
+    } else if (handler === undefined) {
       sendEmpty(response, 405, { allow: allowedMethods(resource) });
     } else if (url.pathname === '/metrics' && metricsHandler !== null) {
       metricsHandler(request, response);

@@ -99,6 +99,7 @@ export const startEngine = async (given: Partial<EngineOptions> = {}): Promise<R
     metricsHandler: options.metricsHandler,
     faults: options.isFaultControlEnabled ? faults : null,
     onFaultRequest,
+    listeningHost: admin?.host ?? '',
   });
 
   try {

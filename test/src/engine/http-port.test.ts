@@ -13,19 +13,23 @@ interface Reply {
 
 const startEngine = async (...args: Parameters<typeof EngineProcess.start>) => own(await EngineProcess.start(...args));
 
-const ask = (httpAddress: string, method: string, path: string): Promise<Reply> =>
+const ask = (httpAddress: string, method: string, path: string, sent: http.OutgoingHttpHeaders = {}): Promise<Reply> =>
   new Promise((resolve, reject) => {
-    const request = http.request(`http://${httpAddress}${path}`, { method, agent: false }, async (response) => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of response) chunks.push(chunk);
-      const { 'content-type': type, 'content-length': length, allow } = response.headers;
-      const headers = {
-        ...(type !== undefined && { type }),
-        ...(length !== undefined && { length }),
-        ...(allow !== undefined && { allow }),
-      };
-      resolve({ status: response.statusCode, headers, body: Buffer.concat(chunks).toString() });
-    });
+    const request = http.request(
+      `http://${httpAddress}${path}`,
+      { method, agent: false, headers: sent },
+      async (response) => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of response) chunks.push(chunk);
+        const { 'content-type': type, 'content-length': length, allow } = response.headers;
+        const headers = {
+          ...(type !== undefined && { type }),
+          ...(length !== undefined && { length }),
+          ...(allow !== undefined && { allow }),
+        };
+        resolve({ status: response.statusCode, headers, body: Buffer.concat(chunks).toString() });
+      },
+    );
     request.once('error', reject);
     request.end();
   });
@@ -81,6 +85,33 @@ test('answers have a type and a length, and HEAD has them without the body', asy
     headers: { type: text, length: '19' },
     body: 'instance  not found',
   });
+});
+
+test.each([
+  ['a page of another site', { origin: 'http://evil.example' }],
+  ['a page at another port of this host', { origin: 'http://127.0.0.1:8000' }],
+  ['a page whose name was made to point here', { host: 'evil.example', origin: 'http://evil.example' }],
+  ['a page in a sandboxed frame', { origin: 'null' }],
+])('%s changes nothing', async (_, headers) => {
+  const { httpAddress } = await startEngine();
+  for (const [method, path] of [
+    ['POST', '/instances/cleanup'],
+    ['POST', '/cache/memory/cleanup'],
+    ['POST', '/faults'],
+    ['DELETE', '/faults'],
+  ] as const) {
+    const { status, body } = await ask(httpAddress, method, path, headers);
+    expect([status, body], path).toEqual([403, expect.stringMatching(/^(this is not its name|not for the pages)/)]);
+  }
+  expect(await ask(httpAddress, 'GET', '/health', headers)).toMatchObject({ status: 200 });
+});
+
+test('whoever is no browser changes things by an address, by localhost and by the name it listens on', async () => {
+  const { httpAddress } = await startEngine();
+  const [, port] = httpAddress.split(':');
+  for (const host of [httpAddress, '127.0.0.1', `localhost:${port}`, `10.1.2.3:${port}`, `[::1]:${port}`]) {
+    expect(await ask(httpAddress, 'POST', '/instances/cleanup', { host }), host).toMatchObject({ status: 200 });
+  }
 });
 
 /** Names, labels and bounds as Prometheus reads them. */
