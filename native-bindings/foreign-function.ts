@@ -21,16 +21,25 @@ export function koffi(): Koffi {
 export function bindFunction<F extends (...args: any[]) => unknown>(
   libraries: readonly string[],
   prototype: string,
-): F {
+): KoffiModule.KoffiFunc<F> {
+  return fromFirst(libraries, prototype, (library) => library.func(prototype) as KoffiModule.KoffiFunc<F>);
+}
+
+/** Where a function lies that is given to C instead of being called from here. @throws Error as {@link bindFunction} does */
+export function addressOfFunction(libraries: readonly string[], name: string): bigint {
+  return fromFirst(libraries, name, (library) => koffi().address(library.symbol(name)));
+}
+
+function fromFirst<T>(libraries: readonly string[], what: string, take: (library: KoffiModule.LibraryHandle) => T): T {
   const refusals: string[] = [];
   for (const library of libraries) {
     try {
-      return koffi().load(library).func(prototype) as KoffiModule.KoffiFunc<F>;
+      return take(koffi().load(library));
     } catch (error) {
       refusals.push(`${library}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  throw new Error(`cannot bind "${prototype}" (${refusals.join('; ')})`);
+  throw new Error(`cannot bind "${what}" (${refusals.join('; ')})`);
 }
 
 /**

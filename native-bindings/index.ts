@@ -1,4 +1,4 @@
-/** Device memory, shared memory and process exit, behind wrappers that own what they hold. No pointer leaves this folder. */
+/** Device memory, shared memory, threads and process exit, behind wrappers that own what they hold. No pointer leaves this folder. */
 export { type CudaDriverOptions, createCudaDriver } from './cuda-driver.ts';
 export type { CudaBuffer, CudaDriver, CudaEvent, CudaMemory, CudaStream } from './cuda-memory.ts';
 export { CudaUnavailableError, type CudaUnavailableReason } from './cuda-unavailable-error.ts';
@@ -13,6 +13,7 @@ export {
 export type { AllocationPart } from './device-range.ts';
 export { createEmulatedDriver, type EmulatedDriverOptions } from './emulated-device.ts';
 export { LoadState, LoadStateError } from './load-state.ts';
+export { ParkedThread, ThreadError } from './parked-thread.ts';
 export { ShmError } from './posix-shm/check.ts';
 export { type ProcessExitWatch, ProcessWatchError, watchProcessExit } from './process-exit.ts';
 export { SharedMemory } from './shared-memory.ts';
