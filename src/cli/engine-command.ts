@@ -17,6 +17,7 @@ interface EngineFlags {
   readonly leaseTtlMs?: number;
   readonly fault?: object;
   readonly faultControl?: boolean;
+  readonly copyThreads: boolean;
   readonly metrics?: boolean;
   readonly logLevel: string;
   readonly device: DeviceKind;
@@ -43,6 +44,10 @@ export function engineCommand(): Command {
     .option('--fault <json>', 'fault switches that are on from the start', jsonObject)
     .option('--fault-control', 'let /faults of the HTTP port show and change the fault switches')
     .option(
+      '--no-copy-threads',
+      'start no gpu<device>-save and gpu<device>-load threads, whose end says that a registration’s memory is left alone',
+    )
+    .option(
       '--metrics',
       'serve /metrics or fail; by default it is served where the OpenTelemetry packages are installed',
     )
@@ -57,8 +62,20 @@ export function engineCommand(): Command {
 }
 
 async function runEngineCommand(flags: EngineFlags): Promise<void> {
-  const { addr, httpAddr, poolSize, serverVersion, leaseTtlMs, fault, faultControl, metrics, logLevel, device, otlp } =
-    flags;
+  const {
+    addr,
+    httpAddr,
+    poolSize,
+    serverVersion,
+    leaseTtlMs,
+    fault,
+    faultControl,
+    copyThreads,
+    metrics,
+    logLevel,
+    device,
+    otlp,
+  } = flags;
   endWithParent();
   const [{ pino }, { runEngine }, engine] = await Promise.all([
     import('pino'),
@@ -80,6 +97,7 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     poolSizeBytes: poolSize,
     driver: deviceDriverFor(device, 1),
     isFaultControlEnabled: faultControl === true,
+    hasCopyThreads: copyThreads,
     ...(serverVersion === undefined ? {} : { version: serverVersion }),
     ...(leaseTtlMs === undefined ? {} : { leaseTtlMs }),
     ...(fault === undefined ? {} : { faults: faultsFrom(engine, fault) }),

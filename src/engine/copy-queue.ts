@@ -15,33 +15,48 @@ export interface LayerCopy {
   readonly host: Buffer;
 }
 
-/** The copy thread of one device in one direction: tasks in order, each ending at its first error. */
-export class CopyQueue {
-  readonly #direction: 'toHost' | 'toDevice';
-  readonly #clock: EngineClock;
-  readonly #pace: () => Promise<void>;
-  readonly #landsAfterMs: () => number;
-  readonly #thread = new SerialQueue();
+/**
+ * Starts what other processes see of one queue: a thread of this name in the task list, there for as long as the queue
+ * may touch the memory of its registration. Disposing ends it.
+ */
+export type StartCopyThread = (name: string) => Disposable;
 
-  /**
-   * `pace` is waited for before each block, all its layers being one. A copy lands `landsAfterMs` after its turn, also
-   * where its task has failed meanwhile.
-   */
-  constructor(
-    direction: 'toHost' | 'toDevice',
-    clock: EngineClock,
-    pace: () => Promise<void>,
-    landsAfterMs: () => number,
-  ) {
-    this.#direction = direction;
-    this.#clock = clock;
-    this.#pace = pace;
-    this.#landsAfterMs = landsAfterMs;
+/** For an engine whose queues nobody watches from outside. */
+export const noCopyThread: StartCopyThread = () => ({ [Symbol.dispose]: () => {} });
+
+export interface CopyQueueDependencies {
+  readonly direction: 'toHost' | 'toDevice';
+  readonly clock: EngineClock;
+  /** Waited for before each block, all its layers being one. */
+  readonly pace: () => Promise<void>;
+  /** A copy lands so long after its turn, also where its task has failed meanwhile. */
+  readonly landsAfterMs: () => number;
+  /** Disposed when the last task of a closed queue has ended. */
+  readonly thread: Disposable;
+}
+
+/** The copy thread of one registration in one direction: tasks in order, each ending at its first error. */
+export class CopyQueue {
+  readonly #dependencies: CopyQueueDependencies;
+  readonly #tasks = new SerialQueue();
+  #isClosed = false;
+
+  constructor(dependencies: CopyQueueDependencies) {
+    this.#dependencies = dependencies;
   }
 
   run(copies: readonly LayerCopy[]): Promise<void> {
+    // Whoever saw the thread end relies on it that no copy follows.
+    if (this.#isClosed) return Promise.reject(new Error('worker channel closed'));
     const byBlock = copies.toSorted((a, b) => a.blockId - b.blockId);
-    return this.#thread.run(() => this.#copyAll(byBlock));
+    return this.#tasks.run(() => this.#copyAll(byBlock));
+  }
+
+  /** Its registration is gone: what is queued is still done, then the thread ends. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    void this.#tasks.run(() => this.#dependencies.thread[Symbol.dispose]());
   }
 
   async #copyAll(copies: readonly LayerCopy[]): Promise<void> {
@@ -50,15 +65,15 @@ export class CopyQueue {
     let bytesThisTurn = BYTES_PER_TURN;
     for (const copy of copies) {
       if (bytesThisTurn >= BYTES_PER_TURN) {
-        await sleep(this.#clock, 0);
+        await sleep(this.#dependencies.clock, 0);
         bytesThisTurn = 0;
       }
       if (copy.blockId !== previousBlockId) {
-        await this.#pace();
+        await this.#dependencies.pace();
         previousBlockId = copy.blockId;
       }
       checkBlockId(copy);
-      const delayMs = this.#landsAfterMs();
+      const delayMs = this.#dependencies.landsAfterMs();
       if (delayMs === 0) this.#copy(copy);
       else landings.push(this.#landLater(copy, delayMs));
       bytesThisTurn += copy.host.length;
@@ -67,7 +82,7 @@ export class CopyQueue {
   }
 
   #landLater(copy: LayerCopy, delayMs: number): Promise<void> {
-    const landing = sleep(this.#clock, delayMs).then(() => this.#copy(copy));
+    const landing = sleep(this.#dependencies.clock, delayMs).then(() => this.#copy(copy));
     // Nobody waits for it once its task has failed.
     landing.catch(() => {});
     return landing;
@@ -79,7 +94,7 @@ export class CopyQueue {
       const deviceOffset = tensor.offsetBytes + blockId * layout.pieceSizeBytes + piece * layout.splitStrideBytes;
       const hostOffset = piece * layout.pieceSizeBytes;
       const bytes = host.subarray(hostOffset, hostOffset + layout.pieceSizeBytes);
-      if (this.#direction === 'toHost') tensor.memory.read(deviceOffset, bytes);
+      if (this.#dependencies.direction === 'toHost') tensor.memory.read(deviceOffset, bytes);
       else tensor.memory.write(deviceOffset, bytes);
     }
   }

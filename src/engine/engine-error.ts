@@ -29,6 +29,9 @@ export const topologyMismatch = (message: string) =>
 export const registerTensorFailed = (message: string) =>
   new EngineError(Code.Internal, `register tensor failed: ${message}`);
 
+export const cudaInitFailed = (message: string) =>
+  new EngineError(Code.Internal, `failed to initialize CUDA: ${message}`);
+
 export const storageError = (message: string) => new EngineError(Code.Internal, `storage error: ${message}`);
 
 /** The words of anything thrown. */

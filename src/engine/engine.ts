@@ -8,6 +8,7 @@ import type {
 } from '../gen/pegaflow/engine_pb.ts';
 import { BlockStore, type MemoryCleanup } from './block-store.ts';
 import type { Call } from './call.ts';
+import type { StartCopyThread } from './copy-queue.ts';
 import type { EngineClock } from './engine-clock.ts';
 import { EngineError } from './engine-error.ts';
 import type { EngineLog } from './engine-log.ts';
@@ -32,6 +33,7 @@ export interface EngineDependencies {
   readonly clock: EngineClock;
   readonly randomBytes: (sizeBytes: number) => Uint8Array;
   readonly openTensor: OpenTensor;
+  readonly startCopyThread: StartCopyThread;
   readonly attachLoadState: (name: string) => LoadStateHandle;
   readonly faults: FaultBoard;
   readonly log: EngineLog;
@@ -53,7 +55,7 @@ export class Engine {
   readonly #timers: EngineTimers;
 
   constructor(dependencies: EngineDependencies) {
-    const { clock, faults, log, metrics, version } = dependencies;
+    const { clock, faults, log, metrics, startCopyThread, version } = dependencies;
     const timers = new EngineTimers(clock);
     const unmapDelayMs = () => faults.switches.copyAfterCloseMs ?? 0;
     const registry = new TensorRegistry({ openTensor: dependencies.openTensor, unmapDelayMs, timers });
@@ -65,7 +67,8 @@ export class Engine {
     const leases = new LeaseTable({ blocks, clock, randomBytes, ttlMs });
     const loadingAnswers = () => faults.switches.answerLoading ?? 0;
     const queries = new QueryDesk({ instances, blocks, leases, clock, metrics, loadingAnswers });
-    this.registrations = new Registrations({ registry, instances, leases, clock, faults, log, version });
+    const stores = { registry, instances, leases };
+    this.registrations = new Registrations({ ...stores, clock, faults, log, startCopyThread, version });
     this.#registry = registry;
     this.#instances = instances;
     this.#blocks = blocks;

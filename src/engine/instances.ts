@@ -9,15 +9,22 @@ export interface WorkerLayer extends RegisteredLayer {
   readonly tensor: Tensor;
 }
 
-/** One registered device of an instance. */
-export interface GpuWorker {
+/** What one device is registered with. */
+export interface WorkerRegistration {
   readonly deviceId: number;
   readonly tpRank: number;
   readonly ppRank: number;
   readonly layers: ReadonlyMap<string, WorkerLayer>;
+}
+
+/** The queues of one registration. */
+export interface CopyQueues {
   readonly saveQueue: CopyQueue;
   readonly loadQueue: CopyQueue;
 }
+
+/** One registered device of an instance. */
+export interface GpuWorker extends WorkerRegistration, CopyQueues {}
 
 export interface InstanceShape {
   readonly namespace: string;
@@ -77,29 +84,43 @@ export class InstanceStore {
 
   /**
    * Adds one device, and seals with the last one. A refusal leaves the instance itself behind, also one created by
-   * this very call: an empty instance that pins its topology until it is removed.
+   * this very call: an empty instance that pins its topology until it is removed. Queues are opened for what only the
+   * seal can still refuse.
    */
-  addWorker(instanceId: string, shape: InstanceShape, worker: GpuWorker): void {
+  addWorker(
+    instanceId: string,
+    shape: InstanceShape,
+    registration: WorkerRegistration,
+    openQueues: () => CopyQueues,
+  ): void {
     const instance = this.#getOrCreate(instanceId, shape);
-    if (worker.tpRank >= instance.tpSize) {
-      throw invalidArgument(`tp_rank ${worker.tpRank} out of range for tp_size ${instance.tpSize}`);
+    const { deviceId, tpRank, layers } = registration;
+    if (tpRank >= instance.tpSize) {
+      throw invalidArgument(`tp_rank ${tpRank} out of range for tp_size ${instance.tpSize}`);
     }
-    if (worker.layers.size === 0) throw invalidArgument('no KV cache layers');
-    if (instance.workers.has(worker.deviceId)) {
-      throw invalidArgument(`GPU context for device ${worker.deviceId} already exists in instance ${instanceId}`);
+    if (layers.size === 0) throw invalidArgument('no KV cache layers');
+    if (instance.workers.has(deviceId)) {
+      throw invalidArgument(`GPU context for device ${deviceId} already exists in instance ${instanceId}`);
     }
     if (instance.topology !== null) {
       throw invalidArgument(
-        `instance ${instanceId} is already fully registered (${instance.workers.size} workers); device ${worker.deviceId} cannot join`,
+        `instance ${instanceId} is already fully registered (${instance.workers.size} workers); device ${deviceId} cannot join`,
       );
     }
+    const worker = { ...registration, ...openQueues() };
     const workers = [...instance.workers.values(), worker];
-    if (workers.length === instance.worldSize) this.#seal(instance, workers);
-    instance.workers.set(worker.deviceId, worker);
+    try {
+      if (workers.length === instance.worldSize) this.#seal(instance, workers);
+    } catch (error) {
+      closeQueues(worker);
+      throw error;
+    }
+    instance.workers.set(deviceId, worker);
   }
 
-  /** Returns whether there was one. */
+  /** Returns whether there was one. What its queues hold is still done. */
   remove(instanceId: string): boolean {
+    for (const worker of this.#instances.get(instanceId)?.workers.values() ?? []) closeQueues(worker);
     return this.#instances.delete(instanceId);
   }
 
@@ -132,6 +153,11 @@ export class InstanceStore {
     );
   }
 }
+
+const closeQueues = ({ saveQueue, loadQueue }: CopyQueues): void => {
+  saveQueue.close();
+  loadQueue.close();
+};
 
 /** The device of an instance, or FAILED_PRECONDITION. */
 export const requireWorker = (instance: Instance, deviceId: number): GpuWorker => {

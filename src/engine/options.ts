@@ -25,6 +25,12 @@ export interface EngineOptions {
   readonly faults: FaultPatch;
   /** Whether `/faults` of the HTTP port shows and changes the switches. Default false. */
   readonly isFaultControlEnabled: boolean;
+  /**
+   * Whether each registration has its two copy threads, `gpu<device>-save` and `gpu<device>-load`, in the task list of
+   * this process, as the server's has: their end tells other processes that its memory is touched no more. Default
+   * false, as no other process watches its host's threads for that; the engine as a process has them.
+   */
+  readonly hasCopyThreads: boolean;
   /** The memory of devices. Default: emulated on POSIX shared memory. */
   readonly driver: DeviceDriver | null;
   /** Where metrics are recorded. Default: the provider registered with `@opentelemetry/api`, if any. */
@@ -45,6 +51,7 @@ const defaultEngineOptions: EngineOptions = {
   pingTimeoutMs: 20_000,
   faults: {},
   isFaultControlEnabled: false,
+  hasCopyThreads: false,
   driver: null,
   meterProvider: null,
   metricsHandler: null,

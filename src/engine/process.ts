@@ -23,7 +23,7 @@ interface ListeningLine {
  * Rejects when it cannot start.
  */
 export const runEngine = async (options: Partial<EngineOptions>, { log, printLine }: ProcessIo): Promise<void> => {
-  const engine = await startEngine({ ...options, log });
+  const engine = await startEngine({ hasCopyThreads: true, ...options, log });
   const line: ListeningLine = {
     event: 'listening',
     grpc: engine.grpcAddress,

@@ -1,11 +1,11 @@
 import type { RegisterContextRequest, SessionRequest, UnregisterRequest } from '../gen/pegaflow/engine_pb.ts';
 import type { Call } from './call.ts';
-import { CopyQueue } from './copy-queue.ts';
+import { CopyQueue, type StartCopyThread } from './copy-queue.ts';
 import { type EngineClock, sleep } from './engine-clock.ts';
-import { badRequest, instanceNotFound, messageOf } from './engine-error.ts';
+import { badRequest, cudaInitFailed, instanceNotFound, messageOf } from './engine-error.ts';
 import type { EngineLog } from './engine-log.ts';
 import type { FaultBoard, MethodFault, RpcMethod } from './faults.ts';
-import type { GpuWorker, InstanceStore } from './instances.ts';
+import type { CopyQueues, InstanceStore } from './instances.ts';
 import type { LeaseTable } from './lease-table.ts';
 import { checkRegistration, checkVersion, layersFrom } from './registration-request.ts';
 import { SessionTable } from './session-table.ts';
@@ -20,6 +20,7 @@ export interface RegistrationDependencies {
   readonly clock: EngineClock;
   readonly faults: FaultBoard;
   readonly log: EngineLog;
+  readonly startCopyThread: StartCopyThread;
   readonly version: string;
 }
 
@@ -55,8 +56,9 @@ export class Registrations {
     const tensors = await untilAborted(registry.register(request, gate), call.signal);
     await this.#betweenSteps(call);
     try {
-      const layers = layersFrom(request, tensors);
-      instances.addWorker(request.instanceId, request, this.#workerFrom(request, layers));
+      const { deviceId, tpRank, ppRank } = request;
+      const registration = { deviceId, tpRank, ppRank, layers: layersFrom(request, tensors) };
+      instances.addWorker(request.instanceId, request, registration, () => this.#openQueues(deviceId));
     } catch (error) {
       log.warn({ instance: request.instanceId }, `Rolling back registration: ${messageOf(error)}`);
       await untilAborted(registry.dropContext(contextKey(request)), call.signal);
@@ -126,18 +128,22 @@ export class Registrations {
     return this.#dependencies.instances.remove(instanceId);
   }
 
-  #workerFrom(request: RegisterContextRequest, layers: GpuWorker['layers']): GpuWorker {
-    const { clock, faults } = this.#dependencies;
+  #openQueues(deviceId: number): CopyQueues {
+    const { clock, faults, startCopyThread } = this.#dependencies;
     const pace = () => this.#pace();
     const landsAfterMs = () => faults.switches.copyLandsAfterMs ?? 0;
-    return {
-      deviceId: request.deviceId,
-      tpRank: request.tpRank,
-      ppRank: request.ppRank,
-      layers,
-      saveQueue: new CopyQueue('toHost', clock, pace, () => 0),
-      loadQueue: new CopyQueue('toDevice', clock, pace, landsAfterMs),
-    };
+    let loadThread: Disposable | undefined;
+    try {
+      loadThread = startCopyThread(`gpu${deviceId}-load`);
+      const saveThread = startCopyThread(`gpu${deviceId}-save`);
+      return {
+        saveQueue: new CopyQueue({ direction: 'toHost', clock, pace, landsAfterMs: () => 0, thread: saveThread }),
+        loadQueue: new CopyQueue({ direction: 'toDevice', clock, pace, landsAfterMs, thread: loadThread }),
+      };
+    } catch (error) {
+      loadThread?.[Symbol.dispose]();
+      throw cudaInitFailed(messageOf(error));
+    }
   }
 
   /** Holds up the registration thread while the method hangs. */

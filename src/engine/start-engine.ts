@@ -3,6 +3,8 @@ import type http from 'node:http';
 import { metrics } from '@opentelemetry/api';
 import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { LoadState } from '../../native-bindings/load-state.ts';
+import { noCopyThread } from './copy-queue.ts';
+import { CopyThreads } from './copy-threads.ts';
 import { Engine } from './engine.ts';
 import { sleep, systemClock } from './engine-clock.ts';
 import { messageOf } from './engine-error.ts';
@@ -42,10 +44,12 @@ export const startEngine = async (given: Partial<EngineOptions> = {}): Promise<R
   const faults = new FaultBoard(options.faults);
   const meter = (options.meterProvider ?? metrics.getMeterProvider()).getMeter('pegaflow-engine');
   const instruments = createEngineMetrics(meter, options.version);
+  const copyThreads = new CopyThreads();
   const engine = new Engine({
     clock,
     randomBytes,
     openTensor: createTensorOpener(options.driver ?? createEmulatedDriver(), behaviourOf(options.version)),
+    startCopyThread: options.hasCopyThreads ? copyThreads.start : noCopyThread,
     attachLoadState: (name) => LoadState.attach(name),
     faults,
     log,
@@ -60,6 +64,7 @@ export const startEngine = async (given: Partial<EngineOptions> = {}): Promise<R
     listener.destroy();
     await closeServer(adminServer);
     engine.close();
+    await copyThreads[Symbol.asyncDispose]();
     log.info({}, 'Server stopped');
     stop.resolve();
   };

@@ -4,6 +4,7 @@ import { create, type DescMethod, type MessageInitShape, toBinary } from '@bufbu
 import { createNoopMeter } from '@opentelemetry/api';
 import { LoadState } from '../../native-bindings/load-state.ts';
 import { Engine as EngineService } from '../gen/pegaflow/engine_pb.ts';
+import { noCopyThread } from './copy-queue.ts';
 import { Engine, type EngineDependencies } from './engine.ts';
 import { silentLog } from './engine-log.ts';
 import { createEngineMetrics } from './engine-metrics.ts';
@@ -32,6 +33,7 @@ export const warmUp = async ({
     ...base,
     randomBytes,
     openTensor: () => ({ memory, offsetBytes: 0, sizeBytes: 1, deviceIndex: 0 }),
+    startCopyThread: noCopyThread,
     attachLoadState: () => ({ signal: () => {}, [Symbol.dispose]: () => {} }),
     poolSizeBytes: 1,
     leaseTtlMs: 1000,

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter, createHandlerContext, type HandlerContext } from '@connectrpc/connect';
 import { createNoopMeter } from '@opentelemetry/api';
+import { noCopyThread } from '../../src/engine/copy-queue.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import type { EngineClock } from '../../src/engine/engine-clock.ts';
 import { silentLog } from '../../src/engine/engine-log.ts';
@@ -63,6 +64,7 @@ export class SimulatedServer {
       clock: this.clock,
       randomBytes: (sizeBytes) => kernel.random.bytes(sizeBytes),
       openTensor: (wrapper) => openTensor(kernel, process, this.copyTrouble, wrapper),
+      startCopyThread: noCopyThread,
       attachLoadState: (name) => LoadState.attach(name),
       faults: this.faults,
       log: silentLog,

@@ -16,7 +16,15 @@ const ANY_PORT = `${LOOPBACK_HOST}:0`;
 export type ChildEngineOptions = Partial<
   Pick<
     EngineOptions,
-    'addr' | 'httpAddr' | 'poolSizeBytes' | 'version' | 'leaseTtlMs' | 'pingIntervalMs' | 'pingTimeoutMs' | 'faults'
+    | 'addr'
+    | 'httpAddr'
+    | 'poolSizeBytes'
+    | 'version'
+    | 'leaseTtlMs'
+    | 'pingIntervalMs'
+    | 'pingTimeoutMs'
+    | 'faults'
+    | 'hasCopyThreads'
   >
 > & {
   /** GPUs of the emulated device. Default 8. */

@@ -2,6 +2,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { createNoopMeter } from '@opentelemetry/api';
 import { type Clock, createClock } from '@sinonjs/fake-timers';
 import type { Call } from '../../src/engine/call.ts';
+import { noCopyThread, type StartCopyThread } from '../../src/engine/copy-queue.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import type { EngineClock } from '../../src/engine/engine-clock.ts';
 import { silentLog } from '../../src/engine/engine-log.ts';
@@ -26,6 +27,7 @@ export const callOf = (fault: MethodFault = {}, signal = new AbortController().s
 export interface SimulationOptions {
   readonly poolBlocks?: number;
   readonly faults?: FaultPatch;
+  readonly startCopyThread?: StartCopyThread;
 }
 
 /** An engine whose clock stands still until it is told to go, with one layer of memory and one rank. */
@@ -44,7 +46,8 @@ export class SimulatedEngine {
     this.engine = new Engine({
       clock: this.#engineClock(),
       randomBytes: (sizeBytes) => Buffer.alloc(sizeBytes, ++this.#lastId),
-      openTensor: () => this.#openTensor(),
+      openTensor: ([deviceIndex = 0]) => this.#openTensor(deviceIndex),
+      startCopyThread: options.startCopyThread ?? noCopyThread,
       attachLoadState: (name) => ({
         signal: (outcome) => void this.loadStates.set(name, outcome),
         [Symbol.dispose]: () => {},
@@ -155,7 +158,8 @@ export class SimulatedEngine {
     };
   }
 
-  #openTensor() {
+  /** A wrapper is one byte here: the device that the memory is on. */
+  #openTensor(deviceIndex: number) {
     let isMapped = true;
     this.#mappedCount += 1;
     const range = (offset: number, length: number) => {
@@ -172,6 +176,6 @@ export class SimulatedEngine {
         isMapped = false;
       },
     };
-    return { memory, offsetBytes: 0, sizeBytes: this.memory.length, deviceIndex: 0 };
+    return { memory, offsetBytes: 0, sizeBytes: this.memory.length, deviceIndex };
   }
 }
