@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { WriteStream } from 'node:tty';
 import { createLogUpdate } from 'log-update';
 import { stateOf } from '../../machines/index.ts';
+import { textOf } from '../bounded-input.ts';
 import { errorText } from '../error-text.ts';
 import { type FeedStatus, statusFrom } from '../feed/source.ts';
 import { EXIT_NOT_CONNECTED } from './status-command.ts';
@@ -13,6 +14,8 @@ import { untilSignal } from './until-signal.ts';
 const EXIT_FAILED = 1;
 const ANSWER_TIMEOUT_MS = 3_000;
 const WATCH_INTERVAL_MS = 500;
+/** Room for thousands of machines. */
+const MAX_ANSWER_BYTES = 4 << 20;
 
 export async function printStatus(where: string, isJson: boolean): Promise<void> {
   const status = await statusAt(where);
@@ -69,7 +72,11 @@ async function statusAt(where: string): Promise<FeedStatus> {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     throw new Error(`${where} is not reachable: ${errorText(cause)}`);
   }
-  const status = statusFrom(await response.json().catch(() => null));
+  const status = statusFrom(await answerOf(response).catch(() => null));
   if (status === null) throw new Error(`what answers at ${where} is no feed of connectors`);
   return status;
+}
+
+async function answerOf(response: Response): Promise<unknown> {
+  return response.body === null ? null : JSON.parse(await textOf(response.body, MAX_ANSWER_BYTES));
 }

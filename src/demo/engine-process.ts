@@ -1,9 +1,11 @@
 /** The embedded engine as a child process: started on a port, killed or drained, started again. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { extname } from 'node:path';
-import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { linesOf } from '../bounded-input.ts';
 import type { DeviceKind } from '../device-kind.ts';
+import { errorText } from '../error-text.ts';
 import { exitOf } from './ipc.ts';
 import { RunError } from './run-error.ts';
 import { type DemoTelemetry, engineFlagsOf } from './telemetry.ts';
@@ -58,11 +60,10 @@ async function listeningOf(child: ChildProcess, exited: Promise<string>): Promis
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     complaint = (complaint + text).slice(-2_000);
   });
-  const line = new Promise<Listening>((resolve) => {
+  const line = new Promise<Listening>((resolve, reject) => {
     if (child.stdout === null) return;
-    createInterface({ input: child.stdout }).on('line', (text) => {
-      const listening = listeningFrom(text);
-      if (listening !== null) resolve(listening);
+    tellListening(child.stdout, resolve).catch((error: unknown) => {
+      reject(new RunError(`the engine wrote what cannot be read: ${errorText(error)}`));
     });
   });
   const ended = exited.then((how) => {
@@ -71,6 +72,14 @@ async function listeningOf(child: ChildProcess, exited: Promise<string>): Promis
   const listening = Promise.race([line, ended]);
   listening.catch(() => {});
   return listening;
+}
+
+/** Reads on after that line: what nobody reads holds the engine up. */
+async function tellListening(stdout: Readable, tell: (listening: Listening) => void): Promise<void> {
+  for await (const text of linesOf(stdout)) {
+    const listening = listeningFrom(text);
+    if (listening !== null) tell(listening);
+  }
 }
 
 /** Reads the line that the engine prints once it listens; `null` for any other. */

@@ -2,7 +2,8 @@
  * Traces in the Mooncake format: one JSON object a line with `timestamp` (ms), `input_length` and `output_length`
  * (tokens) and `hash_ids`, one id per 512 tokens of the prompt; equal ids mean an equal prefix up to there.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { InputTooLargeError, LineCutter } from '../bounded-input.ts';
 import { errorText } from '../error-text.ts';
 import { chainHashes } from './hashing.ts';
 import { UsageError } from './usage-error.ts';
@@ -10,6 +11,8 @@ import type { DemoRequest } from './workload.ts';
 
 /** Tokens that one `hash_ids` entry stands for. */
 const TOKENS_PER_TRACE_ID = 512;
+
+const CHUNK_BYTES = 1 << 16;
 
 export interface TraceLine {
   readonly timestampMs: number;
@@ -27,10 +30,12 @@ export interface TraceScale {
 /** Reads a whole trace. A file that cannot be read or a line that is not valid is a {@link UsageError} naming it. */
 export function readTrace(path: string): TraceLine[] {
   const lines: TraceLine[] = [];
-  for (const [index, text] of readText(path).split('\n').entries()) {
+  let lineNumber = 0;
+  for (const text of linesAt(path)) {
+    lineNumber += 1;
     if (text.trim() === '') continue;
     const line = parseTraceLine(text, lines.at(-1)?.timestampMs ?? 0);
-    if (typeof line === 'string') throw new UsageError(`${path}:${index + 1}: ${line}`);
+    if (typeof line === 'string') throw new UsageError(`${path}:${lineNumber}: ${line}`);
     lines.push(line);
   }
   if (lines.length === 0) throw new UsageError(`${path}: the trace holds no request`);
@@ -61,11 +66,25 @@ function traceBlockHashes(line: TraceLine, blocksPerId: number): Uint8Array[] {
   return chainHashes(parts.slice(0, fullBlocks).flat(), 2);
 }
 
-function readText(path: string): string {
+function* linesAt(path: string): Generator<string, void> {
+  let lineNumber = 1;
+  let file: number | null = null;
   try {
-    return readFileSync(path, 'utf8');
+    file = openSync(path, 'r');
+    const cutter = new LineCutter();
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    for (let sizeBytes = readSync(file, chunk); sizeBytes > 0; sizeBytes = readSync(file, chunk)) {
+      for (const line of cutter.take(chunk.slice(0, sizeBytes))) {
+        yield line;
+        lineNumber += 1;
+      }
+    }
+    yield cutter.end();
   } catch (error) {
+    if (error instanceof InputTooLargeError) throw new UsageError(`${path}:${lineNumber}: ${error.message}`);
     throw new UsageError(`cannot read the trace: ${errorText(error)}`);
+  } finally {
+    if (file !== null) closeSync(file);
   }
 }
 

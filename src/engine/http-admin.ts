@@ -1,4 +1,5 @@
 import http from 'node:http';
+import { textOf } from '../bounded-input.ts';
 import { foreignPage } from '../foreign-page.ts';
 import type { Engine } from './engine.ts';
 import { messageOf } from './engine-error.ts';
@@ -92,7 +93,7 @@ const faultResource = (faults: FaultBoard, onFaultRequest: AdminDependencies['on
     return { status: 200, body: faults.switches };
   },
   POST: async (_, request) => {
-    const text = await bodyOf(request);
+    const text = await textOf(request, MAX_BODY_BYTES);
     let faultRequest: FaultRequest;
     try {
       faultRequest = faultRequestFrom(JSON.parse(text));
@@ -111,17 +112,6 @@ const replyOf = async (work: () => Reply | Promise<Reply>): Promise<Reply> => {
   } catch (error) {
     return { status: 500, body: messageOf(error) };
   }
-};
-
-const bodyOf = async (request: http.IncomingMessage): Promise<string> => {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of request) {
-    chunks.push(chunk);
-    sizeBytes += chunk.length;
-    if (sizeBytes > MAX_BODY_BYTES) throw new Error('body too large');
-  }
-  return Buffer.concat(chunks).toString();
 };
 
 const allowedMethods = (resource: Resource): string =>

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
+import { linesOf } from '../bounded-input.ts';
 import { errorText } from '../error-text.ts';
 import { FEED_VERSION, type FeedRecord, type Header } from './record.ts';
 import { recordFrom } from './record-from.ts';
@@ -76,15 +77,6 @@ async function* recordsAt(
     }
   }
   if (!hasBegun && !signal.aborted) throw new Error(NO_FEED);
-}
-
-async function* linesOf(response: http.IncomingMessage): AsyncGenerator<string> {
-  let rest = '';
-  for await (const text of response.setEncoding('utf8')) {
-    const lines = `${rest}${text}`.split('\n');
-    rest = lines.pop() ?? '';
-    yield* lines;
-  }
 }
 
 async function responseOf(address: string, signal: AbortSignal): Promise<http.IncomingMessage> {

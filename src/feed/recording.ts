@@ -1,7 +1,7 @@
 /** Recordings: the header, then the records, each a line of JSON. */
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { InputTooLargeError, linesOf } from '../bounded-input.ts';
 import { errorText } from '../error-text.ts';
 import { History } from './history.ts';
 import { type Encoding, pump } from './pump.ts';
@@ -45,11 +45,17 @@ async function write(source: FeedSource, file: ReturnType<typeof createWriteStre
 
 /** Reads a whole recording. Rejects with a {@link RecordingError} that names the line which is none. */
 export async function readRecording(path: string): Promise<FeedSource> {
-  const lines = (await textOf(path)).split('\n');
+  let header: Header | null = null;
+  const records: FeedRecord[] = [];
   // What follows the last line's end was cut off with the process that wrote it.
-  lines.pop();
-  const header = headerFrom(path, lines[0] ?? '');
-  const records = lines.slice(1).map((line, index) => recordFromLine(`${path}:${index + 2}`, line));
+  for await (const line of linesAt(path)) {
+    if (header === null) header = headerFrom(path, line);
+    else records.push(recordFromLine(`${path}:${records.length + 2}`, line));
+  }
+  return sourceOf(header ?? headerFrom(path, ''), records);
+}
+
+function sourceOf(header: Header, records: readonly FeedRecord[]): FeedSource {
   const history = new History(Math.max(1, records.length));
   for (const record of records) history.push(record);
   return {
@@ -61,10 +67,15 @@ export async function readRecording(path: string): Promise<FeedSource> {
   };
 }
 
-async function textOf(path: string): Promise<string> {
+async function* linesAt(path: string): AsyncGenerator<string, void> {
+  let lineNumber = 1;
   try {
-    return await readFile(path, 'utf8');
+    for await (const line of linesOf(createReadStream(path))) {
+      yield line;
+      lineNumber += 1;
+    }
   } catch (error) {
+    if (error instanceof InputTooLargeError) throw new RecordingError(`${path}:${lineNumber}: ${error.message}`);
     throw new RecordingError(`cannot read the recording: ${errorText(error)}`);
   }
 }

@@ -2,6 +2,8 @@
 /** @import { FeedRecord, Header } from '../feed/record.ts' */
 
 const RETRY_MS = 500;
+/** What goes on without an end is no event of a feed. */
+const MAX_EVENT_LETTERS = 1 << 21;
 
 /**
  * @typedef {object} Listener
@@ -49,6 +51,10 @@ async function read(url, { onRecord, onOpen, onCaughtUp }) {
     if (done) return false;
     const events = (rest + value).split('\n\n');
     rest = events.pop() ?? '';
+    if (rest.length > MAX_EVENT_LETTERS) {
+      await reader.cancel();
+      return false;
+    }
     for (const event of events) {
       try {
         take(event);

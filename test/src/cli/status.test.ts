@@ -104,6 +104,16 @@ describe('the status command', () => {
     expect(stdout).not.toContain('\nreplica │ connected');
   });
 
+  test('reads an answer up to a limit', async () => {
+    const answer = JSON.stringify({ machines: [], caches: [], server: null, atMs: 1 });
+    const server = http.createServer((_, response) => response.end(answer + ' '.repeat(5 << 20)));
+    atEnd(() => server.close());
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const { code, stderr } = await start(`127.0.0.1:${port}`).ended;
+    expect([code, stderr]).toEqual([1, `error: what answers at 127.0.0.1:${port} is no feed of connectors\n`]);
+  });
+
   test('refuses what is no address', async () => {
     const { code, stderr } = await start('nowhere').ended;
     expect([code, stderr]).toEqual([2, expect.stringMatching(/Expected host:port/)]);

@@ -49,6 +49,7 @@ describe('reading a trace', () => {
 
   test('refuses a file that is empty or not there', () => {
     expect(() => read('')).toThrow(`${path}: the trace holds no request`);
+    expect(() => readTrace('/dev/zero')).toThrow('/dev/zero:1: a line of more than 1048576 bytes');
     expect(() => readTrace(join(folder, 'none.jsonl'))).toThrow(/cannot read the trace: .*none\.jsonl/);
   });
 });

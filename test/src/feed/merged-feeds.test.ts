@@ -41,6 +41,32 @@ function merge(...addresses: string[]): Merged {
 const addressOf = ({ port }: Pick<FeedServer, 'port'>) => `127.0.0.1:${port}`;
 
 describe('feeds of several processes, read as one', () => {
+  test.each([
+    ['a record', 'data: {"type":"header","version":1,"feedId":"f"}\n\ndata: '],
+    ['a header', 'data: '],
+    ['a comment', ':'],
+  ])('%s without an end is given up, and told', async (_, begun) => {
+    let sentBytes = 0;
+    const server = http.createServer((__, response) => {
+      response.write(begun);
+      const more = () => {
+        while (!response.destroyed && response.write('x'.repeat(1 << 16))) sentBytes += 1 << 16;
+      };
+      response.on('drain', more);
+      more();
+    });
+    atEnd(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const { heard, until } = merge(`127.0.0.1:${port}`);
+    await until('the loss', () => heard.some((word) => /lost/.test(word)));
+    expect(heard[0]).toBe(`127.0.0.1:${port} lost: a line of more than 1048576 bytes`);
+    expect(sentBytes).toBeLessThan(1 << 27);
+  });
+
   test('tell the past in the order of its time, and then what happens', async () => {
     const feeds = [new ConnectorFeed(), new ConnectorFeed()] as const;
     atEnd(() => Promise.all(feeds.map((feed) => feed.close())));

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -103,6 +103,15 @@ describe('a recording', () => {
     writeFileSync(path, `${spoil(lines).join('\n')}\n`);
     await expect(readRecording(path)).rejects.toThrow(complaint);
     await expect(readRecording(path)).rejects.toMatchObject({ name: 'RecordingError' });
+  });
+
+  test('with a line that does not end is refused before it fills the memory', async () => {
+    const path = file();
+    await recorded(path);
+    const lineNumber = readFileSync(path, 'utf8').split('\n').length;
+    // A hole: no byte of it is on the disk.
+    truncateSync(path, 2 ** 33);
+    await expect(readRecording(path)).rejects.toThrow(`${path}:${lineNumber}: a line of more than 1048576 bytes`);
   });
 
   test('that is not there is refused', async () => {
