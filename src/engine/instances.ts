@@ -1,30 +1,7 @@
-import type { CopyQueue } from './copy-queue.ts';
 import { deviceNotFound, instanceNotFound, invalidArgument, topologyMismatch } from './engine-error.ts';
 import type { EngineLog } from './engine-log.ts';
-import type { Tensor } from './tensor-registry.ts';
-import { type RegisteredLayer, type Topology, topologyFrom } from './topology.ts';
-
-/** One layer of a device: how it is addressed, and the memory that it was registered with. */
-export interface WorkerLayer extends RegisteredLayer {
-  readonly tensor: Tensor;
-}
-
-/** What one device is registered with. */
-export interface WorkerRegistration {
-  readonly deviceId: number;
-  readonly tpRank: number;
-  readonly ppRank: number;
-  readonly layers: ReadonlyMap<string, WorkerLayer>;
-}
-
-/** The queues of one registration. */
-export interface CopyQueues {
-  readonly saveQueue: CopyQueue;
-  readonly loadQueue: CopyQueue;
-}
-
-/** One registered device of an instance. */
-export interface GpuWorker extends WorkerRegistration, CopyQueues {}
+import { type CopyQueues, GpuWorker, type WorkerRegistration } from './gpu-worker.ts';
+import { type Topology, topologyFrom } from './topology.ts';
 
 export interface InstanceShape {
   readonly namespace: string;
@@ -107,12 +84,12 @@ export class InstanceStore {
         `instance ${instanceId} is already fully registered (${instance.workers.size} workers); device ${deviceId} cannot join`,
       );
     }
-    const worker = { ...registration, ...openQueues() };
+    const worker = new GpuWorker(registration, openQueues());
     const workers = [...instance.workers.values(), worker];
     try {
       if (workers.length === instance.worldSize) this.#seal(instance, workers);
     } catch (error) {
-      closeQueues(worker);
+      worker.release();
       throw error;
     }
     instance.workers.set(deviceId, worker);
@@ -120,7 +97,7 @@ export class InstanceStore {
 
   /** Returns whether there was one. What its queues hold is still done. */
   remove(instanceId: string): boolean {
-    for (const worker of this.#instances.get(instanceId)?.workers.values() ?? []) closeQueues(worker);
+    for (const worker of this.#instances.get(instanceId)?.workers.values() ?? []) worker.release();
     return this.#instances.delete(instanceId);
   }
 
@@ -153,11 +130,6 @@ export class InstanceStore {
     );
   }
 }
-
-const closeQueues = ({ saveQueue, loadQueue }: CopyQueues): void => {
-  saveQueue.close();
-  loadQueue.close();
-};
 
 /** The device of an instance, or FAILED_PRECONDITION. */
 export const requireWorker = (instance: Instance, deviceId: number): GpuWorker => {

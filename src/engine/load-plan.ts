@@ -2,7 +2,8 @@ import type { LeaseLoad, LoadRequest } from '../gen/pegaflow/engine_pb.ts';
 import type { StoredBlock } from './block-store.ts';
 import type { LayerCopy } from './copy-queue.ts';
 import { invalidArgument } from './engine-error.ts';
-import type { GpuWorker, SealedInstance } from './instances.ts';
+import type { GpuWorker } from './gpu-worker.ts';
+import type { SealedInstance } from './instances.ts';
 import type { StorageGroup } from './topology.ts';
 
 /** One group of a Load: its layers in one storage group, or `null` where it has no layers at all. */

@@ -1,7 +1,7 @@
 import { Code } from '@connectrpc/connect';
 import type { RegisterContextRequest } from '../gen/pegaflow/engine_pb.ts';
 import { badRequest, EngineError, invalidArgument } from './engine-error.ts';
-import type { WorkerLayer } from './instances.ts';
+import type { WorkerLayer } from './gpu-worker.ts';
 import { layoutFrom } from './layout.ts';
 import type { Tensor } from './tensor-registry.ts';
 

@@ -2,7 +2,8 @@ import type { SaveRequest } from '../gen/pegaflow/engine_pb.ts';
 import { blockKey } from './block-store.ts';
 import type { LayerCopy } from './copy-queue.ts';
 import { invalidArgument } from './engine-error.ts';
-import type { GpuWorker, SealedInstance, WorkerLayer } from './instances.ts';
+import type { GpuWorker, WorkerLayer } from './gpu-worker.ts';
+import type { SealedInstance } from './instances.ts';
 import type { SlotPlace } from './topology.ts';
 
 /** A slot that a Save fills, and what is copied into it. */

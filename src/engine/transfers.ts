@@ -6,8 +6,9 @@ import type { EngineClock } from './engine-clock.ts';
 import { badRequest, invalidArgument, messageOf, storageError } from './engine-error.ts';
 import type { EngineLog } from './engine-log.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
+import type { GpuWorker } from './gpu-worker.ts';
 import type { InsertionThread } from './insertion-thread.ts';
-import { type GpuWorker, type InstanceStore, requireWorker } from './instances.ts';
+import { type InstanceStore, requireWorker } from './instances.ts';
 import { LEASE_SIZE_BYTES, type LeaseTable } from './lease-table.ts';
 import { planGroups, planLease } from './load-plan.ts';
 import { checkDeviceId } from './registration-request.ts';
@@ -64,7 +65,7 @@ export class Transfers {
       return;
     }
     leases.sweep();
-    await this.#copyToHost(worker, slots, signal);
+    await worker.held(this.#copyToHost(worker, slots, signal));
   }
 
   /** Answers when the copy is queued; its end is written to the client's record. */

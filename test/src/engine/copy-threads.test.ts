@@ -3,21 +3,13 @@ import { describe, expect, test } from 'vitest';
 import type { DeviceDriver } from '../../../native-bindings/device-memory.ts';
 import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
 import { type EngineOptions, startEngine } from '../../../src/engine/index.ts';
-import { type ChildEngineOptions, EngineProcess } from '../../support/engine-process.ts';
-import {
-  expectRefusal,
-  hashesOf,
-  hashOf,
-  type RankOptions,
-  TestConnection,
-  TestRank,
-  TestSession,
-  uniqueId,
-} from '../../support/engine-rank.ts';
+import { EngineProcess } from '../../support/engine-process.ts';
+import { hashesOf, hashOf, TestConnection, TestRank } from '../../support/engine-rank.ts';
 import { callOf, SimulatedEngine, type SimulationOptions } from '../../support/engine-simulated.ts';
 import { own } from '../../support/own.ts';
 import { threadNamesOf } from '../../support/task-list.ts';
-import { eventually, within } from '../../support/within.ts';
+import { eventually } from '../../support/within.ts';
+import { describeCopyThreads } from './copy-thread-contract.ts';
 
 /** An engine whose copy threads are noted, with the copies that it makes in between. */
 const noted = (options: SimulationOptions = {}) => {
@@ -53,17 +45,31 @@ describe('the copy threads of a registration', () => {
     }
   });
 
-  test('a save that is queued when it goes ends before its thread does; the other one ends at once', async () => {
+  test('a save under way when it goes keeps both until its handler is done', async () => {
     const { events, sim } = noted({ faults: { copyDelayMs: 10, copyAfterCloseMs: 1000 } });
     await sim.during(0, sim.register());
+    events.length = 0;
     const note = (what: string) => () => void events.push(what);
     const [first, second] = [sim.save(['a', 'b']).then(note('first save')), sim.save(['c']).then(note('second save'))];
     await sim.during(0, sim.unregister());
-    expect(events.splice(0)).toEqual(['gpu0-load starts', 'gpu0-save starts', 'gpu0-load ends']);
     await sim.during(29, first);
-    expect(events.splice(0)).toEqual(['first save']);
+    expect(events).toEqual(['first save']);
     await sim.during(10, second);
-    expect(events.toSorted()).toEqual(['gpu0-save ends', 'second save']);
+    expect(events.slice(1).toSorted()).toEqual(['gpu0-load ends', 'gpu0-save ends', 'second save']);
+  });
+
+  test('a save that its caller left keeps the thread of saves until its last block is copied', async () => {
+    const { events, sim } = noted({ faults: { copyDelayMs: 10, copyAfterCloseMs: 1000 } });
+    await sim.during(0, sim.register());
+    events.length = 0;
+    const caller = new AbortController();
+    const save = sim.save(['a', 'b'], callOf({}, caller.signal));
+    await sim.during(0, sim.unregister());
+    caller.abort(new Error('gone'));
+    await expect(sim.during(1, save)).rejects.toThrow('gone');
+    expect(events).toEqual(['gpu0-load ends']);
+    await sim.clock.tickAsync(30);
+    expect(events).toEqual(['gpu0-load ends', 'gpu0-save ends']);
   });
 
   test('the thread of a load that is queued outlives it, also where it fails', async () => {
@@ -86,7 +92,7 @@ describe('the copy threads of a registration', () => {
     await sim.during(0, sim.register());
     await sim.during(0, sim.unregister());
     const ends = (name: string) => events.filter((event) => event === `${name} ends`).length;
-    expect([ends('gpu0-save'), ends('gpu0-load')]).toEqual([1, 2]);
+    expect([ends('gpu0-save'), ends('gpu0-load')]).toEqual([1, 1]);
     await sim.during(20, save);
     expect([ends('gpu0-save'), ends('gpu0-load')]).toEqual([2, 2]);
   });
@@ -136,86 +142,20 @@ describe('the copy threads of a registration', () => {
   });
 });
 
-const start = async (options: ChildEngineOptions = {}) => own(await EngineProcess.start(options));
+describeCopyThreads('an engine', async (faults = {}) => own(await EngineProcess.start({ faults })));
 
-const rankAt = ({ grpcAddress }: { readonly grpcAddress: string }, options: RankOptions = {}) => {
+const rankAt = (grpcAddress: string) => {
   const { client } = own(new TestConnection(`http://${grpcAddress}`));
-  return own(new TestRank(client, createEmulatedDriver(), options));
+  return own(new TestRank(client, createEmulatedDriver()));
 };
 
-const copyThreadsOf = (engine: EngineProcess): string[] =>
-  threadNamesOf(engine.pid)
-    .filter((name) => name.startsWith('gpu'))
-    .toSorted();
+const copyThreadsOf = (pid: number | 'self') => threadNamesOf(pid).filter((name) => name.startsWith('gpu'));
 
-const untilCopyThreads = (engine: EngineProcess, names: readonly string[]) =>
-  eventually(`the copy threads [${names}]`, () => (`${copyThreadsOf(engine)}` === `${names}` ? true : null));
-
-const PAIR = ['gpu0-load', 'gpu0-save'];
-
-describe('the task list of an engine', () => {
-  test('shows the threads of a registration when it is answered, and they end when it is unregistered', async () => {
-    const engine = await start();
-    const [rank, other] = [rankAt(engine), rankAt(engine, { deviceId: 3 })];
-    expect(copyThreadsOf(engine)).toEqual([]);
-    await rank.register();
-    expect(copyThreadsOf(engine)).toEqual(PAIR);
-    await other.register();
-    expect(copyThreadsOf(engine)).toEqual([...PAIR, 'gpu3-load', 'gpu3-save']);
-    await rank.client.unregisterContext({ instanceId: rank.instanceId });
-    await untilCopyThreads(engine, ['gpu3-load', 'gpu3-save']);
-    await other.client.unregisterContext({ instanceId: other.instanceId });
-    await untilCopyThreads(engine, []);
-  });
-
-  test('keeps the thread of saves while one is copied after its registration went', async () => {
-    const engine = await start({ faults: { copyDelayMs: 1500, copyAfterCloseMs: 30_000 } });
-    const rank = rankAt(engine);
-    await rank.register();
-    const save = rank.save([0], hashesOf(1));
-    // A group-0 query goes behind the save on the same connection, so the save is queued when it is answered.
-    await rank.query([hashOf('none')]);
-    await rank.client.unregisterContext({ instanceId: rank.instanceId });
-    expect(copyThreadsOf(engine)).toContain('gpu0-save');
-    await untilCopyThreads(engine, ['gpu0-save']);
-    await within(20_000, 'the save', save);
-    await untilCopyThreads(engine, []);
-  });
-
-  test('loses the threads with the session, and with a cleanup over HTTP', async () => {
-    const engine = await start();
-    const rank = rankAt(engine);
-    await rank.register();
-    const session = await TestSession.open(rank.client, rank.instanceId);
-    session.end();
-    await untilCopyThreads(engine, []);
-    await rank.register();
-    expect(copyThreadsOf(engine)).toEqual(PAIR);
-    await engine.http('POST', `/instances/cleanup?id=${rank.instanceId}`);
-    await untilCopyThreads(engine, []);
-    await rank.register();
-    await engine.http('POST', '/instances/cleanup');
-    await untilCopyThreads(engine, []);
-  });
-
-  test('shows nothing more after refused registrations', async () => {
-    const engine = await start();
-    const instanceId = uniqueId();
-    const sharded = { instanceId, tpSize: 2, worldSize: 2 };
-    const rank = rankAt(engine, sharded);
-    await rank.register();
-    const stranger = rankAt(engine, { ...sharded, tpRank: 1, deviceId: 1, layerNames: ['layer.0', 'other'] });
-    await expectRefusal(stranger.register(), Code.InvalidArgument, /incomplete KV registration/);
-    await expectRefusal(rank.register(), Code.Internal, /already registered/);
-    await untilCopyThreads(engine, PAIR);
-  });
-
-  test('shows none where the engine runs without them', async () => {
-    const engine = await start({ hasCopyThreads: false });
-    const rank = rankAt(engine);
-    await rank.register();
-    expect(copyThreadsOf(engine)).toEqual([]);
-  });
+test('an engine can run without copy threads', async () => {
+  const engine = own(await EngineProcess.start({ hasCopyThreads: false }));
+  const rank = rankAt(engine.grpcAddress);
+  await rank.register();
+  expect(copyThreadsOf(engine.pid)).toEqual([]);
 });
 
 describe('an engine in this process', () => {
@@ -237,16 +177,14 @@ describe('an engine in this process', () => {
   const registeredAt = async (options: Partial<EngineOptions>) => {
     const engine = await startEngine({ addr: '127.0.0.1:0', httpAddr: null, driver, ...options });
     own({ [Symbol.asyncDispose]: () => engine.close() });
-    const rank = rankAt(engine);
+    const rank = rankAt(engine.grpcAddress);
     await rank.register();
     return { engine, rank };
   };
 
-  const copyThreadsHere = () => threadNamesOf('self').filter((name) => name.startsWith('gpu'));
-
   test('has no copy threads unless they are asked for', async () => {
     await registeredAt({});
-    expect(copyThreadsHere()).toEqual([]);
+    expect(copyThreadsOf('self')).toEqual([]);
   });
 
   test('takes its copy threads with it, whatever is still queued', async () => {
@@ -254,9 +192,9 @@ describe('an engine in this process', () => {
     const save = rank.save([0], hashesOf(1));
     save.catch(() => {});
     await rank.query([hashOf('none')]);
-    expect(copyThreadsHere().toSorted()).toEqual(PAIR);
+    expect(copyThreadsOf('self').toSorted()).toEqual(['gpu0-load', 'gpu0-save']);
     await engine.close();
     await expect(save).rejects.toThrow();
-    await eventually('no copy thread', () => (copyThreadsHere().length === 0 ? true : null));
+    await eventually('no copy thread', () => (copyThreadsOf('self').length === 0 ? true : null));
   });
 });
