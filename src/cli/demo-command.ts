@@ -3,12 +3,13 @@ import { Command, Option } from 'commander';
 import { MODEL_PRESETS, modelPreset } from '../demo/models.ts';
 import type { DemoOptions, OutageRange } from '../demo/options.ts';
 import { InterruptedError } from '../demo/run-error.ts';
+import { ownServer, type ServedBy } from '../demo/served-by.ts';
 import { checkMetricsPorts, type DemoTelemetry, metricsPlaces } from '../demo/telemetry.ts';
 import { readTrace } from '../demo/trace.ts';
 import { UsageError } from '../demo/usage-error.ts';
 import type { DeviceKind } from '../device-kind.ts';
 import { aborted } from './aborted.ts';
-import { deviceDriverFor, deviceOption } from './device-option.ts';
+import { deviceDriverFor, deviceKindFor, openDeviceOption } from './device-option.ts';
 import { checkSdk } from './telemetry-sdk.ts';
 import { printLine } from './terminal.ts';
 import { httpUrl, outageRange, positiveNumber, sizeBytes, wholeNumber } from './values.ts';
@@ -18,19 +19,23 @@ const EXIT_INTERRUPTED = 130;
 const EXIT_FAILED = 1;
 
 interface DemoFlags {
-  readonly device: DeviceKind;
+  readonly server?: string;
+  readonly serverLog?: string;
+  readonly endpoint?: string;
+  readonly seconds?: number;
+  readonly device?: DeviceKind;
   readonly ranks: number;
-  readonly restarts: number;
-  readonly outageMs: OutageRange;
+  readonly restarts?: number;
+  readonly outageMs?: OutageRange;
   readonly model: string;
-  readonly requests: number;
+  readonly requests?: number;
   readonly seed: number;
   readonly concurrency: number;
   readonly trace?: string;
   readonly timeScale?: number;
   readonly blocksPerId?: number;
   readonly deviceMemory: number;
-  readonly poolSize: number;
+  readonly poolSize?: number;
   readonly transitions?: boolean;
   readonly json?: boolean;
   readonly inspect?: number | true;
@@ -41,32 +46,48 @@ interface DemoFlags {
 
 const MIB = 2 ** 20;
 
+/** What holds for a server of the run's own where nothing else was asked for. */
+const DEFAULT_RESTARTS = 3;
+const DEFAULT_OUTAGE: OutageRange = { fromMs: 400, toMs: 400 };
+const DEFAULT_REQUESTS = 200;
+const DEFAULT_POOL_SIZE_BYTES = 1024 * MIB;
+/** A day. */
+const MAX_SECONDS = 86_400;
+
 export function demoCommand(): Command {
   const models = MODEL_PRESETS.map(({ name }) => name);
   return new Command('demo')
-    .description('Serve requests from real processes while the engine is killed and started again')
-    .addOption(deviceOption())
+    .description('Serve requests from real processes while their server is killed and started again')
+    .argument('[flags...]', "flags of the server's own, after --")
+    .option(
+      '--server <engine|command>',
+      'the server to kill and to start again: the embedded engine, or the path of a pegaflow-server (default: engine)',
+    )
+    .option('--server-log <file>', 'write what the server logs to a file; one that is there is replaced')
+    .option(
+      '--endpoint <url>',
+      'use a server that somebody else restarts, and report the outages that were seen; until --requests or --seconds are over, or until Ctrl-C',
+      httpUrl,
+    )
+    .option('--seconds <n>', 'with --endpoint: how long requests are sent', wholeNumber(1, MAX_SECONDS))
+    .addOption(openDeviceOption())
     .option('--ranks <n>', 'tensor-parallel ranks, one worker process each (8 a core are many)', wholeNumber(1, 64), 2)
     .option(
       '--restarts <n>',
-      'how often the engine is stopped: killed, killed and back at once, drained',
+      `how often the server is stopped: killed, killed and back at once, drained (default: ${DEFAULT_RESTARTS})`,
       wholeNumber(0, 1_000),
-      3,
     )
     .addOption(
       new Option(
         '--outage-ms <ms>',
-        'how long a killed or drained engine stays away: a number or a range such as 0..500',
-      )
-        .argParser(outageRange)
-        .default({ fromMs: 400, toMs: 400 }, '400'),
+        'how long a killed or drained server stays away: a number or a range such as 0..500 (default: 400)',
+      ).argParser(outageRange),
     )
     .addOption(new Option('--model <name>', 'KV-cache geometry').choices(models).default(models[0]))
     .option(
       '--requests <n>',
-      'requests to replay at least; the replay goes on while restarts are due',
+      `requests to replay at least; the replay goes on while restarts are due (default: ${DEFAULT_REQUESTS})`,
       wholeNumber(1, 1_000_000),
-      200,
     )
     .option('--seed <n>', 'decides chats, outages and moments', wholeNumber(0, 2 ** 32 - 1), 1)
     .option('--concurrency <n>', 'requests in flight at a time', wholeNumber(1, 256), 6)
@@ -83,9 +104,7 @@ export function demoCommand(): Command {
         .default(256 * MIB, '256mb'),
     )
     .addOption(
-      new Option('--pool-size <size>', "the engine's pool, such as 512mb or 1.5gb")
-        .argParser(sizeBytes)
-        .default(1024 * MIB, '1gb'),
+      new Option('--pool-size <size>', "the server's pool, such as 512mb or 1.5gb (default: 1gb)").argParser(sizeBytes),
     )
     .option('--transitions', 'print every transition of every machine on standard error')
     .option(
@@ -104,11 +123,11 @@ export function demoCommand(): Command {
       'serve Prometheus on the loopback until the run ends: the scheduler at this port, the ranks at those that follow, then the engine',
       wholeNumber(1, 65_535),
     )
-    .action((flags: DemoFlags) => runDemoCommand(flags));
+    .action((serverFlags: string[], flags: DemoFlags) => runDemoCommand(flags, serverFlags));
 }
 
-async function runDemoCommand(flags: DemoFlags): Promise<void> {
-  const options = demoOptionsFrom(flags);
+async function runDemoCommand(flags: DemoFlags, serverFlags: readonly string[]): Promise<void> {
+  const options = demoOptionsFrom(flags, serverFlags);
   if (options.telemetry !== null) await checkSdk(options.telemetry.otlpUrl);
   const [{ layoutOf, runDemo }, { DemoFeed }, { createProgressView }, { printReport }] = await Promise.all([
     import('../demo/orchestrator.ts'),
@@ -125,6 +144,8 @@ async function runDemoCommand(flags: DemoFlags): Promise<void> {
   if (flags.record !== undefined) await feed.record(flags.record);
   const view = createProgressView(process.stderr, options);
   const interruption = interruptionSignal(() => view.note('stopping'));
+  if (options.servedBy.kind === 'command') view.note(`device memory: ${options.device}`);
+  if (options.servedBy.kind === 'endpoint') view.note(whatStays(options.seconds, options.requests));
   if (page !== null) view.note(`live page: ${page}`);
   if (metricsPort !== null) view.note(`metrics until the run ends: ${metricsPlaces(metricsPort, options.ranks)}`);
   try {
@@ -148,10 +169,44 @@ async function runDemoCommand(flags: DemoFlags): Promise<void> {
   }
 }
 
-function demoOptionsFrom(flags: DemoFlags): DemoOptions {
+function whatStays(seconds: number | null, requests: number | null): string {
+  const until = [
+    ...(seconds === null ? [] : [`${seconds} s are over`]),
+    ...(requests === null ? [] : [`${requests} requests are answered`]),
+    'Ctrl-C',
+  ].join(' or ');
+  return `until ${until}; what is saved stays in the server, under a namespace of its own, until it is evicted`;
+}
+
+/** @throws UsageError for what does not go together */
+function servedByFrom(flags: DemoFlags, serverFlags: readonly string[]): ServedBy {
+  const { server = 'engine', endpoint, seconds, serverLog, restarts, outageMs } = flags;
+  if (serverFlags.length > 0 && !process.argv.includes('--')) {
+    throw new UsageError(`unexpected argument "${serverFlags[0]}"; flags of the server come after "--"`);
+  }
+  if (endpoint === undefined) {
+    if (seconds !== undefined) throw new UsageError('--seconds needs --endpoint');
+    return ownServer(server, serverFlags);
+  }
+  const unfit = Object.entries({ '--server': flags.server, '--server-log': serverLog, '--restarts': restarts })
+    .concat(Object.entries({ '--outage-ms': outageMs?.fromMs, 'flags after "--"': serverFlags[0] }))
+    .find(([, value]) => value !== undefined);
+  if (unfit !== undefined)
+    throw new UsageError(`${unfit[0]} and --endpoint exclude each other: that server is not ours`);
+  return { kind: 'endpoint', url: endpoint };
+}
+
+function demoOptionsFrom(flags: DemoFlags, serverFlags: readonly string[]): DemoOptions {
   const {
+    server,
+    serverLog = null,
+    endpoint,
+    seconds = null,
+    device: askedDevice,
+    restarts = DEFAULT_RESTARTS,
+    requests: askedRequests,
     model,
-    outageMs,
+    outageMs = DEFAULT_OUTAGE,
     deviceMemory,
     poolSize,
     trace,
@@ -164,18 +219,28 @@ function demoOptionsFrom(flags: DemoFlags): DemoOptions {
     metricsPort = null,
     ...same
   } = flags;
-  deviceDriverFor(same.device, same.ranks);
+  const servedBy = servedByFrom(flags, serverFlags);
+  const device = deviceKindFor(askedDevice, servedBy.kind === 'engine' ? 'engine' : 'pegaflow-server');
+  const requests = askedRequests ?? (servedBy.kind === 'endpoint' ? null : DEFAULT_REQUESTS);
+  deviceDriverFor(device, same.ranks);
   if (trace === undefined && timeScale !== undefined) throw new UsageError('--time-scale needs --trace');
   if (trace === undefined && blocksPerId !== undefined) throw new UsageError('--blocks-per-id needs --trace');
   return {
     ...same,
+    servedBy,
+    serverLogPath: serverLog,
+    seconds,
+    device,
+    restarts,
+    requests,
     transitions,
     fed: inspect !== undefined || record !== undefined,
     telemetry: telemetryFrom(otlp, metricsPort, same.ranks, inspect),
     model: modelPreset(model),
     outage: outageMs,
     deviceMemoryBytes: deviceMemory,
-    poolSizeBytes: poolSize,
+    poolSizeBytes: poolSize ?? DEFAULT_POOL_SIZE_BYTES,
+    isPoolSizeKnown: poolSize !== undefined || servedBy.kind !== 'endpoint',
     trace:
       trace === undefined
         ? null

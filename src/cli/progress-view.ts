@@ -18,15 +18,20 @@ export interface ProgressView extends Omit<DemoObserver, 'fed'> {
   done(): void;
 }
 
-type Totals = Pick<DemoOptions, 'requests' | 'restarts'>;
+type Totals = Pick<DemoOptions, 'requests' | 'restarts' | 'servedBy'>;
 
 const REDRAW_INTERVAL_MS = 100;
 
 export function createProgressView(stream: WriteStream, totals: Totals): ProgressView {
-  return stream.isTTY ? createLiveView(stream, totals) : createPlainView(stream);
+  return stream.isTTY ? createLiveView(stream, totals) : createPlainView(stream, serverName(totals));
 }
 
-function createPlainView(stream: NodeJS.WritableStream): ProgressView {
+/** What is stopped and started, in a word. */
+function serverName({ servedBy }: Totals): string {
+  return servedBy.kind === 'engine' ? 'engine' : 'server';
+}
+
+function createPlainView(stream: NodeJS.WritableStream, server: string): ProgressView {
   const startedAtMs = wallTimeMs();
   let state = '';
   const note = (text: string) => {
@@ -38,7 +43,7 @@ function createPlainView(stream: NodeJS.WritableStream): ProgressView {
       const before = state;
       if (event.type === 'status.changed' && event.machine === 'scheduler') state = stateOf(event.path);
       if (event.type === 'status.changed' && state === before) return;
-      const text = lineOf(event);
+      const text = lineOf(event, server);
       if (text !== null) note(text);
     },
     transition: (line) => printLine(stream, line),
@@ -48,12 +53,12 @@ function createPlainView(stream: NodeJS.WritableStream): ProgressView {
 }
 
 /** What is worth a line where lines stay; `null` for the rest. */
-function lineOf(event: DemoEvent): string | null {
+function lineOf(event: DemoEvent, server: string): string | null {
   switch (event.type) {
     case 'engine.listening':
-      return `engine listening, pid ${event.pid}`;
+      return `${server} listening, pid ${event.pid}`;
     case 'engine.stopped':
-      return `engine stopped: ${event.kind}, back after ${event.outageMs} ms`;
+      return `${server} stopped: ${event.kind}, back after ${event.outageMs} ms`;
     case 'status.changed':
       return event.machine === 'scheduler' ? `scheduler ${stateOf(event.path)}${reasonOf(event)}` : null;
     case 'blocks.verified':
@@ -93,7 +98,7 @@ function createLiveView(stream: WriteStream, totals: Totals): ProgressView {
     note,
     event: (event, progress) => {
       shown = progress;
-      const text = LINES_THAT_STAY.includes(event.type) ? lineOf(event) : null;
+      const text = LINES_THAT_STAY.includes(event.type) ? lineOf(event, serverName(totals)) : null;
       if (text !== null) note(text);
     },
     transition: note,
@@ -113,16 +118,18 @@ function orderOf(machine: string): number {
 
 const NAME_WIDTH = 10;
 
-function linesOf(progress: Progress, { requests, restarts }: Totals): string[] {
+function linesOf(progress: Progress, totals: Totals): string[] {
+  const { requests, restarts, servedBy } = totals;
   const nowMs = wallTimeMs();
   const byName = [...progress.machines].sort(([a], [b]) => orderOf(a) - orderOf(b));
   const machines = byName.map(([name, { path, sinceMs, fault }]) => {
     return `${name.padEnd(NAME_WIDTH)} ${stateOf(path)}  for ${milliseconds(nowMs - sinceMs)}${reasonOf({ path, fault })}`;
   });
   return [
-    `${'engine'.padEnd(NAME_WIDTH)} ${progress.engine}`,
+    ...(servedBy.kind === 'endpoint' ? [] : [`${serverName(totals).padEnd(NAME_WIDTH)} ${progress.engine}`]),
     ...machines,
-    `${'requests'.padEnd(NAME_WIDTH)} ${progress.finished} of ${requests}, restarts ${progress.restarts} of ${restarts}, ` +
+    `${'requests'.padEnd(NAME_WIDTH)} ${progress.finished}${requests === null ? '' : ` of ${requests}`}, ` +
+      `${servedBy.kind === 'endpoint' ? '' : `restarts ${progress.restarts} of ${restarts}, `}` +
       `${progress.hitBlocks} blocks hit, ${sizeText(progress.verifiedBytes)} verified, ${progress.wrongBytes} wrong bytes`,
   ];
 }

@@ -8,6 +8,8 @@ import type { DeviceKind } from '../device-kind.ts';
 import { errorText } from '../error-text.ts';
 import { exitOf } from './ipc.ts';
 import { RunError } from './run-error.ts';
+import type { ServerLog } from './server-log.ts';
+import type { Listening, ServerProcess } from './server-process.ts';
 import { type DemoTelemetry, engineFlagsOf } from './telemetry.ts';
 
 export interface EngineOptions {
@@ -16,27 +18,16 @@ export interface EngineOptions {
   readonly device: DeviceKind;
   readonly ranks: number;
   readonly telemetry: DemoTelemetry | null;
-}
-
-export interface Listening {
-  readonly pid: number;
-  /** Wall-clock milliseconds, by the engine's own clock reading. */
-  readonly atMs: number;
-}
-
-export interface EngineProcess {
-  readonly pid: number;
-  /** Rejects with a {@link RunError} when the engine ends before it listens. */
-  readonly listening: Promise<Listening>;
-  readonly exited: Promise<string>;
-  kill(signal: 'SIGKILL' | 'SIGINT'): void;
+  /** The user's own. */
+  readonly flags: readonly string[];
 }
 
 /**
  * Spawns `pegaflow-lifecycle engine`. It is in a process group of its own, so that a terminal's Ctrl-C does not reach
  * it, and has a channel to this process, by whose end it ends.
  */
-export function spawnEngine({ port, poolSizeBytes, device, ranks, telemetry }: EngineOptions): EngineProcess {
+export function spawnEngine(options: EngineOptions, log: ServerLog): ServerProcess {
+  const { port, poolSizeBytes, device, ranks, telemetry } = options;
   const main = fileURLToPath(new URL(`../cli/main${extname(import.meta.url)}`, import.meta.url));
   const flags = [
     '--addr',
@@ -46,28 +37,35 @@ export function spawnEngine({ port, poolSizeBytes, device, ranks, telemetry }: E
     `${poolSizeBytes}`,
     '--device',
     device,
+    '--log-level',
+    'warn',
+    ...options.flags,
   ];
-  const child = spawn(process.execPath, [main, 'engine', ...flags, '--log-level', 'error'], {
+  log.begin();
+  const child = spawn(process.execPath, [main, 'engine', ...flags], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const exited = exitOf(child);
-  return { pid: child.pid ?? -1, listening: listeningOf(child, exited), exited, kill: (signal) => child.kill(signal) };
+  return {
+    pid: child.pid ?? -1,
+    listening: listeningOf(child, exited, log),
+    exited,
+    kill: (signal) => child.kill(signal),
+  };
 }
 
-async function listeningOf(child: ChildProcess, exited: Promise<string>): Promise<Listening> {
-  let complaint = '';
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    complaint = (complaint + text).slice(-2_000);
-  });
+async function listeningOf(child: ChildProcess, exited: Promise<string>, log: ServerLog): Promise<Listening> {
+  const allSaid = log.read(child.stderr);
   const line = new Promise<Listening>((resolve, reject) => {
     if (child.stdout === null) return;
     tellListening(child.stdout, resolve).catch((error: unknown) => {
       reject(new RunError(`the engine wrote what cannot be read: ${errorText(error)}`));
     });
   });
-  const ended = exited.then((how) => {
-    throw new RunError(`the engine did not start (${how}): ${complaint.trim()}`);
+  const ended = exited.then(async (how) => {
+    await allSaid;
+    throw new RunError(`the engine did not start (${how}): ${log.lastWords}`);
   });
   const listening = Promise.race([line, ended]);
   listening.catch(() => {});

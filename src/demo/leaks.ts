@@ -21,6 +21,17 @@ export function identifyProcess(pid: number): ProcessIdentity | null {
   return state === undefined || startTime === undefined || state === 'Z' || state === 'X' ? null : { pid, startTime };
 }
 
+/** The living processes of a session: those that a detached process has started, unless they left it. */
+export function membersOfSession(session: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      const [state, , , ofPid] = statFields(pid);
+      return ofPid === String(session) && state !== 'Z' && state !== 'X';
+    });
+}
+
 /** Counts what `processes` and the port they served have left behind. */
 export function countLeaks(processes: readonly ProcessIdentity[], port: number | null): LeakCounts {
   return {

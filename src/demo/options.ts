@@ -1,6 +1,7 @@
 /** What a run of the demo can be asked for. */
 import type { DeviceKind } from '../device-kind.ts';
 import type { ModelPreset } from './models.ts';
+import type { ServedBy } from './served-by.ts';
 import type { DemoTelemetry } from './telemetry.ts';
 import type { TraceLine, TraceScale } from './trace.ts';
 
@@ -11,6 +12,9 @@ export interface OutageRange {
 }
 
 export interface DemoOptions {
+  readonly servedBy: ServedBy;
+  /** Where what the server writes is kept; `null`: it is only counted. */
+  readonly serverLogPath: string | null;
   readonly model: ModelPreset;
   /** Where the KV memory lies. On CUDA there is a device for each rank. */
   readonly device: DeviceKind;
@@ -20,15 +24,19 @@ export interface DemoOptions {
   readonly restarts: number;
   /** How long it stays away; each outage is drawn from the range by the seed. */
   readonly outage: OutageRange;
-  /** Requests to replay at least; while restarts are due the replay goes on. */
-  readonly requests: number;
+  /** Requests to replay at least; while restarts are due the replay goes on. `null`: no number ends it. */
+  readonly requests: number | null;
+  /** How long requests are sent to somebody else's server; `null`: no time ends it. */
+  readonly seconds: number | null;
   readonly seed: number;
   /** Requests in flight at a time. */
   readonly concurrency: number;
   /** Device memory of all ranks together, in bytes. */
   readonly deviceMemoryBytes: number;
-  /** The engine's pool, in bytes. */
+  /** The server's pool, in bytes. */
   readonly poolSizeBytes: number;
+  /** Whether the pool is known to be of that size: somebody else's need not be. */
+  readonly isPoolSizeKnown: boolean;
   /** Replayed instead of generated chats. */
   readonly trace: { readonly lines: readonly TraceLine[]; readonly scale: TraceScale } | null;
   /** Whether every transition of every machine is reported to the observer. */

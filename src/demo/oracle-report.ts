@@ -1,11 +1,11 @@
 /** The oracle's figure beside the cache's own, query by query. */
 import { eventsOf } from './journal.ts';
-import { createOracle, type ExpectedHits, type ObservedSave } from './oracle.ts';
+import { createOracle, type ExpectedHits, type ObservedSave, VISIBILITY_MS } from './oracle.ts';
 import { connectedTimes, type Outage } from './outages.ts';
 import { blocksOf, type RunFacts } from './run-facts.ts';
 
 export interface OracleReport {
-  /** False where the pool was too small for what was saved: with eviction there is nothing to compare with. */
+  /** False where the pool may have been too small for what was saved: with eviction no block must have hit. */
   readonly comparable: boolean;
   readonly atLeastBlocks: number;
   readonly hitBlocks: number;
@@ -25,16 +25,18 @@ export interface Disagreement extends ExpectedHits {
 export function oracleReport(facts: RunFacts, outages: readonly Outage[]): OracleReport {
   const saves = observedSaves(facts);
   const oracle = createOracle(saves, outages);
+  const comparable = !mayHaveEvicted(facts, saves, outages);
   const sentAtMs = new Map(eventsOf(facts.events, 'query.sent').map(({ queryId, atMs }) => [queryId, atMs]));
   const judged = eventsOf(facts.events, 'query.answered').map((answer): Disagreement => {
     const { requestId, blocks: hitBlocks, atMs: answeredAtMs } = answer;
     const sent = sentAtMs.get(answer.queryId) ?? answeredAtMs;
-    const expected = oracle({ blocks: blocksOf(facts, requestId), sentAtMs: sent, answeredAtMs });
+    const { atLeast, atMost } = oracle({ blocks: blocksOf(facts, requestId), sentAtMs: sent, answeredAtMs });
+    const expected = { atLeast: comparable ? atLeast : 0, atMost };
     return { requestId, sentAtMs: sent, hitBlocks, ...expected };
   });
   const sum = (pick: (query: Disagreement) => number) => judged.reduce((total, query) => total + pick(query), 0);
   return {
-    comparable: !mayHaveEvicted(facts, saves, outages),
+    comparable,
     atLeastBlocks: sum(({ atLeast }) => atLeast),
     hitBlocks: sum(({ hitBlocks }) => hitBlocks),
     atMostBlocks: sum(({ atMost }) => atMost),
@@ -62,12 +64,20 @@ function observedSaves(facts: RunFacts): ObservedSave[] {
   });
 }
 
-/** Whether the distinct blocks saved between two stops could have filled the pool. */
+/** A pool's classes of sizes are at most an eighth apart (pegaflow-server 0.25). */
+const ROUNDING = 9 / 8;
+
+/**
+ * Whether what was saved between two stops could have filled the pool, and so had anything evicted: the server then
+ * takes out hundreds of blocks at a time. A block that is being saved twice counts twice: a Save's blocks are one piece
+ * of memory, which is free when the last of them is gone.
+ */
 function mayHaveEvicted(
   { poolSizeBytes, blockBytesStored }: RunFacts,
   saves: readonly ObservedSave[],
   outages: readonly Outage[],
 ): boolean {
+  if (poolSizeBytes === null) return true;
   const stops = outages.flatMap(({ stoppedAtMs }) => stoppedAtMs ?? []);
   return [Number.NEGATIVE_INFINITY, ...stops].some((fromMs, index) => {
     const untilMs = stops[index] ?? Number.POSITIVE_INFINITY;
@@ -75,6 +85,21 @@ function mayHaveEvicted(
       ({ startedAtMs, endedAtMs }) =>
         startedAtMs !== null && startedAtMs <= untilMs && (endedAtMs === null || endedAtMs >= fromMs),
     );
-    return new Set(held.flatMap(({ blocks }) => blocks)).size * blockBytesStored > poolSizeBytes;
+    return blocksTaken(held) * blockBytesStored * ROUNDING > poolSizeBytes;
   });
+}
+
+/** How many blocks the server kept memory for: it skips what it already has. */
+function blocksTaken(saves: readonly ObservedSave[]): number {
+  const haveSinceMs = new Map<string, number>();
+  let taken = 0;
+  for (const { blocks, startedAtMs, endedAtMs } of saves) {
+    const keptFromMs = endedAtMs === null ? Number.POSITIVE_INFINITY : endedAtMs + VISIBILITY_MS;
+    for (const block of blocks) {
+      const since = haveSinceMs.get(block) ?? Number.POSITIVE_INFINITY;
+      if (startedAtMs === null || startedAtMs < since) taken += 1;
+      haveSinceMs.set(block, Math.min(since, keptFromMs));
+    }
+  }
+  return taken;
 }

@@ -10,8 +10,9 @@
 import { type Outage, startOf } from './outages.ts';
 
 /**
- * How long after its end a save may stay invisible, in milliseconds. The server promises nothing; ours inserts one turn
- * of its event loop after the answer, which on a busy machine takes a while.
+ * How long after its end a save may stay invisible, in milliseconds. The server promises nothing: pegaflow-server
+ * inserts on a thread of its own, as a rule within 4 ms of the answer, our engine one turn of its event loop later; on a
+ * busy machine either takes a while.
  */
 export const VISIBILITY_MS = 250;
 
@@ -57,13 +58,14 @@ export function createOracle(saves: readonly ObservedSave[], outages: readonly O
   return (query) => {
     if (outages.some((outage) => isNoticedAt(outage, query.sentAtMs))) return { atLeast: 0, atMost: 0 };
     const emptyAtMs = emptyAt(outages, query.sentAtMs);
+    const surelyKeptSinceMs = Math.max(emptyAtMs, unsureAt(outages, query.sentAtMs));
     const mayBeThere = ({ wholeAtMs, endedAtMs }: ObservedSave) =>
       wholeAtMs !== null && wholeAtMs <= query.answeredAtMs && (endedAtMs === null || endedAtMs >= emptyAtMs);
     const mustBeThere = ({ startedAtMs, wholeAtMs, endedAtMs }: ObservedSave) =>
       startedAtMs !== null &&
       wholeAtMs !== null &&
       endedAtMs !== null &&
-      startedAtMs >= emptyAtMs &&
+      startedAtMs >= surelyKeptSinceMs &&
       endedAtMs <= query.sentAtMs - VISIBILITY_MS &&
       !outages.some((outage) => overlaps(outage, startedAtMs, endedAtMs));
     const meetsOutage = outages.some((outage) => overlaps(outage, query.sentAtMs, query.answeredAtMs));
@@ -72,6 +74,15 @@ export function createOracle(saves: readonly ObservedSave[], outages: readonly O
       atMost: run(query.blocks, mayBeThere),
     };
   };
+}
+
+/** When somebody else's server was last away: it may have lost what it held, and need not have. */
+function unsureAt(outages: readonly Outage[], atMs: number): number {
+  return outages.reduce(
+    (latest, { stopKind, noticedAtMs }) =>
+      stopKind === 'elsewhere' && noticedAtMs !== null && noticedAtMs <= atMs ? Math.max(latest, noticedAtMs) : latest,
+    Number.NEGATIVE_INFINITY,
+  );
 }
 
 function endOf(outage: Outage): number {

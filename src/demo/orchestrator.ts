@@ -1,5 +1,5 @@
 /**
- * The parent of a run: it starts the engine and the scheduler host, sends the requests, stops and starts the engine
+ * The parent of a run: it starts the server and the scheduler host, sends the requests, stops and starts the server
  * under them, ends everything in order and looks for what was left behind.
  */
 
@@ -11,7 +11,6 @@ import type { DeviceKind } from '../device-kind.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { Clients } from './clients.ts';
 import { within } from './deadline.ts';
-import { freePort } from './free-port.ts';
 import type { DemoEvent } from './journal.ts';
 import { countLeaks, type LeakCounts } from './leaks.ts';
 import { type KvLayout, kvLayout } from './models.ts';
@@ -23,6 +22,8 @@ import { type RunReport, reportOf } from './report.ts';
 import { type PlannedRestart, planRestarts } from './restart-plan.ts';
 import { InterruptedError, RunError } from './run-error.ts';
 import { RunLog } from './run-log.ts';
+import { healthComplaint, serverOf } from './run-server.ts';
+import { ServerLog } from './server-log.ts';
 import { traceWorkload } from './trace.ts';
 import { chatWorkload, type DemoRequest, type Workload } from './workload.ts';
 
@@ -51,25 +52,35 @@ export function layoutOf({ model, ranks, deviceMemoryBytes }: DemoOptions): KvLa
  * `signal` aborts; whichever way it ends, nothing of it runs any more.
  */
 export async function runDemo(options: DemoOptions, observer: DemoObserver, signal: AbortSignal): Promise<RunReport> {
-  const { model, ranks, poolSizeBytes, device, telemetry } = options;
+  const { servedBy, serverLogPath, model, ranks, poolSizeBytes, telemetry } = options;
   const layout = layoutOf(options);
+  const serverLog = new ServerLog(serverLogPath);
   sweepSharedMemory();
-  const port = await freePort();
+  const server = servedBy.kind === 'endpoint' ? null : await serverOf(servedBy, options, serverLog);
+  const endpoint = servedBy.kind === 'endpoint' ? servedBy.url : `http://127.0.0.1:${server?.port}`;
   const log = new RunLog(observer);
   const events: DemoEvent[] = [];
   log.onEvent((event) => events.push(event));
-  const processes = new DemoProcesses(log, { port, poolSizeBytes, device, ranks, telemetry });
+  const processes = new DemoProcesses(log, { server, telemetry });
   const requestBlocks = new Map<string, readonly string[]>();
-  const interrupt = () => log.fail(new InterruptedError('interrupted'));
+  const interruption = Promise.withResolvers<void>();
+  const interrupt = () => {
+    if (server === null && log.progress.isStarted) interruption.resolve();
+    else log.fail(new InterruptedError('interrupted'));
+  };
   signal.addEventListener('abort', interrupt, { once: true });
   if (signal.aborted) interrupt();
   const startedAtMs = wallTimeMs();
   let complaint: string | null;
   try {
-    await start(processes, { layout, port, device, transitions: options.transitions, fed: options.fed }, observer);
-    await replay(options, { log, processes, layout, requestBlocks });
+    if (server === null) await demandAnswer(endpoint);
+    const namespace = server === null ? `demo-${randomUUID()}` : layout.model.name;
+    startScheduler(processes, { ...options, layout, endpoint, namespace }, observer);
+    if (server !== null) await processes.startServer();
+    await replay(options, { log, processes, layout, requestBlocks, interrupted: interruption.promise });
   } finally {
     complaint = await processes.end();
+    serverLog[Symbol.dispose]();
     // A rank that was killed could not take its memory along.
     if (complaint !== null) sweepSharedMemory();
     signal.removeEventListener('abort', interrupt);
@@ -81,48 +92,54 @@ export async function runDemo(options: DemoOptions, observer: DemoObserver, sign
     ranks,
     ranksShareBlocks: model.attention === 'mla',
     blockBytesStored: layout.blockBytesStored,
-    poolSizeBytes,
+    poolSizeBytes: options.isPoolSizeKnown ? poolSizeBytes : null,
+    isServerForeign: server === null,
+    serverLog: server === null ? null : serverLog.report(),
     durationMs: wallTimeMs() - startedAtMs,
-    leaks: await leaksOf(processes, port),
+    leaks: await leaksOf(processes, server?.port ?? null),
   });
+}
+
+async function demandAnswer(endpoint: string): Promise<void> {
+  const complaint = await healthComplaint(endpoint);
+  if (complaint !== null)
+    throw new RunError(`no pegaflow-server answers at ${endpoint} (${complaint}); start it first`);
 }
 
 interface Start {
   readonly layout: KvLayout;
-  readonly port: number;
+  readonly endpoint: string;
+  readonly namespace: string;
   readonly device: DeviceKind;
   readonly transitions: boolean;
   readonly fed: boolean;
 }
 
-async function start(
+function startScheduler(
   processes: DemoProcesses,
-  { layout, port, device, transitions, fed }: Start,
+  { layout, endpoint, namespace, device, transitions, fed }: Start,
   observer: DemoObserver,
-) {
-  const server = {
-    endpoint: `http://127.0.0.1:${port}`,
-    instanceId: `demo-${randomUUID()}`,
-    namespace: layout.model.name,
-  };
+): void {
+  const server = { endpoint, instanceId: `demo-${randomUUID()}`, namespace };
   processes.startScheduler(
     { type: 'start', server, layout, device, transitions, fed, lostRank: 'fails', decodeMs: 0 },
     observer,
   );
-  await processes.startEngine();
 }
 
 interface Replay {
   readonly log: RunLog;
   readonly processes: DemoProcesses;
+  /** Settles when the user has had enough of a run without restarts of its own. */
+  readonly interrupted: Promise<void>;
   readonly layout: KvLayout;
   /** Filled with the keys of every request that is sent. */
   readonly requestBlocks: Map<string, readonly string[]>;
 }
 
-async function replay(options: DemoOptions, { log, processes, layout, requestBlocks }: Replay): Promise<void> {
-  const connected = log.until(({ isConnected }) => isConnected);
-  await limited(REGISTRATION_TIMEOUT_MS, 'the ranks did not register', connected, tooManyFor(options.ranks));
+async function replay(options: DemoOptions, replay: Replay): Promise<void> {
+  const { log, processes, layout, requestBlocks } = replay;
+  await firstRegistration(options, log);
   const clients = new Clients({
     workload: workloadOf(options, layout),
     concurrency: options.concurrency,
@@ -139,16 +156,50 @@ async function replay(options: DemoOptions, { log, processes, layout, requestBlo
     if (type === 'request.finished') clients.answered();
   });
   try {
-    for (const planned of planRestarts(options, createRandom(options.seed))) await restart(planned, log, processes);
-    const remaining = Math.max(1, options.requests - log.progress.finished);
-    const finished = log.until((progress) => progress.finished >= options.requests && progress.isConnected);
-    await limited(remaining * REQUEST_TIMEOUT_MS, 'the requests did not finish', finished);
-    await firstHit(log);
+    if (options.servedBy.kind === 'endpoint') await watched(options, replay);
+    else await restarted(options, log, processes);
   } finally {
     clients.close();
   }
   const settled = log.until((progress) => progress.settled >= progress.arrived);
   await within(REQUEST_TIMEOUT_MS, settled, undefined);
+}
+
+/** The first registration decides whether these connectors and this server can work together at all. */
+async function firstRegistration({ ranks, servedBy }: DemoOptions, log: RunLog): Promise<void> {
+  const decided = log.until(({ isConnected, isIncompatible }) => isConnected || isIncompatible);
+  const complaint = () => {
+    const fault = log.progress.fault;
+    return `the ranks did not register${fault === null ? '' : ` (${fault})`}`;
+  };
+  await limited(REGISTRATION_TIMEOUT_MS, complaint, decided, tooManyFor(ranks));
+  if (!log.progress.isIncompatible) return;
+  const other = servedBy.kind === 'engine' ? '--server-version' : 'another server';
+  throw new RunError(`the connectors do not work with this server: ${log.progress.fault}; try ${other}`);
+}
+
+async function restarted(options: DemoOptions, log: RunLog, processes: DemoProcesses): Promise<void> {
+  const requests = options.requests ?? 0;
+  for (const planned of planRestarts({ ...options, requests }, createRandom(options.seed))) {
+    await restart(planned, log, processes);
+  }
+  const remaining = Math.max(1, requests - log.progress.finished);
+  const finished = log.until((progress) => progress.finished >= requests && progress.isConnected);
+  await limited(remaining * REQUEST_TIMEOUT_MS, 'the requests did not finish', finished);
+  await firstHit(log);
+}
+
+/** Until the time is up, the requests are answered, or the user ends it. */
+async function watched({ requests, seconds }: DemoOptions, { log, interrupted }: Replay): Promise<void> {
+  const ends = [interrupted];
+  if (requests !== null) ends.push(log.until(({ finished }) => finished >= requests));
+  const timer = new AbortController();
+  if (seconds !== null) ends.push(pause(seconds * 1_000, undefined, { signal: timer.signal }));
+  try {
+    await log.orFailure(Promise.race(ends));
+  } finally {
+    timer.abort();
+  }
 }
 
 function workloadOf({ seed, trace }: DemoOptions, { model }: KvLayout): Workload {
@@ -175,9 +226,9 @@ async function restart(
     await log.orFailure(pause(moment, undefined, { ref: false }));
   }
   const back = pause(outageMs, undefined, { ref: false });
-  await processes.stopEngine(kind, outageMs);
+  await processes.stopServer(kind, outageMs);
   await log.orFailure(back);
-  await processes.startEngine();
+  await processes.startServer();
 }
 
 /** A workload without common prefixes has none: not an error, but not worth a longer wait. */
@@ -193,17 +244,23 @@ function tooManyFor(ranks: number): string {
 }
 
 /** The promise, or a {@link RunError} once `limitMs` milliseconds have passed. */
-async function limited(limitMs: number, complaint: string, promise: Promise<void>, advice = ''): Promise<void> {
+async function limited(
+  limitMs: number,
+  complaint: string | (() => string),
+  promise: Promise<void>,
+  advice = '',
+): Promise<void> {
   const ended = await within(
     limitMs,
     promise.then(() => true),
     false,
   );
-  if (!ended) throw new RunError(`${complaint} within ${limitMs} ms${advice}`);
+  if (ended) return;
+  throw new RunError(`${typeof complaint === 'string' ? complaint : complaint()} within ${limitMs} ms${advice}`);
 }
 
 /** The kernel takes a moment to close what the last process held. */
-async function leaksOf({ identities }: DemoProcesses, port: number): Promise<LeakCounts> {
+async function leaksOf({ identities }: DemoProcesses, port: number | null): Promise<LeakCounts> {
   const untilMs = wallTimeMs() + LEAK_TIMEOUT_MS;
   for (;;) {
     const leaks = countLeaks(identities, port);

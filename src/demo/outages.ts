@@ -3,9 +3,10 @@ import { stateOf } from '../../machines/index.ts';
 import { type DemoEvent, eventsOf, type StopKind } from './journal.ts';
 
 export interface Outage {
-  /** When the engine was told to stop or killed; `null` where nothing was stopped (the start; a lost registration). */
+  /** When the server was told to stop or killed; `null` where nothing was stopped here (the start; a lost registration). */
   readonly stoppedAtMs: number | null;
-  readonly stopKind: StopKind | null;
+  /** `elsewhere`: somebody else may have stopped it; whether it lost what it held is not known. */
+  readonly stopKind: StopKind | 'elsewhere' | null;
   readonly outageMs: number;
   /** When the scheduler left `connected`; `null` if it did not before the end. */
   readonly noticedAtMs: number | null;
@@ -15,11 +16,21 @@ export interface Outage {
   readonly recoveredAtMs: number | null;
 }
 
+/**
+ * How long before the scheduler notices it somebody else's server may have been gone, in milliseconds: what was asked
+ * since may have met a server that was ending.
+ */
+const UNNOTICED_MS = 1_000;
+
 /** The outages of a run in order. The first is the start, up to the first `connected`. */
-export function outagesOf(events: readonly DemoEvent[]): Outage[] {
+export function outagesOf(events: readonly DemoEvent[], isServerForeign = false): Outage[] {
   const changes = eventsOf(events, 'status.changed')
     .filter(({ machine }) => machine === 'scheduler')
-    .map(({ atMs, path }) => ({ atMs, connected: stateOf(path) === 'connected' }));
+    .map(({ atMs, path }) => ({
+      atMs,
+      connected: stateOf(path) === 'connected',
+      answered: ANSWERED.includes(stateOf(path)),
+    }));
   const listening = eventsOf(events, 'engine.listening');
   const stops = eventsOf(events, 'engine.stopped');
   const gaps = disconnectedGaps(changes);
@@ -49,7 +60,17 @@ export function outagesOf(events: readonly DemoEvent[]): Outage[] {
   });
   const unexplained = gaps
     .filter(({ fromMs }) => !ofStops.some((outage) => covers(outage, fromMs)))
-    .map(({ fromMs, untilMs }) => ({ ...first, noticedAtMs: fromMs, listeningAtMs: null, recoveredAtMs: untilMs }));
+    .map(
+      ({ fromMs, untilMs }): Outage => ({
+        ...first,
+        stopKind: isServerForeign ? 'elsewhere' : null,
+        noticedAtMs: fromMs,
+        listeningAtMs: isServerForeign
+          ? (changes.find(({ atMs, answered }) => atMs > fromMs && answered)?.atMs ?? null)
+          : null,
+        recoveredAtMs: untilMs,
+      }),
+    );
   return [first, ...ofStops, ...unexplained].sort((a, b) => startOf(a) - startOf(b));
 }
 
@@ -60,13 +81,17 @@ export function connectedTimes(events: readonly DemoEvent[], machine: string): (
 }
 
 /** When the cache began to be unusable, at the earliest. */
-export function startOf(outage: Outage): number {
-  return Math.min(outage.stoppedAtMs ?? Number.POSITIVE_INFINITY, outage.noticedAtMs ?? Number.POSITIVE_INFINITY);
+export function startOf({ stoppedAtMs, stopKind, noticedAtMs }: Outage): number {
+  const noticed = noticedAtMs ?? Number.POSITIVE_INFINITY;
+  return stopKind === 'elsewhere' ? noticed - UNNOTICED_MS : Math.min(stoppedAtMs ?? Number.POSITIVE_INFINITY, noticed);
 }
 
 function covers(outage: Outage, atMs: number): boolean {
   return startOf(outage) <= atMs && atMs <= (outage.recoveredAtMs ?? Number.POSITIVE_INFINITY);
 }
+
+/** States in which a server answers again. */
+const ANSWERED = ['reRegistering', 'connected', 'incompatible'];
 
 interface Gap {
   readonly fromMs: number;

@@ -1,7 +1,6 @@
-/** The child processes of a run: the engine, stopped and started again, and the scheduler host with its workers. */
+/** The child processes of a run: the server, stopped and started again, and the scheduler host with its workers. */
 import { wallTimeMs } from '../wall-time.ts';
 import { within } from './deadline.ts';
-import { type EngineOptions, type EngineProcess, spawnEngine } from './engine-process.ts';
 import { type Child, forkHost } from './ipc.ts';
 import type { StopKind } from './journal.ts';
 import { identifyProcess, type ProcessIdentity } from './leaks.ts';
@@ -9,48 +8,78 @@ import type { FromScheduler, ToScheduler } from './messages.ts';
 import type { DemoObserver } from './observer.ts';
 import { RunError } from './run-error.ts';
 import type { RunLog } from './run-log.ts';
-import { forkOptionsOf } from './telemetry.ts';
+import type { ServerLog } from './server-log.ts';
+import type { Listening, ServerProcess, StartServer } from './server-process.ts';
+import { type DemoTelemetry, forkOptionsOf } from './telemetry.ts';
 
 /** Bounds on starting and stopping, in milliseconds; all far above what a busy machine needs. */
-const LISTEN_TIMEOUT_MS = 20_000;
+const LISTEN_TIMEOUT_MS = { engine: 20_000, server: 120_000 };
 const DRAIN_TIMEOUT_MS = 15_000;
 const SCHEDULER_STOP_TIMEOUT_MS = 20_000;
+
+export interface ProcessOptions {
+  /** `null`: somebody else starts and stops it. */
+  readonly server: RunServer | null;
+  readonly telemetry: DemoTelemetry | null;
+}
+
+/** The server that a run starts and stops. */
+export interface RunServer {
+  /** What messages call it. */
+  readonly name: 'engine' | 'server';
+  readonly start: StartServer;
+  readonly log: ServerLog;
+  /** Settles with a complaint, or with `null` once it answers. */
+  readonly answers: () => Promise<string | null>;
+}
 
 export class DemoProcesses {
   /** Everything that ever ran in this run. */
   readonly identities: ProcessIdentity[] = [];
   readonly #log: RunLog;
-  readonly #engineOptions: EngineOptions;
+  readonly #options: ProcessOptions;
   readonly #schedulerStopped = Promise.withResolvers<string | null>();
-  #engine: EngineProcess | null = null;
+  #server: ServerProcess | null = null;
+  #listening: Listening | null = null;
   #scheduler: Child<FromScheduler, ToScheduler> | null = null;
 
-  constructor(log: RunLog, engineOptions: EngineOptions) {
+  constructor(log: RunLog, options: ProcessOptions) {
     this.#log = log;
-    this.#engineOptions = engineOptions;
+    this.#options = options;
   }
 
-  /** Starts an engine and waits until it listens. */
-  async startEngine(): Promise<void> {
-    const engine = spawnEngine(this.#engineOptions);
-    this.#engine = engine;
-    this.#remember(engine.pid);
-    void engine.exited.then((how) => {
-      if (this.#engine === engine) this.#log.fail(new RunError(`the engine ended by itself: ${how}`));
+  /** Starts the server and waits until it answers. */
+  async startServer(): Promise<void> {
+    const { name, start, log, answers } = this.#ownServer;
+    const server = start();
+    this.#server = server;
+    this.#listening = null;
+    this.#remember(server.pid);
+    const ended = server.exited.then((how) => {
+      // Of one that has not listened yet, `listening` tells it.
+      if (this.#server !== server || this.#listening === null) return;
+      const words = log.lastWords === '' ? how : `${how}: ${log.lastWords}`;
+      this.#log.fail(new RunError(`the ${name} ended by itself (${words})`));
     });
-    const listening = await this.#log.orFailure(within(LISTEN_TIMEOUT_MS, engine.listening, null));
-    if (listening === null) throw new RunError(`the engine did not listen within ${LISTEN_TIMEOUT_MS} ms`);
+    const limitMs = LISTEN_TIMEOUT_MS[name];
+    const listening = await this.#log.orFailure(within(limitMs, server.listening, null));
+    if (listening === null) throw new RunError(`the ${name} did not listen within ${limitMs} ms`);
+    this.#listening = listening;
+    this.#remember(listening.pid);
+    const complaint = await this.#log.orFailure(Promise.race([answers(), ended.then(() => null)]));
+    if (complaint !== null) throw new RunError(complaint);
     this.#log.record({ type: 'engine.listening', ...listening });
   }
 
-  /** Stops the engine and waits until its process has ended. */
-  async stopEngine(kind: StopKind, outageMs: number): Promise<void> {
-    const engine = this.#engine;
-    if (engine === null) throw new RunError('there is no engine to stop');
-    this.#engine = null;
+  /** Stops the server and waits until nothing of it is left. */
+  async stopServer(kind: StopKind, outageMs: number): Promise<void> {
+    const server = this.#server;
+    const { name } = this.#ownServer;
+    if (server === null) throw new RunError(`there is no ${name} to stop`);
+    this.#server = null;
     this.#log.record({ type: 'engine.stopped', atMs: wallTimeMs(), kind, outageMs });
-    const how = await this.#endEngine(engine, kind === 'graceful' ? 'SIGINT' : 'SIGKILL');
-    if (how === null) throw new RunError(`the engine did not finish draining within ${DRAIN_TIMEOUT_MS} ms`);
+    const how = await this.#endServer(server, kind === 'graceful' ? 'SIGINT' : 'SIGKILL');
+    if (how === null) throw new RunError(`the ${name} did not finish draining within ${DRAIN_TIMEOUT_MS} ms`);
   }
 
   startScheduler(
@@ -59,7 +88,7 @@ export class DemoProcesses {
   ): void {
     const scheduler = forkHost<FromScheduler, ToScheduler>('scheduler-host', {
       ownGroup: true,
-      ...forkOptionsOf(this.#engineOptions.telemetry),
+      ...forkOptionsOf(this.#options.telemetry),
     });
     this.#scheduler = scheduler;
     this.#remember(scheduler.pid);
@@ -86,11 +115,12 @@ export class DemoProcesses {
   /** Ends everything in order, and by force what does not end. Settles with what went wrong, or `null`. */
   async end(): Promise<string | null> {
     const complaints = [await this.#endScheduler()];
-    const engine = this.#engine;
-    this.#engine = null;
-    if (engine !== null) {
-      if ((await this.#endEngine(engine, 'SIGINT')) === null) complaints.push('the engine had to be killed');
-      this.#log.record({ type: 'engine.exited', atMs: wallTimeMs(), pid: engine.pid });
+    const server = this.#server;
+    this.#server = null;
+    if (server !== null) {
+      const how = await this.#endServer(server, 'SIGINT');
+      if (how === null) complaints.push(`the ${this.#ownServer.name} had to be killed`);
+      this.#log.record({ type: 'engine.exited', atMs: wallTimeMs(), pid: this.#listening?.pid ?? server.pid });
     }
     return complaints.filter((complaint) => complaint !== null).join('; ') || null;
   }
@@ -108,13 +138,19 @@ export class DemoProcesses {
   }
 
   /** Settles with how it ended; `null` where it had to be killed. */
-  async #endEngine(engine: EngineProcess, signal: 'SIGINT' | 'SIGKILL'): Promise<string | null> {
-    engine.kill(signal);
-    const how = await within(DRAIN_TIMEOUT_MS, engine.exited, null);
+  async #endServer(server: ServerProcess, signal: 'SIGINT' | 'SIGKILL'): Promise<string | null> {
+    server.kill(signal);
+    const how = await within(DRAIN_TIMEOUT_MS, server.exited, null);
     if (how !== null) return how;
-    engine.kill('SIGKILL');
-    await engine.exited;
+    server.kill('SIGKILL');
+    await server.exited;
     return null;
+  }
+
+  get #ownServer(): RunServer {
+    const { server } = this.#options;
+    if (server === null) throw new RunError('the server is not ours to start or stop');
+    return server;
   }
 
   #remember(pid: number): void {

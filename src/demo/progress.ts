@@ -21,11 +21,23 @@ export class Progress {
   hitBlocks = 0;
   wrongBytes = 0;
   verifiedBytes = 0;
+  /** Whether the scheduler was ever `connected`. */
+  isStarted = false;
   /** Whether a query hit since the scheduler was last `connected` anew. */
   hasHitSinceConnected = false;
 
   get isConnected(): boolean {
     return stateOf(this.machines.get('scheduler')?.path ?? '') === 'connected';
+  }
+
+  get isIncompatible(): boolean {
+    return stateOf(this.machines.get('scheduler')?.path ?? '') === 'incompatible';
+  }
+
+  /** What some machine lacks, the scheduler first. */
+  get fault(): string | null {
+    const scheduler = this.machines.get('scheduler')?.fault ?? null;
+    return scheduler ?? [...this.machines.values()].find(({ fault }) => fault !== null)?.fault ?? null;
   }
 
   observe(event: DemoEvent): void {
@@ -72,6 +84,7 @@ export class Progress {
   #observeStatus(machine: string, status: MachineStatus): void {
     const wasConnected = this.isConnected;
     this.machines.set(machine, status);
+    this.isStarted ||= this.isConnected;
     if (!wasConnected && this.isConnected) this.hasHitSinceConnected = false;
   }
 }

@@ -5,6 +5,7 @@ import { type OracleReport, oracleReport } from './oracle-report.ts';
 import { outagesOf } from './outages.ts';
 import { type RestartReport, restartReports } from './restart-report.ts';
 import { blocksOf, type RunFacts } from './run-facts.ts';
+import type { ServerLogReport } from './server-log.ts';
 import { countHungCalls, countReportedOtherThanOnce } from './settlement.ts';
 
 /** What must be 0. */
@@ -27,11 +28,13 @@ export interface RunReport {
   readonly verifiedBlocks: number;
   readonly oracle: OracleReport;
   readonly zeros: Zeros;
+  /** `null`: the server's log is not ours to read. */
+  readonly serverLog: ServerLogReport | null;
 }
 
 export function reportOf(facts: RunFacts): RunReport {
   const { events } = facts;
-  const outages = outagesOf(events);
+  const outages = outagesOf(events, facts.isServerForeign);
   const answers = eventsOf(events, 'query.answered');
   const oracle = oracleReport(facts, outages);
   const verified = verifiedLoads(facts);
@@ -43,7 +46,7 @@ export function reportOf(facts: RunFacts): RunReport {
     ...facts.leaks,
   };
   return {
-    ok: Object.values(zeros).every((count) => count === 0) && (!oracle.comparable || oracle.disagreements.length === 0),
+    ok: Object.values(zeros).every((count) => count === 0) && oracle.disagreements.length === 0,
     restarts: restartReports(events, outages),
     durationMs: facts.durationMs,
     requests: eventsOf(events, 'request.arrived').length,
@@ -55,6 +58,7 @@ export function reportOf(facts: RunFacts): RunReport {
     verifiedBlocks: verified.blocks,
     oracle,
     zeros,
+    serverLog: facts.serverLog,
   };
 }
 

@@ -19,7 +19,7 @@ const MIN_REQUESTS_BETWEEN = 5;
 const LONGEST_PAUSE_MS = 200;
 
 export function planRestarts(
-  { restarts, requests, outage }: Pick<DemoOptions, 'restarts' | 'requests' | 'outage'>,
+  { restarts, requests, outage }: Pick<DemoOptions, 'restarts' | 'outage'> & { readonly requests: number },
   random: () => number,
 ): PlannedRestart[] {
   const afterRequests = Math.max(MIN_REQUESTS_BETWEEN, Math.floor(requests / (restarts + 1)));

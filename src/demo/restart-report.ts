@@ -3,10 +3,11 @@ import { type DemoEvent, eventsOf, type StopKind } from './journal.ts';
 import { type Outage, startOf } from './outages.ts';
 
 export interface RestartReport {
-  readonly stop: StopKind;
+  /** `elsewhere`: not by this run. */
+  readonly stop: StopKind | 'elsewhere';
   /** How long the engine was to stay away. */
   readonly plannedOutageMs: number;
-  /** From the stop to the new engine listening. */
+  /** From the stop (or its notice, where somebody else stopped it) to the new server listening. */
   readonly awayMs: number | null;
   /** From the stop to the scheduler leaving `connected`. */
   readonly detectionMs: number | null;
@@ -21,7 +22,7 @@ export interface RestartReport {
 }
 
 export function restartReports(events: readonly DemoEvent[], outages: readonly Outage[]): RestartReport[] {
-  const restarts = outages.filter(({ stoppedAtMs }) => stoppedAtMs !== null);
+  const restarts = outages.filter(({ stopKind }) => stopKind !== null);
   return restarts.map((outage, index) => {
     const next = restarts[index + 1];
     return restartReport(events, outage, next === undefined ? Number.POSITIVE_INFINITY : startOf(next));
@@ -30,7 +31,7 @@ export function restartReports(events: readonly DemoEvent[], outages: readonly O
 
 function restartReport(events: readonly DemoEvent[], outage: Outage, untilMs: number): RestartReport {
   const { stoppedAtMs, stopKind, noticedAtMs, listeningAtMs, recoveredAtMs } = outage;
-  const fromMs = stoppedAtMs ?? startOf(outage);
+  const fromMs = stoppedAtMs ?? noticedAtMs ?? startOf(outage);
   const within = ({ atMs }: { readonly atMs: number }) => atMs >= fromMs && atMs < untilMs;
   const answers = eventsOf(events, 'query.answered').filter(within);
   const firstHit = answers.find(
@@ -41,7 +42,7 @@ function restartReport(events: readonly DemoEvent[], outage: Outage, untilMs: nu
   return {
     stop: stopKind ?? 'kill',
     plannedOutageMs: outage.outageMs,
-    awayMs: difference(listeningAtMs, stoppedAtMs),
+    awayMs: difference(listeningAtMs, stoppedAtMs ?? noticedAtMs),
     detectionMs: difference(noticedAtMs, stoppedAtMs),
     registeredMs: difference(recoveredAtMs, listeningAtMs),
     firstHitMs: difference(firstHit?.atMs ?? null, listeningAtMs),

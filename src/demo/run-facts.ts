@@ -1,6 +1,7 @@
 /** What a report is computed from. */
 import type { DemoEvent } from './journal.ts';
 import type { LeakCounts } from './leaks.ts';
+import type { ServerLogReport } from './server-log.ts';
 
 export interface RunFacts {
   readonly events: readonly DemoEvent[];
@@ -10,7 +11,12 @@ export interface RunFacts {
   /** Whether any rank's save fills a block, as with MLA. */
   readonly ranksShareBlocks: boolean;
   readonly blockBytesStored: number;
-  readonly poolSizeBytes: number;
+  /** `null`: nobody knows. */
+  readonly poolSizeBytes: number | null;
+  /** Somebody else may stop the server at any time, and need not tell. */
+  readonly isServerForeign: boolean;
+  /** `null`: it is not ours to read. */
+  readonly serverLog: ServerLogReport | null;
   readonly durationMs: number;
   readonly leaks: LeakCounts;
 }

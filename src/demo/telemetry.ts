@@ -63,14 +63,20 @@ export function forkOptionsOf(telemetry: DemoTelemetry | null): {
   };
 }
 
+/** Where the server of a run serves its metrics; `null`: nobody asks. */
+export function engineMetricsPort(telemetry: DemoTelemetry | null, ranks: number): number | null {
+  const metricsPort = telemetry?.metricsPort ?? null;
+  return metricsPort === null ? null : metricsPort + 1 + ranks;
+}
+
 /** Flags of `pegaflow-lifecycle engine`. */
 export function engineFlagsOf(telemetry: DemoTelemetry | null, ranks: number): string[] {
-  const { otlpUrl = null, metricsPort = null } = telemetry ?? {};
-  const httpPort = metricsPort === null ? 0 : metricsPort + 1 + ranks;
+  const otlpUrl = telemetry?.otlpUrl ?? null;
+  const httpPort = engineMetricsPort(telemetry, ranks);
   return [
     '--http-addr',
-    `127.0.0.1:${httpPort}`,
-    metricsPort === null ? '--no-metrics' : '--metrics',
+    `127.0.0.1:${httpPort ?? 0}`,
+    httpPort === null ? '--no-metrics' : '--metrics',
     ...(otlpUrl === null ? [] : ['--otlp', otlpUrl]),
   ];
 }

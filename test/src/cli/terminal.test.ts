@@ -59,7 +59,7 @@ describe('what is printed', () => {
     ['the live view', true],
   ])('shows in %s of a demo what its processes said', (_, isTTY) => {
     const { stream: out, written } = stream(isTTY);
-    const view = createProgressView(out, { requests: 1, restarts: 0 });
+    const view = createProgressView(out, { requests: 1, restarts: 0, servedBy: { kind: 'engine', flags: [] } });
     onTestFinished(() => view.done());
     const progress = new Progress();
     const fault = 'defect: \u001b]0;owned\u0007\u202e\nok';

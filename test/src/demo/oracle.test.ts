@@ -80,6 +80,15 @@ describe('the oracle', () => {
     expect(oracle(ask(1_005, 1_006))).toEqual({ atLeast: 0, atMost: 3 });
   });
 
+  test("somebody else's server may have lost everything in an outage, and need not have", () => {
+    const outage: Outage = { ...kill(0, 1_000, 2_000), stoppedAtMs: null, stopKind: 'elsewhere' };
+    const oracle = createOracle([save(blocks, 10, 20), save(['a'], 2_100, 2_200)], [outage]);
+    expect(oracle(ask(999 - VISIBILITY_MS))).toEqual({ atLeast: 0, atMost: 3 });
+    expect(oracle(ask(1_500))).toEqual({ atLeast: 0, atMost: 0 });
+    expect(oracle(ask(2_050))).toEqual({ atLeast: 0, atMost: 3 });
+    expect(oracle(ask(5_000))).toEqual({ atLeast: 1, atMost: 3 });
+  });
+
   test('a lost registration without a stop empties nothing', () => {
     const lost: Outage = { ...kill(0, 1_000, 1_100), stoppedAtMs: null, stopKind: null };
     const oracle = createOracle([save(blocks, 10, 20)], [lost]);
