@@ -6,8 +6,21 @@ import type { EngineLog } from './engine-log.ts';
 /** Node refuses streams of a connection that holds more; its default of 10 is less than one large message. */
 const MAX_SESSION_MEMORY_MB = 1024;
 
+/** What a stream, and a connection, may receive before it is read. */
+const WINDOW_BYTES = 1 << 20;
+
+/** What clients are told that metadata may take. */
+const MAX_HEADER_LIST_BYTES = 16_384;
+
+/**
+ * Node resets a stream whose metadata are larger than the limit that its client was told; the server answers it. So
+ * the limit is told and then raised to the most that Node takes.
+ */
+const RAISED_HEADER_LIST_BYTES = 65_535;
+
 export interface ListenerOptions {
-  readonly onRequest: (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void;
+  /** Puts what is served on HTTP/2. */
+  readonly serve: (server: http2.Http2Server) => void;
   /** Milliseconds between pings to each client. */
   readonly pingIntervalMs: number;
   /** Milliseconds after which an unanswered ping ends the connection. */
@@ -31,7 +44,12 @@ export class GrpcListener {
 
   constructor(options: ListenerOptions) {
     this.#options = options;
-    this.#h2 = http2.createServer({ maxSessionMemory: MAX_SESSION_MEMORY_MB }, options.onRequest);
+    this.#h2 = http2.createServer({
+      maxSessionMemory: MAX_SESSION_MEMORY_MB,
+      maxHeaderListPairs: RAISED_HEADER_LIST_BYTES / 32,
+      settings: { initialWindowSize: WINDOW_BYTES, maxFrameSize: 16_384, maxHeaderListSize: MAX_HEADER_LIST_BYTES },
+    });
+    options.serve(this.#h2);
     this.#h2.on('session', (session) => this.#watch(session));
     this.#h2.on('sessionError', (error) => options.log.debug({}, `connection: ${error.message}`));
     this.#net = net.createServer({ noDelay: true }, (socket) => this.accept(socket));
@@ -94,6 +112,8 @@ export class GrpcListener {
       const wasSent = session.ping(answered);
       if (wasSent) deadline = setTimeout(() => session.destroy(), pingTimeoutMs);
     }, pingIntervalMs);
+    session.setLocalWindowSize(WINDOW_BYTES);
+    session.settings({ maxHeaderListSize: RAISED_HEADER_LIST_BYTES });
     this.#sessions.add(session);
     session.once('close', () => {
       clearInterval(interval);

@@ -1,5 +1,6 @@
 import { wallTimeMs } from '../wall-time.ts';
 import type { EngineLog } from './engine-log.ts';
+import { type ServeGrpc, serveGrpc } from './grpc-service.ts';
 import type { EngineOptions } from './options.ts';
 import { type RunningEngine, startEngine } from './start-engine.ts';
 
@@ -22,8 +23,12 @@ interface ListeningLine {
  * Runs an engine as this process and settles when it has ended. SIGINT drains; a second one, or SIGTERM, ends at once.
  * Rejects when it cannot start.
  */
-export const runEngine = async (options: Partial<EngineOptions>, { log, printLine }: ProcessIo): Promise<void> => {
-  const engine = await startEngine({ hasCopyThreads: true, ...options, log });
+export const runEngine = async (
+  options: Partial<EngineOptions>,
+  { log, printLine }: ProcessIo,
+  serve: ServeGrpc = serveGrpc,
+): Promise<void> => {
+  const engine = await startEngine({ hasCopyThreads: true, ...options, log }, serve);
   const line: ListeningLine = {
     event: 'listening',
     grpc: engine.grpcAddress,

@@ -1,13 +1,5 @@
-import type { IncomingMessage } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
-import {
-  Code,
-  ConnectError,
-  type ConnectRouter,
-  createContextKey,
-  createContextValues,
-  type HandlerContext,
-} from '@connectrpc/connect';
+import type { DescMessage, Message, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { Engine as EngineService } from '../gen/pegaflow/engine_pb.ts';
 import type { Call } from './call.ts';
 import type { Engine } from './engine.ts';
@@ -15,6 +7,7 @@ import { type EngineClock, sleep } from './engine-clock.ts';
 import type { EngineLog } from './engine-log.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
 import type { FaultBoard, MethodFault, MethodRefusal, RpcMethod } from './faults.ts';
+import type { Caller } from './grpc-call.ts';
 import { beginRpcSpan, endRpcSpan } from './rpc-span.ts';
 import { rpcErrorFrom, statusLabel } from './rpc-status.ts';
 import { untilAborted } from './until-aborted.ts';
@@ -29,26 +22,37 @@ export interface RouteDependencies {
   readonly onShutdown: () => void;
 }
 
-type NodeRequest = IncomingMessage | Http2ServerRequest;
+/** Every method with one answer. */
+export type UnaryMethod = Exclude<RpcMethod, 'session'>;
 
-const nodeRequestKey = createContextKey<NodeRequest | null>(null);
+type Methods = typeof EngineService.method;
+type RequestOf<M extends UnaryMethod> = MessageShape<Methods[M]['input']>;
+type ResponseOf<M extends UnaryMethod> = MessageInitShape<Methods[M]['output']>;
 
-/** Lets a handler find the connection of its call. */
-export const contextValuesFrom = (request: NodeRequest) => createContextValues().set(nodeRequestKey, request);
+/** Answers one call of a method, with its own messages. Throws, or rejects with, what the call then fails with. */
+export type UnaryHandler = (
+  request: Message,
+  caller: Caller,
+) => MessageInitShape<DescMessage> | Promise<MessageInitShape<DescMessage>>;
+
+export type UnaryHandlers = Readonly<Record<UnaryMethod, UnaryHandler>>;
 
 const ok = { status: { ok: true, message: '' } };
 
 /** Methods whose registration thread hangs, not their handler. */
 const hangsInRegistry: ReadonlySet<RpcMethod> = new Set(['registerContextBatch', 'unregisterContext']);
 
-/** The unary RPCs, with faults, metrics and log lines around them. */
-export const engineRoutes = (dependencies: RouteDependencies) => (router: ConnectRouter) => {
+/** The unary RPCs, with faults, spans, metrics and log lines around them. */
+export const createUnaryHandlers = (dependencies: RouteDependencies): UnaryHandlers => {
   const { engine, onShutdown } = dependencies;
-  const unary = <I, O>(method: RpcMethod, work: (request: I, call: Call) => O | Promise<O>) => {
-    return (request: I, context: HandlerContext) =>
-      answer(dependencies, method, context, (call) => work(request, call));
+  const unary = <M extends UnaryMethod>(
+    method: M,
+    work: (request: RequestOf<M>, call: Call) => ResponseOf<M> | Promise<ResponseOf<M>>,
+  ): UnaryHandler => {
+    const observed = observing(dependencies, method);
+    return (request, caller) => observed(caller, (call) => work(request as RequestOf<M>, call));
   };
-  router.service(EngineService, {
+  return {
     registerContextBatch: unary('registerContextBatch', async (request, call) => {
       await engine.registrations.register(request, call);
       return ok;
@@ -78,53 +82,74 @@ export const engineRoutes = (dependencies: RouteDependencies) => (router: Connec
       return ok;
     }),
     health: unary('health', () => ok),
-  });
+  };
 };
 
-const answer = async <O>(
-  dependencies: RouteDependencies,
-  method: RpcMethod,
-  context: HandlerContext,
-  work: (call: Call) => O | Promise<O>,
-): Promise<O> => {
+/** Runs the work of one method after its fault, and tells span, metrics and log how it ended. */
+const observing = (dependencies: RouteDependencies, method: UnaryMethod) => {
   const { clock, faults, log, metrics } = dependencies;
-  const startMs = clock.nowMs();
   const name = snakeCase(method);
-  const span = beginRpcSpan(`${EngineService.typeName}/${EngineService.method[method].name}`, context.requestHeader);
-  const record = (status: string, code: Code | null) => {
-    endRpcSpan(span, code);
-    metrics.rpcRequests.add(1, { method: name, status });
-    metrics.rpcDurationSeconds.record((clock.nowMs() - startMs) / 1000, { method: name, status });
+  const path = `${EngineService.typeName}/${EngineService.method[method].name}`;
+  return <O>(caller: Caller, work: (call: Call) => O | Promise<O>): O | Promise<O> => {
+    const startMs = clock.nowMs();
+    const span = beginRpcSpan(path, caller.headers);
+    const record = (status: string, code: Code | null) => {
+      const labels = { method: name, status };
+      endRpcSpan(span, code);
+      metrics.rpcRequests.add(1, labels);
+      metrics.rpcDurationSeconds.record((clock.nowMs() - startMs) / 1000, labels);
+    };
+    const succeed = (response: O): O => {
+      record('ok', null);
+      log.debug({ method: name }, `RPC [${name}] ok`);
+      return response;
+    };
+    const fail = (thrown: unknown): never => {
+      const error = rpcErrorFrom(thrown);
+      record(statusLabel(error), error.code);
+      const elapsedMs = (clock.nowMs() - startMs).toFixed(1);
+      log.warn(
+        { method: name, code: Code[error.code] },
+        `RPC [${name}] failed: code=${Code[error.code]} message=${error.rawMessage} elapsed_ms=${elapsedMs}`,
+      );
+      throw error;
+    };
+    try {
+      const fault = faults.take(method);
+      const call = callOf(caller, fault);
+      const answered = isNone(fault) ? work(call) : afterFault(dependencies, method, caller, call, work);
+      // Most work is done by now; a turn of waiting for nothing would cost more than the work.
+      if (!(answered instanceof Promise)) return succeed(answered);
+      return untilAborted(answered, caller.signal).then(succeed, fail);
+    } catch (thrown) {
+      return fail(thrown);
+    }
   };
-  try {
-    const call = { signal: callerSignal(context.signal), fault: faults.take(method) };
-    const response = await untilAborted(afterFault(dependencies, method, call, work), call.signal);
-    if (call.fault.loseAck === true) await loseConnection(context, call);
-    record('ok', null);
-    log.debug({ method: name }, `RPC [${name}] ok`);
-    return response;
-  } catch (thrown) {
-    const error = rpcErrorFrom(thrown);
-    record(statusLabel(error), error.code);
-    const elapsedMs = (clock.nowMs() - startMs).toFixed(1);
-    log.warn(
-      { method: name, code: Code[error.code] },
-      `RPC [${name}] failed: code=${Code[error.code]} message=${error.rawMessage} elapsed_ms=${elapsedMs}`,
-    );
-    throw error;
-  }
 };
+
+const callOf = (caller: Caller, fault: MethodFault): Call => ({
+  fault,
+  get signal() {
+    return caller.signal;
+  },
+});
+
+const isNone = ({ delayMs, hang, refuse, loseAck }: MethodFault): boolean =>
+  delayMs === undefined && hang !== true && refuse === undefined && loseAck !== true;
 
 const afterFault = async <O>(
   { clock, faults }: RouteDependencies,
   method: RpcMethod,
+  caller: Caller,
   call: Call,
   work: (call: Call) => O | Promise<O>,
 ): Promise<O> => {
-  const { fault, signal } = call;
+  const { fault } = call;
   await untilFaultAllows(faults, clock, method, fault);
-  if (signal.aborted) throw signal.reason;
-  return work(call);
+  if (caller.signal.aborted) throw caller.signal.reason;
+  const response = await work(call);
+  if (fault.loseAck === true) await loseConnection(caller);
+  return response;
 };
 
 /** Waits as the fault wants it; throws its refusal. */
@@ -144,24 +169,9 @@ const refusalError = ({ code, message, retryPushbackMs }: MethodRefusal): Connec
   return new ConnectError(message, code, metadata);
 };
 
-/** Aborts with what the real server answers: a deadline that it enforces itself is CANCELLED, not DEADLINE_EXCEEDED. */
-const callerSignal = (signal: AbortSignal): AbortSignal => {
-  const controller = new AbortController();
-  const onAbort = () => controller.abort(abortReasonFrom(signal.reason));
-  if (signal.aborted) onAbort();
-  else signal.addEventListener('abort', onAbort, { once: true });
-  return controller.signal;
-};
-
-const abortReasonFrom = (reason: unknown): ConnectError => {
-  if (!(reason instanceof ConnectError)) return new ConnectError('the caller is gone', Code.Canceled);
-  return reason.code === Code.DeadlineExceeded ? new ConnectError('Timeout expired', Code.Canceled) : reason;
-};
-
-const loseConnection = async (context: HandlerContext, { signal }: Call): Promise<void> => {
-  const request = context.values.get(nodeRequestKey);
-  if (request !== null && 'stream' in request) request.stream.session?.destroy();
-  await untilAborted(new Promise(() => {}), signal);
+const loseConnection = (caller: Caller): Promise<never> => {
+  caller.dropConnection();
+  return new Promise(() => {});
 };
 
 const snakeCase = (method: RpcMethod) => method.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

@@ -1,14 +1,15 @@
 import { Code } from '@connectrpc/connect';
 import { propagation, ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { grpcStatusName } from '../grpc-status-name.ts';
+import type { CallHeaders } from './grpc-call.ts';
 
 const headerGetter = {
-  get: (headers: Headers, key: string) => headers.get(key) ?? undefined,
-  keys: (headers: Headers) => [...headers.keys()],
+  get: (headers: CallHeaders, key: string) => headers[key] as string | string[] | undefined,
+  keys: (headers: CallHeaders) => Object.keys(headers),
 };
 
 /** Begins the server's span of a call, by the RPC conventions, in the trace that its metadata name. */
-export const beginRpcSpan = (rpcMethod: string, headers: Headers): Span => {
+export const beginRpcSpan = (rpcMethod: string, headers: CallHeaders): Span => {
   const parent = propagation.extract(ROOT_CONTEXT, headers, headerGetter);
   const attributes = { 'rpc.system.name': 'grpc', 'rpc.method': rpcMethod };
   return trace.getTracer('pegaflow-engine').startSpan(rpcMethod, { kind: SpanKind.SERVER, attributes }, parent);

@@ -29,3 +29,16 @@ export const rpcErrorFrom = (error: unknown): ConnectError => {
   if (error instanceof EngineError) return new ConnectError(error.message, error.code);
   return new ConnectError(messageOf(error), Code.Internal);
 };
+
+/** What an error adds to the headers of an answer that has nothing else. */
+export const statusHeaders = ({ code, rawMessage, metadata }: ConnectError): Record<string, string> => ({
+  ...Object.fromEntries(metadata),
+  'grpc-status': String(code),
+  ...(rawMessage !== '' && { 'grpc-message': percentEncoded(rawMessage) }),
+});
+
+/** As the server escapes: controls, what is not ASCII, and what a URL's query or path does not take as it is. */
+const percentEncoded = (message: string): string =>
+  message.replaceAll(/[^!$&-;=@-_a-z|~]+/g, (run) =>
+    [...Buffer.from(run)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
+  );

@@ -11,7 +11,8 @@ import { messageOf } from './engine-error.ts';
 import { createEngineMetrics } from './engine-metrics.ts';
 import type { FaultRequest } from './fault-json.ts';
 import { FaultBoard } from './faults.ts';
-import { createGrpcService } from './grpc-service.ts';
+import { GrpcListener } from './grpc-listener.ts';
+import { type ServeGrpc, serveGrpc } from './grpc-service.ts';
 import { createAdminServer } from './http-admin.ts';
 import { addressFrom, type EngineOptions, engineOptionsFrom, type HostPort, hostPortFrom } from './options.ts';
 import { behaviourOf } from './server-version.ts';
@@ -34,8 +35,14 @@ export interface RunningEngine {
   close(): Promise<void>;
 }
 
-/** Starts an engine in this process. HTTP listens before gRPC. Rejects when a port is in use, naming it. */
-export const startEngine = async (given: Partial<EngineOptions> = {}): Promise<RunningEngine> => {
+/**
+ * Starts an engine in this process. HTTP listens before gRPC. Rejects when a port is in use, naming it. `serve` lets
+ * another implementation of gRPC serve it.
+ */
+export const startEngine = async (
+  given: Partial<EngineOptions> = {},
+  serve: ServeGrpc = serveGrpc,
+): Promise<RunningEngine> => {
   const options = engineOptionsFrom(given);
   const grpc = hostPortFrom(options.addr);
   const admin = options.httpAddr === null ? null : hostPortFrom(options.httpAddr);
@@ -89,15 +96,11 @@ export const startEngine = async (given: Partial<EngineOptions> = {}): Promise<R
     if (isCrash) void crash();
   };
 
-  const listener = createGrpcService({
-    engine,
-    clock,
-    faults,
-    log,
-    metrics: instruments,
-    onShutdown,
+  const listener = new GrpcListener({
+    serve: (server) => serve(server, { engine, clock, faults, log, metrics: instruments, onShutdown }),
     pingIntervalMs: options.pingIntervalMs,
     pingTimeoutMs: options.pingTimeoutMs,
+    log,
   });
   const adminServer = createAdminServer({
     engine,

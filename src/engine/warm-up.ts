@@ -9,7 +9,8 @@ import { Engine, type EngineDependencies } from './engine.ts';
 import { silentLog } from './engine-log.ts';
 import { createEngineMetrics } from './engine-metrics.ts';
 import { FaultBoard } from './faults.ts';
-import { createGrpcService } from './grpc-service.ts';
+import { GrpcListener } from './grpc-listener.ts';
+import { serveGrpc } from './grpc-service.ts';
 
 const instanceId = 'warm-up';
 const layerNames = ['layer'];
@@ -39,12 +40,11 @@ export const warmUp = async ({
     leaseTtlMs: 1000,
     version: '',
   });
-  const listener = createGrpcService({
-    ...base,
-    engine,
-    onShutdown: () => {},
+  const listener = new GrpcListener({
+    serve: (server) => serveGrpc(server, { ...base, engine, onShutdown: () => {} }),
     pingIntervalMs: 1000,
     pingTimeoutMs: 1000,
+    log: silentLog,
   });
   const [clientSide, serverSide] = duplexPair();
   listener.accept(serverSide);

@@ -1,4 +1,4 @@
-import type { ConnectError } from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
 import type { SaveRequest } from '../../src/gen/pegaflow/engine_pb.ts';
 import type { Connection } from './connection.ts';
 import { kernel } from './kernel.ts';
@@ -68,7 +68,7 @@ export class RemoteCall {
   /** The client wants no answer any more; the server hears of it. */
   cancel(error: ConnectError): void {
     if (this.#isOver) return;
-    this.connection.send('server', () => this.#controller.abort());
+    this.connection.send('server', () => this.#controller.abort(new ConnectError('the caller is gone', Code.Canceled)));
     this.fail(error);
   }
 
@@ -87,7 +87,7 @@ export class RemoteCall {
       method,
       request,
       signal: this.#controller.signal,
-      abort: () => this.#controller.abort(),
+      abort: () => this.#controller.abort(new ConnectError('the caller is gone', Code.Canceled)),
       header: () => toClient(() => this.#headed()),
       answer: (message) => finish(message, () => this.#reply.message(message)),
       refuse: (error) => finish(error, () => this.#reply.error(error)),

@@ -1,5 +1,5 @@
-import { create } from '@bufbuild/protobuf';
-import { Code, ConnectError, type ConnectRouter, createHandlerContext, type HandlerContext } from '@connectrpc/connect';
+import { create, type Message } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { createNoopMeter } from '@opentelemetry/api';
 import { noCopyThread } from '../../src/engine/copy-queue.ts';
 import { Engine } from '../../src/engine/engine.ts';
@@ -7,7 +7,12 @@ import type { EngineClock } from '../../src/engine/engine-clock.ts';
 import { silentLog } from '../../src/engine/engine-log.ts';
 import { createEngineMetrics } from '../../src/engine/engine-metrics.ts';
 import { FaultBoard, type FaultPatch } from '../../src/engine/faults.ts';
-import { contextValuesFrom, engineRoutes, untilFaultAllows } from '../../src/engine/rpc-routes.ts';
+import {
+  createUnaryHandlers,
+  type UnaryHandlers,
+  type UnaryMethod,
+  untilFaultAllows,
+} from '../../src/engine/rpc-routes.ts';
 import { rpcErrorFrom } from '../../src/engine/rpc-status.ts';
 import { Engine as EngineService, type SaveRequest, type SessionRequest } from '../../src/gen/pegaflow/engine_pb.ts';
 import { PEGAFLOW_VERSION } from '../../src/pegaflow-version.ts';
@@ -26,8 +31,6 @@ export interface ServerOptions {
   readonly boots: number;
 }
 
-type Handler = (request: unknown, context: HandlerContext) => Promise<Record<string, unknown>>;
-
 const metrics = createEngineMetrics(createNoopMeter(), PEGAFLOW_VERSION);
 
 /** One incarnation of the server: the engine's own logic in a process of the simulation. */
@@ -40,7 +43,8 @@ export class SimulatedServer {
   isDraining = false;
   #kernel: Kernel;
   #listener: Listener;
-  #handlers = new Map<string, Handler>();
+  /** As the engine serves them; only the HTTP/2 below them is missing. */
+  #handlers: UnaryHandlers;
   #connections = new Map<Connection, Set<ServedCall>>();
   #sessionEnds = new Map<Connection, () => void>();
   /** Instances whose loads and saves are taken and never end, until they are registered anew. */
@@ -73,16 +77,9 @@ export class SimulatedServer {
       leaseTtlMs: 600_000,
       version: PEGAFLOW_VERSION,
     });
-    // The routes are taken as they are; only the HTTP/2 below them is missing.
-    const router = {
-      service: (_: unknown, handlers: object) => {
-        for (const [name, handler] of Object.entries(handlers)) this.#handlers.set(name, handler as Handler);
-        return router;
-      },
-    } as unknown as ConnectRouter;
     const { engine, clock } = this;
     const onShutdown = () => this.drain(60_000);
-    engineRoutes({ engine, clock, faults: this.faults, log: silentLog, metrics, onShutdown })(router);
+    this.#handlers = createUnaryHandlers({ engine, clock, faults: this.faults, log: silentLog, metrics, onShutdown });
     const accept = (connection: Connection) => this.#accept(connection);
     this.#listener = { port, inode: kernel.newInode(), process, accept };
     kernel.listen(this.#listener);
@@ -184,22 +181,11 @@ export class SimulatedServer {
 
   async #serveUnary(call: ServedCall): Promise<void> {
     const method = EngineService.methods.find(({ localName }) => localName === call.method)!;
-    const handler = this.#handlers.get(call.method)!;
     const { instanceId = '' } = call.request as { instanceId?: string };
     if (call.method === 'registerContextBatch') this.#stuckInstances.delete(instanceId);
     if (this.#stuckInstances.has(instanceId) && movesBlocks(call)) return;
-    // What the fault "lost answer" looks for: the connection of this call.
-    const request = { stream: { session: { destroy: () => call.connection.reset() } } };
-    const context = createHandlerContext({
-      service: EngineService,
-      method,
-      protocolName: 'grpc',
-      requestMethod: 'POST',
-      url: '',
-      requestSignal: call.signal,
-      contextValues: contextValuesFrom(request as unknown as Parameters<typeof contextValuesFrom>[0]),
-    });
-    const answer = await handler(call.request, context);
+    const caller = { headers: {}, signal: call.signal, dropConnection: () => call.connection.reset() };
+    const answer = await this.#handlers[method.localName as UnaryMethod](call.request as Message, caller);
     if (!call.signal.aborted) call.answer(create(method.output, answer));
   }
 }

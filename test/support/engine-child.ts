@@ -1,4 +1,4 @@
-/** An engine as a process of its own, for tests: options as JSON in the first argument, `--ignore-sigterm` after it. */
+/** An engine as a process of its own, for tests: options as JSON in the first argument, flags after it. */
 import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { createPrometheusMetrics } from '../../src/engine/index.ts';
 import { runEngine } from '../../src/engine/process.ts';
@@ -19,4 +19,8 @@ const printLine = (line: string) => {
   process.stdout.write(`${line}\n`);
 };
 
-await runEngine({ driver, meterProvider, metricsHandler: handler, ...options }, { log, printLine });
+const serve = process.argv.includes('--connect-node')
+  ? (await import('./connect-node-server.ts')).serveThroughConnectNode
+  : undefined;
+
+await runEngine({ driver, meterProvider, metricsHandler: handler, ...options }, { log, printLine }, serve);

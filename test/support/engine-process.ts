@@ -36,17 +36,19 @@ export interface ChildProcessOptions {
   readonly launcher?: readonly string[];
   /** The engine does not react to SIGTERM. Default false. */
   readonly ignoresSigterm?: boolean;
+  /** What serves gRPC. Default: the engine itself. */
+  readonly grpc?: 'engine' | 'connect-node';
 }
 
 /** An engine in a process of its own, on free ports, with its fault switches enabled. */
 export class EngineProcess extends ServerProcess {
   static async start(
     options: ChildEngineOptions = {},
-    { launcher = [], ignoresSigterm = false }: ChildProcessOptions = {},
+    { launcher = [], ignoresSigterm = false, grpc = 'engine' }: ChildProcessOptions = {},
   ): Promise<EngineProcess> {
     const given = { addr: ANY_PORT, httpAddr: ANY_PORT, isFaultControlEnabled: true, ...options };
-    const node = [process.execPath, childPath, JSON.stringify(given), ...(ignoresSigterm ? ['--ignore-sigterm'] : [])];
-    const [command, ...args] = [...launcher, ...node];
+    const flags = [...(ignoresSigterm ? ['--ignore-sigterm'] : []), ...(grpc === 'engine' ? [] : [`--${grpc}`])];
+    const [command, ...args] = [...launcher, process.execPath, childPath, JSON.stringify(given), ...flags];
     const child = spawn(command!, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     const log = new LogLines(child.stderr);
     const listening = once(createInterface(child.stdout), 'line').then(([line]) => line);
