@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { watchProcessExit } from '../../native-bindings/index.ts';
+import { childNobodyCollects } from './uncollected-child.ts';
 
 /** The process descriptors that this process holds open. */
 const openPidfds = (): number =>
@@ -26,21 +26,6 @@ const idleProcess = (): { readonly pid: number; kill(): Promise<void> } => {
   onTestFinished(kill);
   if (child.pid === undefined) throw new Error('sleep did not start');
   return { pid: child.pid, kill };
-};
-
-/**
- * The child of a process that never waits for it. A shell collects its children between two commands, so the pid is handed
- * out when the shell has become `cat`, which shows by its echo.
- */
-const childNobodyCollects = async (): Promise<number> => {
-  const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
-  onTestFinished(() => void parent.kill('SIGKILL'));
-  const lines = createInterface({ input: parent.stdout });
-  const [pid] = await once(lines, 'line');
-  const echoed = once(lines, 'line');
-  parent.stdin.write('echo\n');
-  expect(await echoed).toEqual(['echo']);
-  return Number(pid);
 };
 
 describe('watchProcessExit', () => {

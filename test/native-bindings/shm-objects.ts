@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 
 /** Every shared-memory object, by name. */
 export function shmObjects(): string[] {
@@ -21,6 +21,11 @@ export function shmObjectsOf(pid: number): string[] {
       name.startsWith(`pegaflow_dev_${pid}_`) ||
       (name.startsWith('pega_load_') && creatorPidOf(name) === pid),
   );
+}
+
+/** For whoever has killed that process. Other than a sweep this takes nothing that another test waits to find. */
+export function removeShmObjectsOf(pid: number): void {
+  for (const name of shmObjectsOf(pid)) rmSync(`/dev/shm/${name}`, { force: true });
 }
 
 /** The lowest 22 bits of the stamp in the record's last 8 bytes; another test may have unlinked the object meanwhile. */

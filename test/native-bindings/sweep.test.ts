@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +13,7 @@ import {
 } from '../../native-bindings/index.ts';
 import { Peer } from './peer.ts';
 import { shmObjects, shmObjectsOf } from './shm-objects.ts';
+import { childNobodyCollects } from './uncollected-child.ts';
 
 const STAMP_OFFSET = 24;
 const NAMESPACE_BIT = 1n << 22n;
@@ -94,15 +94,13 @@ describe('sweepSharedMemory', { timeout: 30_000 }, () => {
   });
 
   test('a record of a killed process that its parent has not collected is removed', async () => {
-    const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
-    onTestFinished(() => void parent.kill('SIGKILL'));
-    const [line] = await once(parent.stdout, 'data');
-    const pid = Number(line);
+    const pid = await childNobodyCollects();
     const startTicks = BigInt(readFileSync(`/proc/${pid}/stat`, 'latin1').split(' ')[21] ?? '');
     const name = leftRecord(stampFrom(pid, startTicks));
     expect(sweepSharedMemory()).not.toContain(name);
     process.kill(pid, 'SIGKILL');
     await watchProcessExit(pid).exited;
+    expect(readFileSync(`/proc/${pid}/stat`, 'latin1')).toMatch(/\) Z /);
     expect(sweepSharedMemory()).toContain(name);
   });
 

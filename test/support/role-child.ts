@@ -54,3 +54,4 @@ process.on('message', ({ collect }: RoleMessage) => {
 });
 if (setup.role === 'scheduler') runScheduler(setup.options);
 else runRank(setup.options);
+tell({ isStarted: true });

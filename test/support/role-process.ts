@@ -3,8 +3,12 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Announcement, RankReport } from '../../machines/index.ts';
 import type { ConnectorStatus, SchedulerConnectorOptions, WorkerConnectorOptions } from '../../src/connector/index.ts';
+import { removeShmObjectsOf } from '../native-bindings/shm-objects.ts';
 import type { Recorded } from './telemetry-recorder.ts';
 import { eventually, within } from './within.ts';
+
+/** Several are started at once, each of which loads its modules: on a busy machine that takes longer than any recovery. */
+const START_TIMEOUT_MS = 30_000;
 
 const childPath = fileURLToPath(new URL('role-child.ts', import.meta.url));
 
@@ -18,6 +22,8 @@ export type RoleSetup = (
 
 /** What crosses between a role and its parent; each message has one of these. */
 export interface RoleMessage {
+  /** It takes messages from now on. */
+  readonly isStarted?: true;
   readonly status?: ConnectorStatus;
   readonly announcement?: Announcement;
   readonly report?: RankReport;
@@ -36,6 +42,7 @@ export class RoleProcess implements AsyncDisposable {
   readonly #exited: Promise<unknown>;
   #last: RoleMessage = {};
   #others = new Set<RoleProcess>();
+  readonly #started = Promise.withResolvers<void>();
   #stalled = Promise.withResolvers<void>();
   #recorded = Promise.withResolvers<Recorded>();
 
@@ -43,6 +50,7 @@ export class RoleProcess implements AsyncDisposable {
     this.#child = fork(childPath, [JSON.stringify(setup)], { serialization: 'advanced' });
     this.#exited = once(this.#child, 'exit');
     this.#child.on('message', (message: RoleMessage) => {
+      if (message.isStarted) this.#started.resolve();
       if (message.status) this.told.push(message.status);
       if (message.stallMs) this.#stalled.resolve();
       if (message.recorded) this.#recorded.resolve(message.recorded);
@@ -92,6 +100,7 @@ export class RoleProcess implements AsyncDisposable {
 
   /** Settles when it is in service in an epoch after `counter`. */
   async inServiceAfter(counter: number): Promise<number> {
+    await within(START_TIMEOUT_MS, 'the role to start', this.#started.promise);
     return eventually(
       `an epoch after ${counter} in service`,
       () => {
@@ -105,5 +114,6 @@ export class RoleProcess implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill('SIGKILL');
     if (this.#child.exitCode === null && this.#child.signalCode === null) await this.#exited;
+    if (this.#child.pid !== undefined) removeShmObjectsOf(this.#child.pid);
   }
 }

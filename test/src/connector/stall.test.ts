@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { removeShmObjectsOf } from '../../native-bindings/shm-objects.ts';
 import type { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { atEnd, own } from '../../support/own.ts';
@@ -21,6 +22,7 @@ class StallingHost {
     atEnd(async () => {
       child.kill('SIGKILL');
       await exited;
+      removeShmObjectsOf(child.pid!);
     });
     this.#child = child;
   }
