@@ -44,6 +44,11 @@ export const UNKNOWN_LEASE = /query lease is unknown or expired$/;
 /** A group that no instance has: asking for it tells whether the instance is sealed, and does nothing else. */
 export const PROBE_GROUP = 0xffff_ffff;
 
+/** What an item needs is not to be had: it says nothing about the server. */
+export class NotAskedError extends Error {
+  override readonly name = 'NotAskedError';
+}
+
 /** Whoever runs the items declares them in a way of its own; what an item opens ends with it. */
 export abstract class ItemSuite {
   readonly #kept: (Disposable | AsyncDisposable)[] = [];
@@ -53,6 +58,9 @@ export abstract class ItemSuite {
 
   /** An item that needs nothing but the calls. */
   abstract wireTest(title: string, body: () => Promise<void>): void;
+
+  /** An item that needs a load record which the server can open. */
+  abstract recordTest(title: string, body: () => Promise<void>): void;
 
   /** An item that asks the HTTP port. */
   abstract httpTest(title: string, body: () => Promise<void>): void;

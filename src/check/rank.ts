@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect';
+import { type Client, Code, ConnectError, createClient, type Interceptor } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { type DeviceDriver, type DeviceMemory, LoadState } from '../../native-bindings/index.ts';
 import { Engine, type QueryReady, type RegisterContextRequestSchema } from '../gen/pegaflow/engine_pb.ts';
@@ -16,13 +16,14 @@ export class ServerConnection implements Disposable {
   readonly client: EngineClient;
   readonly #manager: Http2SessionManager;
 
-  constructor(endpoint: string) {
+  constructor(endpoint: string, interceptors: readonly Interceptor[] = []) {
     // With Node's default of 10 MB a client drops the answer that arrives while it still sends a large message.
     this.#manager = new Http2SessionManager(endpoint, {}, { maxSessionMemory: 1024 });
     const transport = createGrpcTransport({
       baseUrl: endpoint,
       sessionManager: this.#manager,
       acceptCompression: [],
+      interceptors: [...interceptors],
       readMaxBytes: 64 << 20,
     });
     this.client = createClient(Engine, transport);

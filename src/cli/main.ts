@@ -5,6 +5,7 @@ import { UsageError } from '../demo/usage-error.ts';
 import { errorText } from '../error-text.ts';
 import { RecordingError } from '../feed/recording-error.ts';
 import { packageVersion } from '../package-version.ts';
+import { checkCommand } from './check-command.ts';
 import { demoCommand } from './demo-command.ts';
 import { engineCommand } from './engine-command.ts';
 import { inspectCommand } from './inspect-command.ts';
@@ -20,6 +21,7 @@ function createProgram(): Command {
     .version(packageVersion())
     .exitOverride()
     .addCommand(demoCommand().exitOverride())
+    .addCommand(checkCommand().exitOverride())
     .addCommand(engineCommand().exitOverride())
     .addCommand(inspectCommand().exitOverride())
     .addCommand(statusCommand().exitOverride());

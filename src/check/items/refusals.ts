@@ -11,7 +11,7 @@ export const refusals: ItemGroup = (suite) => {
     await expectRefusal(query, Code.InvalidArgument, 'req_id must not be empty');
   });
 
-  suite.wireTest(
+  suite.recordTest(
     'C07 an unknown instance is FAILED_PRECONDITION "not found" for query, save, load and unregister',
     async () => {
       const { client } = suite;

@@ -49,6 +49,10 @@ export class ConformanceSuite extends ItemSuite {
     test(title, body);
   }
 
+  recordTest(title: string, body: () => Promise<void>): void {
+    this.wireTest(title, body);
+  }
+
   httpTest(title: string, body: () => Promise<void>): void {
     test(title, async ({ skip }) => {
       if (this.target.httpEndpoint === null) return skip('needs the HTTP port');
