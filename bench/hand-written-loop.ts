@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { registrationOf } from '../src/connector/kv-caches.ts';
-import { PEGAFLOW_VERSION } from '../src/index.ts';
+import { PEGAFLOW_VERSION } from '../src/pegaflow-version.ts';
 import { BareLink } from './bare-link.ts';
 import type { RankMemory } from './rank-memory.ts';
 import { type Recovering, Service } from './recovering.ts';
@@ -62,7 +62,7 @@ export class HandWrittenLoop implements Recovering {
       this.#memory.layersOfRank.map(async (layers, rank) => {
         const { client } = this.#rankLinks === 'oneLink' ? bare : await this.#dialForRank();
         const options = { ...identity, endpoint: this.#endpoint, rank, tpRank: rank, deviceId: rank };
-        await client.registerContextBatch(registrationOf({ ...options, clientVersion: PEGAFLOW_VERSION }, layers));
+        await client.registerContextBatch(registrationOf(options, layers, PEGAFLOW_VERSION));
       }),
     );
     this.service.post(true);

@@ -9,6 +9,13 @@ export type { Lineage, RankReports } from './ranks.ts';
 export { schedulerMachine } from './scheduler.ts';
 export type { Cleared, SchedulerContext, SchedulerEvent, SchedulerInput, StopOutcome } from './scheduler-setup.ts';
 export {
+  firstVersionOf,
+  newestTestedVersion,
+  type ServerVersions,
+  storageOffsetFault,
+  testedServerVersions,
+} from './server-versions.ts';
+export {
   type RegistrationInput,
   type WorkerContext,
   type WorkerEvent,

@@ -12,6 +12,8 @@ export interface Announcement {
    * - `stop`: finish or drop what is under way; the instance will be unregistered
    */
   readonly action: 'wait' | 'register' | 'keep' | 'stop';
+  /** With `register`: the server's version, which a registration has to name. Absent where an older scheduler speaks. */
+  readonly serverVersion?: string;
   /** The trace that this belongs to, as W3C Trace Context writes it; carried, and never looked at. Absent without one. */
   readonly traceparent?: string;
 }
@@ -39,6 +41,10 @@ export interface RankReport {
   readonly idle: boolean;
   /** Whether the rank begins loads and saves that it is told of. */
   readonly serves: boolean;
+  /** Of the server that took this rank's last registration. Absent before the first. */
+  readonly serverVersion?: string;
+  /** Names a layer with a storage offset, which some servers do not check. Absent: there is none. */
+  readonly layerWithOffset?: string;
   /** Absent while there never was any. */
   readonly distrust?: ReportedDistrust;
 }

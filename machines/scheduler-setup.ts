@@ -21,16 +21,25 @@ import {
   unstoppedRank,
   upholds,
 } from './ranks.ts';
+import { allowsVersion, type ServerVersions } from './server-versions.ts';
 import { unprovided } from './unprovided.ts';
+import { isUsable, objectionTo, versionToAnnounce, versionTold } from './version-choice.ts';
 
 export interface SchedulerInput {
   readonly schedulerBootId: string;
   /** Ranks that make an instance whole. */
   readonly worldSize: number;
   readonly budgets: Budgets;
+  /** Default `tested`. */
+  readonly serverVersions?: ServerVersions;
 }
 
 export interface SchedulerContext extends SchedulerInput {
+  readonly serverVersions: ServerVersions;
+  /** The version that the server named in a refusal, or took a registration with, last. `null`: there was none yet. */
+  readonly serverVersion: string | null;
+  /** Generations in a row that a server refused because of its version, on one link: a server does not change it. */
+  readonly versionRefusals: number;
   readonly announcement: Announcement;
   readonly reports: RankReports;
   /** The generation in service, or the last one as long as nothing refuted it. */
@@ -76,6 +85,7 @@ export interface Cleared {
 
 type FaultParams = { readonly fault: Fault };
 type SurveyParams = { readonly survey: Survey };
+type VersionParams = { readonly version: string };
 
 export const schedulerSetup = setup({
   types: {} as {
@@ -91,7 +101,8 @@ export const schedulerSetup = setup({
     openSession: fromPromise<void>(unprovided('openSession')),
     survey: fromPromise<Survey>(unprovided('survey')),
     clear: fromPromise<Cleared>(unprovided('clear')),
-    probeVersion: fromPromise<void>(unprovided('probeVersion')),
+    /** Tells the server's version. */
+    probeVersion: fromPromise<string>(unprovided('probeVersion')),
     /** Unregisters over whatever link there is, or a fresh one. */
     retire: fromPromise<StopOutcome>(unprovided('retire')),
   },
@@ -110,7 +121,12 @@ export const schedulerSetup = setup({
     hasTrouble: ({ context }) => context.voidGenerations >= 2,
     isServerBusy: ({ context }) => paceCeilingMs(context.clearTookMs, context.worldSize, context.budgets) > 0,
     isRefusedByVersion: ({ context }) =>
-      refusalIn(context.reports, context.announcement.epoch)?.fault?.kind === 'incompatible',
+      refusalIn(context.reports, context.announcement.epoch)?.fault?.kind === 'incompatible' &&
+      versionTold(context) === null,
+    /** To be registered with at once; a second time on one link, which no server does, not without a pause. */
+    isOtherVersion: ({ context }) => versionTold(context) !== null && context.versionRefusals === 0,
+    isVersionUsable: ({ context }, { version }: VersionParams) => isUsable(context, version),
+    isVersionBarred: ({ context }) => objectionTo(versionToAnnounce(context), context.reports) !== null,
     isRefused: (_, { cause }: { cause: LinkEndCause }) => cause === 'refused',
     isRegisterRefused: ({ context }) => refusalIn(context.reports, context.announcement.epoch) !== undefined,
     isKeepRefused: ({ context: { announcement, reports, lineage } }) =>
@@ -145,10 +161,24 @@ export const schedulerSetup = setup({
     }),
     recordRefusal: assign({
       evidence: ({ context }) => {
-        const refusal = refusalIn(context.reports, context.announcement.epoch);
-        return refusal ? rankEvidence(context.lineage, refusal) : context.evidence;
+        const { reports, announcement, serverVersions, lineage, evidence } = context;
+        const refusal = refusalIn(reports, announcement.epoch);
+        if (!refusal) return evidence;
+        const version = refusal.fault?.serverVersion;
+        // A server that is not allowed stays so, whatever the ranks have against it.
+        const isAllowed = version !== undefined && allowsVersion(serverVersions, version);
+        return (isAllowed ? objectionTo(version, reports) : null) ?? rankEvidence(lineage, refusal);
       },
     }),
+    recordBarredVersion: assign({
+      evidence: ({ context }) => objectionTo(versionToAnnounce(context), context.reports) ?? context.evidence,
+    }),
+    adoptVersion: assign({ serverVersion: (_, { version }: VersionParams) => version }),
+    adoptVersionTold: assign(({ context }) => {
+      const version = versionTold(context);
+      return version === null ? {} : { serverVersion: version, versionRefusals: context.versionRefusals + 1 };
+    }),
+    forgetVersionRefusals: assign({ versionRefusals: 0 }),
     recordReport: assign(({ context }, { report }: { report: RankReport }) => received(context, report)),
     countTurnedAway: assign({ turnedAway: ({ context }) => context.turnedAway + 1 }),
     countFailedAttempt: assign({ failedAttempts: ({ context }) => context.failedAttempts + 1 }),
@@ -161,7 +191,10 @@ export const schedulerSetup = setup({
       announcement: ({ context }) => ({ epoch: context.announcement.epoch, action: 'wait' }) as const,
     }),
     announceRegister: assign({
-      announcement: ({ context }) => nextAnnouncement(context, 'register'),
+      announcement: ({ context }) => ({
+        ...nextAnnouncement(context, 'register'),
+        serverVersion: versionToAnnounce(context),
+      }),
       isServerNew: false,
     }),
     announceKeep: assign({ announcement: ({ context }) => nextAnnouncement(context, 'keep') }),
@@ -171,6 +204,7 @@ export const schedulerSetup = setup({
     /** Counted as void until it has outlived its first audit: what is lost again and again is repeated ever slower. */
     publish: assign({
       lineage: ({ context }) => lineageOf(context.reports, context.announcement.epoch),
+      serverVersion: ({ context }) => context.announcement.serverVersion ?? context.serverVersion,
       failedAttempts: 0,
       turnedAway: 0,
       voidGenerations: ({ context }) => context.voidGenerations + 1,

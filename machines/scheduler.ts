@@ -8,6 +8,7 @@
  * - nothing is kept that this scheduler did not publish itself
  * - a generation passes its clear only when the clear was answered
  * - a lost registration is noticed and replayed whoever lost it
+ * - a server of another version that is allowed is registered with at once, and no version is tried in a loop
  * - after faults stop, every machine reaches connected with no operator
  */
 import { not } from 'xstate';
@@ -20,6 +21,7 @@ const surveyOf = <T>({ event }: { event: { readonly output: T } }) => ({ survey:
 const reportOf = ({ event }: { event: { readonly report: RankReport } }) => ({ report: event.report });
 const errorOf = ({ event }: { event: { readonly error: unknown } }) => ({ fault: faultFrom(event.error) });
 const faultOf = ({ event }: { event: { readonly fault: Fault } }) => ({ fault: event.fault });
+const versionOf = ({ event }: { event: { readonly output: string } }) => ({ version: event.output });
 const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
 
 const loseLink = { type: 'recordLinkLoss', params: faultOf } as const;
@@ -44,6 +46,9 @@ export const schedulerMachine = schedulerSetup.createMachine({
     failedAttempts: 0,
     turnedAway: 0,
     voidGenerations: 0,
+    serverVersions: input.serverVersions ?? 'tested',
+    serverVersion: null,
+    versionRefusals: 0,
     isServerNew: false,
     clearTookMs: 0,
     evidence: null,
@@ -163,7 +168,10 @@ export const schedulerMachine = schedulerSetup.createMachine({
           entry: 'openLink',
           on: {
             // The ranks dial while the session is opened and the instance cleared.
-            'link.opened': { target: '#scheduler.reRegistering', actions: 'announceWait' },
+            'link.opened': {
+              target: '#scheduler.reRegistering',
+              actions: ['announceWait', 'forgetVersionRefusals'],
+            },
             'link.ended': [
               {
                 // Nobody listens: whatever held our registration, or disputed it, is gone or going.
@@ -258,7 +266,10 @@ export const schedulerMachine = schedulerSetup.createMachine({
          * costs it most.
          */
         pacing: {
-          always: { guard: not('isServerBusy'), target: 'announcing', actions: 'announceRegister' },
+          always: [
+            { guard: 'isVersionBarred', target: '#scheduler.incompatible', actions: 'recordBarredVersion' },
+            { guard: not('isServerBusy'), target: 'announcing', actions: 'announceRegister' },
+          ],
           after: { registrationPace: { target: 'announcing', actions: 'announceRegister' } },
         },
         /** No budget runs: a host without a channel of its own makes no steps while it is idle. */
@@ -272,10 +283,16 @@ export const schedulerMachine = schedulerSetup.createMachine({
         },
         sealing: {
           always: [
+            // Nothing was registered: the version is what a server looks at first. So there is nothing to clear.
+            {
+              guard: 'isOtherVersion',
+              target: 'announcing',
+              actions: ['recordRefusal', 'adoptVersionTold', 'announceRegister'],
+            },
             { guard: 'isRefusedByVersion', target: '#scheduler.incompatible', actions: 'recordRefusal' },
             // A fresh link ends the session, and with it what the ranks that vouched may still copy on.
             { guard: 'isKeepRefused', target: '#scheduler.degraded.draining', actions: ['recordRefusal', 'countVoid'] },
-            { guard: 'isRegisterRefused', target: 'voided', actions: 'recordRefusal' },
+            { guard: 'isRegisterRefused', target: 'voided', actions: ['recordRefusal', 'adoptVersionTold'] },
             { guard: 'areRanksConfirmed', target: 'readingBack' },
           ],
           initial: 'waiting',
@@ -311,7 +328,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
       },
     },
 
-    /** Another version answers: parked, asked slowly, back by itself when a compatible one appears. */
+    /** A server whose version is not allowed, or not fit for a rank: parked, asked slowly, back by itself with another. */
     incompatible: {
       initial: 'waiting',
       on: {
@@ -323,7 +340,18 @@ export const schedulerMachine = schedulerSetup.createMachine({
         waiting: { after: { versionProbeInterval: 'probing' } },
         probing: {
           // A fresh link ends the session of the one before.
-          invoke: { src: 'probeVersion', onDone: '#scheduler.reconnecting', onError: 'waiting' },
+          invoke: {
+            src: 'probeVersion',
+            onDone: [
+              {
+                guard: { type: 'isVersionUsable', params: versionOf },
+                target: '#scheduler.reconnecting',
+                actions: { type: 'adoptVersion', params: versionOf },
+              },
+              { target: 'waiting' },
+            ],
+            onError: 'waiting',
+          },
           after: { surveyTimeout: 'waiting' },
         },
       },

@@ -32,6 +32,8 @@ export interface WorkerContext extends WorkerInput {
   readonly attempted: Epoch | null;
   /** The epoch in which the server took the registration there is; a `keep` does not change it. `null`: there is none. */
   readonly registeredIn: Epoch | null;
+  /** Of the server that took the last registration, also when that is over. `null`: there was none, or nobody said. */
+  readonly serverVersion: string | null;
   /** The newest observation that something was lost or refused. */
   readonly fault: Fault | null;
   readonly failedDials: number;
@@ -55,6 +57,8 @@ export type WorkerEvent =
 /** The epoch whose registration is made, or looked for. */
 export interface RegistrationInput {
   readonly epoch: Epoch;
+  /** The version that a registration names; absent where the scheduler did not tell. */
+  readonly serverVersion?: string;
 }
 
 type FaultParams = { readonly fault: Fault };
@@ -127,6 +131,7 @@ export const workerMachine = setup({
     confirmRegistered: assign(({ context }) => ({
       outcome: 'registered' as const,
       registeredIn: context.attempted,
+      serverVersion: context.announcement?.serverVersion ?? null,
       fault: null,
     })),
     confirmKept: assign({ outcome: 'kept', fault: null }),
@@ -166,6 +171,7 @@ export const workerMachine = setup({
     outcome: 'pending',
     attempted: null,
     registeredIn: null,
+    serverVersion: null,
     fault: null,
     failedDials: 0,
     formerSchedulers: [],
@@ -305,7 +311,7 @@ export const workerMachine = setup({
           exit: 'voidUnanswered',
           invoke: {
             src: 'register',
-            input: ({ context }) => ({ epoch: context.announcement?.epoch ?? NO_EPOCH }),
+            input: ({ context: { announcement } }) => registrationFrom(announcement),
             onDone: [
               { guard: 'isToldToStop', target: '#worker.stopping' },
               { guard: 'isAnswerLate', target: 'deciding', actions: 'countLateAnswer' },
@@ -402,6 +408,11 @@ const ORDER_OF: Record<Announcement['action'], number> = { register: 0, keep: 0,
 
 /** Of no scheduler: nothing is registered in it. */
 const NO_EPOCH: Epoch = { schedulerBootId: '', counter: 0 };
+
+function registrationFrom(announcement: Announcement | null): RegistrationInput {
+  const { epoch, serverVersion } = announcement ?? { epoch: NO_EPOCH };
+  return { epoch, ...(serverVersion === undefined ? {} : { serverVersion }) };
+}
 
 const FORMER_SCHEDULERS_KEPT = 16;
 

@@ -8,9 +8,10 @@ export type {
   RankOutcome,
   RankReport,
   ReportedDistrust,
+  ServerVersions,
   StopOutcome,
 } from '../machines/index.ts';
-export { budgetTable } from '../machines/index.ts';
+export { budgetTable, testedServerVersions } from '../machines/index.ts';
 export {
   type BlockIdsByGroup,
   type ConnectorMetadata,
@@ -24,7 +25,8 @@ export {
   type LoadIntent,
   type MachineInspector,
   type MissReason,
-  PEGAFLOW_VERSION,
+  type NamespaceFactors,
+  namespaceOf,
   placeOf,
   type QuarantineCounts,
   type Query,

@@ -1,2 +1,4 @@
-/** The pegaflow release that this package names as client and demands as engine. Servers demand equality to the byte. */
-export const PEGAFLOW_VERSION = '0.25.1';
+import { newestTestedVersion } from '../machines/index.ts';
+
+/** The pegaflow release that the embedded engine is. */
+export const PEGAFLOW_VERSION: string = newestTestedVersion;

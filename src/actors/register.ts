@@ -6,8 +6,11 @@ import type { OwnerOf } from './owners.ts';
 
 export interface RegistrationOwner {
   readonly connection: Connection;
-  /** What this rank registers in an epoch. */
-  readonly registration: (epoch: Epoch) => RegisterContextRequest;
+  /**
+   * What this rank registers in an epoch, with a server of this version where it is known. Throws a FaultError where it must
+   * not.
+   */
+  readonly registration: (epoch: Epoch, serverVersion?: string) => RegisterContextRequest;
 }
 
 /**
@@ -17,5 +20,6 @@ export interface RegistrationOwner {
 export const createRegister = (ownerOf: OwnerOf<RegistrationOwner>) =>
   fromPromise<void, RegistrationInput>(async ({ input, system }) => {
     const { connection, registration } = ownerOf(system);
-    await connection.server.call((client) => client.registerContextBatch(registration(input.epoch)));
+    const request = registration(input.epoch, input.serverVersion);
+    await connection.server.call((client) => client.registerContextBatch(request));
   });

@@ -1,4 +1,3 @@
-export { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 export type { SchedulerStats } from './cache-queries.ts';
 export type { BlockIdsByGroup } from './hits.ts';
 export type { KvCacheLayer } from './kv-caches.ts';
@@ -11,6 +10,7 @@ export type {
   RefusedSave,
   SaveIntent,
 } from './metadata.ts';
+export { type NamespaceFactors, namespaceOf } from './namespace.ts';
 export type { InstanceOptions, MachineInspector } from './options.ts';
 export type { QuarantineCounts } from './quarantine.ts';
 export type { MissReason, Query, QueryOutcome } from './query.ts';

@@ -1,7 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import type { Epoch } from '../../machines/index.ts';
 import { type RegisterContextRequest, RegisterContextRequestSchema, TransferMode } from '../gen/pegaflow/engine_pb.ts';
-import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
+import { decodeIpcWrapper } from '../registration/ipc-wrapper.ts';
+import { IpcWrapperError } from '../registration/ipc-wrapper-error.ts';
 import type { WorkerConnectorOptions } from './worker-connector.ts';
 
 /** One layer's KV memory on this rank's device, as pegaflow-server wants it described. */
@@ -34,6 +35,20 @@ export function layersIn(registeredIn: Epoch, layers: readonly KvCacheLayer[]): 
 /** Of a UUID: 48 random bits. */
 const BOOT_ID_LENGTH = 13;
 
+/** The first layer whose tensor does not begin where its storage does. One whose wrapper cannot be read is taken for none. */
+export function layerWithOffset(layers: readonly KvCacheLayer[]): string | undefined {
+  return layers.find(({ wrapperBytes }) => hasStorageOffset(wrapperBytes))?.name;
+}
+
+function hasStorageOffset(wrapperBytes: Uint8Array): boolean {
+  try {
+    return decodeIpcWrapper(wrapperBytes).storageOffset !== 0;
+  } catch (error) {
+    if (error instanceof IpcWrapperError) return false;
+    throw error;
+  }
+}
+
 /** Names of the layers of one storage group. A rank may have none. */
 export function layerNamesOf(
   layers: readonly Pick<KvCacheLayer, 'name' | 'groupId'>[],
@@ -42,10 +57,11 @@ export function layerNamesOf(
   return layers.filter(({ groupId = 0 }) => groupId === wantedGroupId).map(({ name }) => name);
 }
 
-/** The registration of one rank, kept so that it can be sent again after every restart of the server. */
+/** The registration of one rank with a server of this version. */
 export function registrationOf(
   options: WorkerConnectorOptions,
   layers: readonly KvCacheLayer[],
+  serverVersion: string,
 ): RegisterContextRequest {
   const { instanceId, namespace, tpRank, tpSize, worldSize, deviceId, ppRank = 0 } = options;
   return create(RegisterContextRequestSchema, {
@@ -56,7 +72,7 @@ export function registrationOf(
     worldSize,
     deviceId,
     ppRank,
-    clientVersion: options.clientVersion ?? PEGAFLOW_VERSION,
+    clientVersion: serverVersion,
     transferMode: TransferMode.DIRECT,
     layerNames: layers.map((layer) => layer.name),
     wrapperBytes: layers.map((layer) => layer.wrapperBytes as Uint8Array<ArrayBuffer>),

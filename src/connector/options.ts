@@ -1,5 +1,5 @@
 import type { InspectionEvent, Observer } from 'xstate';
-import type { Budgets } from '../../machines/index.ts';
+import type { Budgets, ServerVersions } from '../../machines/index.ts';
 import type { TelemetryOptions } from '../telemetry/connector-telemetry.ts';
 
 /** What sees a machine at work, as XState takes it: a function, or an observer such as Stately's inspector has. */
@@ -15,21 +15,30 @@ export interface InstanceOptions extends TelemetryOptions {
   readonly namespace: string;
   /** Ranks that register before the instance is usable. */
   readonly worldSize: number;
-  /** Default `PEGAFLOW_VERSION`. */
-  readonly clientVersion?: string;
+  /**
+   * Which servers are registered with: `tested`, exactly the versions that were tested; `minor`, those with the same major
+   * and minor number as a tested one; or one exact version. A server of another allowed version in the place of the last one
+   * is an ordinary restart. Default `tested`.
+   */
+  readonly serverVersions?: ServerVersions;
   /** Replaces single waits of the table of budgets; milliseconds. */
   readonly budgets?: Partial<Budgets>;
 }
 
 /** Throws a TypeError or RangeError that says which option cannot work, and why. */
 export function checkInstanceOptions(options: InstanceOptions & { readonly tpSize: number }): void {
-  const { endpoint, instanceId, worldSize, tpSize } = options;
+  const { endpoint, instanceId, worldSize, tpSize, serverVersions = 'tested' } = options;
   if (!/^http:\/\/[^/]+:[1-9]\d*\/?$/.test(endpoint) || !URL.canParse(endpoint)) {
     throw new TypeError(`endpoint must look like http://host:port, which "${endpoint}" does not`);
   }
   if (instanceId === '') throw new TypeError('instanceId must not be empty');
   // The server drops device mappings by the prefix `<id>:`, so an id with a colon could go along with another's.
   if (instanceId.includes(':')) throw new TypeError(`instanceId must not contain ":", which "${instanceId}" does`);
+  if (!/^(tested|minor|\d+\.\d+\.\d+[\w.+-]*)$/.test(serverVersions)) {
+    throw new TypeError(
+      `serverVersions must be "tested", "minor" or a version such as 0.25.1, not "${serverVersions}"`,
+    );
+  }
   for (const [name, size] of Object.entries({ worldSize, tpSize })) {
     if (!(Number.isInteger(size) && size > 0))
       throw new RangeError(`${name} must be a whole number above 0, not ${size}`);

@@ -22,7 +22,6 @@ import { createProbeVersion } from '../actors/probe-version.ts';
 import { createRetire } from '../actors/retire.ts';
 import { createSurvey } from '../actors/survey.ts';
 import { patientClock } from '../patient-timer.ts';
-import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { Connection } from '../rpc/connection.ts';
 import { type SchedulerTelemetry, schedulerTelemetry } from '../telemetry/connector-telemetry.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
@@ -59,11 +58,7 @@ export interface Save {
   readonly blockHashes: readonly Uint8Array[];
 }
 
-interface SchedulerOwner extends SessionOwner {
-  readonly clientVersion: string;
-}
-
-const owners = new Owners<SchedulerOwner>();
+const owners = new Owners<SessionOwner>();
 
 const machine = schedulerMachine.provide({
   actors: {
@@ -120,17 +115,17 @@ export class SchedulerConnector {
       onStall: (stallMs) => observer.stalled(stallMs),
       onUnknownRefusal: (fault) => observer.refusedInUnknownWords(fault),
     });
+    const { serverVersions = 'tested' } = options;
     this.#actor = createActor(machine, {
-      input: { schedulerBootId: randomUUID(), worldSize: options.worldSize, budgets },
+      input: { schedulerBootId: randomUUID(), worldSize: options.worldSize, budgets, serverVersions },
       clock: patientClock,
       ...(options.inspect ? { inspect: harmless(options.inspect) } : {}),
     });
     this.#actor.system.inspect(telemetry.inspect);
-    const { instanceId, namespace, tpSize, worldSize, clientVersion = PEGAFLOW_VERSION } = options;
+    const { instanceId, namespace, tpSize, worldSize } = options;
     owners.set(this.#actor.system, {
       connection: this.#connection,
       session: { instanceId, namespace, tpSize, worldSize },
-      clientVersion,
       onSessionEnded: (fault) => this.#send({ type: 'session.ended', fault }),
     });
     const { value, context } = this.#actor.getSnapshot();

@@ -5,10 +5,13 @@ import {
   type Budgets,
   budgetsFrom,
   type Epoch,
+  FaultError,
+  firstVersionOf,
   isSameEpoch,
   pushbackMs,
   type RankReport,
   rankRedialCeilingMs,
+  storageOffsetFault,
   type WorkerEvent,
   workerMachine,
 } from '../../machines/index.ts';
@@ -21,7 +24,7 @@ import { Connection } from '../rpc/connection.ts';
 import { workerTelemetry } from '../telemetry/connector-telemetry.ts';
 import type { WorkerObserver } from '../telemetry/observers.ts';
 import { harmless, Listeners } from './callbacks.ts';
-import { type KvCacheLayer, layersIn, registrationOf } from './kv-caches.ts';
+import { type KvCacheLayer, layersIn, layerWithOffset, registrationOf } from './kv-caches.ts';
 import type {
   ConnectorMetadata,
   FailedLoad,
@@ -97,6 +100,7 @@ export class WorkerConnector {
   #actor: Actor<typeof workerMachine>;
   #board: StatusBoard;
   #layers: readonly KvCacheLayer[] = [];
+  #layerWithOffset: string | undefined;
   /** The layers as one registration names them: every load and save asks. */
   #named: { readonly epoch: Epoch; readonly layers: readonly KvCacheLayer[] } | null = null;
   #transfers: RankTransfers;
@@ -146,7 +150,12 @@ export class WorkerConnector {
     this.stats = Object.assign(this.#transfers.stats, { fencedResults: 0 });
     owners.set(this.#actor.system, {
       connection: this.#connection,
-      registration: (epoch) => registrationOf(this.#options, this.#layersIn(epoch)),
+      registration: (epoch, serverVersion = firstVersionOf(options.serverVersions ?? 'tested')) => {
+        const layer = this.#layerWithOffset;
+        const fault = layer === undefined ? null : storageOffsetFault(layer, serverVersion);
+        if (fault !== null) throw new FaultError(fault);
+        return registrationOf(options, this.#layersIn(epoch), serverVersion);
+      },
       layerNameIn: (epoch) => this.#layersIn(epoch)[0]?.name ?? '',
       rank,
       settled: () => this.#transfers.ledger.settled(),
@@ -161,6 +170,7 @@ export class WorkerConnector {
     if (layers.length === 0) throw new RangeError('no KV cache layers');
     for (const { groupId } of layers) checkGroupId(groupId);
     this.#layers = layers;
+    this.#layerWithOffset = layerWithOffset(layers);
     this.#named = null;
     this.#actor.start();
   }
@@ -206,7 +216,7 @@ export class WorkerConnector {
 
   /** vLLM: `build_connector_worker_meta`. Carry it to {@link SchedulerConnector.acceptReport} after every step. */
   takeReport(): RankReport {
-    const { rank, workerBootId, announcement, outcome, fault } = this.#actor.getSnapshot().context;
+    const { rank, workerBootId, announcement, outcome, fault, serverVersion } = this.#actor.getSnapshot().context;
     const { ledger, unsafeSaves } = this.#transfers;
     const { distrust } = unsafeSaves;
     this.#reportsMade += 1;
@@ -219,6 +229,8 @@ export class WorkerConnector {
       fault,
       idle: ledger.isIdle,
       serves: this.#service !== null,
+      ...(serverVersion === null ? {} : { serverVersion }),
+      ...(this.#layerWithOffset === undefined ? {} : { layerWithOffset: this.#layerWithOffset }),
       ...(distrust ? { distrust } : {}),
     };
   }
@@ -362,6 +374,7 @@ export class WorkerConnector {
       report.idle !== last.idle ||
       report.serves !== last.serves ||
       report.distrust !== last.distrust ||
+      report.layerWithOffset !== last.layerWithOffset ||
       report.fault !== last.fault;
     if (!isNews) return;
     this.#lastReport = report;

@@ -8,6 +8,7 @@ import {
   pathFrom,
   type RankReport,
   type SchedulerEvent,
+  type ServerVersions,
   type StopOutcome,
   type Survey,
   schedulerMachine,
@@ -20,7 +21,7 @@ const gone: Fault = { kind: 'unreachable', message: 'the server closed the conne
 const sealed: Survey = { kind: 'sealed' };
 const notFound: Survey = { kind: 'notFound' };
 
-function harness({ worldSize = 2 } = {}) {
+function harness({ worldSize = 2, serverVersions = 'tested' as ServerVersions } = {}) {
   const script = new Script();
   const actor = createActor(
     schedulerMachine.provide({
@@ -29,11 +30,11 @@ function harness({ worldSize = 2 } = {}) {
         openSession: script.promise<void>('openSession'),
         survey: script.promise<Survey>('survey'),
         clear: script.promise<Cleared>('clear'),
-        probeVersion: script.promise<void>('probeVersion'),
+        probeVersion: script.promise<string>('probeVersion'),
         retire: script.promise<StopOutcome>('retire'),
       },
     }),
-    { input: { schedulerBootId: 'boot', worldSize, budgets }, clock: machineClock(script.clock) },
+    { input: { schedulerBootId: 'boot', worldSize, budgets, serverVersions }, clock: machineClock(script.clock) },
   );
   const errors: unknown[] = [];
   actor.subscribe({ error: (error) => errors.push(error) });
@@ -91,6 +92,7 @@ function harness({ worldSize = 2 } = {}) {
     const answers: Record<string, unknown> = {
       clear: { tookMs: 1 },
       survey: path().startsWith('degraded') ? notFound : sealed,
+      probeVersion: '0.25.1',
     };
     const [call] = script.pending;
     if (call) await script.answer(call, answers[call]);
@@ -122,7 +124,11 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     await h.script.answer('clear', { tookMs: 1 });
     expect(h.path()).toBe('reRegistering.announcing');
-    expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 1 }, action: 'register' });
+    expect(h.context().announcement).toEqual({
+      epoch: { schedulerBootId: 'boot', counter: 1 },
+      action: 'register',
+      serverVersion: '0.25.1',
+    });
     h.deliver();
     h.report(0);
     expect(h.path()).toBe('reRegistering.sealing.waiting');
@@ -217,7 +223,11 @@ describe('scheduler machine', () => {
     await h.toSession();
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     await h.script.answer('clear', { tookMs: 1 });
-    expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 3 }, action: 'register' });
+    expect(h.context().announcement).toEqual({
+      epoch: { schedulerBootId: 'boot', counter: 3 },
+      action: 'register',
+      serverVersion: '0.25.1',
+    });
   });
 
   it('a refused keep ends the session only when the other ranks have ended their copies', async () => {
@@ -658,15 +668,162 @@ describe('scheduler machine', () => {
     });
     expect(h.path()).toBe('incompatible.waiting');
     h.script.clock.tick(budgets.versionProbeIntervalMs);
-    await h.script.fail('probeVersion', new FaultError({ kind: 'incompatible', message: 'still 0.24.0' }));
+    await h.script.answer('probeVersion', '0.24.0');
     expect(h.path()).toBe('incompatible.waiting');
     h.script.clock.tick(budgets.versionProbeIntervalMs);
-    await h.script.answer('probeVersion');
+    await h.script.fail('probeVersion', new FaultError({ kind: 'incompatible', message: 'no PegaFlow server' }));
+    expect(h.path()).toBe('incompatible.waiting');
+    h.script.clock.tick(budgets.versionProbeIntervalMs);
+    await h.script.answer('probeVersion', '0.24.6');
     // Over a fresh link: the session of this one would stay open beside the next.
     expect(h.path()).toBe('reconnecting.dialing');
     expect([h.script.links.length, h.script.openLinks]).toEqual([2, 1]);
-    await h.toConnected();
+    await h.toSealing();
+    expect(h.context().announcement.serverVersion).toBe('0.24.6');
+    for (const rank of [0, 1]) h.report(rank);
+    await h.script.answer('survey', sealed);
     expect(h.path()).toBe('connected.settling');
+  });
+
+  describe('a server of another version that is allowed is registered with at once, and no version is tried in a loop', () => {
+    const refusedBy = (serverVersion: string): Partial<RankReport> => ({
+      outcome: 'failed',
+      fault: { kind: 'incompatible', message: `version mismatch: server=${serverVersion}`, serverVersion },
+    });
+    const announced = (h: ReturnType<typeof harness>) => {
+      const { epoch, action, serverVersion } = h.context().announcement;
+      return [epoch.counter, action, serverVersion];
+    };
+
+    it('the next announcement names it, without a clear, a pause or the state incompatible', async () => {
+      const h = harness();
+      const states: string[] = [];
+      await h.toSealing();
+      expect(announced(h)).toEqual([1, 'register', '0.25.1']);
+      h.actor.subscribe(({ value }) => states.push(pathFrom(value)));
+      h.report(1, refusedBy('0.24.6'));
+      expect(h.path()).toBe('reRegistering.announcing');
+      expect(announced(h)).toEqual([2, 'register', '0.24.6']);
+      // Word of the generation before, which every rank gives.
+      h.report(0, { ...refusedBy('0.24.6'), epoch: { schedulerBootId: 'boot', counter: 1 } });
+      h.deliver();
+      for (const rank of [0, 1]) h.report(rank);
+      await h.script.answer('survey', sealed);
+      expect(h.path()).toBe('connected.settling');
+      expect(h.script.started.filter((name) => name === 'clear')).toHaveLength(1);
+      expect(states.filter((state) => /incompatible|pausing|waiting$/.test(state))).toEqual([
+        'reRegistering.sealing.waiting',
+        'reRegistering.sealing.waiting',
+      ]);
+    });
+
+    it('what worked last is announced after a restart, also where the server came back as it was before', async () => {
+      const h = harness();
+      await h.toSealing();
+      h.report(0, refusedBy('0.24.6'));
+      h.deliver();
+      for (const rank of [0, 1]) h.report(rank);
+      await h.script.answer('survey', sealed);
+      for (const [version, counter] of [
+        ['0.24.6', 3],
+        ['0.25.1', 4],
+        ['0.25.1', 5],
+      ] as const) {
+        h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+        h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
+        h.script.clock.tick(budgets.redialMaxMs);
+        await h.toSealing();
+        if (announced(h)[2] !== version) {
+          h.report(0, refusedBy(version));
+          h.deliver();
+        }
+        for (const rank of [0, 1]) h.report(rank);
+        await h.script.answer('survey', sealed);
+        expect([h.path(), ...announced(h)]).toEqual([
+          'connected.settling',
+          counter + Number(counter > 3),
+          'register',
+          version,
+        ]);
+      }
+    });
+
+    it('a server that refuses what it has just named is come back to ever more slowly', async () => {
+      const h = harness();
+      await h.toSealing();
+      const versions = ['0.24.6', '0.23.12'];
+      h.report(0, refusedBy('0.24.6'));
+      for (let refusals = 1; refusals <= 12; refusals += 1) {
+        h.deliver();
+        expect(announced(h)).toEqual([refusals + 1, 'register', versions[(refusals + 1) % 2]]);
+        h.report(0, refusedBy(versions[refusals % 2]!));
+        for (const rank of [0, 1]) h.report(rank, { outcome: 'pending' });
+        expect(h.path()).toBe(refusals < 2 ? 'reRegistering.clearing.waiting' : 'reRegistering.pausing');
+        if (h.path() === 'reRegistering.pausing') {
+          h.script.clock.tick(Math.min(budgets.voidBackoffMaxMs, budgets.voidBackoffFirstMs * 2 ** (refusals - 2)) - 1);
+          expect(h.path()).toBe('reRegistering.pausing');
+          h.script.clock.tick(1);
+        }
+        await h.script.answer('clear', { tookMs: 1 });
+      }
+    });
+
+    it('a version that is not allowed, and one that refuses itself, park the instance', async () => {
+      for (const [serverVersions, version] of [
+        ['tested', '0.25.2'],
+        ['minor', '0.26.0'],
+        ['0.25.1', '0.24.6'],
+        ['tested', '0.25.1'],
+      ] as const) {
+        const h = harness({ serverVersions });
+        await h.toSealing();
+        h.report(0, refusedBy(version));
+        expect([serverVersions, version, h.path()]).toEqual([serverVersions, version, 'incompatible.waiting']);
+      }
+      const h = harness({ serverVersions: 'minor' });
+      await h.toSealing();
+      h.report(0, refusedBy('0.25.2'));
+      expect(announced(h)).toEqual([2, 'register', '0.25.2']);
+    });
+
+    it('a scheduler that takes the place of another begins with what the ranks have registered with', async () => {
+      const h = harness();
+      h.report(0, { outcome: 'pending', epoch: null, serverVersion: '0.23.12' });
+      await h.toSealing();
+      expect(announced(h)).toEqual([1, 'register', '0.23.12']);
+      const exact = harness({ serverVersions: '0.25.1' });
+      exact.report(0, { outcome: 'pending', epoch: null, serverVersion: '0.23.12' });
+      await exact.toSealing();
+      expect(announced(exact)).toEqual([1, 'register', '0.25.1']);
+    });
+
+    it('a rank with a storage offset is not announced to a server that does not check it', async () => {
+      const h = harness();
+      await h.toSealing();
+      h.report(1, { outcome: 'pending', layerWithOffset: 'l7' });
+      h.report(0, refusedBy('0.23.12'));
+      expect([h.path(), ...announced(h)]).toEqual(['incompatible.waiting', 1, 'register', '0.25.1']);
+      expect(h.context().evidence?.fault).toMatchObject({
+        kind: 'incompatible',
+        serverVersion: '0.23.12',
+        message: expect.stringMatching(/^rank 1: layer l7 has a storage offset/),
+      });
+      h.script.clock.tick(budgets.versionProbeIntervalMs);
+      await h.script.answer('probeVersion', '0.23.12');
+      expect(h.path()).toBe('incompatible.waiting');
+      // The worker process is replaced by one whose layers begin where their storage does.
+      h.report(1, { workerBootId: 'replacement', outcome: 'pending' });
+      h.script.clock.tick(budgets.versionProbeIntervalMs);
+      await h.script.answer('probeVersion', '0.23.12');
+      await h.toSealing();
+      expect(announced(h)).toEqual([2, 'register', '0.23.12']);
+      // And the one after that has one again: told before the announcement, it is not announced at all.
+      for (const rank of [0, 1]) h.report(rank, rank === 1 ? { workerBootId: 'replacement' } : {});
+      await h.script.answer('survey', sealed);
+      h.report(1, { workerBootId: 'third', outcome: 'pending', epoch: null, layerWithOffset: 'l7' });
+      for (let step = 0; step < 20 && !h.path().startsWith('incompatible'); step += 1) await h.answerAll();
+      expect([h.path(), ...announced(h)]).toEqual(['incompatible.waiting', 2, 'wait', undefined]);
+    });
   });
 
   it('S-68: waits without a budget until a host that makes no steps carried the announcement', async () => {

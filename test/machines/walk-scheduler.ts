@@ -7,6 +7,7 @@ import {
   schedulerMachine,
 } from '../../machines/index.ts';
 import { allConfirm, allQuiet, areSameBoots, refusalIn, unstoppedRank, upholds } from '../../machines/ranks.ts';
+import { versionTold } from '../../machines/version-choice.ts';
 import type { Plan } from './walk.ts';
 import { faults, unreachable } from './walk-faults.ts';
 import type { Tables } from './walk-tables.ts';
@@ -38,18 +39,22 @@ export const schedulerPlan = {
   outputs: {
     clear: [{ tookMs: 0 }, { tookMs: 1_000 }],
     survey: [{ kind: 'sealed' }, { kind: 'incomplete', registered: 0, expected: 1 }, { kind: 'notFound' }],
+    probeVersion: ['0.23.12', '99.0.0'],
     retire: [{ kind: 'clean' }, { kind: 'unconfirmed', reason: 'not asked' }],
   },
   errors: [...faults.map((fault) => new FaultError(fault)), new Error('unclassified'), undefined],
-  situationIn: ({ announcement: { epoch, action }, reports, lineage, ...context }) => ({
-    isKeep: action === 'keep',
+  situationIn: ({ announcement, reports, lineage, ...context }) => ({
+    isKeep: announcement.action === 'keep',
     hasReport: reports[0] !== null,
-    isConfirmed: allConfirm(reports, epoch),
-    refusal: refusalIn(reports, epoch)?.fault?.kind ?? refusalIn(reports, epoch)?.outcome,
+    isConfirmed: allConfirm(reports, announcement.epoch),
+    refusal: refusalIn(reports, announcement.epoch)?.fault?.kind ?? refusalIn(reports, announcement.epoch)?.outcome,
     isQuiet: context.isServerNew || allQuiet(reports),
     isStopped: unstoppedRank(reports) === undefined,
     lineage: lineage && { isUpheld: upholds(reports, lineage), isSameBoot: areSameBoots(reports, lineage) },
     hasTrouble: context.voidGenerations >= 2,
+    isVersionTold: versionTold({ announcement, reports, ...context }) !== null,
+    isVersionTrouble: context.versionRefusals > 0,
+    hasOffset: reports[0]?.layerWithOffset !== undefined,
     isPushedBack: context.evidence?.fault.retryAfterMs !== undefined,
   }),
 } satisfies Plan<SchedulerContext>;
@@ -63,6 +68,12 @@ function reportsFor({ announcement: { epoch }, reports, formerWorkers }: Schedul
   return [
     ...outcomes.map((outcome) => ({ ...report, outcome })),
     { ...report, outcome: 'failed', fault: { kind: 'incompatible', message: 'another version' } },
+    ...['0.23.12', '99.0.0'].map((serverVersion) => ({
+      ...report,
+      outcome: 'failed' as const,
+      fault: { kind: 'incompatible' as const, message: 'version mismatch', serverVersion },
+    })),
+    { ...report, outcome: 'pending', layerWithOffset: 'l0' },
     { ...report, outcome: 'registered', idle: false },
     { ...report, outcome: 'registered', serves: true },
     { ...report, outcome: 'registered', sequence: 0, epoch: { ...epoch, counter: epoch.counter - 1 } },

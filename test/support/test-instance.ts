@@ -7,16 +7,17 @@ import {
   type SchedulerConnectorOptions,
   WorkerConnector,
 } from '../../src/connector/index.ts';
-import type { TelemetryOptions } from '../../src/index.ts';
+import type { ServerVersions, TelemetryOptions } from '../../src/index.ts';
 import { type RankOptions, TestConnection, TestRank } from './engine-rank.ts';
-import { versionUnderTest } from './version-under-test.ts';
+import { publishedUnderTest } from './version-under-test.ts';
 import { eventually, within } from './within.ts';
 
 export interface TestInstanceOptions {
   readonly worldSize?: number;
   readonly instanceId?: string;
   readonly namespace?: string;
-  readonly clientVersion?: string;
+  /** Default: the server under test, where it is a published one. */
+  readonly serverVersions?: ServerVersions;
   readonly budgets?: SchedulerConnectorOptions['budgets'];
   /** Default true: announcements and reports are pushed. Otherwise {@link TestInstance.step} alone carries them. */
   readonly isPushed?: boolean;
@@ -52,14 +53,14 @@ export class TestInstance implements AsyncDisposable {
 
   constructor(endpoint: string, given: TestInstanceOptions = {}) {
     const { stages, worldSize = stages?.length ?? 2, instanceId = `instance-${randomUUID()}` } = given;
-    const { namespace = instanceId, clientVersion = versionUnderTest, budgets, layerGroupIds = [] } = given;
+    const { namespace = instanceId, serverVersions = publishedUnderTest, budgets, layerGroupIds = [] } = given;
     const shared = {
       endpoint,
       instanceId,
       namespace,
       worldSize,
       tpSize: stages ? 1 : worldSize,
-      clientVersion,
+      ...(serverVersions === null ? {} : { serverVersions }),
       ...(budgets ? { budgets } : {}),
       ...given.telemetry,
     };

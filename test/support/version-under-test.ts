@@ -1,4 +1,4 @@
-import { PEGAFLOW_VERSION } from '../../src/connector/index.ts';
+import { PEGAFLOW_VERSION } from '../../src/pegaflow-version.ts';
 
 /** Of the published server that this run of the tests is about; `null`: it is about the embedded engine. */
 export const publishedUnderTest: string | null = process.env['PEGAFLOW_SERVER_UNDER_TEST'] ?? null;

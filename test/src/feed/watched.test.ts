@@ -29,7 +29,7 @@ function watched() {
         openSession: script.promise<void>('openSession'),
         survey: script.promise<Survey>('survey'),
         clear: script.promise<Cleared>('clear'),
-        probeVersion: script.promise<void>('probeVersion'),
+        probeVersion: script.promise<string>('probeVersion'),
         retire: script.promise<StopOutcome>('retire'),
       },
     }),
