@@ -1,4 +1,6 @@
+import { create } from '@bufbuild/protobuf';
 import type { Budgets } from '../../machines/index.ts';
+import { SaveLayerSchema, type SaveRequest, SaveRequestSchema } from '../gen/pegaflow/engine_pb.ts';
 import type { ServerLink } from '../rpc/connection.ts';
 import { type KvCacheLayer, layerNamesOf } from './kv-caches.ts';
 import type { SaveIntent } from './metadata.ts';
@@ -31,13 +33,8 @@ export class Saves {
     const subject = { kind: 'save', requestId, blockIds } as const;
     const transfer = new Transfer(subject, server, this.#budgets.transferTimeoutMs, events, release);
     this.#transfers.add(transfer);
-    const saves = layerNamesOf(layers, groupId).map((layerName) => ({
-      layerName,
-      blockIds: [...blockIds],
-      blockHashes: blockHashes as Uint8Array<ArrayBuffer>[],
-    }));
     server
-      .call((client) => client.save({ ...rank, saves }))
+      .call((client) => client.save(saveRequest(rank, layerNamesOf(layers, groupId), blockIds, blockHashes)))
       .then(
         () => transfer.succeed('answer'),
         (error) => transfer.rpcFailed(error),
@@ -47,4 +44,16 @@ export class Saves {
   get transfers(): Transfer[] {
     return [...this.#transfers];
   }
+}
+
+/** All layers share one list of ids and one of hashes: a list a layer would be made element by element. */
+function saveRequest(
+  rank: Omit<SaveSource, 'layers'>,
+  layerNames: readonly string[],
+  blockIds: readonly number[],
+  blockHashes: readonly Uint8Array[],
+): SaveRequest {
+  const shared = { blockIds: [...blockIds], blockHashes: [...blockHashes] as Uint8Array<ArrayBuffer>[] };
+  const saves = layerNames.map((layerName) => Object.assign(create(SaveLayerSchema, { layerName }), shared));
+  return create(SaveRequestSchema, { ...rank, saves });
 }

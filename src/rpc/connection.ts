@@ -1,8 +1,8 @@
 import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
-import { createGrpcTransport } from '@connectrpc/connect-node';
 import { type Budgets, type Fault, FaultError } from '../../machines/index.ts';
 import { Engine } from '../gen/pegaflow/engine_pb.ts';
 import { type DeathWaiter, DeathWatch } from './death-watch.ts';
+import { createGrpcTransport } from './grpc-transport.ts';
 import { Link, type LinkEnd } from './link.ts';
 import { RpcError } from './rpc-error.ts';
 import { listeningInodes } from './socket-owner.ts';
@@ -133,11 +133,8 @@ export class ServerLink {
     this.#client ??= createClient(
       Engine,
       createGrpcTransport({
-        baseUrl: this.link.authority,
-        sessionManager: this.link,
-        readMaxBytes: MAX_MESSAGE_BYTES,
-        writeMaxBytes: MAX_MESSAGE_BYTES,
-        acceptCompression: [],
+        link: this.link,
+        maxMessageBytes: MAX_MESSAGE_BYTES,
         interceptors: this.#interceptors,
       }),
     );

@@ -11,6 +11,7 @@ import './simulated-globals.ts';
 const root = new URL('../../', import.meta.url).href;
 
 const standIns: Readonly<Record<string, string>> = {
+  'src/rpc/grpc-transport.ts': 'grpc-transport.ts',
   'src/rpc/link.ts': 'link.ts',
   'src/rpc/socket-owner.ts': 'socket-owner.ts',
   'native-bindings/index.ts': 'native-bindings.ts',
@@ -20,10 +21,6 @@ const mutant = mutantBy(process.env['SIMULATION_MUTANT'] ?? null);
 
 registerHooks({
   resolve(specifier, context, nextResolve) {
-    const importer = context.parentURL?.slice(root.length) ?? '';
-    if (specifier === '@connectrpc/connect-node' && importer === 'src/rpc/connection.ts') {
-      return nextResolve(`${root}test/simulation/stand-ins/connect-node.ts`, context);
-    }
     const resolved = nextResolve(specifier, context);
     const standIn = resolved.url.startsWith(root) ? standIns[resolved.url.slice(root.length)] : undefined;
     return standIn === undefined ? resolved : nextResolve(`${root}test/simulation/stand-ins/${standIn}`, context);

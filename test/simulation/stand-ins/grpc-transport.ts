@@ -1,4 +1,4 @@
-/** In the place of `@connectrpc/connect-node`: a transport whose messages cross the simulated network as objects. */
+/** In the place of `src/rpc/grpc-transport.ts`: a transport whose messages cross the simulated network as objects. */
 import {
   create,
   type DescMessage,
@@ -8,7 +8,7 @@ import {
   type MessageShape,
 } from '@bufbuild/protobuf';
 import { Code, ConnectError, type StreamResponse, type Transport, type UnaryResponse } from '@connectrpc/connect';
-import type * as real from '@connectrpc/connect-node';
+import type * as real from '../../../src/rpc/grpc-transport.ts';
 import type { RemoteCall } from '../remote-call.ts';
 import { type Link, NotSentError } from './link.ts';
 
@@ -16,7 +16,7 @@ const noHeaders = new Headers();
 
 export function createGrpcTransport(options: real.GrpcTransportOptions): Transport {
   // `connection.ts` gives what it believes to be its own Link.
-  const link = options.sessionManager as unknown as Link;
+  const link = options.link as unknown as Link;
   return {
     unary: <I extends DescMessage, O extends DescMessage>(
       method: DescMethodUnary<I, O>,
