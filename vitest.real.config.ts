@@ -3,7 +3,14 @@ import { publishedVersions } from './test/real/published-wheels.ts';
 import { sharedOptions } from './vitest.shared.ts';
 
 /** What runs on every server that has what it needs. */
-const testsOnServers = ['test/src/connector/*.test.ts', 'test/stories/*.test.ts'];
+const testsOnServers = [
+  'test/invariants.test.ts',
+  'test/src/connector/*.test.ts',
+  'test/src/feed/watch.test.ts',
+  'test/src/rpc/death-watch.test.ts',
+  'test/src/telemetry/{broken-backend,story,transfers}.test.ts',
+  'test/stories/*.test.ts',
+];
 
 /** The tests on published servers, which `npm run real:install` fetches: one project for each version. */
 export default defineConfig({

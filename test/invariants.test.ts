@@ -9,10 +9,11 @@ import { Loads } from '../src/connector/loads.ts';
 import { RequestLedger } from '../src/connector/request-ledger.ts';
 import { TransferLedger } from '../src/connector/transfer-ledger.ts';
 import { Connection } from '../src/rpc/connection.ts';
-import type { EngineProcess } from './support/engine-process.ts';
 import { hashesOf, TestConnection, TestSession } from './support/engine-rank.ts';
 import { own } from './support/own.ts';
 import { ReusedBlocks } from './support/reused-blocks.ts';
+import type { ServerProcess } from './support/server-process.ts';
+import { itNeeds } from './support/server-under-test.ts';
 import { endpointOf, kill, startEngine, startInstance, startProxy, successorOf } from './support/story.ts';
 import { layersOf, TestInstance, type TestInstanceOptions } from './support/test-instance.ts';
 import { TransferRecord } from './support/transfer-record.ts';
@@ -21,7 +22,7 @@ import { isProcessKnown, watchedProcesses } from './support/watched-processes.ts
 import { eventually, within } from './support/within.ts';
 
 /** Blocks that a query can find. */
-async function residentBlocks(engine: EngineProcess): Promise<number> {
+async function residentBlocks(engine: ServerProcess): Promise<number> {
   const { text } = await engine.http('GET', '/metrics');
   return Number(/^pegaflow_cache_resident_blocks\{[^}]*\} (\d+)/m.exec(text)?.[1] ?? 0);
 }
@@ -131,10 +132,13 @@ describe('invariants', () => {
     );
   });
 
-  it('5: a block that a load may still write or a save may still read is not handed back before settlement or proof of death; the one exception, its budget, is counted as an unsafe release', async () => {
-    await crashThatCopiesOn();
-    await Promise.all([cutLink(), failedCopy(), saveThatOutlivesItsBudget()]);
-  });
+  itNeeds('a crash that copies on')(
+    '5: a block that a load may still write or a save may still read is not handed back before settlement or proof of death; the one exception, its budget, is counted as an unsafe release',
+    async () => {
+      await crashThatCopiesOn();
+      await Promise.all([cutLink(), failedCopy(), saveThatOutlivesItsBudget()]);
+    },
+  );
 
   it('6: an instance is published as connected only after the server said sealed and every rank’s current boot confirmed its own registration in that epoch', async () => {
     const engine = await startEngine();
@@ -301,13 +305,13 @@ describe('invariants', () => {
   });
 });
 
-async function oneRank(engine: EngineProcess, options: TestInstanceOptions = {}) {
+async function oneRank(engine: ServerProcess, options: TestInstanceOptions = {}) {
   const warm = await warmRank(engine, options);
   return { ...warm, reused: new ReusedBlocks(warm.memory) };
 }
 
 /** A load that the server has accepted and that copies one block every 100 ms. */
-async function startLoading(engine: EngineProcess, instance: TestInstance): Promise<void> {
+async function startLoading(engine: ServerProcess, instance: TestInstance): Promise<void> {
   await engine.fault({ copyDelayMs: 100, copyAfterCloseMs: 1_000 });
   instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
   instance.step();

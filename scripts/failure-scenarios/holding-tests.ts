@@ -10,7 +10,8 @@ export interface HoldingTest {
 }
 
 /** The first argument of `it`, `test` or `describe`, also after a table of `each`; a text of the table where it has a number. */
-const NAMES = /(?:\b(?:it|test|describe)(?:\.\w+)?\(|\]( as const)?\)\(|^\s*\[)\s*(['`])(.*?)\2,/gms;
+const NAMES =
+  /(?:\b(?:it|test|describe)(?:\.\w+)?\(|\bitNeeds\('[^']*'\)\(|\]( as const)?\)\(|^\s*\[)\s*(['`])(.*?)\2,/gms;
 
 /** The tests below `root` whose names hold rows of the catalogue, by file and place. */
 export function holdingTests(root: string): HoldingTest[] {

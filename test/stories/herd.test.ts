@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { EngineProcess } from '../support/engine-process.ts';
+import type { ServerProcess } from '../support/server-process.ts';
+import { startServer } from '../support/server-under-test.ts';
 import { TestInstance } from '../support/test-instance.ts';
 import { eventually } from '../support/within.ts';
 
@@ -41,7 +42,7 @@ function watchRegistrations(instances: readonly TestInstance[]) {
 }
 
 /** Registrations that the engine has answered, well or badly. */
-async function registrationsAt(engine: EngineProcess): Promise<number> {
+async function registrationsAt(engine: ServerProcess): Promise<number> {
   const { text } = await engine.http('GET', '/metrics');
   const rows = text.matchAll(/^pegaflow_rpc_requests_total\{method="register_context_batch".*\} (\d+)$/gm);
   return [...rows].reduce((sum, [, count]) => sum + Number(count), 0);
@@ -51,7 +52,7 @@ describe('a herd', () => {
   it('S-36: 64 instances of 8 ranks come back to one server within the window, without a storm of registrations', {
     timeout: 3 * WINDOW_MS,
   }, async () => {
-    const first = own(await EngineProcess.start());
+    const first = own(await startServer());
     const { grpcAddress, httpAddress } = first;
     const budgets = { registrationSpreadMs: SPREAD_MS };
     const instances = Array.from({ length: INSTANCES }, () =>
@@ -61,7 +62,7 @@ describe('a herd', () => {
     await allConnected(instances);
     const seen = watchRegistrations(instances);
     await first[Symbol.asyncDispose]();
-    const second = own(await EngineProcess.start({ addr: grpcAddress, httpAddr: httpAddress }));
+    const second = own(await startServer({ addr: grpcAddress, httpAddr: httpAddress }));
     await allConnected(instances);
     // One each; a server that other work keeps from answering in time may be asked again by some.
     expect(await registrationsAt(second)).toBeLessThan(3 * INSTANCES * RANKS);

@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { hashesOf } from '../support/engine-rank.ts';
 import { FullListener } from '../support/full-listener.ts';
 import { own } from '../support/own.ts';
+import { itNeeds } from '../support/server-under-test.ts';
 import {
   connected,
   endpointOf,
@@ -81,19 +82,22 @@ describe('faults of the network', { timeout: 60_000 }, () => {
     expect(epochOf(instance)).toBe(before + 1);
   });
 
-  it('S-13: the cleanup of an old session that ends after the new registration is noticed, and the registration repeated', async () => {
-    const engine = await startEngine({ faults: { methods: { session: { betweenStepsMs: 2_000, times: 1 } } } });
-    const proxy = await startProxy(engine);
-    const budgets = { auditFirstMs: 3_000, auditIntervalMs: 200 };
-    const instance = await connected(proxy.endpoint, { budgets });
-    const before = epochOf(instance);
-    proxy.cut();
-    await inServiceAfter(instance, before);
-    const wiped = epochOf(instance);
-    await eventually('the late cleanup', async () => ((await instancesAt(engine)).length === 0 ? true : null));
-    await inServiceAfter(instance, wiped);
-    await provesItself(instance);
-  });
+  itNeeds('a pause between its two stores')(
+    'S-13: the cleanup of an old session that ends after the new registration is noticed, and the registration repeated',
+    async () => {
+      const engine = await startEngine({ faults: { methods: { session: { betweenStepsMs: 2_000, times: 1 } } } });
+      const proxy = await startProxy(engine);
+      const budgets = { auditFirstMs: 3_000, auditIntervalMs: 200 };
+      const instance = await connected(proxy.endpoint, { budgets });
+      const before = epochOf(instance);
+      proxy.cut();
+      await inServiceAfter(instance, before);
+      const wiped = epochOf(instance);
+      await eventually('the late cleanup', async () => ((await instancesAt(engine)).length === 0 ? true : null));
+      await inServiceAfter(instance, wiped);
+      await provesItself(instance);
+    },
+  );
 
   it.each(['toServer', 'toClient'] as const)(
     'S-45: a link that carries nothing %s, without FIN or RST, is given up by its ping budget',
@@ -176,18 +180,21 @@ describe('faults of the network', { timeout: 60_000 }, () => {
     expect(await instancesAt(green)).toHaveLength(1);
   });
 
-  it('S-59: what only one of the two stores of the server still holds does not stand in the way', async () => {
-    const engine = await startEngine({
-      faults: { methods: { registerContextBatch: { betweenStepsMs: 60_000, times: 1 } } },
-    });
-    const proxy = await startProxy(engine);
-    const instance = startInstance(proxy.endpoint, { budgets: quickPings });
-    await engine.logged('Registered context batch');
-    // No call and no session of the first attempt ends, so nothing but our clear removes what it left.
-    proxy.strand();
-    await instance.reached('connected');
-    await provesItself(instance);
-  });
+  itNeeds('a pause between its two stores')(
+    'S-59: what only one of the two stores of the server still holds does not stand in the way',
+    async () => {
+      const engine = await startEngine({
+        faults: { methods: { registerContextBatch: { betweenStepsMs: 60_000, times: 1 } } },
+      });
+      const proxy = await startProxy(engine);
+      const instance = startInstance(proxy.endpoint, { budgets: quickPings });
+      await engine.logged('Registered context batch');
+      // No call and no session of the first attempt ends, so nothing but our clear removes what it left.
+      proxy.strand();
+      await instance.reached('connected');
+      await provesItself(instance);
+    },
+  );
 
   it('S-58: a sealed instance that a predecessor left under the same id is cleared, never kept', async () => {
     const engine = await startEngine();

@@ -1,15 +1,15 @@
 /** The story of `partition.test.ts`, to be run in a namespace of its own: a real wire that loses every packet. */
 import assert from 'node:assert/strict';
-import { EngineProcess } from '../support/engine-process.ts';
 import { hashesOf } from '../support/engine-rank.ts';
 import { FarSide } from '../support/netns.ts';
+import { startServer } from '../support/server-under-test.ts';
 import { TestInstance } from '../support/test-instance.ts';
 import { eventually } from '../support/within.ts';
 
 const budgets = { pingIntervalMs: 100, pingTimeoutMs: 1_000, dialTimeoutMs: 200 };
 const hashes = hashesOf(2);
 const far = await FarSide.open();
-const engine = await EngineProcess.start({ addr: `${far.host}:0` }, { launcher: far.launcher });
+const engine = await startServer({ addr: `${far.host}:0` }, { launcher: far.launcher });
 const instance = new TestInstance(`http://${engine.grpcAddress}`, { budgets });
 const faultSays = (text: string) =>
   eventually(`a fault that says "${text}"`, () =>

@@ -58,8 +58,8 @@ describe('registrations', { timeout: 60_000 }, () => {
       const budgets = { stalledAfterMs: 50, stalledTimeoutMs: 300, quiesceTimeoutMs: 100 };
       const instance = await connected(proxy.endpoint, { budgets });
       const before = epochOf(instance);
-      await engine.fault(hangs(method));
       await engine.http('POST', '/instances/cleanup');
+      await engine.fault(hangs(method));
       await ask(instance);
       await instance.at(path);
       const dialled = proxy.accepted;
@@ -75,7 +75,7 @@ describe('registrations', { timeout: 60_000 }, () => {
   );
 
   it('S-33: another version parks the instance, and the old one rolled back is taken up without a restart of anything', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const budgets = { versionProbeIntervalMs: 50 };
     const instance = await connected(endpointOf(engine), { budgets });
     const before = epochOf(instance);
@@ -106,7 +106,7 @@ describe('registrations', { timeout: 60_000 }, () => {
   });
 
   it('S-35: a refusal in words that nobody knows starts a survey, is logged once, and with nothing lost the epoch goes on', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const log = new LogRecorder();
     const instance = await connected(endpointOf(engine), { budgets: patientBudgets, telemetry: { logger: log } });
     const before = epochOf(instance);
@@ -162,7 +162,7 @@ describe('registrations', { timeout: 60_000 }, () => {
   });
 
   it('S-64: a request that was still loading and asks for another prefix gets that one, never the first one’s result', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const instance = await connected(endpointOf(engine));
     const [first, second] = [hashesOf(1, 'first'), hashesOf(1, 'second')];
     for (const rank of instance.memory) for (const block of [0, 1]) rank.fill(block, block + 1);
@@ -227,7 +227,7 @@ describe('registrations', { timeout: 60_000 }, () => {
   });
 
   it('S-50 S-67: a stop in any state leaves nothing registered, or says that it is unconfirmed', async () => {
-    let engine = await startEngine();
+    let engine = await startEngine({ hasRpcFaults: true });
     for (const { path, budgets, isPushed = true, isProxied = false, hold } of heldStates) {
       const proxy = await startProxy(engine);
       const instanceId = `stopped-at-${path}`;
@@ -250,7 +250,7 @@ describe('registrations', { timeout: 60_000 }, () => {
       if (path === 'degraded.draining') {
         await engine.logged('Server stopped');
         await kill(engine);
-        engine = await successorOf(engine);
+        engine = await successorOf(engine, { hasRpcFaults: true });
       }
       await engine.http('DELETE', '/faults');
       await eventually(`nothing to be left of ${path}`, async () =>

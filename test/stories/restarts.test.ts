@@ -43,7 +43,7 @@ describe('restarts', { timeout: 60_000 }, () => {
   it('S-17: a server that is killed while the scheduler is at any state of a recovery is recovered from, in an epoch of its own', {
     timeout: 180_000,
   }, async () => {
-    let engine = await startEngine();
+    let engine = await startEngine({ hasRpcFaults: true });
     for (const held of heldStates) {
       const { path, budgets, isPushed = true, isProxied = false } = held;
       const proxy = await startProxy(engine);
@@ -64,7 +64,7 @@ describe('restarts', { timeout: 60_000 }, () => {
       await held.hold({ engine, proxy, instance });
       await instance.at(path);
       await kill(engine);
-      engine = await successorOf(engine);
+      engine = await successorOf(engine, { hasRpcFaults: true });
       proxy.door = 'open';
       proxy.cut();
       instance.scheduler.resume();

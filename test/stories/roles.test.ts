@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { SchedulerConnectorOptions } from '../../src/connector/index.ts';
 import { startEngine as startEngineHere } from '../../src/engine/index.ts';
-import type { ChildEngineOptions, EngineProcess } from '../support/engine-process.ts';
 import { uniqueId } from '../support/engine-rank.ts';
 import { LOOPBACK_HOST } from '../support/loopback.ts';
 import { own } from '../support/own.ts';
 import { RoleProcess } from '../support/role-process.ts';
+import type { ServerProcess } from '../support/server-process.ts';
+import type { ServerOptions } from '../support/server-under-test.ts';
 import { endpointOf, instancesAt, startEngine } from '../support/story.ts';
 import { eventually } from '../support/within.ts';
 
@@ -18,9 +19,9 @@ interface Roles {
 }
 
 async function startRoles(
-  engineOptions: ChildEngineOptions = {},
+  engineOptions: ServerOptions = {},
   budgets: SchedulerConnectorOptions['budgets'] = {},
-): Promise<Roles & { readonly engine: EngineProcess }> {
+): Promise<Roles & { readonly engine: ServerProcess }> {
   const engine = await startEngine(engineOptions);
   return { engine, ...rolesAt(endpointOf(engine), budgets) };
 }

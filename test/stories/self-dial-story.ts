@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import type { Fault } from '../../machines/index.ts';
-import { EngineProcess } from '../support/engine-process.ts';
+import { startServer } from '../support/server-under-test.ts';
 import { TestInstance } from '../support/test-instance.ts';
 import { eventually } from '../support/within.ts';
 
@@ -28,7 +28,7 @@ try {
   await early[Symbol.asyncDispose]();
 }
 
-const engine = await EngineProcess.start({ addr });
+const engine = await startServer({ addr });
 const late = new TestInstance(`http://${addr}`);
 try {
   late.start();

@@ -1,25 +1,26 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ConnectorStatus, placeOf } from '../../src/connector/index.ts';
-import { EngineProcess } from '../support/engine-process.ts';
 import { hashesOf, hashOf, uniqueId } from '../support/engine-rank.ts';
 import { own } from '../support/own.ts';
+import type { ServerProcess } from '../support/server-process.ts';
+import { startServer } from '../support/server-under-test.ts';
 import { ShardedInstance, type ShardedInstanceOptions } from '../support/sharded-instance.ts';
 import { startEngine } from '../support/story.ts';
 import { eventually, within } from '../support/within.ts';
 
 /** How often each has answered this method. */
-const rpcCounts = (engines: readonly EngineProcess[], method: string) =>
+const rpcCounts = (engines: readonly ServerProcess[], method: string) =>
   Promise.all(engines.map((engine) => engine.rpcCount(method)));
 
 /** Queries that each has answered; a survey's probe is always refused. */
-const queryCounts = (engines: readonly EngineProcess[]) =>
+const queryCounts = (engines: readonly ServerProcess[]) =>
   Promise.all(engines.map((engine) => engine.rpcCount('query_prefetch', 'ok')));
 
 /** Evicts every block; what a lease or a load holds keeps its memory. */
-const evictAll = (engine: EngineProcess) => engine.http('POST', '/cache/memory/cleanup');
+const evictAll = (engine: ServerProcess) => engine.http('POST', '/cache/memory/cleanup');
 
 /** Settles when no lease holds a block at this engine; nothing is cached there afterwards. */
-async function nothingHeld(engine: EngineProcess): Promise<void> {
+async function nothingHeld(engine: ServerProcess): Promise<void> {
   await evictAll(engine);
   await eventually('the leases to be gone', async () => {
     const { text } = await engine.http('GET', '/metrics');
@@ -27,7 +28,7 @@ async function nothingHeld(engine: EngineProcess): Promise<void> {
   });
 }
 
-async function connected(engines: readonly EngineProcess[], options?: ShardedInstanceOptions) {
+async function connected(engines: readonly ServerProcess[], options?: ShardedInstanceOptions) {
   const instance = own(new ShardedInstance(engines, options).start());
   await instance.connected();
   return instance;
@@ -46,10 +47,10 @@ async function saveThree(instance: ShardedInstance): Promise<void> {
 }
 
 describe('an instance over two servers', () => {
-  let engines: EngineProcess[] = [];
+  let engines: ServerProcess[] = [];
 
   beforeAll(async () => {
-    engines = await Promise.all([EngineProcess.start(), EngineProcess.start()]);
+    engines = await Promise.all([startServer(), startServer({ hasRpcFaults: true })]);
   });
 
   afterEach(async () => {
@@ -256,7 +257,7 @@ describe('an instance over two servers', () => {
 
 describe('one server of several is lost', () => {
   it('S-44: nothing is loaded, saved or asked anywhere without it, and what the others held is given back', async () => {
-    const engines = await Promise.all([EngineProcess.start(), EngineProcess.start()]);
+    const engines = await Promise.all([startServer(), startServer()]);
     const [first, second] = [own(engines[0]!), own(engines[1]!)];
     const instance = await connected(engines);
     await saveThree(instance);
@@ -279,7 +280,7 @@ describe('one server of several is lost', () => {
   });
 
   it('S-44: a stop that one server cannot confirm says so, and names it', async () => {
-    const engines = await Promise.all([EngineProcess.start(), EngineProcess.start()]);
+    const engines = await Promise.all([startServer(), startServer()]);
     const [first, second] = [own(engines[0]!), own(engines[1]!)];
     const instance = await connected(engines);
     second.signal('SIGSTOP');
@@ -291,7 +292,7 @@ describe('one server of several is lost', () => {
   });
 
   it('S-44: one server is drained, replaced and taken up again by its own shard alone', async () => {
-    const engines = await Promise.all([EngineProcess.start(), EngineProcess.start()]);
+    const engines = await Promise.all([startServer(), startServer()]);
     const [first, second] = [own(engines[0]!), own(engines[1]!)];
     const instance = await connected(engines);
     const [epoch] = instance.scheduler.status.shards.map((status) => status.epoch);
@@ -309,7 +310,7 @@ describe('one server of several is lost', () => {
   });
 
   it('S-44: one of four servers is killed and started again under traffic: that shard alone recovers, and no wrong byte is read', async () => {
-    const engines = await Promise.all(Array.from({ length: 4 }, () => EngineProcess.start()));
+    const engines = await Promise.all(Array.from({ length: 4 }, () => startServer()));
     for (const engine of engines) own(engine);
     const others = engines.filter((_, shard) => shard !== 2);
     const instance = await connected(engines, { budgets: PATIENT });

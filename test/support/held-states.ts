@@ -1,13 +1,14 @@
 import type { SchedulerConnectorOptions } from '../../src/connector/index.ts';
-import type { EngineProcess } from './engine-process.ts';
+import type { FaultPatch } from '../../src/engine/faults.ts';
 import { hashesOf } from './engine-rank.ts';
+import type { ServerProcess } from './server-process.ts';
 import { ask } from './story.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 import type { TestInstance } from './test-instance.ts';
 import { eventually } from './within.ts';
 
 export interface Stage {
-  readonly engine: EngineProcess;
+  readonly engine: ServerProcess;
   /** Before the engine, for the instances whose links pass through it. */
   readonly proxy: TcpProxy;
   /** In service. */
@@ -28,8 +29,14 @@ export interface HeldState {
 
 const LONG_MS = 60_000;
 
-async function loseRegistration({ engine, instance }: Stage): Promise<void> {
+async function loseRegistration(stage: Stage): Promise<void> {
+  await loseRegistrationThen(stage, {});
+}
+
+/** What goes wrong begins after the loss, which itself may need what goes wrong. */
+async function loseRegistrationThen({ engine, instance }: Stage, patch: FaultPatch): Promise<void> {
   await engine.http('POST', '/instances/cleanup');
+  await engine.fault(patch);
   await ask(instance);
 }
 
@@ -89,16 +96,14 @@ export const heldStates: readonly HeldState[] = [
     path: 'reRegistering.clearing.stalled',
     budgets: { stalledAfterMs: 20 },
     hold: async (stage) => {
-      await stage.engine.fault(hang('unregisterContext'));
-      await loseRegistration(stage);
+      await loseRegistrationThen(stage, hang('unregisterContext'));
     },
   },
   {
     path: 'reRegistering.pacing',
     budgets: { paceMaxMs: LONG_MS },
     hold: async (stage) => {
-      await stage.engine.fault({ methods: { unregisterContext: { delayMs: 1_000, times: 1 } } });
-      await loseRegistration(stage);
+      await loseRegistrationThen(stage, { methods: { unregisterContext: { delayMs: 1_000, times: 1 } } });
     },
   },
   { path: 'reRegistering.announcing', isPushed: false, hold: loseRegistration },
@@ -106,16 +111,14 @@ export const heldStates: readonly HeldState[] = [
     path: 'reRegistering.sealing.stalled',
     budgets: { stalledAfterMs: 20 },
     hold: async (stage) => {
-      await stage.engine.fault(hang('registerContextBatch'));
-      await loseRegistration(stage);
+      await loseRegistrationThen(stage, hang('registerContextBatch'));
     },
   },
   {
     path: 'reRegistering.readingBack',
     budgets: { surveyTimeoutMs: LONG_MS },
     hold: async (stage) => {
-      await stage.engine.fault(hang('registerContextBatch'));
-      await loseRegistration(stage);
+      await loseRegistrationThen(stage, hang('registerContextBatch'));
       await stage.instance.at('reRegistering.sealing');
       await stage.engine.fault({ methods: { registerContextBatch: null, queryPrefetch: { hang: true } } });
     },
@@ -129,16 +132,14 @@ export const heldStates: readonly HeldState[] = [
     path: 'incompatible.waiting',
     budgets: { versionProbeIntervalMs: LONG_MS },
     hold: async (stage) => {
-      await stage.engine.fault({ version: '0.24.0' });
-      await loseRegistration(stage);
+      await loseRegistrationThen(stage, { version: '0.24.0' });
     },
   },
   {
     path: 'incompatible.probing',
     budgets: { versionProbeIntervalMs: 20, surveyTimeoutMs: LONG_MS },
     hold: async (stage) => {
-      await stage.engine.fault({ version: '0.24.0', ...hang('health') });
-      await loseRegistration(stage);
+      await loseRegistrationThen(stage, { version: '0.24.0', ...hang('health') });
     },
   },
   {

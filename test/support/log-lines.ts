@@ -21,10 +21,19 @@ export class LogLines {
   }
 
   /** Settles when a line contains `text`. */
-  async logged(text: string): Promise<void> {
+  logged(text: string): Promise<void> {
+    return this.#loggedFrom(0, text);
+  }
+
+  /** Settles when a line contains `text` that is written from now on. */
+  nextLogged(text: string): Promise<void> {
+    return this.#loggedFrom(this.#lines.length, text);
+  }
+
+  async #loggedFrom(first: number, text: string): Promise<void> {
     const seen = Promise.withResolvers<void>();
     const wake = () => {
-      if (this.#lines.some((line) => line.includes(text))) seen.resolve();
+      if (this.#lines.slice(first).some((line) => line.includes(text))) seen.resolve();
     };
     this.#waiters.add(wake);
     wake();

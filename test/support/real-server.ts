@@ -1,14 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { connect } from 'node:net';
-import { FaultBoard, type FaultPatch } from '../../src/engine/faults.ts';
+import { readFileSync } from 'node:fs';
+import { hasCode } from '../../native-bindings/system-call-error.ts';
+import { FaultBoard, type FaultPatch, type FaultSwitches } from '../../src/engine/faults.ts';
 import { installed } from '../real/installation.ts';
 import type { PublishedVersion } from '../real/published-wheels.ts';
 import { freePort } from './free-port.ts';
 import { LogLines } from './log-lines.ts';
 import { LOOPBACK_HOST } from './loopback.ts';
+import { RegistrationThreadHolder } from './registration-thread-holder.ts';
+import { RpcFaultProxy } from './rpc-fault-proxy.ts';
 import { exitOf, ServerProcess } from './server-process.ts';
 import { StandInControl, type StandInFaults } from './stand-in-control.ts';
-import { splitSwitches } from './stand-in-faults.ts';
+import { rpcPatchOf, splitSwitches } from './stand-in-faults.ts';
 import { eventually } from './within.ts';
 
 const START_TIMEOUT_MS = 20_000;
@@ -32,6 +35,11 @@ export interface RealServerOptions {
   readonly launcher?: readonly string[];
   /** What goes wrong from the start. Default nothing. */
   readonly faults?: FaultPatch;
+  /**
+   * Single RPCs will be made to fail, which the server cannot do itself: a process stands between it and its clients, who
+   * see the pid of that one. It ends after the server, and stands still with it. Default: whether `faults` needs it.
+   */
+  readonly hasRpcFaults?: boolean;
   /** The same in the words of the stand-ins, instead of `faults`. */
   readonly standIns?: StandInFaults;
 }
@@ -41,18 +49,25 @@ export class RealServer extends ServerProcess {
   readonly version: PublishedVersion;
   readonly #control: StandInControl;
   readonly #faults: FaultBoard;
+  /** Its own, where clients are given that of the process in between. */
+  readonly #ownGrpcAddress: string;
+  #between: RpcFaultProxy | null = null;
+  #threadHolder: RegistrationThreadHolder | null = null;
 
   static async start(options: RealServerOptions): Promise<RealServer> {
     const { version, launcher = [] } = options;
     const { server: binary } = installed(version);
-    const [grpc, http] = [await addressFrom(options.addr), await addressFrom(options.httpAddr)];
     const faults = new FaultBoard(options.faults);
+    const { standIns, rpcs } = splitSwitches(faults.switches);
+    const { hasRpcFaults = namesIn(rpcs).length > 0 } = options;
+    const [grpc, http] = [await addressFrom(options.addr), await addressFrom(options.httpAddr)];
+    const ownGrpc = hasRpcFaults ? await addressFrom() : grpc;
     const control = new StandInControl();
-    control.set(options.standIns ?? standInFaultsOf(faults));
+    control.set(options.standIns ?? standIns);
     // Nobody is left to end the server when this process is gone.
     const [command, ...args] = [
       ...launcher,
-      ...['setpriv', '--pdeathsig', 'KILL', '--', binary, '--addr', grpc, '--http-addr', http],
+      ...['setpriv', '--pdeathsig', 'KILL', '--', binary, '--addr', ownGrpc, '--http-addr', http],
       ...flagsFrom(options),
     ];
     const env = {
@@ -63,9 +78,11 @@ export class RealServer extends ServerProcess {
     };
     const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
     const log = new LogLines(child.stdout, child.stderr);
-    const server = new RealServer(child, log, { grpc, http, pid: child.pid! }, version, control, faults);
+    const server = new RealServer(child, log, { grpc, http, pid: child.pid! }, version, control, faults, ownGrpc);
     try {
       await server.#listening();
+      if (hasRpcFaults) server.#between = await RpcFaultProxy.start(ownGrpc, grpc);
+      await server.#between?.change({ patch: rpcs });
     } catch (error) {
       await server[Symbol.asyncDispose]();
       throw error;
@@ -80,11 +97,14 @@ export class RealServer extends ServerProcess {
     version: PublishedVersion,
     control: StandInControl,
     faults: FaultBoard,
+    ownGrpcAddress: string,
   ) {
     super(child, log, addresses);
     this.version = version;
     this.#control = control;
     this.#faults = faults;
+    this.#ownGrpcAddress = ownGrpcAddress;
+    void this.exited.then(() => this.#between?.[Symbol.asyncDispose]());
   }
 
   /** What is wrong with the stand-ins from now on, in their own words. */
@@ -94,7 +114,8 @@ export class RealServer extends ServerProcess {
 
   async fault(patch: FaultPatch): Promise<void> {
     this.#faults.merge(patch);
-    this.standIns(standInFaultsOf(this.#faults));
+    await this.#obeyFaults();
+    await this.#between?.change({ patch: rpcPatchOf(patch) });
   }
 
   /** One request to the HTTP port; `/faults` is answered as the embedded engine does. */
@@ -103,32 +124,63 @@ export class RealServer extends ServerProcess {
     if (method === 'POST') await this.fault(body ?? {});
     if (method === 'DELETE') {
       this.#faults.clear();
-      await this.fault({});
+      await this.#obeyFaults();
     }
-    return { status: 200, text: JSON.stringify(this.#faults.switches) };
+    const { switches } = this.#faults;
+    const between = await this.#between?.change({ isCleared: method === 'DELETE' });
+    const methods = { ...switches.methods, ...between?.switches.methods };
+    return { status: 200, text: JSON.stringify({ ...switches, ...between?.switches, methods }) };
+  }
+
+  /** Those are counted too that the process in between has refused. */
+  override async rpcCount(method: string, status?: string): Promise<number> {
+    const answered = await super.rpcCount(method, status);
+    const between = await this.#between?.change({});
+    return status === undefined ? answered + (between?.refused[method] ?? 0) : answered;
+  }
+
+  override signal(signal: NodeJS.Signals): void {
+    super.signal(signal);
+    if (signal === 'SIGSTOP' || signal === 'SIGCONT') this.#between?.signal(signal);
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
     await super[Symbol.asyncDispose]();
+    await this.#between?.[Symbol.asyncDispose]();
+    await this.#threadHolder?.end();
     this.#control[Symbol.dispose]();
   }
 
-  /** The log says so a few milliseconds before the ports are bound. */
+  async #obeyFaults(): Promise<void> {
+    const { standIns, isThreadHeld, rpcs } = splitSwitches(this.#faults.switches);
+    if (this.#between === null && namesIn(rpcs).length > 0) {
+      throw new Error(`a published server needs hasRpcFaults for ${namesIn(rpcs).join(', ')}`);
+    }
+    this.standIns({ ...standIns, ...(isThreadHeld && RegistrationThreadHolder.standIns) });
+    if (isThreadHeld && this.#threadHolder === null) {
+      const isHeld = this.nextLogged('stand-in: open waits');
+      this.#threadHolder = RegistrationThreadHolder.begin(this.#ownGrpcAddress, this.version);
+      await isHeld;
+    }
+    if (isThreadHeld || this.#threadHolder === null) return;
+    await this.#threadHolder.end();
+    this.#threadHolder = null;
+  }
+
+  /** The log says so a few milliseconds before the ports are bound, and a dial from here could take the port itself. */
   async #listening(): Promise<void> {
     const died = exitOf(this.child).then((status) => {
       throw new Error(`pegaflow-server ${this.version} ended with ${status}: ${this.log}`);
     });
     died.catch(() => {});
-    const answers = async () => ((await isOpen(this.grpcAddress)) && (await isOpen(this.httpAddress)) ? true : null);
-    await Promise.race([died, eventually(`pegaflow-server ${this.version} to listen`, answers, START_TIMEOUT_MS)]);
+    const addresses = [this.#ownGrpcAddress, this.httpAddress];
+    const isBound = () => (addresses.every((address) => isListening(this.pid, address)) ? true : null);
+    await Promise.race([died, eventually(`pegaflow-server ${this.version} to listen`, isBound, START_TIMEOUT_MS)]);
   }
 }
 
-function standInFaultsOf({ switches }: FaultBoard): StandInFaults {
-  const { standIns, rest } = splitSwitches(switches);
-  const asked = Object.keys({ ...rest.methods, ...rest }).filter((name) => name !== 'methods');
-  if (asked.length > 0) throw new Error(`pegaflow-server and its stand-ins have no switch for ${asked.join(', ')}`);
-  return standIns;
+function namesIn({ methods, ...others }: FaultSwitches): string[] {
+  return [...Object.keys(methods), ...Object.keys(others)];
 }
 
 async function addressFrom(given = `${LOOPBACK_HOST}:0`): Promise<string> {
@@ -148,11 +200,23 @@ function flagsFrom({
   ];
 }
 
-function isOpen(address: string): Promise<boolean> {
-  const [host, port] = address.split(':');
-  const socket = connect({ host: host!, port: Number(port) });
-  return new Promise((resolve) => {
-    socket.once('connect', () => resolve(true));
-    socket.once('error', () => resolve(false));
-  }).finally(() => socket.destroy()) as Promise<boolean>;
+/** Whether somebody listens at this address in the network of the process (proc(5), `net/tcp`). */
+function isListening(pid: number, address: string): boolean {
+  const [host = '', port] = address.split(':');
+  const hex = (value: number, digits: number) => value.toString(16).toUpperCase().padStart(digits, '0');
+  const ip = host
+    .split('.')
+    .reverse()
+    .map((part) => hex(Number(part), 2))
+    .join('');
+  return tcpTable(pid).includes(` ${ip}:${hex(Number(port), 4)} 00000000:0000 0A `);
+}
+
+function tcpTable(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/net/tcp`, 'latin1');
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ESRCH', 'EINVAL')) return '';
+    throw error;
+  }
 }

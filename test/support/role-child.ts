@@ -11,6 +11,7 @@ import type { RoleMessage, RoleSetup } from './role-process.ts';
 import { stallEventLoop } from './stall-event-loop.ts';
 import { TelemetryRecorder } from './telemetry-recorder.ts';
 import { layersOf } from './test-instance.ts';
+import { versionUnderTest } from './version-under-test.ts';
 
 const tell = (message: RoleMessage) => process.send?.(message);
 
@@ -52,6 +53,7 @@ const recorder = setup.isRecorded ? TelemetryRecorder.registerGlobally() : null;
 process.on('message', ({ collect }: RoleMessage) => {
   if (collect) void recorder?.collect().then((recorded) => tell({ recorded }));
 });
-if (setup.role === 'scheduler') runScheduler(setup.options);
-else runRank(setup.options);
+const shared = { clientVersion: versionUnderTest };
+if (setup.role === 'scheduler') runScheduler({ ...shared, ...setup.options });
+else runRank({ ...shared, ...setup.options });
 tell({ isStarted: true });

@@ -55,6 +55,11 @@ export abstract class ServerProcess implements AsyncDisposable {
     return this.#log.logged(text);
   }
 
+  /** Settles when a log line contains `text` that is written from now on. */
+  nextLogged(text: string): Promise<void> {
+    return this.#log.nextLogged(text);
+  }
+
   /** One request to the HTTP port. */
   async http(method: string, path: string, body?: object): Promise<{ status: number; text: string }> {
     const init = { method, ...(body !== undefined && { body: JSON.stringify(body) }) };
@@ -72,7 +77,7 @@ export abstract class ServerProcess implements AsyncDisposable {
   }
 
   /** Changes the fault switches, in the words of the embedded engine (`src/engine/faults.ts`). */
-  abstract fault(patch: FaultPatch): Promise<void>;
+  abstract fault(patch: FaultPatch & { readonly crash?: true }): Promise<void>;
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.isRunning) return;

@@ -3,9 +3,10 @@ import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { placeOf, ShardedSchedulerConnector, shardLayout, WorkerConnector } from '../../src/connector/index.ts';
 import type { ShardedSchedulerOptions } from '../../src/connector/sharded-scheduler-connector.ts';
 import { RankAggregate } from '../../src/demo/rank-aggregate.ts';
-import type { EngineProcess } from './engine-process.ts';
 import { TestConnection, TestRank } from './engine-rank.ts';
+import type { ServerProcess } from './server-process.ts';
 import { layersOf, type StepResult } from './test-instance.ts';
+import { versionUnderTest } from './version-under-test.ts';
 import { eventually } from './within.ts';
 
 export interface ShardedInstanceOptions {
@@ -30,13 +31,13 @@ export class ShardedInstance implements AsyncDisposable {
   #failed = new Set<string>();
 
   constructor(
-    engines: readonly EngineProcess[],
+    engines: readonly ServerProcess[],
     { worldSize = 2 * engines.length, budgets, layerGroupIds }: ShardedInstanceOptions = {},
   ) {
     const { instanceId } = this;
     const endpoints = engines.map(({ grpcAddress }) => `http://${grpcAddress}`);
     const options = { endpoints, instanceId, namespace: instanceId, worldSize, tpSize: worldSize };
-    const shared = { instanceId, ...(budgets ? { budgets } : {}) };
+    const shared = { instanceId, clientVersion: versionUnderTest, ...(budgets ? { budgets } : {}) };
     const layout = shardLayout(options);
     const places = Array.from({ length: worldSize }, (_, rank) => placeOf(layout, rank));
     const driver = createEmulatedDriver({ deviceCount: worldSize });

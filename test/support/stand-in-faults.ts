@@ -1,5 +1,5 @@
 import { Code } from '@connectrpc/connect';
-import type { FaultSwitches, MethodFault } from '../../src/engine/faults.ts';
+import type { FaultPatch, FaultSwitches, MethodFault } from '../../src/engine/faults.ts';
 import type { StandInFaults } from './stand-in-control.ts';
 
 /** What a test rank copies for one block: two layers of two segments, each by a call of its own. */
@@ -8,55 +8,71 @@ const LAYERS = 2;
 
 const REGISTER_PREFIX = 'register tensor failed: ';
 
-/** The switches of the embedded engine as faults of the stand-ins, and those that the stand-ins cannot bring about. */
+/** The switches of the embedded engine, by who can bring about the same at a published server. */
 export interface SplitSwitches {
   readonly standIns: StandInFaults;
-  /** What is left for somebody between client and server. */
-  readonly rest: FaultSwitches;
+  /** The thread that registers is to be kept busy. */
+  readonly isThreadHeld: boolean;
+  /** Is left for a process between client and server. */
+  readonly rpcs: FaultSwitches;
 }
 
-export function splitSwitches({ methods, copyDelayMs, copyAfterCloseMs, ...rest }: FaultSwitches): SplitSwitches {
-  const { registerContextBatch, unregisterContext, ...others } = methods;
+/** @throws Error for what nobody can bring about */
+export function splitSwitches({ methods, ...others }: FaultSwitches): SplitSwitches {
+  const { copyDelayMs, copyAfterCloseMs, version, answerLoading, ...impossible } = others;
+  for (const { betweenStepsMs } of Object.values(methods))
+    Object.assign(impossible, betweenStepsMs && { betweenStepsMs });
+  const names = Object.keys(impossible);
+  if (names.length > 0) throw new Error(`a published server has no ${names.join(', ')}`);
   const copy = copyDelayMs === undefined ? {} : { delayUs: (copyDelayMs * 1_000) / COPIES_PER_BLOCK };
+  const { registerContextBatch, unregisterContext, ...rest } = methods;
   const open = registerContextBatch && openFaultFrom(registerContextBatch);
-  const close = unregisterContext && closeFaultFrom(unregisterContext);
-  const standIns = {
-    copyToDevice: copy,
-    copyFromDevice: copy,
-    ...(open && { open }),
-    close: { ...close, ...(copyAfterCloseMs !== undefined && { keepMs: copyAfterCloseMs }) },
+  const isThreadHeld = isHeldBy(unregisterContext);
+  return {
+    standIns: {
+      copyToDevice: copy,
+      copyFromDevice: copy,
+      ...(open && { open }),
+      ...(copyAfterCloseMs !== undefined && { close: { keepMs: copyAfterCloseMs } }),
+    },
+    isThreadHeld,
+    rpcs: {
+      ...(version !== undefined && { version }),
+      ...(answerLoading !== undefined && { answerLoading }),
+      methods: {
+        ...rest,
+        ...(registerContextBatch && !open && { registerContextBatch }),
+        ...(unregisterContext && !isThreadHeld && { unregisterContext }),
+      },
+    },
   };
-  const left = {
-    ...others,
-    ...(registerContextBatch && !open && { registerContextBatch }),
-    ...(unregisterContext && !close && { unregisterContext }),
-  };
-  return { standIns, rest: { ...rest, methods: left } };
 }
+
+/** Of a change to the switches, what is for the process in between. */
+export function rpcPatchOf({ methods, version, answerLoading }: FaultPatch): FaultPatch {
+  const { registerContextBatch: register, unregisterContext: unregister, ...rest } = methods ?? {};
+  return {
+    ...(version !== undefined && { version }),
+    ...(answerLoading !== undefined && { answerLoading }),
+    methods: {
+      ...rest,
+      ...(register !== undefined && { registerContextBatch: register && openFaultFrom(register) ? null : register }),
+      ...(unregister !== undefined && { unregisterContext: unregister && isHeldBy(unregister) ? null : unregister }),
+    },
+  };
+}
+
+const isHeldBy = (unregisterContext: MethodFault | undefined): boolean => unregisterContext?.hang === true;
 
 /** `null` for what a layer that is opened cannot bring about. */
-function openFaultFrom({ hang, delayMs, refuse, times, loseAck, betweenStepsMs }: MethodFault) {
-  if (loseAck || betweenStepsMs !== undefined) return null;
+function openFaultFrom({ hang, delayMs, refuse, times, loseAck }: MethodFault): StandInFaults['open'] | null {
+  if (loseAck) return null;
   if (refuse !== undefined && (refuse.code !== Code.Internal || refuse.retryPushbackMs !== undefined)) return null;
   return {
     ...(hang && { isBlocked: true }),
     ...(delayMs !== undefined && { delayMs: delayMs / LAYERS }),
     ...(refuse !== undefined && { error: refuse.message.replace(REGISTER_PREFIX, '') }),
-    ...timesFrom(times, delayMs),
+    // One layer that hangs or fails is enough for a whole RPC; a delay is made of those of all layers.
+    ...(times !== undefined && { times: delayMs === undefined ? times : times * LAYERS }),
   };
-}
-
-function closeFaultFrom({ hang, delayMs, refuse, times, loseAck, betweenStepsMs }: MethodFault) {
-  if (loseAck || betweenStepsMs !== undefined || refuse !== undefined) return null;
-  return {
-    ...(hang && { isBlocked: true }),
-    ...(delayMs !== undefined && { delayMs: delayMs / LAYERS }),
-    ...timesFrom(times, delayMs),
-  };
-}
-
-/** One call that hangs or fails is enough for a whole RPC; a delay is made of those of all layers. */
-function timesFrom(times: number | undefined, delayMs: number | undefined) {
-  if (times === undefined) return {};
-  return { times: delayMs === undefined ? times : times * LAYERS };
 }

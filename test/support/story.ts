@@ -1,30 +1,32 @@
 /** What the stories share: engines in processes of their own, instances at them, and an end that leaves nothing behind. */
 import { expect } from 'vitest';
-import { type ChildEngineOptions, type ChildProcessOptions, EngineProcess } from './engine-process.ts';
+import type { ChildProcessOptions } from './engine-process.ts';
 import { hashesOf } from './engine-rank.ts';
 import { own } from './own.ts';
+import type { ServerProcess } from './server-process.ts';
+import { type ServerOptions, startServer } from './server-under-test.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 import { TestInstance, type TestInstanceOptions } from './test-instance.ts';
 import { eventually } from './within.ts';
 
-export const startEngine = async (options: ChildEngineOptions = {}, how: ChildProcessOptions = {}) =>
-  own(await EngineProcess.start(options, how));
+export const startEngine = async (options: ServerOptions = {}, how: ChildProcessOptions = {}) =>
+  own(await startServer(options, how));
 
-export async function kill(engine: EngineProcess): Promise<void> {
+export async function kill(engine: ServerProcess): Promise<void> {
   engine.signal('SIGKILL');
   await engine.exited;
 }
 
 /** The same ports again, as an operator restarts a server. */
-export const successorOf = (engine: EngineProcess, options: ChildEngineOptions = {}) =>
+export const successorOf = (engine: ServerProcess, options: ServerOptions = {}) =>
   startEngine({ addr: engine.grpcAddress, httpAddr: engine.httpAddress, ...options });
 
-export const startProxy = async (engine: EngineProcess) => own(await TcpProxy.start(engine.grpcAddress));
+export const startProxy = async (engine: ServerProcess) => own(await TcpProxy.start(engine.grpcAddress));
 
 export const startInstance = (endpoint: string, options: TestInstanceOptions = {}) =>
   own(new TestInstance(endpoint, options).start());
 
-export const endpointOf = (engine: EngineProcess) => `http://${engine.grpcAddress}`;
+export const endpointOf = (engine: ServerProcess) => `http://${engine.grpcAddress}`;
 
 export async function connected(endpoint: string, options: TestInstanceOptions = {}): Promise<TestInstance> {
   const instance = startInstance(endpoint, options);
@@ -47,12 +49,12 @@ export async function inServiceAfter(instance: TestInstance, counter: number): P
 
 export const epochOf = (instance: TestInstance): number => instance.scheduler.status.epoch?.counter ?? 0;
 
-export async function instancesAt(engine: EngineProcess): Promise<string[]> {
+export async function instancesAt(engine: ServerProcess): Promise<string[]> {
   return JSON.parse((await engine.http('GET', '/instances')).text).instances;
 }
 
 /** How many cached blocks leases hold; drops all others. */
-export async function leasedBlocks(engine: EngineProcess): Promise<number> {
+export async function leasedBlocks(engine: ServerProcess): Promise<number> {
   return JSON.parse((await engine.http('POST', '/cache/memory/cleanup')).text).still_referenced_blocks;
 }
 

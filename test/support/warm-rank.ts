@@ -1,5 +1,5 @@
-import type { EngineProcess } from './engine-process.ts';
 import { hashesOf } from './engine-rank.ts';
+import type { ServerProcess } from './server-process.ts';
 import { connected, endpointOf } from './story.ts';
 import type { TestInstanceOptions } from './test-instance.ts';
 
@@ -10,7 +10,7 @@ export const warmHashes = hashesOf(3);
  * A connected instance of one rank whose blocks 0 to 2 are filled from seeds 1 to 3 and saved. Request `loads` holds them
  * as a hit.
  */
-export async function warmRank(engine: EngineProcess, options: TestInstanceOptions = {}) {
+export async function warmRank(engine: ServerProcess, options: TestInstanceOptions = {}) {
   const instance = await connected(endpointOf(engine), { worldSize: 1, ...options });
   const [memory] = instance.memory;
   const [worker] = instance.workers;

@@ -9,7 +9,7 @@ import { eventually } from '../../support/within.ts';
 const hashes = hashesOf(3);
 
 async function connected() {
-  const engine = await startEngine();
+  const engine = await startEngine({ hasRpcFaults: true });
   const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, instanceId: 'asked' }).start());
   await instance.reached('connected');
   await instance.save('kept', [0, 1, 2], hashes);

@@ -155,7 +155,7 @@ describe('storage groups above 0', () => {
   });
 
   it('a group above 0 asked for all or nothing may be loading, and then is a hit', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const instance = hybrid(`http://${engine.grpcAddress}`, { worldSize: 1 });
     await instance.reached('connected');
     await saveBoth(instance);

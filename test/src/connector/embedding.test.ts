@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { budgetTable, SchedulerConnector, WorkerConnector } from '../../../src/index.ts';
-import { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { own } from '../../support/own.ts';
+import { startServer } from '../../support/server-under-test.ts';
 import { startEngine, successorOf } from '../../support/story.ts';
 import { TestInstance } from '../../support/test-instance.ts';
 import { eventually, within } from '../../support/within.ts';
@@ -29,7 +29,7 @@ describe('embedding', () => {
   });
 
   it('S-05: waits for a server that is not there at the start, answers misses, and comes up by itself', async () => {
-    const gone = await EngineProcess.start();
+    const gone = await startServer();
     const { grpcAddress, httpAddress } = gone;
     await gone[Symbol.asyncDispose]();
     const instance = own(new TestInstance(`http://${grpcAddress}`).start());
@@ -73,7 +73,7 @@ describe('embedding', () => {
   });
 
   it('asks again only when it must: the same blocks twice are one lease, other blocks give the first one back', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const instance = own(new TestInstance(`http://${engine.grpcAddress}`).start());
     await instance.reached('connected');
     await instance.save('kept', [0, 1], hashes);
@@ -92,7 +92,7 @@ describe('embedding', () => {
   });
 
   it('polls a query that is loading under a budget, then counts it as a miss', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const budgets = { loadingTimeoutMs: 50 };
     const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { budgets }).start());
     await instance.reached('connected');

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { UnsafeRelease } from '../../../src/connector/index.ts';
-import type { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
+import type { ServerProcess } from '../../support/server-process.ts';
 import { startEngine, successorOf } from '../../support/story.ts';
 import type { TestInstance, TestInstanceOptions } from '../../support/test-instance.ts';
 import { warmHashes, warmRank } from '../../support/warm-rank.ts';
@@ -9,7 +9,7 @@ import { watchedProcesses } from '../../support/watched-processes.ts';
 import { eventually, within } from '../../support/within.ts';
 
 /** A warm rank that knows the process behind its link. */
-async function watching(engine: EngineProcess, options: TestInstanceOptions = {}) {
+async function watching(engine: ServerProcess, options: TestInstanceOptions = {}) {
   const watchedBefore = watchedProcesses();
   const warm = await warmRank(engine, options);
   const isKnown = () => (watchedProcesses() > watchedBefore ? true : null);
@@ -20,7 +20,7 @@ async function watching(engine: EngineProcess, options: TestInstanceOptions = {}
 }
 
 /** A save of one block that the server has taken and not answered. */
-async function startSlowSave(engine: EngineProcess, instance: TestInstance, copyDelayMs: number): Promise<void> {
+async function startSlowSave(engine: ServerProcess, instance: TestInstance, copyDelayMs: number): Promise<void> {
   await engine.fault({ copyDelayMs, copyAfterCloseMs: 60_000 });
   instance.scheduler.scheduleSave({ requestId: 'late', blockIds: [3], blockHashes: hashesOf(1, 'late') });
   instance.step();
@@ -145,7 +145,7 @@ describe('quarantine', () => {
   });
 
   it('a save that was begun before a keep and fails after it speaks against the registration that was kept', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const { instance, worker } = await watching(engine);
     const epoch = instance.scheduler.status.epoch ?? { schedulerBootId: '', counter: 0 };
     const refuse = { code: 13, message: 'storage error: cudaMemcpyAsync failed: an illegal memory access' };

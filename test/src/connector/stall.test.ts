@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { removeShmObjectsOf } from '../../native-bindings/shm-objects.ts';
-import type { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { atEnd, own } from '../../support/own.ts';
+import type { ServerProcess } from '../../support/server-process.ts';
 import { stallEventLoop } from '../../support/stall-event-loop.ts';
 import { startEngine } from '../../support/story.ts';
 import { TestInstance } from '../../support/test-instance.ts';
@@ -15,7 +15,7 @@ import { eventually, within } from '../../support/within.ts';
 class StallingHost {
   #child: ChildProcess;
 
-  constructor(engine: EngineProcess) {
+  constructor(engine: ServerProcess) {
     const path = fileURLToPath(new URL('../../support/stalling-host.ts', import.meta.url));
     const child = fork(path, [`http://${engine.grpcAddress}`]);
     const exited = once(child, 'exit');
@@ -70,7 +70,7 @@ describe('a stalled event loop', () => {
   });
 
   it('S-49: an answer that arrived during the stall counts, although its deadline has passed too', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const budgets = { queryTimeoutMs: 3_000 };
     const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, budgets }).start());
     await instance.reached('connected');
@@ -85,7 +85,7 @@ describe('a stalled event loop', () => {
   });
 
   it('S-49: a save that was answered during the stall is not given up for a preemption whose budget has passed too', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const budgets = { preemptionTimeoutMs: 500 };
     const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1, budgets }).start());
     await instance.reached('connected');

@@ -3,9 +3,10 @@ import { budgetsFrom } from '../../../machines/index.ts';
 import { layersIn } from '../../../src/connector/kv-caches.ts';
 import { Loads } from '../../../src/connector/loads.ts';
 import { Connection } from '../../../src/rpc/connection.ts';
-import type { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { own } from '../../support/own.ts';
+import type { ServerProcess } from '../../support/server-process.ts';
+import { itNeeds } from '../../support/server-under-test.ts';
 import { startEngine, startProxy } from '../../support/story.ts';
 import { layersOf, type TestInstance } from '../../support/test-instance.ts';
 import { TransferRecord } from '../../support/transfer-record.ts';
@@ -13,7 +14,7 @@ import { warmHashes, warmRank } from '../../support/warm-rank.ts';
 import { eventually, within } from '../../support/within.ts';
 
 /** Settles when the server has accepted a load that it will not finish by itself. */
-async function startSlowLoad(engine: EngineProcess, instance: TestInstance): Promise<void> {
+async function startSlowLoad(engine: ServerProcess, instance: TestInstance): Promise<void> {
   await engine.fault({ copyDelayMs: 60_000 });
   instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
   instance.step();
@@ -73,7 +74,7 @@ describe('transfers in flight', () => {
     await engine.fault({ copyDelayMs: 400 });
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
     instance.step();
-    await engine.http('GET', '/faults');
+    await engine.logged('RPC [load]');
     engine.signal('SIGSTOP');
     await instance.reached('reconnecting');
     await eventually('the rank to notice', () => (worker.status.state === 'reconnecting' ? true : null));
@@ -111,20 +112,23 @@ describe('transfers in flight', () => {
     expect(record.said).toEqual(['refuted: defect', 'failed by record']);
   });
 
-  it('S-19: a lease that the server no longer knows becomes a failed load, and nothing else changes', async () => {
-    const engine = await startEngine({ leaseTtlMs: 1 });
-    const { instance, worker } = await warmRank(engine);
-    const { epoch } = instance.scheduler.status;
-    instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
-    const { failedLoads } = await instance.ended('loads', 'loaded');
-    expect(failedLoads).toEqual(['loads']);
-    await eventually('the rank to have checked', () => (worker.status.state === 'connected' ? true : null));
-    await instance.reached('connected');
-    expect(instance.scheduler.status.epoch).toBe(epoch);
-  });
+  itNeeds('leases that end at once')(
+    'S-19: a lease that the server no longer knows becomes a failed load, and nothing else changes',
+    async () => {
+      const engine = await startEngine({ leaseTtlMs: 1 });
+      const { instance, worker } = await warmRank(engine);
+      const { epoch } = instance.scheduler.status;
+      instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
+      const { failedLoads } = await instance.ended('loads', 'loaded');
+      expect(failedLoads).toEqual(['loads']);
+      await eventually('the rank to have checked', () => (worker.status.state === 'connected' ? true : null));
+      await instance.reached('connected');
+      expect(instance.scheduler.status.epoch).toBe(epoch);
+    },
+  );
 
   it('S-69: a full pool fails the save and is no evidence against the registration', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const { instance, worker } = await warmRank(engine);
     const { epoch } = instance.scheduler.status;
     const refuse = { code: 13, message: 'storage error: pinned pool exhausted while allocating 4096 bytes' };
@@ -136,7 +140,7 @@ describe('transfers in flight', () => {
   });
 
   it('a save that fails in the copy is evidence, and the registration is made anew', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const { instance } = await warmRank(engine);
     const { epoch } = instance.scheduler.status;
     const refuse = { code: 13, message: 'storage error: cudaMemcpyAsync failed: an illegal memory access' };
@@ -184,7 +188,7 @@ describe('transfers in flight', () => {
   });
 
   it('a save before the last rank has registered fails and is no evidence: every rank hears "incomplete" until then', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const { instance, worker } = await warmRank(engine);
     const { epoch } = instance.scheduler.status;
     const refuse = { code: 3, message: 'instance x registration incomplete: 1/2 workers registered' };
@@ -213,7 +217,7 @@ describe('transfers in flight', () => {
   });
 
   it('a query in flight when the server dies ends with its link, not with its deadline', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const { instance } = await warmRank(engine, { budgets: { queryTimeoutMs: 60_000 } });
     await engine.fault({ methods: { queryPrefetch: { hang: true } } });
     const asked = instance.scheduler.query({ requestId: 'asks', blockHashes: warmHashes });
@@ -245,7 +249,7 @@ describe('transfers in flight', () => {
   });
 
   it('S-63: a lease that could not be used or given back in time is given back afterwards', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const budgets = { queryTimeoutMs: 1_000, surveyTimeoutMs: 10_000 };
     const { instance } = await warmRank(engine, { budgets });
     await instance.hit('finished', warmHashes);
@@ -261,7 +265,7 @@ describe('transfers in flight', () => {
   });
 
   it('S-24: a hit that arrives when its request has been aborted is given back', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const { instance } = await warmRank(engine);
     instance.scheduler.release('loads');
     await engine.fault({ methods: { queryPrefetch: { delayMs: 200, times: 1 } } });
@@ -273,7 +277,7 @@ describe('transfers in flight', () => {
   });
 
   it('an odd answer costs no other transfer on the link its own: the rank asks, and goes on', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const { instance, worker } = await warmRank(engine);
     const states: string[] = [];
     worker.onStatus(({ state }) => states.push(state));

@@ -4,8 +4,8 @@ import charts from '../../../src/feed/charts.json' with { type: 'json' };
 import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
 import type { FeedRecord, Transition } from '../../../src/feed/record.ts';
 import { SchedulerConnector } from '../../../src/index.ts';
-import { EngineProcess } from '../../support/engine-process.ts';
 import { atEnd } from '../../support/own.ts';
+import { startServer } from '../../support/server-under-test.ts';
 import { ShardedInstance } from '../../support/sharded-instance.ts';
 import { TestInstance } from '../../support/test-instance.ts';
 import { eventually } from '../../support/within.ts';
@@ -27,7 +27,7 @@ const words = (records: readonly FeedRecord[]) =>
 
 describe('a feed of one instance whose server is killed', () => {
   test('tells where both halves stood, every step, what was said, and what was found', async () => {
-    let engine = await EngineProcess.start();
+    let engine = await startServer();
     atEnd(() => engine[Symbol.asyncDispose]());
     await using instance = new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 2 });
     const { feed, records } = recordingFeed();
@@ -50,7 +50,7 @@ describe('a feed of one instance whose server is killed', () => {
     const { grpcAddress } = engine;
     await engine[Symbol.asyncDispose]();
     await instance.reached('degraded', 'reconnecting');
-    engine = await EngineProcess.start({ addr: grpcAddress });
+    engine = await startServer({ addr: grpcAddress });
     await instance.reached('connected');
 
     for (const machine of ['replica/scheduler', 'replica/rank 0', 'replica/rank 1']) {
@@ -84,7 +84,7 @@ describe('a feed of one instance whose server is killed', () => {
   });
 
   test('tells of a query what it asked for and what it hit, and of one in an outage that it missed', async () => {
-    await using engine = await EngineProcess.start();
+    await using engine = await startServer();
     await using instance = new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1 });
     const { feed, records } = recordingFeed();
     feed.watch(instance.scheduler);
@@ -111,8 +111,8 @@ describe('a feed of one instance whose server is killed', () => {
   });
 
   test('tells each shard of an instance over several servers by its own name', async () => {
-    await using first = await EngineProcess.start();
-    await using second = await EngineProcess.start();
+    await using first = await startServer();
+    await using second = await startServer();
     await using instance = new ShardedInstance([first, second], { worldSize: 2 });
     const { feed } = recordingFeed();
     feed.watch(instance.scheduler, 'replica');

@@ -3,9 +3,9 @@ import { spanRows, transitionAttributes } from '../../../scripts/telemetry/span-
 import { attributeTable } from '../../../src/telemetry/attribute-table.ts';
 import { logTable } from '../../../src/telemetry/log-table.ts';
 import { metricTable } from '../../../src/telemetry/metric-table.ts';
-import { EngineProcess } from '../../support/engine-process.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
+import { startServer } from '../../support/server-under-test.ts';
 import { inServiceAfter, provesItself } from '../../support/story.ts';
 import { type Recorded, TelemetryRecorder } from '../../support/telemetry-recorder.ts';
 import { TestInstance } from '../../support/test-instance.ts';
@@ -17,10 +17,10 @@ async function life(): Promise<{ readonly recorded: Recorded; readonly log: LogR
   const recorder = new TelemetryRecorder();
   const { tracerProvider, meterProvider } = recorder;
   const log = new LogRecorder();
-  let engine = await EngineProcess.start();
+  let engine = await startServer();
   const again = async () => {
     await engine.exited;
-    engine = await EngineProcess.start({ addr: engine.grpcAddress, httpAddr: engine.httpAddress });
+    engine = await startServer({ addr: engine.grpcAddress, httpAddr: engine.httpAddress });
   };
   const instance = new TestInstance(`http://${engine.grpcAddress}`, {
     budgets: BUDGETS,
