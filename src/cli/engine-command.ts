@@ -77,7 +77,7 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     otlp,
   } = flags;
   endWithParent();
-  const [{ pino }, { runEngine }, engine] = await Promise.all([
+  const [{ pino }, { dieBy, runEngine }, engine] = await Promise.all([
     import('pino'),
     import('../engine/process.ts'),
     import('../engine/index.ts'),
@@ -103,8 +103,9 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     ...(fault === undefined ? {} : { faults: faultsFrom(engine, fault) }),
     ...(prometheus === null ? {} : { meterProvider: prometheus.meterProvider, metricsHandler: prometheus.handler }),
   };
-  await runEngine(options, { log, printLine: (line) => printLine(process.stdout, line) });
+  const signal = await runEngine(options, { log, printLine: (line) => printLine(process.stdout, line) });
   await sdk?.end();
+  if (signal !== null) dieBy(signal);
 }
 
 async function metricsFrom(

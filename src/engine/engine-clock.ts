@@ -13,7 +13,8 @@ export const systemClock: EngineClock = {
       const immediate = setImmediate(callback);
       return () => clearImmediate(immediate);
     }
-    const timer = setTimeout(callback, delayMs);
+    // What the engine still meant to do does not keep a process from its end; its ports do.
+    const timer = setTimeout(callback, delayMs).unref();
     return () => clearTimeout(timer);
   },
 };

@@ -2,6 +2,7 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { EngineLog } from './engine-log.ts';
+import { type ConnectionPings, GrpcConnection } from './grpc-connection.ts';
 
 /** Node refuses streams of a connection that holds more; its default of 10 is less than one large message. */
 const MAX_SESSION_MEMORY_MB = 1024;
@@ -18,13 +19,9 @@ const MAX_HEADER_LIST_BYTES = 16_384;
  */
 const RAISED_HEADER_LIST_BYTES = 65_535;
 
-export interface ListenerOptions {
+export interface ListenerOptions extends ConnectionPings {
   /** Puts what is served on HTTP/2. */
   readonly serve: (server: http2.Http2Server) => void;
-  /** Milliseconds between pings to each client. */
-  readonly pingIntervalMs: number;
-  /** Milliseconds after which an unanswered ping ends the connection. */
-  readonly pingTimeoutMs: number;
   readonly log: EngineLog;
 }
 
@@ -36,10 +33,8 @@ export class GrpcListener {
   readonly #options: ListenerOptions;
   readonly #h2: http2.Http2Server;
   readonly #net: net.Server;
-  readonly #connections = new Set<Duplex>();
+  readonly #connections = new Set<GrpcConnection>();
   readonly #unaccepted = new Set<Duplex>();
-  readonly #sessions = new Set<http2.ServerHttp2Session>();
-  #onConnectionEnd = () => {};
   #isDraining = false;
 
   constructor(options: ListenerOptions) {
@@ -50,7 +45,6 @@ export class GrpcListener {
       settings: { initialWindowSize: WINDOW_BYTES, maxFrameSize: 16_384, maxHeaderListSize: MAX_HEADER_LIST_BYTES },
     });
     options.serve(this.#h2);
-    this.#h2.on('session', (session) => this.#watch(session));
     this.#h2.on('sessionError', (error) => options.log.debug({}, `connection: ${error.message}`));
     this.#net = net.createServer({ noDelay: true }, (socket) => this.accept(socket));
   }
@@ -69,25 +63,24 @@ export class GrpcListener {
   /** Serves a connection that is there already. */
   accept(socket: Duplex): void {
     socket.on('error', (error) => this.#options.log.debug({}, `connection: ${error.message}`));
-    const set = this.#isDraining ? this.#unaccepted : this.#connections;
-    set.add(socket);
-    socket.once('close', () => {
-      set.delete(socket);
-      this.#onConnectionEnd();
-    });
-    if (!this.#isDraining) this.#h2.emit('connection', socket);
+    if (this.#isDraining) {
+      this.#unaccepted.add(socket);
+      socket.once('close', () => this.#unaccepted.delete(socket));
+      return;
+    }
+    const serve = (session: http2.ServerHttp2Session) => this.#serve(socket, session);
+    // Within `emit`.
+    this.#h2.once('session', serve);
+    this.#h2.emit('connection', socket);
+    this.#h2.off('session', serve);
   }
 
-  /** Says GOAWAY to everyone and waits until the last of them has left, however long that takes. */
+  /** Says GOAWAY to everyone and waits until the last call has ended, however long that takes. */
   async drain(): Promise<void> {
     this.#isDraining = true;
-    for (const session of this.#sessions) session.close();
-    await new Promise<void>((resolve) => {
-      this.#onConnectionEnd = () => {
-        if (this.#connections.size === 0) resolve();
-      };
-      this.#onConnectionEnd();
-    });
+    const connections = [...this.#connections];
+    for (const connection of connections) connection.drain();
+    await Promise.all(connections.map(({ ended }) => ended));
     this.destroy();
   }
 
@@ -95,30 +88,15 @@ export class GrpcListener {
   destroy(): void {
     this.#isDraining = true;
     this.#net.close();
-    // The sockets first: a session that is destroyed says GOAWAY, which a process that dies does not.
-    for (const socket of [...this.#connections, ...this.#unaccepted]) socket.destroy();
-    for (const session of this.#sessions) session.destroy();
+    for (const socket of this.#unaccepted) socket.destroy();
+    for (const connection of this.#connections) connection.destroy();
   }
 
-  #watch(session: http2.ServerHttp2Session): void {
-    const { pingIntervalMs, pingTimeoutMs } = this.#options;
-    let deadline: NodeJS.Timeout | undefined;
-    const answered = () => {
-      clearTimeout(deadline);
-      deadline = undefined;
-    };
-    const interval = setInterval(() => {
-      if (deadline !== undefined || session.destroyed) return;
-      const wasSent = session.ping(answered);
-      if (wasSent) deadline = setTimeout(() => session.destroy(), pingTimeoutMs);
-    }, pingIntervalMs);
+  #serve(socket: Duplex, session: http2.ServerHttp2Session): void {
     session.setLocalWindowSize(WINDOW_BYTES);
     session.settings({ maxHeaderListSize: RAISED_HEADER_LIST_BYTES });
-    this.#sessions.add(session);
-    session.once('close', () => {
-      clearInterval(interval);
-      clearTimeout(deadline);
-      this.#sessions.delete(session);
-    });
+    const connection = new GrpcConnection(socket, session, this.#options);
+    this.#connections.add(connection);
+    socket.once('close', () => this.#connections.delete(connection));
   }
 }

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import type http from 'node:http';
+import { setTimeout } from 'node:timers/promises';
 import { metrics } from '@opentelemetry/api';
 import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { LoadState } from '../../native-bindings/load-state.ts';
 import { noCopyThread } from './copy-queue.ts';
 import { CopyThreads } from './copy-threads.ts';
 import { Engine } from './engine.ts';
-import { sleep, systemClock } from './engine-clock.ts';
+import { systemClock } from './engine-clock.ts';
 import { messageOf } from './engine-error.ts';
 import { createEngineMetrics } from './engine-metrics.ts';
 import type { FaultRequest } from './fault-json.ts';
@@ -29,7 +30,7 @@ export interface RunningEngine {
   readonly faults: FaultBoard;
   /** Settles when nothing is served any more, whoever ended it. */
   readonly stopped: Promise<void>;
-  /** Ends as on SIGINT: says GOAWAY, accepts nobody and waits until every connection has ended. A Session holds it up. */
+  /** Ends as on SIGINT: says GOAWAY, accepts nobody and waits until every call has ended. A Session holds it up. */
   drain(): Promise<void>;
   /** Ends at once, as a killed process does: loads in flight are never reported. */
   close(): Promise<void>;
@@ -68,6 +69,7 @@ export const startEngine = async (
 
   const stop = Promise.withResolvers<void>();
   const close = async () => {
+    engine.silence();
     listener.destroy();
     await closeServer(adminServer);
     engine.close();
@@ -80,7 +82,7 @@ export const startEngine = async (
     await close();
   };
   const onShutdown = () => {
-    log.info({}, 'Shutdown requested via RPC');
+    log.warn({}, 'Shutdown requested via RPC');
     void closeServer(adminServer);
     // The answer to the call itself still has to leave before the GOAWAY.
     clock.after(0, () => void drain());
@@ -88,7 +90,7 @@ export const startEngine = async (
   const crash = async () => {
     engine.silence();
     listener.destroy();
-    await sleep(clock, faults.switches.copyAfterCloseMs ?? 0);
+    await setTimeout(faults.switches.copyAfterCloseMs ?? 0);
     await close();
   };
   const onFaultRequest = async ({ forget, crash: isCrash }: FaultRequest) => {

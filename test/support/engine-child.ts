@@ -1,7 +1,7 @@
 /** An engine as a process of its own, for tests: options as JSON in the first argument, flags after it. */
 import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { createPrometheusMetrics } from '../../src/engine/index.ts';
-import { runEngine } from '../../src/engine/process.ts';
+import { dieBy, runEngine } from '../../src/engine/process.ts';
 
 const { deviceCount, ...options } = JSON.parse(process.argv[2] ?? '{}');
 const driver = createEmulatedDriver(deviceCount === undefined ? {} : { deviceCount });
@@ -23,4 +23,9 @@ const serve = process.argv.includes('--connect-node')
   ? (await import('./connect-node-server.ts')).serveThroughConnectNode
   : undefined;
 
-await runEngine({ driver, meterProvider, metricsHandler: handler, ...options }, { log, printLine }, serve);
+const signal = await runEngine(
+  { driver, meterProvider, metricsHandler: handler, ...options },
+  { log, printLine },
+  serve,
+);
+if (signal !== null) dieBy(signal);

@@ -280,16 +280,6 @@ describe('the process', () => {
     expect(received).toEqual([]);
   });
 
-  test.each(['SIGTERM', 'SIGINT'] as const)('%s during a drain ends at once', async (signal) => {
-    const engine = await startProcess();
-    const session = await TestSession.open(connect(engine.grpcAddress).client, uniqueId());
-    engine.signal('SIGINT');
-    await engine.logged('draining');
-    engine.signal(signal);
-    expect(await within(5000, 'the engine to end', engine.exited)).toBe(0);
-    await expect(session.ended).rejects.toThrow();
-  });
-
   test('/metrics has the names that dashboards know', async () => {
     const engine = await startProcess();
     const rank = rankAt(engine.grpcAddress);
