@@ -50,7 +50,7 @@ async function runCheckCommand(endpoint: string, flags: CheckFlags): Promise<voi
       throw error instanceof UnreachableError ? new UsageError(error.message) : error;
     },
   );
-  if (json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  if (json) printLine(process.stdout, JSON.stringify(report));
   else for (const line of summaryOf(report)) printLine(process.stdout, line);
   if (report.isInterrupted) process.exitCode = EXIT_INTERRUPTED;
   else if (countOf(report, 'not kept') > 0) process.exitCode = EXIT_NOT_KEPT;
