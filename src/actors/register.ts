@@ -21,5 +21,8 @@ export const createRegister = (ownerOf: OwnerOf<RegistrationOwner>) =>
   fromPromise<void, RegistrationInput>(async ({ input, system }) => {
     const { connection, registration } = ownerOf(system);
     const request = registration(input.epoch, input.serverVersion);
-    await connection.server.call((client) => client.registerContextBatch(request));
+    const { server } = connection;
+    await server.call((client) => client.registerContextBatch(request));
+    // From now on it touches memory of ours; before, the search would only have delayed the recovery.
+    server.identify();
   });

@@ -158,14 +158,21 @@ export class ServerLink {
   }
 
   /**
-   * Tells `waiter` of the end of the link and of the server's death, until the function that comes back is called. The
-   * first one starts the search for the server's process, which has no place in a recovery.
+   * Searches for the server's process, once. It takes a while on a busy machine, and succeeds only while the connection
+   * lives: a drain that comes first leaves no proof of the server's death at all.
    */
-  watch({ lost, dead }: LinkWaiter): () => void {
+  identify(): void {
     const ends = this.#isIdentified ? null : this.link.addresses;
     this.#isIdentified = true;
     // Without the process there is weak proof; a host without /proc has no other.
     if (ends) this.death.identify(ends).catch(() => {});
+  }
+
+  /**
+   * Tells `waiter` of the end of the link and of the server's death, until the function that comes back is called.
+   */
+  watch({ lost, dead }: LinkWaiter): () => void {
+    this.identify();
     this.#lostListeners.add(lost);
     const unwatch = this.death.watch(dead);
     return () => {

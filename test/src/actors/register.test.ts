@@ -1,0 +1,32 @@
+import { describe, expect, test } from 'vitest';
+import { createActor, toPromise } from 'xstate';
+import { createRegister } from '../../../src/actors/register.ts';
+
+/** Registers at a server that answers as `call` does, and tells what was done to it, in order. */
+async function registeredWith(call: () => Promise<unknown>) {
+  const steps: string[] = [];
+  const server = {
+    call: async () => {
+      steps.push('register');
+      await call();
+      steps.push('answered');
+    },
+    identify: () => steps.push('identify'),
+  };
+  const register = createRegister(() => ({ connection: { server }, registration: () => ({}) }) as never);
+  const actor = createActor(register, { input: { epoch: { schedulerBootId: 'boot', counter: 1 } } as never });
+  const ended = toPromise(actor);
+  actor.start();
+  await ended.catch(() => {});
+  return steps;
+}
+
+describe('the registration of a rank', () => {
+  test('searches for the process of the server that has accepted it, not before', async () => {
+    expect(await registeredWith(async () => {})).toEqual(['register', 'answered', 'identify']);
+  });
+
+  test('does not search for that of one that refuses it', async () => {
+    expect(await registeredWith(() => Promise.reject(new Error('no')))).toEqual(['register']);
+  });
+});
