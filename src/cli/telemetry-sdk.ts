@@ -5,6 +5,7 @@ import type { MetricsHandler, PrometheusMetrics } from '../engine/index.ts';
 import { createPrometheusMetrics } from '../engine/prometheus.ts';
 import { errorText } from '../error-text.ts';
 import { packageVersion } from '../package-version.ts';
+import { publicEndpoint, redacted } from '../redacted.ts';
 import { traceparentPropagator } from '../telemetry/traceparent.ts';
 
 export interface SdkOptions {
@@ -56,7 +57,7 @@ export async function startSdk({ otlpUrl, serviceName, serviceInstance, onLost }
   const exporterOf = (path: string) => ({ url: new URL(path, `${otlpUrl}/`).href, timeoutMillis: EXPORT_TIMEOUT_MS });
   let isLost = false;
   const lose = (reason: string) => {
-    if (!isLost) onLost?.(`telemetry could not be exported to ${otlpUrl}: ${reason}`);
+    if (!isLost) onLost?.(`telemetry could not be exported to ${publicEndpoint(otlpUrl)}: ${redacted(reason)}`);
     isLost = true;
   };
   const reader = new sdk.PeriodicExportingMetricReader({

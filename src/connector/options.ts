@@ -1,5 +1,6 @@
 import type { InspectionEvent, Observer } from 'xstate';
 import type { Budgets, ServerVersions } from '../../machines/index.ts';
+import { publicEndpoint } from '../redacted.ts';
 import type { TelemetryOptions } from '../telemetry/connector-telemetry.ts';
 
 /** What sees a machine at work, as XState takes it: a function, or an observer such as Stately's inspector has. */
@@ -29,7 +30,7 @@ export interface InstanceOptions extends TelemetryOptions {
 export function checkInstanceOptions(options: InstanceOptions & { readonly tpSize: number }): void {
   const { endpoint, instanceId, worldSize, tpSize, serverVersions = 'tested' } = options;
   if (!/^http:\/\/[^/]+:[1-9]\d*\/?$/.test(endpoint) || !URL.canParse(endpoint)) {
-    throw new TypeError(`endpoint must look like http://host:port, which "${endpoint}" does not`);
+    throw new TypeError(`endpoint must look like http://host:port, which "${publicEndpoint(endpoint)}" does not`);
   }
   if (instanceId === '') throw new TypeError('instanceId must not be empty');
   // The server drops device mappings by the prefix `<id>:`, so an id with a colon could go along with another's.

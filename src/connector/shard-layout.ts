@@ -1,3 +1,4 @@
+import { publicEndpoint } from '../redacted.ts';
 import { checkRank } from './options.ts';
 
 /** How one instance is spread over several servers. Sizes count the ranks of all servers together. */
@@ -68,7 +69,7 @@ function checkEndpoints(endpoints: readonly string[]): void {
   for (const [shard, endpoint] of endpoints.entries()) {
     if (endpoint === '') throw new TypeError(`endpoints[${shard}] must not be empty`);
     const name = endpoint.replace(/\/$/, '');
-    if (seen.has(name)) throw new RangeError(`endpoints must differ: ${endpoint} is named twice`);
+    if (seen.has(name)) throw new RangeError(`endpoints must differ: ${publicEndpoint(endpoint)} is named twice`);
     seen.add(name);
   }
 }

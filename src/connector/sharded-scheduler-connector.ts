@@ -1,4 +1,5 @@
 import type { Announcement, RankReport, StopOutcome } from '../../machines/index.ts';
+import { publicEndpoint } from '../redacted.ts';
 import { shardedQueryTelemetry } from '../telemetry/connector-telemetry.ts';
 import { ByGroup } from './by-group.ts';
 import type { SchedulerStats } from './cache-queries.ts';
@@ -219,7 +220,7 @@ export class ShardedSchedulerConnector {
   async stop(): Promise<StopOutcome> {
     const outcomes = await Promise.all(this.#shards.map((shard) => shard.stop()));
     const reasons = outcomes.flatMap((outcome, shard) =>
-      outcome.kind === 'unconfirmed' ? [`${this.layout[shard]!.endpoint}: ${outcome.reason}`] : [],
+      outcome.kind === 'unconfirmed' ? [`${publicEndpoint(this.layout[shard]!.endpoint)}: ${outcome.reason}`] : [],
     );
     return reasons.length === 0 ? { kind: 'clean' } : { kind: 'unconfirmed', reason: reasons.join('; ') };
   }

@@ -1,6 +1,7 @@
 import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
 import { type Budgets, type Fault, FaultError } from '../../machines/index.ts';
 import { Engine } from '../gen/pegaflow/engine_pb.ts';
+import { publicEndpoint } from '../redacted.ts';
 import { type DeathWaiter, DeathWatch } from './death-watch.ts';
 import { createGrpcTransport } from './grpc-transport.ts';
 import { Link, type LinkEnd } from './link.ts';
@@ -52,7 +53,9 @@ export class Connection {
   get server(): ServerLink {
     if (this.#current?.link.isUp) return this.#current;
     const fault = this.#current?.link.end?.fault;
-    throw new FaultError(fault ?? { kind: 'unreachable', message: `${this.#options.endpoint}: not connected` });
+    throw new FaultError(
+      fault ?? { kind: 'unreachable', message: `${publicEndpoint(this.#options.endpoint)}: not connected` },
+    );
   }
 
   /** Dials a fresh link in place of whatever was there. The function that comes back drops it. */

@@ -12,6 +12,7 @@ import {
 import type { InspectionEvent } from 'xstate';
 import type { Budgets, SchedulerContext, WorkerContext } from '../../machines/index.ts';
 import { packageVersion } from '../package-version.ts';
+import { redacted } from '../redacted.ts';
 import { attempt, guarded, guardedLogger } from './guarded.ts';
 import { type Instruments, instrumentsOf, SCOPE } from './instruments.ts';
 import { LifecycleLog } from './lifecycle-log.ts';
@@ -195,6 +196,6 @@ function onceTo(logger: Logger | undefined, instance: string): (error: unknown) 
     if (hasFailed) return;
     hasFailed = true;
     const { level, message } = logTable.telemetryFailed;
-    quiet?.[level]({ instance, error: String(error) }, message);
+    quiet?.[level]({ instance, error: redacted(String(error)) }, message);
   };
 }

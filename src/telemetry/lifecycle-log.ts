@@ -1,5 +1,5 @@
 import { type Fault, type SchedulerContext, stateOf, type WorkerContext } from '../../machines/index.ts';
-import { redacted } from '../redacted.ts';
+import { publicEndpoint, redacted } from '../redacted.ts';
 import { type LogLine, logTable } from './log-table.ts';
 import type { Logger } from './logger.ts';
 import type { MachineStep } from './machine-steps.ts';
@@ -38,7 +38,7 @@ export class LifecycleLog implements ConnectionObserver {
     const { to, context } = step;
     this.#traceId = traceId;
     this.#epoch = context.announcement.epoch.counter;
-    if (step.from === '') this.#write('looking', { endpoint: this.#options.endpoint });
+    if (step.from === '') this.#write('looking', { endpoint: publicEndpoint(this.#options.endpoint) });
     for (const one of news) {
       if (one.type === 'outage.began' && one.outage.cause === 'planned') this.#write('drained', {});
       else if (one.type === 'outage.began' && one.outage.cause !== 'start') {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { redacted } from '../../src/redacted.ts';
+import { publicEndpoint, redacted } from '../../src/redacted.ts';
 
 describe('redacted', () => {
   it.each([
@@ -37,6 +37,29 @@ describe('redacted', () => {
 
   it('leaves nothing that moves the cursor of a terminal', () => {
     expect(redacted('no\u001b[2J\nsuch\tinstance')).toBe('no [2J such instance');
+  });
+
+  it.each([
+    ['http://user:pw@host:50055: connection refused', 'http://…@host:50055: connection refused'],
+    ['(https://token@host/v1/traces)', '(https://…@host/v1/traces)'],
+    ['http://user:p@ss:w@rd@10.0.0.7:1 is not there', 'http://…@10.0.0.7:1 is not there'],
+    ['GET http://host:4318/v1?api_key=secret failed', 'GET http://host:4318/v1?… failed'],
+    ['grpc://host:1#secret', 'grpc://host:1?…'],
+    ['two: http://a:b@c and http://d?e', 'two: http://…@c and http://d?…'],
+  ])('leaves no password and no token of a URL: %s', (text, told) => {
+    expect(redacted(text)).toBe(told);
+  });
+
+  it.each([
+    ['http://host:50055', 'http://host:50055'],
+    ['http://[::1]:50055/', 'http://[::1]:50055/'],
+    ['http://user:pw@host:50055', 'http://…@host:50055'],
+    ['http://user:p w@host:50055', 'http://…@host:50055'],
+    ['http://user:p/w#?@host:50055', 'http://…@host:50055'],
+    ['user:pw@host:50055', '…@host:50055'],
+    ['http://host:50055?token=secret', 'http://host:50055?…'],
+  ])('tells an endpoint without its secrets, also where it is none: %s', (endpoint, told) => {
+    expect(publicEndpoint(endpoint)).toBe(told);
   });
 
   it('cuts what is longer than a line', () => {
