@@ -54,11 +54,7 @@ def wrapper_bytes(spec):
         return pickle.dumps(eval(spec["pickled"], {}))
     memory = memories[spec["memory"]]
     offset = spec.get("offset", 0)
-    wrapper = CudaIPCWrapper(memory.view(0, (memory.size,)))
-    if offset != 0:
-        # The oldest wheel refuses a view with an offset in its constructor.
-        view = memory.view(offset, (memory.size - offset,))
-        wrapper.shape, wrapper.stride, wrapper.storage_offset = view.shape, view.stride(), view.storage_offset()
+    wrapper = CudaIPCWrapper(memory.view(offset, (memory.size - offset,)))
     for name, expression in spec.get("attributes", {}).items():
         setattr(wrapper, name, eval(expression, {"torch": torch, "wrapper": wrapper}))
     for name in spec.get("without", []):
@@ -189,6 +185,17 @@ class Operations:
             if hits == len(hashes) or time.monotonic() > give_up:
                 return hits
             time.sleep(0.002)
+
+    @staticmethod
+    def present(request):
+        """Which of these blocks are found, each by a query of its own: `1.1`."""
+        client, found = clients[request["client"]], ""
+        for number, block_hash in enumerate(request["hashes"]):
+            answer = client.query_prefetch(request["instance"], [bytes.fromhex(block_hash)], "%s-%d" % (request["req"], number))
+            found += "1" if isinstance(answer, QueryReady) and answer.num_hit_blocks else "."
+            if isinstance(answer, QueryReady) and answer.lease:
+                client.release(answer.lease)
+        return found
 
     @staticmethod
     def release(request):

@@ -104,3 +104,19 @@ export const landing = (memories: readonly string[], pieceSize = BLOCK_BYTES) =>
   memories.map((memory) => ({ memory, pieceSize }));
 
 export const unregister = (instance: string): Step => ({ op: 'unregister', client: CLIENT, instance });
+
+export const present = (instance: string, words: string): Step => ({
+  op: 'present',
+  client: CLIENT,
+  instance,
+  hashes: hashes(words),
+});
+
+export const POOL_METRICS = [
+  'pegaflow_pool_used_bytes',
+  'pegaflow_pool_capacity_bytes',
+  'pegaflow_pool_alloc_failures_total',
+  'pegaflow_cache_resident_bytes',
+  'pegaflow_cache_block_evictions_total',
+  'pegaflow_cache_block_insertions_total',
+];

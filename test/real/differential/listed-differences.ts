@@ -18,6 +18,9 @@ export interface Compared {
 const startsAlike = (prefix: string, { real, engine }: Compared): boolean =>
   real.startsWith(prefix) && engine.startsWith(prefix);
 
+const HISTOGRAM_OF_DISTINCT_BLOCKS = /^# TYPE pegaflow_hll_\w+ \w+\n?/gm;
+const PRESENT_FROM_THE_START = /^# TYPE pegaflow_inflight_bytes gauge\n?/gm;
+
 export const LISTED_DIFFERENCES: readonly ListedDifference[] = [
   {
     id: 'wrapper-words',
@@ -30,5 +33,11 @@ export const LISTED_DIFFERENCES: readonly ListedDifference[] = [
       step.op === 'load' &&
       (engine.includes('namespace is shared by incompatible KV layouts') || engine === '-1') &&
       (real.startsWith('[true') || real === '1'),
+  },
+  {
+    id: 'metrics-hll',
+    matches: ({ what, real, engine }) =>
+      what === 'metrics' &&
+      real.replace(HISTOGRAM_OF_DISTINCT_BLOCKS, '').trim() === engine.replace(PRESENT_FROM_THE_START, '').trim(),
   },
 ];

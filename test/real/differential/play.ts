@@ -48,8 +48,10 @@ export const play = async (sequence: Sequence, options: PlayOptions): Promise<Pl
       outcomes += Math.max(real.length, engine.length);
       const differences = differing(step, real, engine);
       equal += Math.max(real.length, engine.length) - differences.length;
+      // What one call came to is one difference: its state and its bytes follow from its answer.
+      const ofStep = differences.map(listedId).find((id) => id !== undefined);
       for (const difference of differences) {
-        const id = LISTED_DIFFERENCES.find(({ matches }) => matches(difference))?.id;
+        const id = ofStep;
         if (id === undefined) unlisted.push({ ...difference, index });
         else listed.set(id, (listed.get(id) ?? 0) + 1);
       }
@@ -62,6 +64,9 @@ export const play = async (sequence: Sequence, options: PlayOptions): Promise<Pl
   }
   return { outcomes, equal, listed, unlisted };
 };
+
+const listedId = (compared: Compared): string | undefined =>
+  LISTED_DIFFERENCES.find(({ matches }) => matches(compared))?.id;
 
 /** Two refusals of one kind: what follows is the same at both servers. */
 const isOfWords = ({ real, engine }: Compared): boolean => {

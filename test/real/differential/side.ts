@@ -45,9 +45,8 @@ export class Side implements AsyncDisposable {
   /** Does one step and returns what can be compared. */
   async play(step: Step): Promise<readonly Outcome[]> {
     const outcomes = (await this.#play(step)).filter(({ text }) => !NEVER_MADE.test(text));
-    return NOT_CALLS.has(step.op)
-      ? outcomes.filter(({ text }) => text !== 'null')
-      : outcomes.map(({ what, text }) => ({ what, text: normalized(text) }));
+    const compared = NOT_CALLS.has(step.op) ? outcomes.filter(({ text }) => text !== 'null') : outcomes;
+    return compared.map(({ what, text }) => ({ what, text: normalized(text) }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -69,6 +68,11 @@ export class Side implements AsyncDisposable {
         return await this.#save(step);
       case 'query':
         return await this.#answer({ ...step, req: step.req ?? `request-${++this.#lastNumber}` });
+      case 'present':
+        return await this.#answer({ ...step, req: `present-${++this.#lastNumber}` });
+      case 'fault':
+        await this.#server.fault(step.patch);
+        return [];
       case 'load':
         return await this.#load(step);
       case 'record':
@@ -141,8 +145,12 @@ export class Side implements AsyncDisposable {
   async #gone(instance: string): Promise<void> {
     const giveUpMs = performance.now() + CLEANUP_BUDGET_MS;
     while (performance.now() < giveUpMs) {
-      const { text } = await this.#request('GET', '/instances');
-      if (!text.includes(`"${this.#prefix}${instance}"`)) return;
+      try {
+        const { text } = await this.#request('GET', '/instances');
+        if (!text.includes(`"${this.#prefix}${instance}"`)) return;
+      } catch {
+        return;
+      }
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
@@ -192,22 +200,7 @@ export class Side implements AsyncDisposable {
 
   async #metrics(names: readonly string[]): Promise<Outcome[]> {
     const { text } = await this.#request('GET', '/metrics');
-    const lines = text.split('\n').filter((line) => names.some((name) => new RegExp(`^${name}[{ ]`).test(line)));
-    const series = lines.map((line) =>
-      line
-        .replace(/otel_scope_[a-z_]+="[^"]*",?/g, '')
-        .replace(/,}/, '}')
-        .replace('{}', ''),
-    );
-    return [
-      {
-        what: 'metrics',
-        text: series
-          .map((line) => line.replace(/\.0$/, ''))
-          .sort()
-          .join('\n'),
-      },
-    ];
+    return [{ what: 'metrics', text: seriesOf(text, names).join('\n') }];
   }
 
   async #request(method: string, path: string) {
@@ -240,6 +233,22 @@ export class Side implements AsyncDisposable {
     return outcomes;
   }
 }
+
+/** One that is absent until it is used first, and one that is 0, say the same. */
+const seriesOf = (exposition: string, names: readonly string[]): readonly string[] => {
+  const isAskedFor = (line: string) => names.some((name) => new RegExp(`^${name}[{ ]`).test(line));
+  return exposition
+    .split('\n')
+    .filter((line) => isAskedFor(line) && !/ 0(?:\.0)?$/.test(line))
+    .map((line) =>
+      line
+        .replace(/otel_scope_[a-z_]+="[^"]*",?/g, '')
+        .replace(/,}/, '}')
+        .replace('{}', '')
+        .replace(/\.0$/, ''),
+    )
+    .sort();
+};
 
 const answerText = (answer: ClientAnswer): string =>
   'error' in answer ? exceptionText(answer.error) : JSON.stringify(answer.value);

@@ -1,3 +1,5 @@
+import type { FaultPatch } from '../../../src/engine/faults.ts';
+
 /** One thing that is done to both servers. What they come to must be alike. */
 export type Step =
   | { readonly op: 'connect'; readonly client: string }
@@ -24,6 +26,10 @@ export type Step =
   | RegisterStep
   | SaveStep
   | QueryStep
+  /** Which of these blocks are found, each asked for by itself. */
+  | { readonly op: 'present'; readonly client: string; readonly instance: string; readonly hashes: readonly string[] }
+  /** Switches what goes wrong at the server. */
+  | { readonly op: 'fault'; readonly patch: FaultPatch }
   | { readonly op: 'release'; readonly client: string; readonly lease: string }
   | LoadStep
   | { readonly op: 'record'; readonly name: string; readonly hex: string }

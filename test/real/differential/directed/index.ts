@@ -1,5 +1,8 @@
 import type { PublishedVersion } from '../../published-wheels.ts';
 import type { Sequence } from '../step.ts';
+import { httpSequences } from './http.ts';
+import { lifecycleSequences } from './lifecycle.ts';
+import { limitSequences } from './limits.ts';
 import { loadSequences } from './load.ts';
 import { querySequences } from './query.ts';
 import { registerSequences } from './register.ts';
@@ -11,4 +14,7 @@ export const directedSequences = (version: PublishedVersion): readonly Sequence[
   ...saveSequences,
   ...querySequences,
   ...loadSequences,
+  ...limitSequences,
+  ...httpSequences,
+  ...lifecycleSequences,
 ];
