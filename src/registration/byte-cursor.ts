@@ -42,10 +42,6 @@ export class ByteCursor {
     return this.#view.getBigUint64(this.#advance(8), true);
   }
 
-  bigEndianFloat64(): number {
-    return this.#view.getFloat64(this.#advance(8), false);
-  }
-
   /** A copy: the message that the bytes came in is not kept alive by it. */
   bytes(lengthBytes: number): Uint8Array {
     const start = this.#advance(lengthBytes);

@@ -114,7 +114,7 @@ export function decodeIpcWrapper(bytes: Uint8Array): ReceivedIpcWrapper {
     dtype: dtypeFrom(attributes.get('dtype')),
     shape,
     stride,
-    storageOffset: expectInt(attributes.get('storage_offset') ?? 0, 'storage_offset'),
+    storageOffset: stride === null ? 0 : storageOffsetFrom(attributes),
     deviceUuid: expectText(attributes.get('device_uuid'), 'device_uuid'),
   };
 }
@@ -140,6 +140,11 @@ function dtypeFrom(value: PickleValue | undefined): string | null {
   const dtype = dtypeOf(expectKind(value, 'global', 'dtype'));
   if (dtype === null) throw new IpcWrapperError(`dtype is ${describe(value)}`);
   return dtype;
+}
+
+/** Wrappers of old releases had none. */
+function storageOffsetFrom(attributes: ReadonlyMap<PickleValue, PickleValue>): number {
+  return attributes.has('storage_offset') ? expectInt(attributes.get('storage_offset'), 'storage_offset') : 0;
 }
 
 /** Wrappers of old releases had no stride, which is read like `None`. */

@@ -14,7 +14,7 @@ import {
 } from './ipc-wrapper-globals.ts';
 import { opcodes } from './pickle-opcodes.ts';
 import { PickleStack } from './pickle-stack.ts';
-import { exactly, floatFrom, integerFrom, rawUnicodeFrom } from './pickle-text.ts';
+import { exactly, floatText, integerFrom, rawUnicodeFrom } from './pickle-text.ts';
 import {
   describe,
   expectItems,
@@ -93,8 +93,8 @@ const steps: ReadonlyMap<number, Step> = new Map<number, Step>([
   [opcodes.BININT1, (stack, input) => stack.push(input.uint8())],
   [opcodes.BININT2, (stack, input) => stack.push(input.uint16())],
   [opcodes.LONG1, (stack, input) => stack.push(longFrom(input.bytes(input.uint8())))],
-  [opcodes.FLOAT, (stack, input) => stack.push(floatFrom(input.line()))],
-  [opcodes.BINFLOAT, (stack, input) => stack.push(input.bigEndianFloat64())],
+  [opcodes.FLOAT, (stack, input) => pushFloat(stack, floatText(input.line()))],
+  [opcodes.BINFLOAT, (stack, input) => pushFloat(stack, input.bytes(8))],
 
   [opcodes.UNICODE, (stack, input) => stack.push(rawUnicodeFrom(input.latin1Line()))],
   [opcodes.BINUNICODE, (stack, input) => stack.push(input.text(input.uint32()))],
@@ -147,6 +147,11 @@ function pushTriple(stack: PickleStack): void {
 
 function pushOpaque(stack: PickleStack, _content: unknown): void {
   stack.push({ kind: 'opaque' });
+}
+
+/** No part of a wrapper is a float, whose value is not kept. */
+function pushFloat(stack: PickleStack, _content: unknown): void {
+  stack.push({ kind: 'float' });
 }
 
 function globalFrom(module: PickleValue, name: PickleValue): Global {

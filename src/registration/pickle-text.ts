@@ -15,12 +15,12 @@ export function exactly(value: bigint): number | bigint {
   return Number.isSafeInteger(number) ? number : value;
 }
 
-/** @throws IpcWrapperError */
-export function floatFrom(text: string): number {
+/** A float as protocol 0 writes it. @throws IpcWrapperError */
+export function floatText(text: string): string {
   if (text.length > MAX_DIGITS || !/^-?(\d+(\.\d*)?(e[-+]?\d+)?|inf|nan)$/i.test(text)) {
     throw new IpcWrapperError('has a number that is none');
   }
-  return Number(text);
+  return text;
 }
 
 /** Text in Python's `raw-unicode-escape`, which protocol 0 writes: Latin-1, and `\u` or `\U` for all else. */

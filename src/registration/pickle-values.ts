@@ -34,9 +34,9 @@ interface Bytes {
   readonly bytes: Uint8Array;
 }
 
-/** A harmless object that no part of a wrapper can be: a set, a bytearray. Its content is not kept. */
+/** A harmless object that no part of a wrapper can be: a set, a bytearray, a float. Its content is not kept. */
 interface Opaque {
-  readonly kind: 'opaque';
+  readonly kind: 'opaque' | 'float';
 }
 
 /** What the reader's stack holds. An integer from 2^53 on is a bigint. */
@@ -91,6 +91,8 @@ export function expectBool(value: PickleValue | undefined, what: string): boolea
 
 /** An integer of 0 or more, as every number in a wrapper is. */
 export function expectInt(value: PickleValue | undefined, what: string): number {
+  // To Python True is 1.
+  if (typeof value === 'boolean') return Number(value);
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new IpcWrapperError(`${what} is ${describe(value)}, not an integer of 0 or more`);
 }

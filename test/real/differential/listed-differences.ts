@@ -18,6 +18,7 @@ export interface Compared {
 const startsAlike = (prefix: string, { real, engine }: Compared): boolean =>
   real.startsWith(prefix) && engine.startsWith(prefix);
 
+const COPY_FAILED = 'PegaflowInternal 13 "storage error: cu';
 const HISTOGRAM_OF_DISTINCT_BLOCKS = /^# TYPE pegaflow_hll_\w+ \w+\n?/gm;
 const PRESENT_FROM_THE_START = /^# TYPE pegaflow_inflight_bytes gauge\n?/gm;
 
@@ -28,14 +29,18 @@ export const LISTED_DIFFERENCES: readonly ListedDifference[] = [
       compared.step.op === 'register' && startsAlike('PegaflowInternal 13 "register tensor failed: ', compared),
   },
   {
-    id: 'slot-size',
+    id: 'copy-words',
+    matches: (compared) => compared.step.op === 'save' && startsAlike(COPY_FAILED, compared),
+  },
+  {
+    id: 'load-size',
     matches: ({ step, real, engine }) =>
       step.op === 'load' &&
       (engine.includes('namespace is shared by incompatible KV layouts') || engine === '-1') &&
       (real.startsWith('[true') || real === '1'),
   },
   {
-    id: 'metrics-hll',
+    id: 'metrics-names',
     matches: ({ what, real, engine }) =>
       what === 'metrics' &&
       real.replace(HISTOGRAM_OF_DISTINCT_BLOCKS, '').trim() === engine.replace(PRESENT_FROM_THE_START, '').trim(),

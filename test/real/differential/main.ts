@@ -33,7 +33,12 @@ const command = simulationCommand(
   .addOption(
     new Option('--version <version>', 'of server and client').choices(publishedVersions).default(newestPublished),
   )
-  .option('--outcomes <n>', 'how many outcomes are compared at least', wholeNumber(1, HIGHEST_SEED), 1000)
+  .option(
+    '--outcomes <n>',
+    'how many outcomes of random sequences are compared at least',
+    wholeNumber(1, HIGHEST_SEED),
+    1000,
+  )
   .option('--seed <seed>', 'the first of the random sequences', wholeNumber(0, HIGHEST_SEED), 1)
   .option('--steps <n,n,…>', 'play these steps of the seed alone, counted from 0', (text) =>
     text.split(',').map(Number),
@@ -61,12 +66,12 @@ async function compare(flags: Flags): Promise<void> {
     }
     if (part !== 'directed' && directed === undefined) {
       let toldMs = performance.now();
-      for (let next = seed; report.outcomes < outcomes; next++) {
+      for (let next = seed; report.randomOutcomes < outcomes; next++) {
         await add(report, randomSequence(next, version), options, flags.shrink);
         if (performance.now() - toldMs < PROGRESS_EVERY_MS) continue;
         toldMs = performance.now();
         process.stderr.write(
-          `seed ${next}: ${report.outcomes} outcomes, ${report.unlistedCount} unlisted differences\n`,
+          `seed ${next}: ${report.randomOutcomes} outcomes, ${report.unlistedCount} unlisted differences\n`,
         );
       }
     }

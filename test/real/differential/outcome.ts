@@ -43,7 +43,7 @@ export const normalized = (text: string): string =>
     .replace(/pega_load_[0-9a-f]{32}/g, 'pega_load_<hex>')
     .replace(/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, '<uuid>')
     .replace(/127\.0\.0\.\d+:\d+/g, '<address>')
-    .replace(/\b0x[0-9a-f]{8,16}\b/g, (pointer) => (pointer.length > 12 ? '<pointer>' : pointer))
+    .replace(/\bpointer 0x[0-9a-f]+/g, 'pointer <address>')
     .replace(/StreamId\(\d+\)/g, 'StreamId(n)')
     // The server walks a hash map: which layer and device it names is its own affair.
     .replace(

@@ -16,7 +16,7 @@ const mayUseOffsets = (version: PublishedVersion): boolean => !version.startsWit
 export const randomSequence = (seed: number, version: PublishedVersion): Sequence => {
   const random = new Random(seed, 'differential');
   const poolSizeBytes = random.pick([64 * MIB, 64 * MIB, MIB, MIB / 8]);
-  return { name: `seed ${seed}`, poolSizeBytes, steps: new Writer(random, version).write() };
+  return { name: `seed ${seed}`, isRandom: true, poolSizeBytes, steps: new Writer(random, version).write() };
 };
 
 interface Lease {

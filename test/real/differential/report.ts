@@ -1,3 +1,4 @@
+import { LISTED_DIFFERENCES } from './listed-differences.ts';
 import type { Difference, Played } from './play.ts';
 import { kindOf } from './shrink.ts';
 import type { Sequence } from './step.ts';
@@ -16,29 +17,27 @@ export class Report {
   readonly #told: Told[] = [];
   #sequences = 0;
   #outcomes = 0;
+  #randomOutcomes = 0;
   #equal = 0;
 
   constructor(version: string) {
     this.#version = version;
   }
 
-  get outcomes(): number {
-    return this.#outcomes;
+  /** Those of random sequences. */
+  get randomOutcomes(): number {
+    return this.#randomOutcomes;
   }
 
   get unlistedCount(): number {
     return [...this.#unlisted.values()].reduce((sum, count) => sum + count, 0);
   }
 
-  /** How often each listed difference occurred. */
-  get listed(): ReadonlyMap<string, number> {
-    return this.#listed;
-  }
-
   /** Returns the unlisted differences of a kind that was not met before. */
-  add(_sequence: Sequence, { outcomes, equal, listed, unlisted }: Played): readonly Difference[] {
+  add({ isRandom }: Sequence, { outcomes, equal, listed, unlisted }: Played): readonly Difference[] {
     this.#sequences += 1;
     this.#outcomes += outcomes;
+    if (isRandom) this.#randomOutcomes += outcomes;
     this.#equal += equal;
     for (const [id, count] of listed) this.#listed.set(id, (this.#listed.get(id) ?? 0) + count);
     return unlisted.filter((difference) => {
@@ -54,13 +53,19 @@ export class Report {
     this.#told.push({ sequence: name, difference, kept });
   }
 
+  get #notMet(): readonly string[] {
+    return LISTED_DIFFERENCES.map(({ id }) => id).filter((id) => !this.#listed.has(id));
+  }
+
   get json(): object {
     return {
       version: this.#version,
       sequences: this.#sequences,
       outcomes: this.#outcomes,
+      randomOutcomes: this.#randomOutcomes,
       equal: this.#equal,
       listed: Object.fromEntries(this.#listed),
+      listedButNotMet: this.#notMet,
       unlisted: this.#told.map(({ sequence, kept, difference }) => ({
         sequence,
         kept,
@@ -78,7 +83,8 @@ export class Report {
       const count = this.#unlisted.get(kindOf(difference)) ?? 1;
       return `  unlisted  ${sequence}, ${again}, ${count} times\n    ${JSON.stringify(step)}\n    ${what}\n      real    ${real}\n      engine  ${engine}`;
     });
-    const head = `pegaflow ${this.#version}: ${this.#sequences} sequences, ${this.#outcomes} outcomes, ${this.#equal} equal, ${this.unlistedCount} unlisted differences`;
-    return [head, ...listed, ...told].join('\n');
+    const head = `pegaflow ${this.#version}: ${this.#sequences} sequences, ${this.#outcomes} outcomes (${this.#randomOutcomes} of random ones), ${this.#equal} equal, ${this.unlistedCount} unlisted differences`;
+    const notMet = this.#notMet.map((id) => `  not met   ${id}`);
+    return [head, ...listed, ...notMet, ...told].join('\n');
   }
 }

@@ -57,7 +57,7 @@ export class Side implements AsyncDisposable {
   async #play(step: Step): Promise<Outcome[]> {
     switch (step.op) {
       case 'connect':
-        return await this.#answer({ ...step, op: 'client', endpoint: `http://${this.#server.grpcAddress}` });
+        return await this.#connect(step.client);
       case 'drop':
         return await this.#drop(step.client);
       case 'killClient':
@@ -124,12 +124,24 @@ export class Side implements AsyncDisposable {
     return outcomes;
   }
 
+  /** A client that had this name is dropped with its Session. */
+  async #connect(client: string): Promise<Outcome[]> {
+    const endpoint = `http://${this.#server.grpcAddress}`;
+    const outcomes = await this.#answer({ op: 'client', client, endpoint });
+    await this.#endSession(client);
+    return outcomes;
+  }
+
   async #drop(client: string): Promise<Outcome[]> {
     const outcomes = await this.#answer({ op: 'drop', client });
+    await this.#endSession(client);
+    return outcomes;
+  }
+
+  async #endSession(client: string): Promise<void> {
     const instance = this.#sessions.get(client);
     this.#sessions.delete(client);
     if (instance !== undefined) await this.#gone(instance);
-    return outcomes;
   }
 
   async #killClient(): Promise<Outcome[]> {

@@ -130,6 +130,8 @@ export interface Sequence {
   readonly name: string;
   readonly poolSizeBytes: number;
   readonly steps: readonly Step[];
+  /** Made from a seed. */
+  readonly isRandom?: boolean;
   /** Memory is taken for each block by itself. Default: for all blocks that a Save has of a layer. */
   readonly isBlockwise?: boolean;
   /** What steps do to the server's process concerns nobody else. */

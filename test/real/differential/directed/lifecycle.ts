@@ -88,7 +88,7 @@ const frozen = own('SIGSTOP and SIGCONT', [
 const killed = (method: 'save' | 'load'): Sequence =>
   own(`SIGKILL in the middle of a ${method}`, [
     ...working,
-    { op: 'fault', patch: { copyDelayMs: 400 } },
+    { op: 'fault', patch: { copyDelayMs: 4000 } },
     begin(
       'call',
       method === 'save'

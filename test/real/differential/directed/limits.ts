@@ -185,6 +185,8 @@ const fragments = many(
 const inPool = (name: string, poolSizeBytes: number, steps: readonly Step[], isBlockwise = false): Sequence => ({
   name: `limits: ${name}${isBlockwise ? ', block by block' : ''}`,
   poolSizeBytes,
+  // Counters and the memory of partial blocks outlive a sequence.
+  ownServers: true,
   steps,
   isBlockwise,
 });
