@@ -16,6 +16,8 @@ const RECORD_SIZE_BYTES = 16;
 const STATE_OFFSET_IN_RECORD = 8;
 const MAGIC = 0x5046_4c44;
 const VERSION = 1;
+/** From here on no address of a process is left above an offset. */
+const LOWEST_OVERFLOW = 2n ** 64n - 2n ** 46n;
 
 /** An object that exists but is no record of ours to signal through. */
 export class LoadStateError extends Error {
@@ -46,11 +48,11 @@ export class LoadState implements Disposable {
 
   /**
    * The record that a client created. Its object is not unlinked by this side.
-   * @throws ShmError where there is no such object or it is too small
+   * @throws ShmError where there is no such object or it is empty
    * @throws LoadStateError where it is something else than a record of version 1
    */
   static attach(name: string): LoadState {
-    const memory = SharedMemory.open(name, { minSizeBytes: LOAD_STATE_SIZE_BYTES });
+    const memory = SharedMemory.open(name);
     try {
       return new LoadState(memory, checkedRecordOffset(memory));
     } catch (error) {
@@ -87,14 +89,19 @@ export class LoadState implements Disposable {
   }
 }
 
+/** Checks in the order of the server, and refuses in its words. */
 function checkedRecordOffset(memory: SharedMemory): number {
-  const { name, sizeBytes } = memory;
+  const { sizeBytes } = memory;
+  checkSize(sizeBytes, BigInt(LOAD_STATE_SIZE_BYTES));
   const offset = BigInt.asUintN(64, memory.loadInt64(0));
-  if (offset < RECORD_OFFSET) throw new LoadStateError(`${name}: record offset ${offset} lies inside the header`);
-  if (offset + BigInt(RECORD_SIZE_BYTES) > sizeBytes) {
-    throw new LoadStateError(`${name}: record offset ${offset} leaves no room for the record in ${sizeBytes} bytes`);
+  if (offset < RECORD_OFFSET) {
+    throw new LoadStateError(`invalid LoadState offset (offset=${offset}, len=${sizeBytes}) recorded in shared memory`);
   }
-  if (offset % 8n !== 0n) throw new LoadStateError(`${name}: record offset ${offset} is not a multiple of 8`);
+  if (offset >= LOWEST_OVERFLOW) {
+    throw new LoadStateError('address calculation overflowed when aligning LoadState mapping');
+  }
+  checkSize(sizeBytes, offset + BigInt(RECORD_SIZE_BYTES));
+  if (offset % 8n !== 0n) throw new LoadStateError(`aligned pointer 0x${offset.toString(16)} is not 8-byte aligned`);
 
   const recordOffset = Number(offset);
   const header = new Uint8Array(8);
@@ -102,8 +109,16 @@ function checkedRecordOffset(memory: SharedMemory): number {
   const view = new DataView(header.buffer);
   const magic = view.getUint32(0, true);
   const version = view.getUint32(4, true);
-  if (magic !== MAGIC)
-    throw new LoadStateError(`${name}: magic is 0x${magic.toString(16)}, not 0x${MAGIC.toString(16)}`);
-  if (version !== VERSION) throw new LoadStateError(`${name}: version is ${version}, not ${VERSION}`);
+  if (magic !== MAGIC || version !== VERSION) {
+    const expected = `expected magic=0x${MAGIC.toString(16)}, version=${VERSION}`;
+    throw new LoadStateError(
+      `invalid LoadState header (magic=0x${magic.toString(16)}, version=${version}, ${expected})`,
+    );
+  }
   return recordOffset;
+}
+
+function checkSize(sizeBytes: number, requiredBytes: bigint): void {
+  if (requiredBytes <= sizeBytes) return;
+  throw new LoadStateError(`shared memory too small (actual=${sizeBytes} bytes, required=${requiredBytes} bytes)`);
 }

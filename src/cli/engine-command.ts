@@ -15,6 +15,9 @@ interface EngineFlags {
   readonly poolSize: number;
   readonly serverVersion?: string;
   readonly leaseTtlMs?: number;
+  readonly blockwiseAlloc?: boolean;
+  readonly insertDelayMs?: number;
+  readonly uncheckedLoadSize?: boolean;
   readonly fault?: object;
   readonly faultControl?: boolean;
   readonly copyThreads: boolean;
@@ -39,8 +42,21 @@ export function engineCommand(): Command {
       new Option('--pool-size <size>', 'memory for cached blocks').argParser(sizeBytes).default(2 ** 30, '1gb'),
     )
     .addOption(deviceOption())
-    .option('--server-version <version>', `the version that clients must have (default: ${PEGAFLOW_VERSION})`)
+    .option(
+      '--server-version <version>',
+      `the version that clients must have, and whose behaviour this is (default: ${PEGAFLOW_VERSION})`,
+    )
     .option('--lease-ttl-ms <ms>', 'how long a query lease lives (default: 600000)', wholeNumber(1, MAX_TIMER_MS))
+    .option('--blockwise-alloc', 'give each block memory of its own, so that a lease does not hold its whole Save')
+    .option(
+      '--insert-delay-ms <ms>',
+      'how long after its answer a Save becomes visible (default: 0, one turn of the event loop)',
+      wholeNumber(0, MAX_TIMER_MS),
+    )
+    .option(
+      '--unchecked-load-size',
+      'load blocks that were stored in another size, as pegaflow-server does: it reads what lies behind them',
+    )
     .option('--fault <json>', 'fault switches that are on from the start', jsonObject)
     .option('--fault-control', 'let /faults of the HTTP port show and change the fault switches')
     .option(
@@ -68,6 +84,9 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     poolSize,
     serverVersion,
     leaseTtlMs,
+    blockwiseAlloc,
+    insertDelayMs,
+    uncheckedLoadSize,
     fault,
     faultControl,
     copyThreads,
@@ -100,6 +119,9 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     hasCopyThreads: copyThreads,
     ...(serverVersion === undefined ? {} : { version: serverVersion }),
     ...(leaseTtlMs === undefined ? {} : { leaseTtlMs }),
+    ...(insertDelayMs === undefined ? {} : { insertDelayMs }),
+    isAllocationBlockwise: blockwiseAlloc === true,
+    isLoadSizeUnchecked: uncheckedLoadSize === true,
     ...(fault === undefined ? {} : { faults: faultsFrom(engine, fault) }),
     ...(prometheus === null ? {} : { meterProvider: prometheus.meterProvider, metricsHandler: prometheus.handler }),
   };

@@ -1,12 +1,26 @@
 import type { EngineClock } from './engine-clock.ts';
 import { storageError } from './engine-error.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
-import { HostMemory } from './host-memory.ts';
+import { HostPool, type PoolRegion } from './host-pool.ts';
+
+/** One piece of a slot: all of it, or its K or V half. Each is one user of its region. */
+export interface SlotPiece {
+  readonly region: PoolRegion;
+  readonly addressBytes: number;
+}
+
+/** One slot of a block: a piece, or K and V apart. */
+export interface StoredSlot {
+  readonly pieces: readonly SlotPiece[];
+  readonly pieceSizeBytes: number;
+}
+
+export const slotSizeBytes = ({ pieces, pieceSizeBytes }: StoredSlot): number => pieces.length * pieceSizeBytes;
 
 /** A complete block on the host. Its mutable half belongs to the store. */
 export interface StoredBlock {
   readonly key: string;
-  readonly slots: readonly Buffer[];
+  readonly slots: readonly StoredSlot[];
   readonly sizeBytes: number;
   readonly residentSinceMs: number;
   /** Leases and running loads that need the bytes. */
@@ -28,41 +42,67 @@ export const blockKey = (namespace: string, hash: Uint8Array, groupId: number): 
   return `${hex}${suffix}:${namespace}`;
 };
 
-/** The byte budget and the blocks that live in it, in the order of their last use. */
+export interface BlockStoreDependencies {
+  readonly poolSizeBytes: number;
+  /** Whether the pool rounds sizes up to eight classes for each power of two. */
+  readonly isPoolSizeClassed: boolean;
+  readonly clock: EngineClock;
+  readonly metrics: EngineMetrics;
+}
+
+/** So many blocks are evicted at once where memory is short, however little is needed. */
+const EVICTION_ROUND_BLOCKS = 512;
+
+/** The pool and the blocks that live in it, in the order of their last use. */
 export class BlockStore {
-  readonly #memory: HostMemory;
+  readonly #pool: HostPool;
   readonly #clock: EngineClock;
   readonly #metrics: EngineMetrics;
   readonly #resident = new Map<string, StoredBlock>();
+  #reportedBytes = 0;
 
-  constructor(capacityBytes: number, clock: EngineClock, metrics: EngineMetrics) {
-    this.#memory = new HostMemory(capacityBytes);
+  constructor({ poolSizeBytes, isPoolSizeClassed, clock, metrics }: BlockStoreDependencies) {
+    this.#pool = new HostPool(poolSizeBytes, isPoolSizeClassed);
     this.#clock = clock;
     this.#metrics = metrics;
-    metrics.poolCapacityBytes.add(capacityBytes);
+    metrics.poolCapacityBytes.add(poolSizeBytes);
     for (const name of ['retained', 'reclaimable']) {
       metrics.cacheResidentBlocks.add(0, { class: name });
       metrics.cacheResidentBytesByClass?.add(0, { class: name });
     }
   }
 
-  /** Host memory, evicting least recently used blocks to make room. All buffers or INTERNAL. */
-  allocate(sizesBytes: readonly number[]): Buffer[] {
-    const neededBytes = sizesBytes.reduce((sum, size) => sum + size, 0);
-    if (!this.#makeRoom(neededBytes)) {
+  /**
+   * Memory in one piece for so many users. Evicts round by round until there is room; INTERNAL when nothing is left that
+   * may be evicted.
+   */
+  allocate(sizeBytes: number, users: number): PoolRegion {
+    for (;;) {
+      const region = this.#pool.take(sizeBytes, users);
+      if (region !== null) {
+        this.#metrics.poolUsedBytes.add(this.#newlyUsedBytes());
+        return region;
+      }
+      if (this.#evictRound() > 0) continue;
       this.#metrics.poolAllocFailures.add(1);
-      throw storageError(`pinned pool exhausted while allocating ${neededBytes} bytes`);
+      throw storageError('pinned pool exhausted while allocating block buffer');
     }
-    this.#metrics.poolUsedBytes.add(neededBytes);
-    return sizesBytes.map((size) => this.#memory.take(size));
   }
 
-  /** Gives back host memory of which nobody has any use. */
-  free(buffers: readonly Buffer[]): void {
-    for (const buffer of buffers) {
-      this.#memory.give(buffer);
-      this.#metrics.poolUsedBytes.add(-buffer.length);
-    }
+  /** One user of each region less. */
+  release(regions: Iterable<PoolRegion>): void {
+    for (const region of regions) this.#pool.release(region);
+    this.#metrics.poolUsedBytes.add(this.#newlyUsedBytes());
+  }
+
+  /** Gives back slots of which nobody has any use. */
+  free(slots: readonly StoredSlot[]): void {
+    this.release(slots.flatMap(({ pieces }) => pieces.map(({ region }) => region)));
+  }
+
+  /** So many bytes from an address on, whatever lies there; fewer at the end of the pool. */
+  view(addressBytes: number, sizeBytes: number): Buffer {
+    return this.#pool.view(addressBytes, sizeBytes);
   }
 
   has(key: string): boolean {
@@ -79,8 +119,8 @@ export class BlockStore {
   }
 
   /** Makes a complete block queryable. Its memory was allocated here. */
-  insert(key: string, slots: readonly Buffer[]): void {
-    const sizeBytes = slots.reduce((sum, slot) => sum + slot.length, 0);
+  insert(key: string, slots: readonly StoredSlot[]): void {
+    const sizeBytes = slots.reduce((sum, slot) => sum + slotSizeBytes(slot), 0);
     const block: StoredBlock = {
       key,
       slots,
@@ -106,39 +146,58 @@ export class BlockStore {
 
   /** Removes every block from the index; the memory of pinned ones follows when their last owner ends. */
   evictAll(): MemoryCleanup {
+    const usedBytes = this.#pool.usedBytes;
     let evictedBytes = 0;
-    let reclaimedBytes = 0;
     let stillReferencedBlocks = 0;
     const blocks = [...this.#resident.values()];
     for (const block of blocks) {
       evictedBytes += block.sizeBytes;
       if (block.pins > 0) stillReferencedBlocks += 1;
-      else reclaimedBytes += block.sizeBytes;
       this.#evict(block, 'cleanup');
     }
+    const reclaimedBytes = this.#reclaimedSince(usedBytes);
     return { evictedBlocks: blocks.length, evictedBytes, reclaimedBytes, stillReferencedBlocks };
   }
 
-  #makeRoom(neededBytes: number): boolean {
+  /** Passes over pinned blocks, which then count as used last. Returns how many blocks it evicted. */
+  #evictRound(): number {
+    const { usedBytes } = this.#pool;
+    let evicted = 0;
     let unseen = this.#resident.size;
     for (const block of this.#resident.values()) {
-      if (this.#memory.hasRoomFor(neededBytes) || unseen === 0) break;
+      if (evicted === EVICTION_ROUND_BLOCKS || unseen === 0) break;
       unseen -= 1;
-      if (block.pins > 0) this.touch(block.key);
-      else this.#evict(block, 'pressure');
+      if (block.pins > 0) {
+        this.touch(block.key);
+      } else {
+        this.#evict(block, 'pressure');
+        evicted += 1;
+      }
     }
-    return this.#memory.hasRoomFor(neededBytes);
+    this.#reclaimedSince(usedBytes);
+    return evicted;
+  }
+
+  /** What an eviction gave back: nothing for a block whose region has other users. */
+  #reclaimedSince(usedBytes: number): number {
+    const reclaimedBytes = usedBytes - this.#pool.usedBytes;
+    if (reclaimedBytes > 0) this.#metrics.cacheEvictionReclaimedBytes.add(reclaimedBytes);
+    return reclaimedBytes;
+  }
+
+  /** Bytes since the last time that it was asked for. */
+  #newlyUsedBytes(): number {
+    const { usedBytes } = this.#pool;
+    const newlyUsed = usedBytes - this.#reportedBytes;
+    this.#reportedBytes = usedBytes;
+    return newlyUsed;
   }
 
   #evict(block: StoredBlock, reason: 'pressure' | 'cleanup'): void {
     this.#resident.delete(block.key);
     block.isResident = false;
-    if (block.pins === 0) {
-      this.free(block.slots);
-      this.#metrics.cacheEvictionReclaimedBytes.add(block.sizeBytes);
-    } else {
-      this.#metrics.cacheEvictionsStillReferenced.add(1);
-    }
+    if (block.pins === 0) this.free(block.slots);
+    else this.#metrics.cacheEvictionsStillReferenced.add(1);
     this.#metrics.cacheEvictions.add(1);
     this.#metrics.cacheResidenceDurationSeconds.record((this.#clock.nowMs() - block.residentSinceMs) / 1000, {
       reason,

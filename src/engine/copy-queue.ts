@@ -11,9 +11,11 @@ export interface LayerCopy {
   readonly tensor: Tensor;
   readonly layout: LayerLayout;
   readonly blockId: number;
-  /** As long as the block; K before V. */
-  readonly host: Buffer;
+  /** For each piece of the block: all of it, or K and V. A piece that is too short fails when its bytes are copied. */
+  readonly host: readonly Buffer[];
 }
+
+export const copySizeBytes = ({ host }: LayerCopy): number => host.reduce((sum, { length }) => sum + length, 0);
 
 /**
  * Starts what other processes see of one queue: a thread of this name in the task list, there for as long as the queue
@@ -76,7 +78,7 @@ export class CopyQueue {
       const delayMs = this.#dependencies.landsAfterMs();
       if (delayMs === 0) this.#copy(copy);
       else landings.push(this.#landLater(copy, delayMs));
-      bytesThisTurn += copy.host.length;
+      bytesThisTurn += copySizeBytes(copy);
     }
     await Promise.all(landings);
   }
@@ -89,13 +91,12 @@ export class CopyQueue {
   }
 
   #copy({ tensor, layout, blockId, host }: LayerCopy): void {
-    const pieces = layout.blockSizeBytes / layout.pieceSizeBytes;
-    for (let piece = 0; piece < pieces; piece++) {
-      const deviceOffset = tensor.offsetBytes + blockId * layout.pieceSizeBytes + piece * layout.splitStrideBytes;
-      const hostOffset = piece * layout.pieceSizeBytes;
-      const bytes = host.subarray(hostOffset, hostOffset + layout.pieceSizeBytes);
+    const { pieceSizeBytes, splitStrideBytes } = layout;
+    for (const [piece, bytes] of host.entries()) {
+      const deviceOffset = tensor.offsetBytes + blockId * pieceSizeBytes + piece * splitStrideBytes;
       if (this.#dependencies.direction === 'toHost') tensor.memory.read(deviceOffset, bytes);
       else tensor.memory.write(deviceOffset, bytes);
+      if (bytes.length < pieceSizeBytes) throw new Error('a block reaches beyond the end of the pool');
     }
   }
 }

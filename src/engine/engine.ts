@@ -20,6 +20,7 @@ import { InstanceStore } from './instances.ts';
 import { LeaseTable } from './lease-table.ts';
 import { QueryDesk } from './query.ts';
 import { Registrations } from './registrations.ts';
+import { behaviourOf } from './server-version.ts';
 import { type OpenTensor, TensorRegistry } from './tensor-registry.ts';
 import { checkLeaseId, type LoadStateHandle, Transfers } from './transfers.ts';
 
@@ -40,7 +41,12 @@ export interface EngineDependencies {
   readonly metrics: EngineMetrics;
   readonly poolSizeBytes: number;
   readonly leaseTtlMs: number;
+  /** The version that clients must have, and whose behaviour this is. */
   readonly version: string;
+  readonly isAllocationBlockwise: boolean;
+  /** Milliseconds between the answer to a Save and its visibility, beyond one turn of the clock. */
+  readonly insertDelayMs: number;
+  readonly isLoadSizeUnchecked: boolean;
 }
 
 /** What the server does, without a network: messages in, answers or refusals out. */
@@ -60,8 +66,10 @@ export class Engine {
     const unmapDelayMs = () => faults.switches.copyAfterCloseMs ?? 0;
     const registry = new TensorRegistry({ openTensor: dependencies.openTensor, unmapDelayMs, timers });
     const instances = new InstanceStore(log);
-    const blocks = new BlockStore(dependencies.poolSizeBytes, clock, metrics);
-    const delayMs = () => faults.switches.insertDelayMs ?? 0;
+    const { poolSizeBytes, isAllocationBlockwise, isLoadSizeUnchecked } = dependencies;
+    const { isPoolSizeClassed } = behaviourOf(version);
+    const blocks = new BlockStore({ poolSizeBytes, isPoolSizeClassed, clock, metrics });
+    const delayMs = () => faults.switches.insertDelayMs ?? dependencies.insertDelayMs;
     const insertion = new InsertionThread({ blocks, clock, log, metrics, delayMs });
     const { attachLoadState, leaseTtlMs: ttlMs, randomBytes } = dependencies;
     const leases = new LeaseTable({ blocks, clock, randomBytes, ttlMs });
@@ -74,7 +82,18 @@ export class Engine {
     this.#blocks = blocks;
     this.#leases = leases;
     this.#queries = queries;
-    this.#transfers = new Transfers({ instances, blocks, insertion, leases, clock, log, metrics, attachLoadState });
+    this.#transfers = new Transfers({
+      instances,
+      blocks,
+      insertion,
+      leases,
+      clock,
+      log,
+      metrics,
+      attachLoadState,
+      isAllocationBlockwise,
+      isLoadSizeUnchecked,
+    });
     this.#timers = timers;
     timers.every(LEASE_SWEEP_INTERVAL_MS, () => leases.sweep());
     timers.every(GARBAGE_INTERVAL_MS, () => {

@@ -1,4 +1,4 @@
-import type { BlockStore } from './block-store.ts';
+import { type BlockStore, type StoredSlot, slotSizeBytes } from './block-store.ts';
 import { type EngineClock, sleep } from './engine-clock.ts';
 import type { EngineLog } from './engine-log.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
@@ -9,11 +9,11 @@ export interface FilledSlot {
   readonly key: string;
   readonly slot: number;
   readonly slotCount: number;
-  readonly bytes: Buffer;
+  readonly stored: StoredSlot;
 }
 
 interface PartialBlock {
-  readonly slots: (Buffer | null)[];
+  readonly slots: (StoredSlot | null)[];
   readonly sinceMs: number;
   sizeBytes: number;
   missing: number;
@@ -74,13 +74,14 @@ export class InsertionThread {
     const { blocks, metrics } = this.#dependencies;
     const partial = this.#partialFor(filled);
     if (partial === null || partial.slots[filled.slot] !== null) {
-      blocks.free([filled.bytes]);
+      blocks.free([filled.stored]);
       return;
     }
-    partial.slots[filled.slot] = filled.bytes;
-    partial.sizeBytes += filled.bytes.length;
+    const sizeBytes = slotSizeBytes(filled.stored);
+    partial.slots[filled.slot] = filled.stored;
+    partial.sizeBytes += sizeBytes;
     partial.missing -= 1;
-    metrics.inflightBytes.add(filled.bytes.length);
+    metrics.inflightBytes.add(sizeBytes);
     if (partial.missing > 0) return;
     this.#partials.delete(filled.key);
     metrics.inflightBytes.add(-partial.sizeBytes);
@@ -95,7 +96,7 @@ export class InsertionThread {
     if (blocks.has(key)) return null;
     const existing = this.#partials.get(key);
     if (existing === undefined) {
-      const slots = new Array<Buffer | null>(slotCount).fill(null);
+      const slots = new Array<StoredSlot | null>(slotCount).fill(null);
       const partial = { slots, sinceMs: clock.nowMs(), sizeBytes: 0, missing: slotCount };
       this.#partials.set(key, partial);
       return partial;

@@ -73,11 +73,11 @@ export class InstanceStore {
     const instance = this.#getOrCreate(instanceId, shape);
     const { deviceId, tpRank, layers } = registration;
     if (tpRank >= instance.tpSize) {
-      throw invalidArgument(`tp_rank ${tpRank} out of range for tp_size ${instance.tpSize}`);
+      throw invalidArgument(`tp_rank ${tpRank} out of range (tp_size ${instance.tpSize})`);
     }
     if (layers.size === 0) throw invalidArgument('no KV cache layers');
     if (instance.workers.has(deviceId)) {
-      throw invalidArgument(`GPU context for device ${deviceId} already exists in instance ${instanceId}`);
+      throw invalidArgument(`GPU context for device ${deviceId} already exists`);
     }
     if (instance.topology !== null) {
       throw invalidArgument(
@@ -120,7 +120,7 @@ export class InstanceStore {
   }
 
   #seal(instance: MutableInstance, workers: readonly GpuWorker[]): void {
-    const topology = topologyFrom(workers, instance.tpSize, instance.pageFirst);
+    const topology = topologyFrom(instance.id, workers, instance.tpSize, instance.pageFirst);
     instance.topology = topology;
     const totalSlots = topology.groups.reduce((sum, group) => sum + group.slotCount, 0);
     this.#log.info(

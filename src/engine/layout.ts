@@ -1,18 +1,19 @@
 import { invalidArgument } from './engine-error.ts';
 
-/** Where the blocks of one layer lie in its memory, as the registration describes it. */
+/** Where the blocks of one layer lie in its memory, as the registration describes it: numbers of 64 bits. */
 export interface LayerShape {
   /** Bytes of one segment of a block. */
-  readonly bytesPerBlock: number;
+  readonly bytesPerBlock: bigint;
   /** Bytes from the K region to the V region; ignored with one segment. */
-  readonly kvStrideBytes: number;
-  readonly numBlocks: number;
+  readonly kvStrideBytes: bigint;
+  readonly numBlocks: bigint;
   readonly segments: number;
 }
 
-/** Validated addressing of one layer: block `i` is at `i * blockStrideBytes`, and again `splitStrideBytes` further on. */
+/** Validated addressing of one layer: block `i` is at `i * pieceSizeBytes`, and again `splitStrideBytes` further on. */
 export interface LayerLayout {
   readonly numBlocks: number;
+  readonly segmentSizeBytes: number;
   /** Bytes of one contiguous piece of a block. */
   readonly pieceSizeBytes: number;
   /** 0 where a block is one piece. */
@@ -26,29 +27,46 @@ export const layoutFrom = (layerName: string, shape: LayerShape, memorySizeBytes
   const { bytesPerBlock: segment, kvStrideBytes: stride, numBlocks, segments } = shape;
   const refuse = (message: string) => invalidArgument(`layer ${layerName}: ${message}`);
   if (memorySizeBytes <= 0) throw refuse('size_bytes must be > 0');
-  if (segment === 0 || numBlocks === 0 || segments === 0) {
-    throw refuse('bytes_per_block, num_blocks and segments must be non-zero');
+  if (segment === 0n || numBlocks === 0n || segments === 0) {
+    throw refuse('segment_bytes, num_blocks, and segments must be non-zero');
   }
-  const blockSizeBytes = segment * segments;
-  if (!Number.isSafeInteger(blockSizeBytes * numBlocks) || !Number.isSafeInteger(stride + segment * numBlocks)) {
-    throw refuse('block size overflow');
-  }
+  const block = segment * BigInt(segments);
+  if (!isUint64(block)) throw refuse('block size overflow');
   if (segments > 1) {
-    if (stride === 0) throw refuse('kv_stride_bytes must be > 0 when segments > 1');
-    if (stride < segment)
-      throw refuse(`segments would overlap: kv_stride_bytes ${stride} < bytes_per_block ${segment}`);
+    if (stride === 0n) throw refuse('kv_stride_bytes must be > 0 when segments > 1');
+    if (stride < segment) {
+      throw refuse(`kv_stride_bytes ${stride} < segment_bytes ${segment}: segments would overlap`);
+    }
   }
   const isSplit = segments > 1 && stride > segment;
-  if (isSplit && segments !== 2) throw refuse(`split layout supports exactly 2 segments, got ${segments}`);
-  const neededBytes = isSplit ? stride + numBlocks * segment : numBlocks * blockSizeBytes;
-  if (neededBytes > memorySizeBytes) {
-    throw refuse(`registered memory too small: need ${neededBytes} bytes, got ${memorySizeBytes}`);
+  if (isSplit && segments !== 2) {
+    throw refuse(
+      `split layout (kv_stride_bytes ${stride} > segment_bytes ${segment}) supports exactly 2 segments, got ${segments}`,
+    );
   }
-  if (!isSplit) return { numBlocks, pieceSizeBytes: blockSizeBytes, splitStrideBytes: 0, blockSizeBytes };
-  const nearest = Math.floor(stride / segment);
-  for (const distance of [nearest, nearest + 1]) {
-    const collides = distance >= 1 && distance <= numBlocks - 1 && Math.abs(stride - distance * segment) < segment;
-    if (collides) throw refuse(`K and V overlaps blocks ${distance} apart`);
+  const needed = isSplit ? stride + numBlocks * segment : numBlocks * block;
+  if (!isUint64(needed)) throw refuse('memory layout overflow');
+  if (isSplit) {
+    const nearest = stride / segment;
+    for (const distance of [nearest, nearest + 1n]) {
+      if (distance > numBlocks - 1n) continue;
+      const apart = stride - distance * segment;
+      if (apart < segment && apart > -segment) {
+        throw refuse(`kv_stride_bytes ${stride} overlaps blocks ${distance} apart`);
+      }
+    }
   }
-  return { numBlocks, pieceSizeBytes: segment, splitStrideBytes: stride, blockSizeBytes };
+  if (needed > BigInt(memorySizeBytes)) {
+    throw refuse(`registered memory too small: need ${needed} bytes, got ${memorySizeBytes}`);
+  }
+  // All of them are at most as large as the memory from here on.
+  return {
+    numBlocks: Number(numBlocks),
+    segmentSizeBytes: Number(segment),
+    pieceSizeBytes: Number(isSplit ? segment : block),
+    splitStrideBytes: isSplit ? Number(stride) : 0,
+    blockSizeBytes: Number(block),
+  };
 };
+
+const isUint64 = (value: bigint): boolean => BigInt.asUintN(64, value) === value;

@@ -15,6 +15,15 @@ export interface EngineOptions {
   readonly poolSizeBytes: number;
   /** The version that clients must have, to the byte. Default `0.25.1`. */
   readonly version: string;
+  /** Whether each block has memory of its own, so that a lease does not hold its whole Save. `--blockwise-alloc`, default false. */
+  readonly isAllocationBlockwise: boolean;
+  /** Milliseconds between the answer to a Save and its visibility; 0 is one turn of the event loop. Default 0. */
+  readonly insertDelayMs: number;
+  /**
+   * Whether a Load reads blocks in the size of its destination, as the server does: where two layouts share a namespace it
+   * then copies what lies behind the block in the pool. Default false: such a Load is refused.
+   */
+  readonly isLoadSizeUnchecked: boolean;
   /** Life of a query lease in milliseconds. Default 600 000. */
   readonly leaseTtlMs: number;
   /** Milliseconds between HTTP/2 pings to each client. Default 30 000. */
@@ -46,6 +55,9 @@ const defaultEngineOptions: EngineOptions = {
   httpAddr: '127.0.0.1:9091',
   poolSizeBytes: 2 ** 30,
   version: PEGAFLOW_VERSION,
+  isAllocationBlockwise: false,
+  insertDelayMs: 0,
+  isLoadSizeUnchecked: false,
   leaseTtlMs: 600_000,
   pingIntervalMs: 30_000,
   pingTimeoutMs: 20_000,
@@ -70,6 +82,9 @@ export const engineOptionsFrom = (given: Partial<EngineOptions>): EngineOptions 
     const value = options[name];
     if (value > 0 && value <= MAX_TIMER_MS) continue;
     throw new EngineOptionError(`${name} must be above 0 and at most ${MAX_TIMER_MS}, got ${value}`);
+  }
+  if (!(options.insertDelayMs >= 0 && options.insertDelayMs <= MAX_TIMER_MS)) {
+    throw new EngineOptionError(`insertDelayMs must be from 0 to ${MAX_TIMER_MS}, got ${options.insertDelayMs}`);
   }
   if (!Number.isSafeInteger(options.poolSizeBytes) || options.poolSizeBytes <= 0) {
     throw new EngineOptionError(`poolSizeBytes must be a whole number above 0, got ${options.poolSizeBytes}`);

@@ -48,9 +48,8 @@ export class QueryDesk {
     const query = canLoad ? this.#prefetched(request) : request;
     if (query === null) return create(QueryResponseSchema, { outcome: { case: 'loading', value: {} } });
     const keys = query.blockHashes.map((hash) => blockKey(instance.namespace, hash, query.groupId));
-    return query.groupId === 0
-      ? this.#prefix(instance, keys)
-      : this.#membership(instance, keys, query.waitForFullPrefix);
+    if (query.groupId === 0) return this.#prefix(instance, keys);
+    return query.waitForFullPrefix ? this.#allOrNothing(instance, keys) : this.#membership(instance, keys);
   }
 
   /** Drops prefetch tasks older than `maxAgeMs`. */
@@ -84,7 +83,8 @@ export class QueryDesk {
     return prefetch;
   }
 
-  #prefix(instance: Instance, keys: readonly string[]): QueryResponse {
+  /** As far as blocks follow each other. One that is behind a gap is not touched. */
+  #leadingRun(keys: readonly string[]): StoredBlock[] {
     const hits: StoredBlock[] = [];
     for (const key of keys) {
       const block = this.#dependencies.blocks.touch(key);
@@ -92,16 +92,24 @@ export class QueryDesk {
       hits.push(block);
     }
     this.#count(hits.length, keys.length);
+    return hits;
+  }
+
+  #prefix(instance: Instance, keys: readonly string[]): QueryResponse {
+    const hits = this.#leadingRun(keys);
     return this.#ready(hits.length, this.#lease(instance, hits), []);
   }
 
-  #membership(instance: Instance, keys: readonly string[], isAllOrNothing: boolean): QueryResponse {
+  #allOrNothing(instance: Instance, keys: readonly string[]): QueryResponse {
+    const hits = this.#leadingRun(keys);
+    const lease = hits.length < keys.length ? empty : this.#lease(instance, hits);
+    return this.#ready(hits.length, lease, [...hits.keys()]);
+  }
+
+  /** Each block for itself, which the server counts neither as hits nor as misses. */
+  #membership(instance: Instance, keys: readonly string[]): QueryResponse {
     const found = keys.map((key) => this.#dependencies.blocks.touch(key));
     const positions = [...found.keys()].filter((i) => found[i] !== null);
-    this.#count(positions.length, keys.length);
-    if (isAllOrNothing && positions.length < keys.length) {
-      return this.#ready(positions.length, empty, [...positions.keys()]);
-    }
     const hits = found.filter((block) => block !== null);
     return this.#ready(hits.length, this.#lease(instance, hits), positions);
   }

@@ -18,8 +18,9 @@ export const checkVersion = (clientVersion: string, serverVersion: string): void
 export const checkRegistration = (request: RegisterContextRequest): void => {
   const { deviceId, tpRank, tpSize, worldSize, layerNames } = request;
   checkDeviceId(deviceId);
-  if (tpSize === 0 || worldSize === 0) throw badRequest('tp_size and world_size must be > 0');
-  if (tpRank >= tpSize) throw badRequest(`tp_rank ${tpRank} out of range for tp_size ${tpSize}`);
+  if (tpSize === 0) throw badRequest('tp_size must be > 0');
+  if (worldSize === 0) throw badRequest('world_size must be > 0');
+  if (tpRank >= tpSize) throw badRequest(`tp_rank ${tpRank} out of range (tp_size ${tpSize})`);
   const lists = [
     request.wrapperBytes,
     request.numBlocks,
@@ -28,7 +29,7 @@ export const checkRegistration = (request: RegisterContextRequest): void => {
     request.segments,
   ];
   if (layerNames.length === 0 || lists.some(({ length }) => length !== layerNames.length)) {
-    throw badRequest('layer_names, wrapper_bytes and the layout lists must have the same non-zero length');
+    throw badRequest(`all layer arrays must have the same non-zero length (got layer_names=${layerNames.length})`);
   }
 };
 
@@ -44,24 +45,19 @@ export const layersFrom = (
   const { layerNames, layerGroupIds } = request;
   if (layerGroupIds.length !== 0 && layerGroupIds.length !== layerNames.length) {
     throw invalidArgument(
-      `metadata length mismatch: ${layerNames.length} layers, ${layerGroupIds.length} layer_group_ids`,
+      `registration metadata length mismatch: layer_names=${layerNames.length}, layer_group_ids=${layerGroupIds.length}`,
     );
   }
   return new Map(
     layerNames.map((name, i) => {
       const tensor = tensors.get(name)!;
       const shape = {
-        bytesPerBlock: sizeFrom(name, request.bytesPerBlock[i]!),
-        kvStrideBytes: sizeFrom(name, request.kvStrideBytes[i]!),
-        numBlocks: sizeFrom(name, request.numBlocks[i]!),
+        bytesPerBlock: request.bytesPerBlock[i]!,
+        kvStrideBytes: request.kvStrideBytes[i]!,
+        numBlocks: request.numBlocks[i]!,
         segments: request.segments[i]!,
       };
       return [name, { tensor, groupId: layerGroupIds[i] ?? 0, layout: layoutFrom(name, shape, tensor.sizeBytes) }];
     }),
   );
-};
-
-const sizeFrom = (layerName: string, value: bigint): number => {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw invalidArgument(`layer ${layerName}: size overflow`);
-  return Number(value);
 };

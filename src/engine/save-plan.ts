@@ -1,28 +1,31 @@
 import type { SaveRequest } from '../gen/pegaflow/engine_pb.ts';
 import { blockKey } from './block-store.ts';
-import type { LayerCopy } from './copy-queue.ts';
 import { invalidArgument } from './engine-error.ts';
 import type { GpuWorker, WorkerLayer } from './gpu-worker.ts';
 import type { SealedInstance } from './instances.ts';
 import type { SlotPlace } from './topology.ts';
 
-/** A slot that a Save fills, and what is copied into it. */
+/** What is copied into a slot: one block of one layer. */
+export interface PlannedPart {
+  readonly layer: WorkerLayer;
+  readonly blockId: number;
+  readonly place: SlotPlace;
+}
+
+/** A slot that a Save fills, and what is copied into it: a layer, or all layers of a page. */
 export interface PlannedSlot {
   readonly key: string;
   readonly slot: number;
   readonly slotCount: number;
-  readonly sizeBytes: number;
-  readonly pieces: readonly { readonly layer: WorkerLayer; readonly blockId: number; readonly place: SlotPlace }[];
+  readonly parts: readonly PlannedPart[];
 }
 
-/** The copies that fill a slot's host memory. */
-export const copiesInto = (slot: PlannedSlot, bytes: Buffer): LayerCopy[] =>
-  slot.pieces.map(({ layer, blockId, place }) => ({
-    tensor: layer.tensor,
-    layout: layer.layout,
-    blockId,
-    host: bytes.subarray(place.offsetBytes, place.offsetBytes + place.sizeBytes),
-  }));
+/** The slots that a Save fills for one layer, or all its pages. Their memory is one piece, or two for K and V apart. */
+export interface PlannedBatch {
+  readonly pieceCount: 1 | 2;
+  readonly pieceSizeBytes: number;
+  readonly slots: readonly PlannedSlot[];
+}
 
 interface ResolvedLayer {
   readonly name: string;
@@ -34,71 +37,74 @@ interface ResolvedLayer {
 }
 
 /**
- * What a Save has to copy: nothing for blocks that are resident already. Throws INVALID_ARGUMENT where the request
- * does not fit the registration.
+ * What a Save has to copy, in the order of the request: nothing for blocks that are resident already, and a block twice
+ * that is named twice. Throws INVALID_ARGUMENT where the request does not fit the registration.
  */
 export const planSave = (
   instance: SealedInstance,
   worker: GpuWorker,
   request: SaveRequest,
   isResident: (key: string) => boolean,
-): PlannedSlot[] => {
-  const layers = request.saves.map((save): ResolvedLayer => {
-    const group = instance.topology.groupOf.get(save.layerName);
-    if (group === undefined) throw invalidArgument(`layer ${save.layerName} is not registered`);
-    const layer = worker.layers.get(save.layerName);
-    if (layer === undefined) {
-      throw invalidArgument(`layer ${save.layerName} is not registered on device ${worker.deviceId}`);
-    }
-    for (const blockId of save.blockIds) {
-      if (blockId < layer.layout.numBlocks) continue;
-      throw invalidArgument(
-        `block_id ${blockId} out of range for layer ${save.layerName} (${layer.layout.numBlocks} blocks)`,
-      );
-    }
-    const blocks = save.blockIds
-      .map((blockId, i) => ({ blockId, key: blockKey(instance.namespace, save.blockHashes[i]!, group.id) }))
-      .filter(({ key }) => !isResident(key));
-    const place = group.place(save.layerName, worker.tpRank);
-    return { name: save.layerName, layer, place, slotCount: group.slotCount, blocks };
-  });
-  if (layers.every(({ blocks }) => blocks.length === 0)) return [];
-  return instance.pageFirst ? planPages(instance, layers) : planSlots(layers);
-};
-
-const planSlots = (layers: readonly ResolvedLayer[]): PlannedSlot[] => {
-  const slots = new Map<string, PlannedSlot>();
-  for (const { layer, place, slotCount, blocks } of layers) {
-    for (const { blockId, key } of blocks) {
-      const { slot, sizeBytes } = place;
-      const name = `${slot}/${key}`;
-      if (!slots.has(name)) slots.set(name, { key, slot, slotCount, sizeBytes, pieces: [{ layer, blockId, place }] });
-    }
-  }
-  return [...slots.values()];
-};
-
-const planPages = (instance: SealedInstance, layers: readonly ResolvedLayer[]): PlannedSlot[] => {
-  const [first] = layers;
+): PlannedBatch[] => {
+  const layers = request.saves
+    .map((save): ResolvedLayer => {
+      const group = instance.topology.groupOf.get(save.layerName);
+      if (group === undefined) throw invalidArgument(`layer ${save.layerName} is not registered`);
+      const layer = worker.layers.get(save.layerName);
+      if (layer === undefined) throw invalidArgument(`layer ${save.layerName} not registered on device`);
+      const { numBlocks } = layer.layout;
+      const outside = save.blockIds.find((blockId) => blockId >= numBlocks);
+      if (outside !== undefined) {
+        throw invalidArgument(`block_id ${outside} out of range (num_blocks=${numBlocks}) for layer ${save.layerName}`);
+      }
+      const blocks = save.blockIds
+        .map((blockId, i) => ({ blockId, key: blockKey(instance.namespace, save.blockHashes[i]!, group.id) }))
+        .filter(({ key }) => !isResident(key));
+      const place = group.place(save.layerName, worker.tpRank);
+      return { name: save.layerName, layer, place, slotCount: group.slotCount, blocks };
+    })
+    .filter(({ blocks }) => blocks.length > 0);
+  const [first, ...others] = layers;
   if (first === undefined) return [];
+  return instance.pageFirst ? [planPages(instance, [first, ...others])] : layers.map(planSlots);
+};
+
+const planSlots = ({ layer, place, slotCount, blocks }: ResolvedLayer): PlannedBatch => {
+  const { pieceSizeBytes, splitStrideBytes } = layer.layout;
+  const slots = blocks.map(({ blockId, key }) => ({
+    key,
+    slot: place.slot,
+    slotCount,
+    parts: [{ layer, blockId, place }],
+  }));
+  return { pieceCount: splitStrideBytes > 0 ? 2 : 1, pieceSizeBytes, slots };
+};
+
+const planPages = (instance: SealedInstance, layers: readonly [ResolvedLayer, ...ResolvedLayer[]]): PlannedBatch => {
+  const [first] = layers;
+  const { slot, slotSizeBytes } = first.place;
   const split = layers.find(({ layer }) => layer.layout.splitStrideBytes > 0);
-  if (split !== undefined) throw invalidArgument(`page-first save of layer ${split.name} does not support split K/V`);
-  if (layers.some(({ place }) => place.slot !== first.place.slot)) {
+  if (split !== undefined) throw invalidArgument(`page-first save does not support split K/V (layer ${split.name})`);
+  if (layers.some(({ place }) => place.slot !== slot)) {
     throw invalidArgument('page-first save must address one shard');
   }
   const blocksOf = ({ blocks }: ResolvedLayer) => blocks.map(({ blockId, key }) => `${blockId}/${key}`).join();
   if (layers.some((layer) => blocksOf(layer) !== blocksOf(first))) {
-    throw invalidArgument('page-first save must name the same blocks for all layers');
+    throw invalidArgument('page-first save requires the same block set across all layers');
   }
-  const shardSize = instance.topology.shards[first.place.slot]!.size;
-  if (new Set(layers.map(({ name }) => name)).size !== shardSize) {
-    throw invalidArgument(`page-first save must cover all ${shardSize} layers of the shard`);
+  const shardSize = instance.topology.shards[slot]!.size;
+  const distinct = new Set(layers.map(({ name }) => name)).size;
+  if (distinct !== shardSize) {
+    throw invalidArgument(
+      `page-first save must cover all ${shardSize} layers of shard ${slot}, got ${distinct} distinct ` +
+        "(one worker must write a shard's entire page)",
+    );
   }
-  const pages = new Map<string, PlannedSlot>();
-  for (const { blockId, key } of first.blocks) {
-    const { slot, slotSizeBytes: sizeBytes } = first.place;
-    const pieces = layers.map(({ layer, place }) => ({ layer, blockId, place }));
-    if (!pages.has(key)) pages.set(key, { key, slot, slotCount: first.slotCount, sizeBytes, pieces });
-  }
-  return [...pages.values()];
+  const slots = first.blocks.map(({ blockId, key }) => ({
+    key,
+    slot,
+    slotCount: first.slotCount,
+    parts: layers.map(({ layer, place }) => ({ layer, blockId, place })),
+  }));
+  return { pieceCount: 1, pieceSizeBytes: slotSizeBytes, slots };
 };

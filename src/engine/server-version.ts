@@ -2,12 +2,15 @@
 export interface ServerBehaviour {
   /** Whether a tensor that begins inside its storage is taken to end with it; 0.23.12 takes it for as long as the storage. */
   readonly isStorageOffsetSubtracted: boolean;
+  /** Whether the pool rounds sizes up to eight classes for each power of two, and not only to its unit. */
+  readonly isPoolSizeClassed: boolean;
 }
 
 /** The first published version that behaves so, newest first. */
 const behaviours: readonly (readonly [version: readonly number[], behaviour: ServerBehaviour])[] = [
-  [[0, 24, 0], { isStorageOffsetSubtracted: true }],
-  [[0, 0, 0], { isStorageOffsetSubtracted: false }],
+  [[0, 25, 0], { isStorageOffsetSubtracted: true, isPoolSizeClassed: true }],
+  [[0, 24, 0], { isStorageOffsetSubtracted: true, isPoolSizeClassed: false }],
+  [[0, 0, 0], { isStorageOffsetSubtracted: false, isPoolSizeClassed: false }],
 ];
 
 const newest = behaviours[0]![1];

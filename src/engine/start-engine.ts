@@ -3,7 +3,6 @@ import type http from 'node:http';
 import { setTimeout } from 'node:timers/promises';
 import { metrics } from '@opentelemetry/api';
 import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
-import { LoadState } from '../../native-bindings/load-state.ts';
 import { noCopyThread } from './copy-queue.ts';
 import { CopyThreads } from './copy-threads.ts';
 import { Engine } from './engine.ts';
@@ -15,6 +14,7 @@ import { FaultBoard } from './faults.ts';
 import { GrpcListener } from './grpc-listener.ts';
 import { type ServeGrpc, serveGrpc } from './grpc-service.ts';
 import { createAdminServer } from './http-admin.ts';
+import { attachLoadRecord } from './load-record.ts';
 import { addressFrom, type EngineOptions, engineOptionsFrom, type HostPort, hostPortFrom } from './options.ts';
 import { behaviourOf } from './server-version.ts';
 import { createTensorOpener } from './tensor-opener.ts';
@@ -58,13 +58,16 @@ export const startEngine = async (
     randomBytes,
     openTensor: createTensorOpener(options.driver ?? createEmulatedDriver(), behaviourOf(options.version)),
     startCopyThread: options.hasCopyThreads ? copyThreads.start : noCopyThread,
-    attachLoadState: (name) => LoadState.attach(name),
+    attachLoadState: attachLoadRecord,
     faults,
     log,
     metrics: instruments,
     poolSizeBytes: options.poolSizeBytes,
     leaseTtlMs: options.leaseTtlMs,
     version: options.version,
+    isAllocationBlockwise: options.isAllocationBlockwise,
+    insertDelayMs: options.insertDelayMs,
+    isLoadSizeUnchecked: options.isLoadSizeUnchecked,
   });
 
   const stop = Promise.withResolvers<void>();

@@ -86,14 +86,15 @@ export class TensorRegistry {
     const key = contextKey(request);
     if (this.#contexts.has(key)) throw registerTensorFailed(`context ${key} is already registered`);
     const duplicate = request.layerNames.find((name, i) => request.layerNames.indexOf(name) !== i);
-    if (duplicate !== undefined) throw registerTensorFailed(`layer ${duplicate} appears more than once`);
+    if (duplicate !== undefined)
+      throw registerTensorFailed(`layer ${duplicate} appears more than once in context ${key}`);
     const tensors = new Map<string, Tensor>();
     try {
       for (const [i, layerName] of request.layerNames.entries()) {
         const tensor = this.#dependencies.openTensor(request.wrapperBytes[i]!);
         tensors.set(layerName, tensor);
         if (tensor.deviceIndex !== request.deviceId) {
-          throw new Error(`layer ${layerName} is pinned to device ${tensor.deviceIndex} but got ${request.deviceId}`);
+          throw new Error(`context ${key} is pinned to device ${request.deviceId} but got ${tensor.deviceIndex}`);
         }
       }
     } catch (error) {

@@ -44,20 +44,28 @@ export interface Topology {
 const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 /** Derives the topology of a complete set of workers. Throws INVALID_ARGUMENT where they do not fit together. */
-export const topologyFrom = (workers: readonly RegisteredShape[], tpSize: number, pageFirst: boolean): Topology => {
+export const topologyFrom = (
+  instanceId: string,
+  workers: readonly RegisteredShape[],
+  tpSize: number,
+  pageFirst: boolean,
+): Topology => {
   const layers = unifiedLayers(workers);
   const layerNames = [...layers.keys()].sort(byBytes);
-  const groupCount = new Set([...layers.values()].map((layer) => layer.groupId)).size;
-  for (const { groupId } of layers.values()) {
-    if (groupId >= groupCount)
-      throw invalidArgument(`storage group ids must be dense 0..${groupCount - 1}, got ${groupId}`);
+  const groupIds = new Set([...layers.values()].map((layer) => layer.groupId));
+  const lastGroupId = Math.max(...groupIds);
+  if (groupIds.size !== lastGroupId + 1) {
+    throw invalidArgument(
+      `storage groups must be dense 0..${lastGroupId + 1}: an unregistered group would never seal its blocks`,
+    );
   }
-  if (pageFirst && groupCount !== 1) {
-    throw invalidArgument('page-first storage does not support multiple storage groups');
+  if (pageFirst && groupIds.size !== 1) {
+    throw invalidArgument(`page-first storage does not support multiple storage groups (${groupIds.size} registered)`);
   }
-  checkOwners(workers, layerNames, tpSize);
+  checkStages(workers);
+  checkOwners(instanceId, workers, layerNames, tpSize);
   const shards = pageFirst ? pageShards(workers) : [];
-  const groups = Array.from({ length: groupCount }, (_, id) => {
+  const groups = Array.from({ length: groupIds.size }, (_, id) => {
     const names = layerNames.filter((name) => layers.get(name)!.groupId === id);
     return pageFirst ? pageFirstGroup(names, layers, shards) : layerFirstGroup(id, names, layers, tpSize);
   });
@@ -70,34 +78,62 @@ const unifiedLayers = (workers: readonly RegisteredShape[]): Map<string, Registe
   for (const worker of workers) {
     for (const [name, layer] of worker.layers) {
       const known = layers.get(name);
-      if (known === undefined) {
-        layers.set(name, layer);
-        continue;
-      }
-      const isSame =
-        known.layout.pieceSizeBytes === layer.layout.pieceSizeBytes &&
-        known.layout.blockSizeBytes === layer.layout.blockSizeBytes;
-      if (!isSame) throw invalidArgument(`layer ${name} has inconsistent geometry across devices`);
-      if (known.groupId !== layer.groupId) {
-        throw invalidArgument(
-          `layer ${name} is registered in storage group ${known.groupId} on one device but group ${layer.groupId} on another`,
-        );
-      }
+      if (known === undefined) layers.set(name, layer);
+      else checkSameLayer(name, known, layer, worker.deviceId);
     }
   }
   return layers;
 };
 
-const checkOwners = (workers: readonly RegisteredShape[], layerNames: readonly string[], tpSize: number) => {
+const checkSameLayer = (name: string, known: RegisteredLayer, layer: RegisteredLayer, deviceId: number): void => {
+  const [expected, found] = [geometryOf(known), geometryOf(layer)];
+  if (found !== expected) {
+    throw invalidArgument(
+      `layer ${name} registered with inconsistent geometry: ${expected} vs ${found} on device ${deviceId}`,
+    );
+  }
+  if (layer.groupId !== known.groupId) {
+    throw invalidArgument(
+      `layer ${name} registered in storage group ${known.groupId} on one device but group ${layer.groupId} on device ${deviceId}`,
+    );
+  }
+};
+
+/** What has to be the same on every device that has a layer; how many blocks it has need not. */
+const geometryOf = ({ layout }: RegisteredLayer): string =>
+  `segment_bytes=${layout.segmentSizeBytes} split=${layout.splitStrideBytes > 0} padded_block_bytes=${layout.blockSizeBytes}`;
+
+const checkStages = (workers: readonly RegisteredShape[]): void => {
+  const owners = new Map<string, RegisteredShape>();
+  for (const worker of workers) {
+    for (const name of worker.layers.keys()) {
+      const cell = `${worker.tpRank}/${name}`;
+      const owner = owners.get(cell);
+      if (owner === undefined) owners.set(cell, worker);
+      else if (owner.ppRank !== worker.ppRank) {
+        throw invalidArgument(
+          `layer ${name} claimed by different pipeline stages: device=${owner.deviceId} pp_rank=${owner.ppRank}; ` +
+            `device=${worker.deviceId} pp_rank=${worker.ppRank} tp_rank=${worker.tpRank}`,
+        );
+      }
+    }
+  }
+};
+
+const checkOwners = (
+  instanceId: string,
+  workers: readonly RegisteredShape[],
+  layerNames: readonly string[],
+  tpSize: number,
+): void => {
   for (const name of layerNames) {
+    const ranks = new Set(workers.filter(({ layers }) => layers.has(name)).map(({ tpRank }) => tpRank));
     for (let tpRank = 0; tpRank < tpSize; tpRank++) {
-      const owners = workers.filter((worker) => worker.tpRank === tpRank && worker.layers.has(name));
-      if (owners.length === 0) {
-        throw invalidArgument(`incomplete KV registration: layer ${name} has no owner for tp_rank ${tpRank}`);
-      }
-      if (owners.some((owner) => owner.ppRank !== owners[0]!.ppRank)) {
-        throw invalidArgument(`layer ${name}, tp_rank ${tpRank} is claimed by different pipeline stages`);
-      }
+      if (ranks.has(tpRank)) continue;
+      throw invalidArgument(
+        `instance ${instanceId} has incomplete KV registration: layer ${name} has no owner for tp_rank ${tpRank} ` +
+          `after all ${workers.length} workers registered`,
+      );
     }
   }
 };
@@ -107,8 +143,14 @@ const pageShards = (workers: readonly RegisteredShape[]): ReadonlySet<string>[] 
   for (const worker of workers) {
     const names = new Set(worker.layers.keys());
     if (shards.some((shard) => shard.size === names.size && [...names].every((name) => shard.has(name)))) continue;
-    const shared = [...names].find((name) => shards.some((shard) => shard.has(name)));
-    if (shared !== undefined) throw invalidArgument(`page-first layer ${shared} is claimed by shards that differ`);
+    for (const name of names) {
+      const owner = shards.findIndex((shard) => shard.has(name));
+      if (owner < 0) continue;
+      throw invalidArgument(
+        `page-first layer ${name} claimed by shards ${owner} and ${shards.length}: ` +
+          'registered layer sets must be identical (replica) or disjoint (split)',
+      );
+    }
     shards.push(names);
   }
   return shards;

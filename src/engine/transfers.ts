@@ -1,7 +1,7 @@
 import type { LoadRequest, SaveRequest } from '../gen/pegaflow/engine_pb.ts';
 import type { BlockStore, StoredBlock } from './block-store.ts';
 import type { Call } from './call.ts';
-import type { LayerCopy } from './copy-queue.ts';
+import { copySizeBytes, type LayerCopy } from './copy-queue.ts';
 import type { EngineClock } from './engine-clock.ts';
 import { badRequest, invalidArgument, messageOf, storageError } from './engine-error.ts';
 import type { EngineLog } from './engine-log.ts';
@@ -10,9 +10,10 @@ import type { GpuWorker } from './gpu-worker.ts';
 import type { InsertionThread } from './insertion-thread.ts';
 import { type InstanceStore, requireWorker } from './instances.ts';
 import { LEASE_SIZE_BYTES, type LeaseTable } from './lease-table.ts';
-import { planGroups, planLease } from './load-plan.ts';
+import { type PlannedBlock, planCopies, planGroups, planLease } from './load-plan.ts';
 import { checkDeviceId } from './registration-request.ts';
-import { copiesInto, type PlannedSlot, planSave } from './save-plan.ts';
+import { copiesInto, houseSlots } from './save-memory.ts';
+import { type PlannedBatch, planSave } from './save-plan.ts';
 import { untilAborted } from './until-aborted.ts';
 
 /** A client's shared-memory record of one load. */
@@ -30,6 +31,10 @@ export interface TransferDependencies {
   readonly metrics: EngineMetrics;
   /** Throws when there is no such record, or it is not one. */
   readonly attachLoadState: (name: string) => LoadStateHandle;
+  /** Whether each block of a Save has an allocation of its own, so that one lease does not hold its whole Save. */
+  readonly isAllocationBlockwise: boolean;
+  /** Whether a Load reads blocks in the size of their destination, whatever they were stored in. */
+  readonly isLoadSizeUnchecked: boolean;
 }
 
 /** Copies between devices and the block store. */
@@ -52,20 +57,20 @@ export class Transfers {
     checkDeviceId(request.deviceId);
     for (const { layerName, blockIds, blockHashes } of request.saves) {
       if (blockIds.length === blockHashes.length) continue;
-      throw invalidArgument(
-        `layer ${layerName}: block_ids length ${blockIds.length} does not match block_hashes length ${blockHashes.length}`,
+      throw badRequest(
+        `block_ids length ${blockIds.length} does not match block_hashes ${blockHashes.length} for layer ${layerName}`,
       );
     }
     const instance = instances.requireSealed(request.instanceId);
     const worker = requireWorker(instance, request.deviceId);
     checkRanks(worker, request);
-    const slots = planSave(instance, worker, request, (key) => blocks.has(key));
-    if (slots.length === 0) {
+    const batches = planSave(instance, worker, request, (key) => blocks.has(key));
+    if (batches.length === 0) {
       log.info({ instance: instance.id }, 'save_batch skipped (no valid blocks)');
       return;
     }
     leases.sweep();
-    await worker.held(this.#copyToHost(worker, slots, signal));
+    await worker.held(this.#copyToHost(worker, batches, signal));
   }
 
   /** Answers when the copy is queued; its end is written to the client's record. */
@@ -83,22 +88,22 @@ export class Transfers {
     }
   }
 
-  async #copyToHost(worker: GpuWorker, slots: readonly PlannedSlot[], signal: AbortSignal): Promise<void> {
-    const { blocks, clock, insertion, metrics } = this.#dependencies;
-    const buffers = blocks.allocate(slots.map(({ sizeBytes }) => sizeBytes));
-    const totalBytes = buffers.reduce((sum, { length }) => sum + length, 0);
+  async #copyToHost(worker: GpuWorker, batches: readonly PlannedBatch[], signal: AbortSignal): Promise<void> {
+    const { blocks, clock, insertion, isAllocationBlockwise, metrics } = this.#dependencies;
+    const slots = houseSlots(blocks, batches, isAllocationBlockwise);
+    const copies = slots.flatMap((slot) => copiesInto(blocks, slot));
     const startMs = clock.nowMs();
-    const copied = worker.saveQueue.run(slots.flatMap((slot, i) => copiesInto(slot, buffers[i]!)));
+    const copied = worker.saveQueue.run(copies);
     try {
       await untilAborted(copied, signal);
     } catch (error) {
-      const giveBack = () => blocks.free(buffers);
+      const giveBack = () => blocks.free(slots.map(({ stored }) => stored));
       copied.then(giveBack, giveBack);
       throw signal.aborted ? error : storageError(messageOf(error));
     }
-    metrics.saveBytes.add(totalBytes);
+    metrics.saveBytes.add(copies.reduce((sum, copy) => sum + copySizeBytes(copy), 0));
     metrics.saveDurationSeconds.record((clock.nowMs() - startMs) / 1000);
-    insertion.enqueue(slots.map(({ key, slot, slotCount }, i) => ({ key, slot, slotCount, bytes: buffers[i]! })));
+    insertion.enqueue(slots);
   }
 
   #attach(name: string): LoadStateHandle {
@@ -110,7 +115,7 @@ export class Transfers {
   }
 
   #submit(request: LoadRequest, state: LoadStateHandle): void {
-    const { instances, blocks, leases } = this.#dependencies;
+    const { instances, blocks, isLoadSizeUnchecked, leases } = this.#dependencies;
     const instance = instances.requireSealed(request.instanceId);
     const worker = requireWorker(instance, request.deviceId);
     const groups = planGroups(instance, request);
@@ -118,13 +123,16 @@ export class Transfers {
     const unpin = () => {
       for (const block of pinned) blocks.unpin(block);
     };
-    const copies: LayerCopy[] = [];
+    let copies: LayerCopy[];
     try {
+      const planned: PlannedBlock[] = [];
       for (const load of request.loads) {
         const leased = leases.consume(load.lease, instance.id);
         pinned.push(...leased);
-        copies.push(...planLease(worker, groups, load, leased));
+        planned.push(...planLease(instance, groups, load, leased));
       }
+      const { tpRank } = request;
+      copies = planCopies({ instance, worker, tpRank, blocks, isSizeUnchecked: isLoadSizeUnchecked }, groups, planned);
     } catch (error) {
       unpin();
       throw error;
@@ -142,7 +150,7 @@ export class Transfers {
     const startMs = clock.nowMs();
     try {
       await worker.loadQueue.run(copies);
-      metrics.loadBytes.add(copies.reduce((sum, { host }) => sum + host.length, 0));
+      metrics.loadBytes.add(copies.reduce((sum, copy) => sum + copySizeBytes(copy), 0));
       metrics.loadDurationSeconds.record((clock.nowMs() - startMs) / 1000);
       this.#signal(loadStateName, 1);
     } catch (error) {

@@ -11,6 +11,7 @@ import { createEngineMetrics } from './engine-metrics.ts';
 import { FaultBoard } from './faults.ts';
 import { GrpcListener } from './grpc-listener.ts';
 import { serveGrpc } from './grpc-service.ts';
+import { POOL_UNIT_BYTES } from './host-pool.ts';
 
 const instanceId = 'warm-up';
 const layerNames = ['layer'];
@@ -36,8 +37,11 @@ export const warmUp = async ({
     openTensor: () => ({ memory, offsetBytes: 0, sizeBytes: 1, deviceIndex: 0 }),
     startCopyThread: noCopyThread,
     attachLoadState: () => ({ signal: () => {}, [Symbol.dispose]: () => {} }),
-    poolSizeBytes: 1,
+    poolSizeBytes: POOL_UNIT_BYTES,
     leaseTtlMs: 1000,
+    isAllocationBlockwise: false,
+    insertDelayMs: 0,
+    isLoadSizeUnchecked: false,
     version: '',
   });
   const listener = new GrpcListener({

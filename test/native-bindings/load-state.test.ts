@@ -75,13 +75,25 @@ describe('LoadState', () => {
   });
 
   test.each<[string, Record, RegExp]>([
-    ['less than 32 bytes', { sizeBytes: 31 }, /31 bytes, at least 32/],
-    ['an offset inside the header', { offset: 0n }, /offset 0 lies inside the header/],
-    ['an offset that leaves no room', { offset: 24n }, /offset 24 leaves no room .* in 32 bytes/],
-    ['an offset beyond every size', { offset: 2n ** 64n - 8n }, /offset 18446744073709551608 leaves no room/],
-    ['an offset out of line', { sizeBytes: 64, offset: 12n }, /offset 12 is not a multiple of 8/],
-    ['another magic', { magic: 0xdead_beef }, /magic is 0xdeadbeef, not 0x50464c44/],
-    ['another version', { version: 2 }, /version is 2, not 1/],
+    ['less than 32 bytes', { sizeBytes: 31 }, /^shared memory too small \(actual=31 bytes, required=32 bytes\)$/],
+    [
+      'an offset inside the header',
+      { offset: 0n },
+      /^invalid LoadState offset \(offset=0, len=32\) recorded in shared memory$/,
+    ],
+    [
+      'an offset that leaves no room',
+      { offset: 24n },
+      /^shared memory too small \(actual=32 bytes, required=40 bytes\)$/,
+    ],
+    ['an offset beyond every size', { offset: 2n ** 64n - 8n }, /^address calculation overflowed/],
+    ['an offset out of line', { sizeBytes: 64, offset: 12n }, /^aligned pointer 0xc is not 8-byte aligned$/],
+    [
+      'another magic',
+      { magic: 0xdead_beef },
+      /^invalid LoadState header \(magic=0xdeadbeef, version=1, expected magic=0x50464c44, version=1\)$/,
+    ],
+    ['another version', { version: 2 }, /version=2, expected/],
   ])('an object with %s is refused', (_, record, message) => {
     const memory = foreignRecord(record);
     try {
@@ -106,7 +118,9 @@ describe('LoadState', () => {
     const record = LoadState.create();
     unlinkSync(`/dev/shm/${record.name}`);
     writeFileSync(`/dev/shm/${record.name}`, Buffer.alloc(32));
-    expect(() => LoadState.attach(record.name)).toThrow(/offset 0 lies inside the header/);
+    expect(() => LoadState.attach(record.name)).toThrow(
+      /^invalid LoadState offset \(offset=0, len=32\) recorded in shared memory$/,
+    );
     expect(record.state()).toBe(0);
     record[Symbol.dispose]();
   });

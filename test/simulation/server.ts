@@ -76,6 +76,9 @@ export class SimulatedServer {
       poolSizeBytes,
       leaseTtlMs: 600_000,
       version: PEGAFLOW_VERSION,
+      isAllocationBlockwise: false,
+      insertDelayMs: 0,
+      isLoadSizeUnchecked: false,
     });
     const { engine, clock } = this;
     const onShutdown = () => this.drain(60_000);

@@ -1,7 +1,7 @@
 import { type Budgets, budgetsFrom } from '../../machines/index.ts';
 import type { FaultPatch } from '../../src/engine/faults.ts';
+import { POOL_UNIT_BYTES } from '../../src/engine/host-pool.ts';
 import { BlockPool } from './block-pool.ts';
-import { BLOCK_BYTES } from './content.ts';
 import type { Coverage, MachineName } from './coverage.ts';
 import type { ScheduledEvent, SimulatedProcess } from './event-loop.ts';
 import { Host } from './host.ts';
@@ -61,7 +61,7 @@ export class World {
     kernel.arePidsVisible = random.chance(0.6);
     this.#inspector = new Inspector(kernel, this.replicas);
     this.serverFaults = { copyDelayMs: random.pick([0.2, 5, 40]) };
-    this.#poolSizeBytes = random.pick([400, 2_000]) * BLOCK_BYTES * 4;
+    this.#poolSizeBytes = random.pick([400, 2_000]) * POOL_UNIT_BYTES * 4;
     this.startServer();
     const budgets = drawBudgets(random);
     const count = random.chance(0.25) ? 2 : 1;

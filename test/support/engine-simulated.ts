@@ -3,7 +3,7 @@ import { createNoopMeter } from '@opentelemetry/api';
 import { type Clock, createClock } from '@sinonjs/fake-timers';
 import type { Call } from '../../src/engine/call.ts';
 import { noCopyThread, type StartCopyThread } from '../../src/engine/copy-queue.ts';
-import { Engine } from '../../src/engine/engine.ts';
+import { Engine, type EngineDependencies } from '../../src/engine/engine.ts';
 import type { EngineClock } from '../../src/engine/engine-clock.ts';
 import { silentLog } from '../../src/engine/engine-log.ts';
 import { createEngineMetrics } from '../../src/engine/engine-metrics.ts';
@@ -19,15 +19,18 @@ import {
   UnregisterRequestSchema,
 } from '../../src/gen/pegaflow/engine_pb.ts';
 
-export const BLOCK_BYTES = 64;
+/** A unit of the pool, so that a pool holds as many blocks as it says. */
+export const BLOCK_BYTES = 512;
 const DEVICE_BLOCKS = 8;
 
 export const callOf = (fault: MethodFault = {}, signal = new AbortController().signal): Call => ({ fault, signal });
 
 export interface SimulationOptions {
   readonly poolBlocks?: number;
+  readonly memoryBytes?: number;
   readonly faults?: FaultPatch;
   readonly startCopyThread?: StartCopyThread;
+  readonly engine?: Partial<EngineDependencies>;
 }
 
 /** An engine whose clock stands still until it is told to go, with one layer of memory and one rank. */
@@ -35,13 +38,14 @@ export class SimulatedEngine {
   readonly clock: Clock = createClock();
   readonly engine: Engine;
   readonly faults: FaultBoard;
-  readonly memory = Buffer.alloc(DEVICE_BLOCKS * BLOCK_BYTES);
+  readonly memory: Buffer;
   /** What the records of loads say, by name. */
   readonly loadStates = new Map<string, number>();
   #mappedCount = 0;
   #lastId = 0;
 
   constructor(options: SimulationOptions = {}) {
+    this.memory = Buffer.alloc(options.memoryBytes ?? DEVICE_BLOCKS * BLOCK_BYTES);
     this.faults = new FaultBoard(options.faults);
     this.engine = new Engine({
       clock: this.#engineClock(),
@@ -58,6 +62,10 @@ export class SimulatedEngine {
       poolSizeBytes: (options.poolBlocks ?? 100) * BLOCK_BYTES,
       leaseTtlMs: 600_000,
       version: 'v',
+      isAllocationBlockwise: false,
+      insertDelayMs: 0,
+      isLoadSizeUnchecked: false,
+      ...options.engine,
     });
   }
 
@@ -99,11 +107,18 @@ export class SimulatedEngine {
     return this.engine.registrations.openSession(create(SessionRequestSchema, { instanceId }), fault);
   }
 
-  /** Saves block `i` of the device under `names[i]`. */
-  save(names: readonly string[], call = callOf(), instanceId = 'i') {
+  /** Saves block `i` of the device, which begins again behind its last one, under `names[i]`. */
+  save(
+    names: readonly string[],
+    call = callOf(),
+    instanceId = 'i',
+    layerNames: readonly string[] = ['l'],
+    change: MessageInitShape<typeof SaveRequestSchema> = {},
+  ) {
     const blockHashes = names.map((name) => Buffer.from(name));
-    const saves = [{ layerName: 'l', blockIds: [...names.keys()], blockHashes }];
-    return this.engine.save(create(SaveRequestSchema, { instanceId, saves }), call);
+    const blockIds = [...names.keys()].map((i) => i % DEVICE_BLOCKS);
+    const saves = layerNames.map((layerName) => ({ layerName, blockIds, blockHashes }));
+    return this.engine.save(create(SaveRequestSchema, { instanceId, saves, ...change }), call);
   }
 
   /** Saves and waits until the blocks are visible. */
@@ -137,13 +152,20 @@ export class SimulatedEngine {
     this.engine.release(create(ReleaseRequestSchema, { lease }));
   }
 
-  load(name: string, lease: Uint8Array, blockIds: readonly number[], instanceId = 'i'): void {
+  load(
+    name: string,
+    lease: Uint8Array,
+    blockIds: readonly number[],
+    instanceId = 'i',
+    change: MessageInitShape<typeof LoadRequestSchema> = {},
+  ): void {
     const targets = blockIds.map((value) => ({ target: { case: 'blockId' as const, value } }));
     const request = create(LoadRequestSchema, {
       instanceId,
       loadStateShm: name,
       groups: [{ layerNames: ['l'] }],
       loads: [{ lease, blockIdsByGroup: [{ targets }] }],
+      ...change,
     });
     this.engine.load(request);
   }

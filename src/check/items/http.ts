@@ -32,17 +32,18 @@ export const httpPort: ItemGroup = (suite) => {
   });
 
   suite.controlTest(
-    'C20 memory cleanup evicts every block, and a leased one can still be loaded',
+    'C20 memory cleanup evicts every block, and a leased one can still be loaded and keeps the memory of its Save',
     async ({ rank, target: own }) => {
       await rank.register();
       rank.fill(0, 3);
       await rank.save([0, 1], hashesOf(2));
-      await rank.visible(hashesOf(2)).then(({ lease }) => rank.client.release({ lease }));
+      await rank.save([2], hashesOf(3).slice(2));
+      await rank.visible(hashesOf(3)).then(({ lease }) => rank.client.release({ lease }));
       const { lease } = await rank.query(hashesOf(1));
       const blockBytes = 2 * 2 * SEGMENT_BYTES;
       expect(JSON.parse((await suite.http('POST', '/cache/memory/cleanup', own.httpEndpoint)).text)).toEqual({
-        evicted_blocks: 2,
-        evicted_bytes: 2 * blockBytes,
+        evicted_blocks: 3,
+        evicted_bytes: 3 * blockBytes,
         reclaimed_bytes: blockBytes,
         still_referenced_blocks: 1,
       });

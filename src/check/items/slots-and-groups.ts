@@ -53,11 +53,11 @@ export const slotsAndGroups: ItemGroup = (suite) => {
     const { instanceId } = rank;
     const save = (layerName: string, blockIds: number[], blockHashes: Uint8Array[]) =>
       rank.client.save({ instanceId, saves: [{ layerName, blockIds, blockHashes }] });
-    const length = /block_ids length 1 does not match block_hashes length 2$/;
+    const length = 'block_ids length 1 does not match block_hashes 2 for layer layer.0';
     await expectRefusal(save('layer.0', [0], hashesOf(2)), Code.InvalidArgument, length);
     const unknown = /layer layer\.7 is not registered$/;
     await expectRefusal(save('layer.7', [0], hashesOf(1)), Code.InvalidArgument, unknown);
-    const range = /block_id 8 out of range/;
+    const range = /block_id 8 out of range \(num_blocks=8\) for layer layer\.0$/;
     await expectRefusal(save('layer.0', [NUM_BLOCKS], hashesOf(1)), Code.InvalidArgument, range);
     await expectRefusal(rank.client.save({ instanceId, deviceId: -1 }), Code.InvalidArgument, /must be >= 0$/);
     const elsewhere = `device 4 not found in instance ${instanceId}`;
@@ -80,13 +80,13 @@ export const slotsAndGroups: ItemGroup = (suite) => {
       const load = await rank.load(ready.lease, [null, 6], { layerNames: ['layer.1'] });
       expect([await load.end(), rank.holds(6, 7, ['layer.1'])]).toEqual([1, true]);
       const mixed = await rank.load(ready.lease, [0, 1]);
-      await mixed.expectRefused(Code.InvalidArgument, /mixes storage groups$/);
+      await mixed.expectRefused(Code.InvalidArgument, /load group mixes storage groups 0 and 1 \(layer layer\.1\)$/);
     },
     { layerGroupIds: [0, 1] },
   );
 
   suite.savingTest(
-    'C15 all or nothing counts what is there and gives no lease when something is missing',
+    'C15 all or nothing counts what is there before the first gap, and gives no lease when something is missing',
     async ({ rank }) => {
       const hashes = hashesOf(3);
       await rank.register();
@@ -101,7 +101,7 @@ export const slotsAndGroups: ItemGroup = (suite) => {
       });
       expect(outcome).toMatchObject({
         case: 'ready',
-        value: { numHitBlocks: 2n, hitPositions: [0, 1], lease: new Uint8Array(0) },
+        value: { numHitBlocks: 1n, hitPositions: [0], lease: new Uint8Array(0) },
       });
     },
     { layerGroupIds: [0, 1] },
@@ -126,7 +126,7 @@ export const slotsAndGroups: ItemGroup = (suite) => {
     async ({ rank }) => {
       await rank.register();
       rank.fill(0, 5);
-      const words = /page-first save must cover all 2 layers/;
+      const words = /page-first save must cover all 2 layers of shard 0, got 1 distinct/;
       await expectRefusal(rank.save([0], hashesOf(1), ['layer.0']), Code.InvalidArgument, words);
       await rank.save([0], hashesOf(1));
       const { lease } = await rank.visible(hashesOf(1));

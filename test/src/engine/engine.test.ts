@@ -44,26 +44,7 @@ describe('leases', () => {
   });
 });
 
-describe('the byte budget', () => {
-  test('the least recently used block makes room, and a query is a use', async () => {
-    const sim = await registered({ poolBlocks: 2 });
-    await sim.saved(['a', 'b']);
-    expect(sim.hits(['a'])).toBe(1);
-    await sim.saved(['c']);
-    expect([sim.hits(['a']), sim.hits(['b']), sim.hits(['c'])]).toEqual([1, 0, 1]);
-  });
-
-  test('a leased block is skipped, and a pool full of them is exhausted until a lease ends', async () => {
-    const sim = await registered({ poolBlocks: 2 });
-    await sim.saved(['a', 'b']);
-    const lease = sim.lease(['a', 'b']);
-    const save = sim.save(['c']);
-    await expect(save).rejects.toThrow(`storage error: pinned pool exhausted while allocating ${BLOCK_BYTES} bytes`);
-    sim.release(lease);
-    await sim.saved(['c']);
-    expect([sim.hits(['a']), sim.hits(['b']), sim.hits(['c'])]).toEqual([0, 1, 1]);
-  });
-
+describe('memory', () => {
   test('a block that is loading keeps its bytes when it is evicted', async () => {
     const sim = await registered({ poolBlocks: 1, faults: { copyDelayMs: 50 } });
     sim.memory.fill(7, 0, BLOCK_BYTES);
@@ -126,7 +107,7 @@ describe('visibility', () => {
   test('a partial block is dropped after five minutes, and its memory with it', async () => {
     const sim = new SimulatedEngine({ poolBlocks: 1 });
     const two = { layerNames: ['l', 'm'], wrapperBytes: [new Uint8Array(1), new Uint8Array(1)] };
-    const layout = { numBlocks: [8n, 8n], bytesPerBlock: [64n, 64n], kvStrideBytes: [0n, 0n], segments: [1, 1] };
+    const layout = { numBlocks: [8n, 8n], bytesPerBlock: [512n, 512n], kvStrideBytes: [0n, 0n], segments: [1, 1] };
     await sim.during(0, sim.register('i', callOf(), { ...two, ...layout }));
     await sim.saved(['a']);
     await expect(sim.save(['b'])).rejects.toThrow('pinned pool exhausted');
