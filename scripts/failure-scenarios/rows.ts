@@ -133,7 +133,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   'S-33': {
     what: 'Another version is rolled out and rolled back',
     mustHold: 'parked, probed slowly, resumed by itself',
-    simulated: ['otherVersion'],
+    simulated: ['otherVersion', 'changedVersion'],
   },
   'S-34': { what: 'Old and new clients and servers meet; fields are unknown', mustHold: 'served or refused cleanly' },
   'S-35': {

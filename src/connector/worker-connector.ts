@@ -33,6 +33,7 @@ import type {
   RefusedSave,
   SaveIntent,
 } from './metadata.ts';
+import { claimLayout } from './namespace-layouts.ts';
 import {
   checkGroupId,
   checkInstanceOptions,
@@ -165,10 +166,14 @@ export class WorkerConnector {
     this.#actor.subscribe((snapshot) => this.#follow(snapshot));
   }
 
-  /** vLLM: `register_kv_caches`. Keeps the layers for every registration to come, and begins to look for the server. */
+  /**
+   * vLLM: `register_kv_caches`. Keeps the layers for every registration to come, and begins to look for the server. Throws an
+   * Error where this process has already registered another layout of blocks in the same namespace at the same server.
+   */
   registerKvCaches(layers: readonly KvCacheLayer[]): void {
     if (layers.length === 0) throw new RangeError('no KV cache layers');
     for (const { groupId } of layers) checkGroupId(groupId);
+    claimLayout(this.#options, layers);
     this.#layers = layers;
     this.#layerWithOffset = layerWithOffset(layers);
     this.#named = null;

@@ -1,3 +1,4 @@
+import { testedServerVersions } from '../../machines/index.ts';
 import type { MethodFault, RpcMethod } from '../../src/engine/faults.ts';
 import { ambush } from './ambush.ts';
 import type { Connection } from './connection.ts';
@@ -206,6 +207,12 @@ const table = {
       world.server.kill(0);
       restartAfter(world, random.between(1, 400));
     });
+  },
+  /** One that connectors take; it stays until another change. */
+  changedVersion: (world, random) => {
+    world.server.kill(0);
+    world.serverVersion = random.pick(testedServerVersions.filter((version) => version !== world.serverVersion));
+    restartAfter(world, random.between(1, 400));
   },
   rankDeath: (world, random) => replaceRank(world, replicaOf(world, random), random),
   schedulerDeath: (world, random) => replaceScheduler(world, replicaOf(world, random)),

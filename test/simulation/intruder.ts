@@ -1,6 +1,5 @@
 import { create } from '@bufbuild/protobuf';
 import { RegisterContextRequestSchema, SessionRequestSchema } from '../../src/gen/pegaflow/engine_pb.ts';
-import { PEGAFLOW_VERSION } from '../../src/pegaflow-version.ts';
 import { BLOCK_BYTES } from './content.ts';
 import { DeviceMemory } from './device-memory.ts';
 import type { Instance, InstanceShape } from './instance.ts';
@@ -20,7 +19,7 @@ export function admitIntruder({ later, server }: World, { shape: { instanceId } 
 }
 
 /** Clears what the server has under this id and seals an instance of the same shape over other memory. */
-export function sealForeign({ kernel, server }: World, shape: InstanceShape): void {
+export function sealForeign({ kernel, server, serverVersion }: World, shape: InstanceShape): void {
   const { instanceId, namespace, worldSize, layers, blocks } = shape;
   const { registrations } = server.engine;
   const seal = async () => {
@@ -37,7 +36,7 @@ export function sealForeign({ kernel, server }: World, shape: InstanceShape): vo
         tpSize: worldSize,
         worldSize,
         deviceId: rank,
-        clientVersion: PEGAFLOW_VERSION,
+        clientVersion: serverVersion,
         layerNames: wrapperBytes.map((_, layer) => `layer ${layer}`),
         wrapperBytes,
         numBlocks: wrapperBytes.map(() => BigInt(blocks)),

@@ -137,6 +137,13 @@ export const mutants: readonly Mutant[] = [
     why: 'a refuted registration is never replaced',
   },
   {
+    name: 'version not adopted',
+    file: 'machines/scheduler-setup.ts',
+    find: 'return version === null ? {} : { serverVersion: version, versionRefusals',
+    replace: 'return version === null ? {} : { versionRefusals',
+    why: 'a server of another version is asked in vain for ever',
+  },
+  {
     name: 'no audit',
     file: 'machines/scheduler.ts',
     find: "serving: { entry: 'forgetVoids', after: { auditInterval: 'auditing' } },",

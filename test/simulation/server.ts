@@ -26,6 +26,7 @@ import { LoadState } from './stand-ins/native-bindings.ts';
 
 export interface ServerOptions {
   readonly port: number;
+  readonly version: string;
   readonly poolSizeBytes: number;
   readonly faults: FaultPatch;
   readonly boots: number;
@@ -50,7 +51,7 @@ export class SimulatedServer {
   /** Instances whose loads and saves are taken and never end, until they are registered anew. */
   #stuckInstances = new Set<string>();
 
-  constructor(kernel: Kernel, { port, poolSizeBytes, faults, boots }: ServerOptions) {
+  constructor(kernel: Kernel, { port, version, poolSizeBytes, faults, boots }: ServerOptions) {
     this.#kernel = kernel;
     const process = kernel.loop.spawn(`server ${boots}`);
     this.process = process;
@@ -75,7 +76,7 @@ export class SimulatedServer {
       metrics,
       poolSizeBytes,
       leaseTtlMs: 600_000,
-      version: PEGAFLOW_VERSION,
+      version,
       isAllocationBlockwise: false,
       insertDelayMs: 0,
       isLoadSizeUnchecked: false,

@@ -1,4 +1,4 @@
-import { type Budgets, budgetsFrom } from '../../machines/index.ts';
+import { type Budgets, budgetsFrom, newestTestedVersion } from '../../machines/index.ts';
 import type { FaultPatch } from '../../src/engine/faults.ts';
 import { POOL_UNIT_BYTES } from '../../src/engine/host-pool.ts';
 import { BlockPool } from './block-pool.ts';
@@ -42,6 +42,8 @@ export class World {
   /** Copies wait for the server to stand still for a while. */
   isThawAwaited = false;
   readonly servers: SimulatedServer[] = [];
+  /** Of the incarnations to come. */
+  serverVersion: string = newestTestedVersion;
   /** Switches that every incarnation starts with. */
   readonly serverFaults: FaultPatch;
   #coverage: Coverage;
@@ -65,7 +67,8 @@ export class World {
     this.startServer();
     const budgets = drawBudgets(random);
     const count = random.chance(0.25) ? 2 : 1;
-    for (let i = 0; i < count; i++) this.startReplica(drawShape(random, `i${i}`, budgets));
+    // One process plays many seeds: each has namespaces of its own.
+    for (let i = 0; i < count; i++) this.startReplica(drawShape(random, `i${i}`, `ns-i${i}-${seed}`, budgets));
   }
 
   get server(): SimulatedServer {
@@ -137,8 +140,8 @@ export class World {
     this.servers.filter(({ process }) => !process.isDead).map(({ process }) => process);
 
   startServer(): void {
-    const { serverFaults: faults } = this;
-    const options = { port: PORT, poolSizeBytes: this.#poolSizeBytes, faults, boots: this.servers.length + 1 };
+    const { serverFaults: faults, serverVersion: version } = this;
+    const options = { port: PORT, version, poolSizeBytes: this.#poolSizeBytes, faults, boots: this.servers.length + 1 };
     this.servers.push(new SimulatedServer(this.kernel, options));
     this.kernel.journal.write(this.server.process.name, 'listens');
   }
@@ -189,10 +192,10 @@ function drawBudgets(random: Random): Budgets {
   });
 }
 
-function drawShape(random: Random, instanceId: string, budgets: Budgets): InstanceShape {
+function drawShape(random: Random, instanceId: string, namespace: string, budgets: Budgets): InstanceShape {
   return {
     instanceId,
-    namespace: `ns-${instanceId}`,
+    namespace,
     port: PORT,
     worldSize: random.pick([1, 1, 2, 2, 3, 4]),
     layers: random.pick([1, 2]),
