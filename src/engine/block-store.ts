@@ -66,10 +66,6 @@ export class BlockStore {
     this.#clock = clock;
     this.#metrics = metrics;
     metrics.poolCapacityBytes.add(poolSizeBytes);
-    for (const name of ['retained', 'reclaimable']) {
-      metrics.cacheResidentBlocks.add(0, { class: name });
-      metrics.cacheResidentBytesByClass?.add(0, { class: name });
-    }
   }
 
   /**
@@ -146,6 +142,7 @@ export class BlockStore {
 
   /** Removes every block from the index; the memory of pinned ones follows when their last owner ends. */
   evictAll(): MemoryCleanup {
+    this.#showClasses();
     const usedBytes = this.#pool.usedBytes;
     let evictedBytes = 0;
     let stillReferencedBlocks = 0;
@@ -161,6 +158,7 @@ export class BlockStore {
 
   /** Passes over pinned blocks, which then count as used last. Returns how many blocks it evicted. */
   #evictRound(): number {
+    this.#showClasses();
     const { usedBytes } = this.#pool;
     let evicted = 0;
     let unseen = this.#resident.size;
@@ -203,6 +201,14 @@ export class BlockStore {
       reason,
     });
     this.#countResident(block, -1);
+  }
+
+  /** Blocks are reclaimable once another server has them. There is none here, but an eviction tells of both classes. */
+  #showClasses(): void {
+    for (const name of ['retained', 'reclaimable']) {
+      this.#metrics.cacheResidentBlocks.add(0, { class: name });
+      this.#metrics.cacheResidentBytesByClass?.add(0, { class: name });
+    }
   }
 
   #countResident(block: StoredBlock, sign: 1 | -1): void {

@@ -80,9 +80,10 @@ export const startEngine = async (
     log.info({}, 'Server stopped');
     stop.resolve();
   };
-  const drain = async () => {
-    await listener.drain();
-    await close();
+  let drained: Promise<void> | null = null;
+  const drain = () => {
+    drained ??= listener.drain().then(close);
+    return drained;
   };
   const onShutdown = () => {
     log.warn({}, 'Shutdown requested via RPC');

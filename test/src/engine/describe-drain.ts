@@ -110,6 +110,22 @@ export function describeDrain(name: string, version: string, start: () => Promis
       expect(await exitOf(server)).toBe(0);
     });
 
+    test('a Shutdown while it drains announces nothing a second time', async () => {
+      const server = await started();
+      const frames = await holding(server);
+      server.signal('SIGINT');
+      const ping = await frames.nth('PING');
+      frames.request(3, '/pegaflow.Engine/Shutdown', messageFrame());
+      expect((await frames.nth('HEADERS', 3)).streamId).toBe(3);
+      frames.ackPing(ping);
+      await frames.nth('GOAWAY', 2);
+      await server.logged('Shutdown requested via RPC');
+      endSession(frames);
+      expect(await exitOf(server)).toBe(0);
+      const announced = frames.all('GOAWAY').map((frame) => goawayOf(frame).lastStreamId);
+      expect([...new Set(announced)]).toEqual([MAX_STREAM_ID, 3]);
+    });
+
     test('SIGTERM ends it by that signal at once, also while it drains', async () => {
       const [serving, draining] = [await started(), await started()];
       const [first, second] = [await holding(serving), await holding(draining)];
