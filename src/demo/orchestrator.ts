@@ -35,7 +35,7 @@ const RANKS_PER_CORE = 8;
 const MEAN_GAP_MS = 60;
 
 /** Bounds on what a run waits for, in milliseconds; all far above what a busy machine needs. */
-const REGISTRATION_TIMEOUT_MS = 30_000;
+const REGISTRATION_TIMEOUT_MS = 120_000;
 const REQUEST_TIMEOUT_MS = 12_000;
 const FIRST_HIT_TIMEOUT_MS = 10_000;
 const IN_FLIGHT_TIMEOUT_MS = 1_000;

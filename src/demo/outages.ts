@@ -25,7 +25,7 @@ const UNNOTICED_MS = 1_000;
 /** The outages of a run in order. The first is the start, up to the first `connected`. */
 export function outagesOf(events: readonly DemoEvent[], isServerForeign = false): Outage[] {
   const changes = eventsOf(events, 'status.changed')
-    .filter(({ machine }) => machine === 'scheduler')
+    .filter(({ machine, path }) => machine === 'scheduler' && !ENDING.includes(stateOf(path)))
     .map(({ atMs, path }) => ({
       atMs,
       connected: stateOf(path) === 'connected',
@@ -89,6 +89,9 @@ export function startOf({ stoppedAtMs, stopKind, noticedAtMs }: Outage): number 
 function covers(outage: Outage, atMs: number): boolean {
   return startOf(outage) <= atMs && atMs <= (outage.recoveredAtMs ?? Number.POSITIVE_INFINITY);
 }
+
+/** States of a connector that its host has stopped: no outage. */
+const ENDING = ['stopping', 'stopped'];
 
 /** States in which a server answers again. */
 const ANSWERED = ['reRegistering', 'connected', 'incompatible'];
