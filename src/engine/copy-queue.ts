@@ -62,6 +62,7 @@ export class CopyQueue {
   }
 
   async #copyAll(copies: readonly LayerCopy[]): Promise<void> {
+    for (const copy of copies) checkBlockId(copy);
     const landings: Promise<void>[] = [];
     let previousBlockId = -1;
     let bytesThisTurn = BYTES_PER_TURN;
@@ -74,7 +75,6 @@ export class CopyQueue {
         await this.#dependencies.pace();
         previousBlockId = copy.blockId;
       }
-      checkBlockId(copy);
       const delayMs = this.#dependencies.landsAfterMs();
       if (delayMs === 0) this.#copy(copy);
       else landings.push(this.#landLater(copy, delayMs));

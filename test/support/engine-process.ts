@@ -25,6 +25,7 @@ export type ChildEngineOptions = Partial<
     | 'pingTimeoutMs'
     | 'faults'
     | 'hasCopyThreads'
+    | 'isAllocationBlockwise'
   >
 > & {
   /** GPUs of the emulated device. Default 8. */

@@ -26,7 +26,7 @@ describe.each(publishedVersions)('pegaflow-server %s and the engine', (version) 
   afterAll(() => pairs[Symbol.asyncDispose]());
 
   const unlistedIn = async (sequence: Sequence) => {
-    const { unlisted, outcomes } = await play(sequence, { version, pairs, stopsAtDifference: true });
+    const { unlisted, outcomes } = await play(sequence, { pairs, stopsAtDifference: true });
     expect(outcomes).toBeGreaterThan(0);
     return unlisted;
   };

@@ -56,7 +56,7 @@ async function compare(flags: Flags): Promise<void> {
   const { version, outcomes, seed, steps, directed, part, trace, json } = flags;
   await using pairs = new ServerPairs(version);
   const report = new Report(version);
-  const options: PlayOptions = { version, pairs, stopsAtDifference: true, ...(trace && { onStep: printStep }) };
+  const options: PlayOptions = { pairs, stopsAtDifference: true, ...(trace && { onStep: printStep }) };
   if (steps !== undefined) {
     await add(report, only(randomSequence(seed, version), steps), { ...options, stopsAtDifference: false }, false);
   } else {
@@ -85,8 +85,7 @@ async function add(report: Report, sequence: Sequence, options: PlayOptions, shr
   for (const difference of report.add(sequence, played)) {
     if (!shrinks) report.tell(sequence, difference, null);
     else {
-      const { version, pairs } = options;
-      const silent = { version, pairs, stopsAtDifference: true };
+      const silent = { pairs: options.pairs, stopsAtDifference: true };
       const { kept, difference: smallest } = await shrink(sequence, difference, silent);
       report.tell(sequence, smallest, kept);
     }

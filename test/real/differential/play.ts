@@ -1,4 +1,3 @@
-import type { PublishedVersion } from '../published-wheels.ts';
 import { type Compared, LISTED_DIFFERENCES } from './listed-differences.ts';
 import type { Outcome } from './outcome.ts';
 import type { ServerPairs } from './server-pairs.ts';
@@ -19,7 +18,6 @@ export interface Played {
 }
 
 export interface PlayOptions {
-  readonly version: PublishedVersion;
   readonly pairs: ServerPairs;
   /** What follows an unlisted difference is often its consequence. */
   readonly stopsAtDifference: boolean;
@@ -30,12 +28,12 @@ let runs = 0;
 
 /** Does the same to a real server and to an engine, and compares what comes of it. */
 export const play = async (sequence: Sequence, options: PlayOptions): Promise<Played> => {
-  const { version, pairs, stopsAtDifference, onStep } = options;
+  const { pairs, stopsAtDifference, onStep } = options;
   const pair = await pairs.take(sequence);
   const prefix = `run${++runs}-`;
   const sides = [
-    new Side('real', pair.real, version, prefix),
-    new Side('engine', pair.engine, version, prefix),
+    new Side('real', pair.real, pairs.clients, prefix),
+    new Side('engine', pair.engine, pairs.clients, prefix),
   ] as const;
   const listed = new Map<string, number>();
   const unlisted: Difference[] = [];

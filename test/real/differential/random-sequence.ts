@@ -15,7 +15,7 @@ const mayUseOffsets = (version: PublishedVersion): boolean => !version.startsWit
 /** What one seed does. Nothing in it depends on what a server answers, so that steps can be left out. */
 export const randomSequence = (seed: number, version: PublishedVersion): Sequence => {
   const random = new Random(seed, 'differential');
-  const poolSizeBytes = random.pick([64 * MIB, 64 * MIB, MIB, MIB / 8]);
+  const poolSizeBytes = random.pick([64 * MIB, 64 * MIB, 64 * MIB, MIB, MIB / 8]);
   return { name: `seed ${seed}`, isRandom: true, poolSizeBytes, steps: new Writer(random, version).write() };
 };
 
@@ -193,7 +193,10 @@ class Writer {
         const filled = this.#filled.get(key) ?? new Set();
         this.#filled.set(key, filled);
         for (const layer of here) filled.add(`${layer} ${rank.tpRank}`);
-        return filled.size === groupLayers.length * instance.tpSize;
+        if (filled.size < groupLayers.length * instance.tpSize) return false;
+        // It may be evicted and saved again.
+        this.#filled.delete(key);
+        return true;
       });
       return complete.length === 0 ? [] : [{ group, hashes: complete }];
     });

@@ -2,6 +2,7 @@ import { EngineProcess } from '../../support/engine-process.ts';
 import { RealServer } from '../../support/real-server.ts';
 import type { ServerProcess } from '../../support/server-process.ts';
 import type { PublishedVersion } from '../published-wheels.ts';
+import { IdleClients } from './idle-clients.ts';
 import type { Sequence } from './step.ts';
 
 export interface ServerPair {
@@ -15,9 +16,11 @@ export interface ServerPair {
 export class ServerPairs implements AsyncDisposable {
   readonly #version: PublishedVersion;
   readonly #idle = new Map<string, ServerPair>();
+  readonly clients: IdleClients;
 
   constructor(version: PublishedVersion) {
     this.#version = version;
+    this.clients = new IdleClients(version);
   }
 
   async take({ poolSizeBytes, isBlockwise = false, ownServers = false }: Sequence): Promise<ServerPair> {
@@ -28,7 +31,7 @@ export class ServerPairs implements AsyncDisposable {
     const options = { version: this.#version, poolSizeBytes };
     const [real, engine] = await Promise.allSettled([
       RealServer.start({ ...options, flags: isBlockwise ? ['--blockwise-alloc'] : [] }),
-      EngineProcess.start(options),
+      EngineProcess.start({ ...options, isAllocationBlockwise: isBlockwise }),
     ]);
     if (real.status === 'fulfilled' && engine.status === 'fulfilled') {
       return { key, poolSizeBytes, real: real.value, engine: engine.value };
@@ -49,6 +52,7 @@ export class ServerPairs implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const pair of this.#idle.values()) await this.#end(pair);
     this.#idle.clear();
+    await this.clients[Symbol.asyncDispose]();
   }
 
   async #end({ real, engine }: ServerPair): Promise<void> {

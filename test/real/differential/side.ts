@@ -1,7 +1,7 @@
-import { type ClientAnswer, type ClientRequest, PythonClient } from '../../support/python-client.ts';
+import type { ClientAnswer, ClientRequest, PythonClient } from '../../support/python-client.ts';
 import type { ServerProcess } from '../../support/server-process.ts';
 import { within } from '../../support/within.ts';
-import type { PublishedVersion } from '../published-wheels.ts';
+import type { IdleClients } from './idle-clients.ts';
 import { exceptionText, normalized, type Outcome } from './outcome.ts';
 import type { LoadStep, SaveStep, Step } from './step.ts';
 
@@ -26,7 +26,7 @@ const NOT_CALLS: ReadonlySet<string> = new Set([
 export class Side implements AsyncDisposable {
   readonly #server: ServerProcess;
   readonly #kind: string;
-  readonly #version: PublishedVersion;
+  readonly #clients: IdleClients;
   readonly #prefix: string;
   readonly #begun = new Map<string, Promise<Outcome[]>>();
   /** The instance whose Session a client holds. */
@@ -35,10 +35,10 @@ export class Side implements AsyncDisposable {
   #python: PythonClient | null = null;
   #lastNumber = 0;
 
-  constructor(kind: 'real' | 'engine', server: ServerProcess, version: PublishedVersion, prefix: string) {
+  constructor(kind: 'real' | 'engine', server: ServerProcess, clients: IdleClients, prefix: string) {
     this.#kind = kind;
     this.#server = server;
-    this.#version = version;
+    this.#clients = clients;
     this.#prefix = prefix;
   }
 
@@ -51,7 +51,10 @@ export class Side implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const name of this.#records) await this.#call({ op: 'unlink', name: this.#recordName(name) });
-    await this.#python?.[Symbol.asyncDispose]();
+    if (this.#python === null) return;
+    // A call may still block in a thread of it.
+    if (this.#begun.size > 0) await this.#python[Symbol.asyncDispose]();
+    else await this.#clients.giveBack(this.#python);
   }
 
   async #play(step: Step): Promise<Outcome[]> {
@@ -102,7 +105,7 @@ export class Side implements AsyncDisposable {
   }
 
   async #call(request: ClientRequest): Promise<ClientAnswer> {
-    this.#python ??= await PythonClient.start(this.#version);
+    this.#python ??= await this.#clients.take();
     return await this.#python.call({ ...request, ...this.#prefixed(request) });
   }
 

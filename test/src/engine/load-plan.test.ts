@@ -67,6 +67,16 @@ test('told not to check sizes, a Load that reaches beyond the pool is accepted a
   expect(sim.loadStates.get('record')).toBe(-1);
 });
 
+test('a Load with a target outside of the registered blocks fails before anything is copied', async () => {
+  const sim = new SimulatedEngine();
+  await sim.during(0, sim.register());
+  sim.memory.fill(9, 0, BLOCK_BYTES);
+  await sim.saved(['a', 'b']);
+  sim.load('record', sim.lease(['a', 'b']), [3, 4_294_967_295]);
+  await sim.clock.tickAsync(10);
+  expect([sim.loadStates.get('record'), sim.memory[3 * BLOCK_BYTES]]).toEqual([-1, 0]);
+});
+
 test('a Load takes the slot of the rank that it names, and none that the instance does not have', async () => {
   const sim = new SimulatedEngine({ memoryBytes: 16 * BLOCK_BYTES });
   const ranks = { tpSize: 2, worldSize: 2 };
