@@ -7,6 +7,7 @@ import { Saves } from '../../../src/connector/saves.ts';
 import type { TransferOutcome } from '../../../src/connector/transfer.ts';
 import { SaveRequestSchema } from '../../../src/gen/pegaflow/engine_pb.ts';
 import { Connection } from '../../../src/rpc/connection.ts';
+import { computedAtATimeMs } from '../../support/computed-at-a-time.ts';
 import { own } from '../../support/own.ts';
 import { SaveSink, type SaveSinkOptions } from '../../support/save-sink.ts';
 import { within } from '../../support/within.ts';
@@ -52,23 +53,6 @@ function enveloped(
   return Buffer.concat([prefix, message]);
 }
 
-/** The longest time that this thread computed between two turns of a timer, from now on. */
-function computedAtATime(): () => number {
-  let longestUs = 0;
-  let last = process.threadCpuUsage();
-  const look = () => {
-    const { user, system } = process.threadCpuUsage(last);
-    longestUs = Math.max(longestUs, user + system);
-    last = process.threadCpuUsage();
-  };
-  const timer = setInterval(look, 1);
-  return () => {
-    look();
-    clearInterval(timer);
-    return longestUs / 1_000;
-  };
-}
-
 it('one save of 20,000 blocks in 61 layers stops the event loop for less than 50 ms', async () => {
   const { sink, save } = await connected({ windowBytes: 1 << 20 });
   const layers = layersNamed(61);
@@ -79,7 +63,7 @@ it('one save of 20,000 blocks in 61 layers stops the event loop for less than 50
   await save(layersNamed(1), [0], hashes(1));
   await first;
   const read = sink.read();
-  const longestMs = computedAtATime();
+  const longestMs = computedAtATimeMs();
   const ended = save(layers, blockIds, blockHashes);
   expect(await within(60_000, 'the end of the save', ended)).toEqual({ kind: 'succeeded', by: 'answer' });
   expect(longestMs()).toBeLessThan(50);

@@ -1,0 +1,50 @@
+/** Which process holds a socket open, searched in /proc in small steps and up to a limit. */
+import { readdir, readlink } from 'node:fs/promises';
+
+/** Looked at side by side: the host's own calls share the threads of libuv with these. */
+const PROCESSES_AT_A_TIME = 8;
+const DESCRIPTORS_AT_A_TIME = 32;
+/** Beyond this a host is too large to be searched: then nobody is found. */
+const MAX_PROCESSES = 16_384;
+const MAX_DESCRIPTORS = 262_144;
+
+/** The process that holds the socket, or `null` where none can be seen. `hint` is looked at first. */
+export async function holderOf(inode: string, hint: number | null, root = '/proc'): Promise<number | null> {
+  const search = new Search(inode, root);
+  if (hint !== null && (await search.holds(hint))) return hint;
+  for await (const pids of numbersIn(root, PROCESSES_AT_A_TIME, MAX_PROCESSES)) {
+    const held = await Promise.all(pids.map((pid) => search.holds(pid)));
+    const holder = pids[held.indexOf(true)];
+    if (holder !== undefined) return holder;
+  }
+  return null;
+}
+
+class Search {
+  #target: string;
+  #root: string;
+  #descriptorsLeft = MAX_DESCRIPTORS;
+
+  constructor(inode: string, root: string) {
+    this.#target = `socket:[${inode}]`;
+    this.#root = root;
+  }
+
+  async holds(pid: number): Promise<boolean> {
+    const folder = `${this.#root}/${pid}/fd`;
+    for await (const descriptors of numbersIn(folder, DESCRIPTORS_AT_A_TIME, this.#descriptorsLeft)) {
+      this.#descriptorsLeft -= descriptors.length;
+      const targets = await Promise.all(descriptors.map((fd) => readlink(`${folder}/${fd}`).catch(() => '')));
+      if (targets.includes(this.#target)) return true;
+    }
+    return false;
+  }
+}
+
+/** The names in a folder that are numbers, some at a time; none where it cannot be read. */
+async function* numbersIn(path: string, atATime: number, limit: number): AsyncGenerator<readonly number[], void> {
+  // The process has ended, or is another user's.
+  const names = await readdir(path).catch(() => []);
+  const numbers = names.map(Number).filter(Number.isInteger).slice(0, limit);
+  for (let at = 0; at < numbers.length; at += atATime) yield numbers.slice(at, at + atATime);
+}
