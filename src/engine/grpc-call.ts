@@ -101,7 +101,9 @@ export class GrpcCall implements Caller {
     this.#settle();
     if (this.isOver) return;
     const stream = this.#stream;
-    stream.once('wantTrailers', () => stream.sendTrailers(OK_TRAILERS));
+    stream.once('wantTrailers', () => {
+      if (!this.isOver) stream.sendTrailers(OK_TRAILERS);
+    });
     stream.respond(RESPONSE_HEADERS, { waitForTrailers: true });
     stream.end(framed(toBinary(schema, create(schema, response))));
   }

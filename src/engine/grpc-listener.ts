@@ -10,6 +10,9 @@ const MAX_SESSION_MEMORY_MB = 1024;
 /** What a stream, and a connection, may receive before it is read. */
 const WINDOW_BYTES = 1 << 20;
 
+/** Refusals repeat what the client named, and Node ends the connection of one that is larger; its default is 64 KiB. */
+const MAX_SENT_HEADER_BLOCK_BYTES = 1 << 20;
+
 /** What clients are told that metadata may take. */
 const MAX_HEADER_LIST_BYTES = 16_384;
 
@@ -41,7 +44,8 @@ export class GrpcListener {
     this.#options = options;
     this.#h2 = http2.createServer({
       maxSessionMemory: MAX_SESSION_MEMORY_MB,
-      maxHeaderListPairs: RAISED_HEADER_LIST_BYTES / 32,
+      maxSendHeaderBlockLength: MAX_SENT_HEADER_BLOCK_BYTES,
+      maxHeaderListPairs: Math.floor(RAISED_HEADER_LIST_BYTES / 32),
       settings: { initialWindowSize: WINDOW_BYTES, maxFrameSize: 16_384, maxHeaderListSize: MAX_HEADER_LIST_BYTES },
     });
     options.serve(this.#h2);

@@ -29,6 +29,8 @@ export const serveSession = async (
     const request = await call.receive(SessionRequestSchema);
     const fault = faults.take('session');
     await untilAborted(untilFaultAllows(faults, clock, 'session', fault), call.signal);
+    // Between its end and the event of that end a stream takes no headers, and nobody would end the session.
+    if (call.isOver) return;
     const session = engine.registrations.openSession(request, fault);
     call.begin();
     await closed;

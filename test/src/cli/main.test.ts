@@ -114,6 +114,14 @@ describe('the engine command', () => {
     expect(await engine.ended).toMatchObject({ code: 0, stderr: '' });
   });
 
+  test('ends by SIGTERM itself, so that its parent sees why', async () => {
+    const engine = start('engine', ...ANY_PORT, '--log-level', 'silent');
+    await engine.line(/listening/);
+    engine.child.kill('SIGTERM');
+    await engine.ended;
+    expect(engine.child.signalCode).toBe('SIGTERM');
+  });
+
   test('logs JSON lines on standard error', async () => {
     const engine = start('engine', ...ANY_PORT);
     const line: unknown = JSON.parse(await engine.line(/"level"/));

@@ -84,6 +84,14 @@ export function describeWire(name: string, start: () => Promise<ServerProcess>):
       expect(answer).toEqual(refusal(9, `instance%20${escaped}%20not%20found`));
     });
 
+    test('a long refusal is one too', async () => {
+      const { ask } = connected();
+      const instanceId = 'a'.repeat(100_000);
+      const body = messageFrame(toBinary(SaveRequestSchema, create(SaveRequestSchema, { instanceId })));
+      const answer = await ask({ path: '/pegaflow.Engine/Save', body });
+      expect(answer).toEqual(refusal(9, `instance%20${instanceId}%20not%20found`));
+    });
+
     test('an unknown method, service or path is UNIMPLEMENTED without a word, over HTTP 200', async () => {
       const { ask } = connected();
       for (const path of ['/pegaflow.Engine/Nothing', '/pegaflow.Engine/SpillOffer']) {
