@@ -24,6 +24,17 @@ export interface ServerControl {
   restart(): Promise<CheckedServer & AsyncDisposable>;
 }
 
+/** What an item asks of a server that may be given faults. */
+export interface ControlNeeds {
+  /** Single RPCs are made to fail, or answered Loading. Default false. */
+  readonly hasRpcFaults?: boolean;
+  /**
+   * A stream of ours outlives the beginning of a drain. Default false. A server that says GOAWAY twice, as the published
+   * one does, makes Node's client end its streams.
+   */
+  readonly outlivesDrain?: boolean;
+}
+
 /** What an item that needs mapped memory starts with: one rank, not yet registered. */
 export interface Scene {
   readonly driver: DeviceDriver;
@@ -72,7 +83,7 @@ export abstract class ItemSuite {
   abstract savingTest(title: string, body: (scene: Scene) => Promise<void>, options?: RankOptions): void;
 
   /** An item that also needs a server which may be stopped or given faults. */
-  abstract controlTest(title: string, body: (scene: OwnScene) => Promise<void>): void;
+  abstract controlTest(title: string, body: (scene: OwnScene) => Promise<void>, needs?: ControlNeeds): void;
 
   /** A client on the connection of this item. */
   get client(): EngineClient {

@@ -10,7 +10,14 @@ import { RoleProcess } from '../support/role-process.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import type { ServerOptions } from '../support/server-under-test.ts';
 import { endpointOf, instancesAt, startEngine } from '../support/story.ts';
+import { publishedUnderTest } from '../support/version-under-test.ts';
 import { eventually } from '../support/within.ts';
+
+/** A published server asks after 30 s of silence, and waits 20 s for the answer. */
+const PINGS =
+  publishedUnderTest === null
+    ? { options: { pingIntervalMs: 300, pingTimeoutMs: 200 }, dropTimeoutMs: 5_000 }
+    : { options: {}, dropTimeoutMs: 80_000 };
 
 interface Roles {
   readonly scheduler: RoleProcess;
@@ -67,13 +74,14 @@ const mappedObjects = () =>
     .filter((line) => line.includes('/dev/shm/')).length;
 
 describe('roles in processes of their own', { timeout: 60_000 }, () => {
-  it('S-10: a scheduler that stood still until the server had given it up finds its registration lost and replays it', async () => {
-    const { engine, scheduler, ranks } = await startRoles({ pingIntervalMs: 300, pingTimeoutMs: 200 });
+  it('S-10: a scheduler that stood still until the server had given it up finds its registration lost and replays it', {
+    timeout: 120_000,
+  }, async () => {
+    const { engine, scheduler, ranks } = await startRoles(PINGS.options);
     const before = await scheduler.inServiceAfter(0);
     scheduler.signal('SIGSTOP');
-    await eventually('the server to drop the instance', async () =>
-      (await instancesAt(engine)).length === 0 ? true : null,
-    );
+    const isDropped = async () => ((await instancesAt(engine)).length === 0 ? true : null);
+    await eventually('the server to drop the instance', isDropped, PINGS.dropTimeoutMs);
     scheduler.signal('SIGCONT');
     const after = await scheduler.inServiceAfter(before);
     await Promise.all(ranks.map((rank) => rank.inServiceAfter(after - 1)));

@@ -11,7 +11,7 @@ import type { RoleMessage, RoleSetup } from './role-process.ts';
 import { stallEventLoop } from './stall-event-loop.ts';
 import { TelemetryRecorder } from './telemetry-recorder.ts';
 import { layersOf } from './test-instance.ts';
-import { versionUnderTest } from './version-under-test.ts';
+import { publishedUnderTest } from './version-under-test.ts';
 
 const tell = (message: RoleMessage) => process.send?.(message);
 
@@ -53,7 +53,7 @@ const recorder = setup.isRecorded ? TelemetryRecorder.registerGlobally() : null;
 process.on('message', ({ collect }: RoleMessage) => {
   if (collect) void recorder?.collect().then((recorded) => tell({ recorded }));
 });
-const shared = { clientVersion: versionUnderTest };
+const shared = publishedUnderTest === null ? {} : { serverVersions: publishedUnderTest };
 if (setup.role === 'scheduler') runScheduler({ ...shared, ...setup.options });
 else runRank({ ...shared, ...setup.options });
 tell({ isStarted: true });

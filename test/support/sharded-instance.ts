@@ -6,7 +6,7 @@ import { RankAggregate } from '../../src/demo/rank-aggregate.ts';
 import { TestConnection, TestRank } from './engine-rank.ts';
 import type { ServerProcess } from './server-process.ts';
 import { layersOf, type StepResult } from './test-instance.ts';
-import { versionUnderTest } from './version-under-test.ts';
+import { publishedUnderTest } from './version-under-test.ts';
 import { eventually } from './within.ts';
 
 export interface ShardedInstanceOptions {
@@ -37,7 +37,11 @@ export class ShardedInstance implements AsyncDisposable {
     const { instanceId } = this;
     const endpoints = engines.map(({ grpcAddress }) => `http://${grpcAddress}`);
     const options = { endpoints, instanceId, namespace: instanceId, worldSize, tpSize: worldSize };
-    const shared = { instanceId, clientVersion: versionUnderTest, ...(budgets ? { budgets } : {}) };
+    const shared = {
+      instanceId,
+      ...(budgets ? { budgets } : {}),
+      ...(publishedUnderTest === null ? {} : { serverVersions: publishedUnderTest }),
+    };
     const layout = shardLayout(options);
     const places = Array.from({ length: worldSize }, (_, rank) => placeOf(layout, rank));
     const driver = createEmulatedDriver({ deviceCount: worldSize });

@@ -6,20 +6,24 @@ import { expectRefusal, hashesOf, hashOf, ServerSession, uniqueId } from '../ran
 
 /** C16 to C19 and C21: with switches and signals. */
 export const disturbances: ItemGroup = (suite) => {
-  suite.controlTest('C16 a result waits under its request id, whatever is asked with it', async ({ rank, control }) => {
-    await rank.register();
-    await rank.save([0, 1], hashesOf(2));
-    await rank.visible(hashesOf(2));
-    await control.fault({ answerLoading: 2 });
-    const ask = async (reqId: string, blockHashes: Uint8Array[]) =>
-      (await rank.client.queryPrefetch({ instanceId: rank.instanceId, reqId, blockHashes })).outcome;
-    expect((await ask('a', hashesOf(2))).case).toBe('loading');
-    expect((await ask('a', hashesOf(2))).case).toBe('loading');
-    expect(await ask('a', hashesOf(1, 'other'))).toMatchObject({ case: 'ready', value: { numHitBlocks: 2n } });
-    expect((await ask('a', hashesOf(2))).case).toBe('loading');
-    await control.fault({ answerLoading: null });
-    expect((await ask('b', hashesOf(2))).case).toBe('ready');
-  });
+  suite.controlTest(
+    'C16 a result waits under its request id, whatever is asked with it',
+    async ({ rank, control }) => {
+      await rank.register();
+      await rank.save([0, 1], hashesOf(2));
+      await rank.visible(hashesOf(2));
+      await control.fault({ answerLoading: 2 });
+      const ask = async (reqId: string, blockHashes: Uint8Array[]) =>
+        (await rank.client.queryPrefetch({ instanceId: rank.instanceId, reqId, blockHashes })).outcome;
+      expect((await ask('a', hashesOf(2))).case).toBe('loading');
+      expect((await ask('a', hashesOf(2))).case).toBe('loading');
+      expect(await ask('a', hashesOf(1, 'other'))).toMatchObject({ case: 'ready', value: { numHitBlocks: 2n } });
+      expect((await ask('a', hashesOf(2))).case).toBe('loading');
+      await control.fault({ answerLoading: null });
+      expect((await ask('b', hashesOf(2))).case).toBe('ready');
+    },
+    { hasRpcFaults: true },
+  );
 
   suite.controlTest('C17 a restarted server has forgotten everything', async ({ rank, control, driver }) => {
     await rank.register();
@@ -57,6 +61,7 @@ export const disturbances: ItemGroup = (suite) => {
       session.end();
       expect(await within(5000, 'the server to end', control.exited)).toBe(0);
     },
+    { outlivesDrain: true },
   );
 
   suite.controlTest('C18 the Shutdown RPC drains in the same way', async ({ rank, control }) => {

@@ -1,13 +1,12 @@
 import { describe } from 'vitest';
 import { catalogue } from '../../../src/check/catalogue.ts';
-import { ConformanceSuite, type ConformanceTarget } from './conformance/suite.ts';
+import type { ControlNeeds } from '../../../src/check/item-suite.ts';
+import { ConformanceSuite, type Connect } from './conformance/suite.ts';
 
-export type { ConformanceTarget } from './conformance/suite.ts';
-
-/** The conformance items C01 to C21 against one kind of server; `connect` gives a fresh one, or the only one. */
-export const describeConformance = (name: string, connect: () => Promise<ConformanceTarget>) => {
+/** The conformance items C01 to C21 against one kind of server. */
+export const describeConformance = (name: string, connect: Connect, absent: readonly (keyof ControlNeeds)[] = []) => {
   describe(`conformance of ${name}`, () => {
-    const suite = new ConformanceSuite(connect);
+    const suite = new ConformanceSuite(connect, absent);
     for (const [title, declareItems] of Object.entries(catalogue)) describe(title, () => declareItems(suite));
   });
 };

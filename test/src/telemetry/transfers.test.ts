@@ -11,7 +11,7 @@ async function watched(budgets: Parameters<typeof connected>[1] = {}) {
   const recorder = new TelemetryRecorder();
   const { tracerProvider, meterProvider } = recorder;
   const log = new LogRecorder();
-  const engine = await startEngine();
+  const engine = await startEngine({ hasRpcFaults: true });
   const telemetry = { tracerProvider, meterProvider, logger: log };
   const instance = await connected(endpointOf(engine), { ...budgets, worldSize: 1, telemetry });
   const value = async (name: string, attributes: Readonly<Record<string, unknown>> = {}) => {

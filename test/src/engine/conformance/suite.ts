@@ -1,16 +1,20 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { DeviceDriver } from '../../../../native-bindings/index.ts';
 import {
   type CheckedServer,
+  type ControlNeeds,
   ItemSuite,
   type OwnScene,
   type Scene,
   type ServerControl,
 } from '../../../../src/check/item-suite.ts';
-import type { RankOptions } from '../../../../src/check/rank.ts';
-import { shmObjectsOf } from '../../../native-bindings/shm-objects.ts';
+import type { Rank, RankOptions } from '../../../../src/check/rank.ts';
+import { removeShmObjectsOf, shmObjectsOf } from '../../../native-bindings/shm-objects.ts';
 
 /** A server under test, and what can be done to it besides calling it. */
 export interface ConformanceTarget extends CheckedServer, AsyncDisposable {
+  /** What its clients have to say that they are. */
+  readonly version: string;
   /** What only a server that is ours to treat badly offers. */
   readonly control: ConformanceControl | null;
 }
@@ -19,21 +23,29 @@ interface ConformanceControl extends ServerControl {
   restart(): Promise<ConformanceTarget>;
 }
 
+/** Gives a fresh server, or the only one. */
+export type Connect = (needs?: ControlNeeds) => Promise<ConformanceTarget>;
+
 /** The items as tests: one server for all of them, and a fresh one for each that stops it or gives it faults. */
 export class ConformanceSuite extends ItemSuite {
-  readonly #connect: () => Promise<ConformanceTarget>;
+  readonly #connect: Connect;
+  readonly #absent: readonly (keyof ControlNeeds)[];
   #target: ConformanceTarget | null = null;
 
-  /** Declares the hooks of the surrounding `describe`; `connect` gives a fresh server, or the only one. */
-  constructor(connect: () => Promise<ConformanceTarget>) {
+  /** Declares the hooks of the surrounding `describe`. Items that need what is `absent` are not declared. */
+  constructor(connect: Connect, absent: readonly (keyof ControlNeeds)[] = []) {
     super();
+    this.#absent = absent;
     this.#connect = connect;
     beforeAll(async () => {
       this.#target = await connect();
     });
     afterEach(async () => {
       await this.endItem();
-      expect(shmObjectsOf(process.pid)).toEqual([]);
+      const left = shmObjectsOf(process.pid);
+      // Of an item that failed: the next one is not to be blamed for it.
+      removeShmObjectsOf(process.pid);
+      expect(left).toEqual([]);
     });
     afterAll(async () => {
       await this.#target?.[Symbol.asyncDispose]();
@@ -43,6 +55,10 @@ export class ConformanceSuite extends ItemSuite {
   get target(): ConformanceTarget {
     if (this.#target === null) throw new Error('no server yet');
     return this.#target;
+  }
+
+  override rankOf(driver: DeviceDriver, options: RankOptions = {}, client = this.client): Rank {
+    return super.rankOf(driver, { clientVersion: this.target.version, ...options }, client);
   }
 
   wireTest(title: string, body: () => Promise<void>): void {
@@ -72,11 +88,12 @@ export class ConformanceSuite extends ItemSuite {
     this.memoryTest(title, body, options);
   }
 
-  controlTest(title: string, body: (scene: OwnScene) => Promise<void>): void {
+  controlTest(title: string, body: (scene: OwnScene) => Promise<void>, needs: ControlNeeds = {}): void {
+    if (this.#absent.some((need) => needs[need])) return;
     test(title, async ({ skip }) => {
       const { driver } = this.target;
       if (driver === null || this.target.control === null) return skip('needs fault switches or signals');
-      const target = this.keep(await this.#connect());
+      const target = this.keep(await this.#connect(needs));
       if (target.control === null) throw new Error('a fresh server without control');
       const rank = this.rankOf(driver, {}, this.open(target.endpoint).client);
       await body({ target, control: target.control, driver, rank });
