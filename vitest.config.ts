@@ -1,7 +1,12 @@
 import { configDefaults, defineConfig } from 'vitest/config';
-import { sharedOptions } from './vitest.shared.ts';
+import { closingLine, sharedOptions } from './vitest.shared.ts';
 
 /** What needs no published server; `vitest.real.config.ts` has the rest. */
 export default defineConfig({
-  test: { ...sharedOptions, include: ['test/**/*.test.ts'], exclude: [...configDefaults.exclude, 'test/real/**'] },
+  test: {
+    ...sharedOptions,
+    reporters: ['default', closingLine],
+    include: ['test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, 'test/real/**'],
+  },
 });

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { publishedVersions } from './test/real/published-wheels.ts';
-import { sharedOptions } from './vitest.shared.ts';
+import { closingLine, sharedOptions } from './vitest.shared.ts';
 
 /** What runs on every server that has what it needs. */
 const testsOnServers = [
@@ -16,6 +16,7 @@ const testsOnServers = [
 export default defineConfig({
   test: {
     maxWorkers: sharedOptions.maxWorkers,
+    reporters: ['default', closingLine],
     projects: [
       { test: { ...sharedOptions, name: 'published servers', include: ['test/real/**/*.test.ts'] } },
       ...publishedVersions.map((version) => ({

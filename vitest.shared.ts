@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import type { Reporter } from 'vitest/node';
 
 export const sharedOptions = {
   testTimeout: 30_000,
@@ -7,4 +8,14 @@ export const sharedOptions = {
   maxWorkers: 2,
   // Hundreds of processes compile the same modules: a third of the CPU time of each start.
   env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/node-compile', import.meta.url)) },
+};
+
+/** One plain line for those who read the end of a log. */
+export const closingLine: Reporter = {
+  onTestRunEnd(testModules) {
+    const counts = { passed: 0, failed: 0, skipped: 0, pending: 0 };
+    for (const { children } of testModules) for (const test of children.allTests()) counts[test.result().state] += 1;
+    const skipped = counts.skipped === 0 ? '' : `, ${counts.skipped} skipped`;
+    process.stdout.write(`${counts.passed} passed, ${counts.failed} failed${skipped}\n`);
+  },
 };

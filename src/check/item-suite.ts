@@ -15,6 +15,8 @@ export interface CheckedServer {
 /** What only a server offers that one may stop, or give faults. */
 export interface ServerControl {
   fault(patch: object): Promise<void>;
+  /** Settles when the one call of this method has arrived for which a switch was set. */
+  taken(method: string): Promise<void>;
   signal(signal: NodeJS.Signals): void;
   readonly exited: Promise<unknown>;
   readonly isRunning: boolean;

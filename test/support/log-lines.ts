@@ -16,6 +16,16 @@ export class LogLines {
     }
   }
 
+  /** How many lines there are so far. */
+  get length(): number {
+    return this.#lines.length;
+  }
+
+  /** Whether a line after the first so many contains `text`. */
+  has(text: string, first = 0): boolean {
+    return this.#lines.slice(first).some((line) => line.includes(text));
+  }
+
   get text(): string {
     return this.#lines.join('\n');
   }
@@ -33,7 +43,7 @@ export class LogLines {
   async #loggedFrom(first: number, text: string): Promise<void> {
     const seen = Promise.withResolvers<void>();
     const wake = () => {
-      if (this.#lines.slice(first).some((line) => line.includes(text))) seen.resolve();
+      if (this.has(text, first)) seen.resolve();
     };
     this.#waiters.add(wake);
     wake();

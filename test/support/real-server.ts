@@ -53,6 +53,8 @@ export class RealServer extends ServerProcess {
   readonly #ownGrpcAddress: string;
   #between: RpcFaultProxy | null = null;
   #threadHolder: RegistrationThreadHolder | null = null;
+  /** How many lines the log had when the faults were changed last. */
+  #faultsFromLine = 0;
 
   static async start(options: RealServerOptions): Promise<RealServer> {
     const { version, launcher = [] } = options;
@@ -129,6 +131,9 @@ export class RealServer extends ServerProcess {
     const { switches } = this.#faults;
     const between = await this.#between?.change({ isCleared: method === 'DELETE' });
     const methods = { ...switches.methods, ...between?.switches.methods };
+    const register = methods.registerContextBatch;
+    const isTaken = register?.times === 1 && this.lines.has('stand-in: open waits', this.#faultsFromLine);
+    if (isTaken) methods.registerContextBatch = { ...register, times: 0 };
     return { status: 200, text: JSON.stringify({ ...switches, ...between?.switches, methods }) };
   }
 
@@ -156,6 +161,7 @@ export class RealServer extends ServerProcess {
     if (this.#between === null && namesIn(rpcs).length > 0) {
       throw new Error(`a published server needs hasRpcFaults for ${namesIn(rpcs).join(', ')}`);
     }
+    this.#faultsFromLine = this.lines.length;
     this.standIns({ ...standIns, ...(isThreadHeld && RegistrationThreadHolder.standIns) });
     if (isThreadHeld && this.#threadHolder === null) {
       const isHeld = this.nextLogged('stand-in: open waits');

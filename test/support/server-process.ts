@@ -13,7 +13,7 @@ export abstract class ServerProcess implements AsyncDisposable {
   /** The exit code, or the signal that ended it. */
   readonly exited: Promise<number | NodeJS.Signals>;
   protected readonly child: ChildProcess;
-  readonly #log: LogLines;
+  protected readonly lines: LogLines;
 
   protected constructor(
     child: ChildProcess,
@@ -21,7 +21,7 @@ export abstract class ServerProcess implements AsyncDisposable {
     { grpc, http, pid }: { readonly grpc: string; readonly http: string; readonly pid: number },
   ) {
     this.child = child;
-    this.#log = log;
+    this.lines = log;
     this.grpcAddress = grpc;
     this.httpAddress = http;
     this.pid = pid;
@@ -33,7 +33,7 @@ export abstract class ServerProcess implements AsyncDisposable {
   }
 
   get log(): string {
-    return this.#log.text;
+    return this.lines.text;
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -52,12 +52,12 @@ export abstract class ServerProcess implements AsyncDisposable {
 
   /** Settles when a log line contains `text`. */
   logged(text: string): Promise<void> {
-    return this.#log.logged(text);
+    return this.lines.logged(text);
   }
 
   /** Settles when a log line contains `text` that is written from now on. */
   nextLogged(text: string): Promise<void> {
-    return this.#log.nextLogged(text);
+    return this.lines.nextLogged(text);
   }
 
   /** One request to the HTTP port. */

@@ -40,6 +40,7 @@ function targetFrom(
     driver: createEmulatedDriver(),
     control: {
       fault: (patch) => server.fault(patch),
+      taken: (method) => taken(method, () => server.http('GET', '/faults')),
       signal: (signal) => server.signal(signal),
       logged: (words) => server.logged(words),
       exited: server.exited,
@@ -86,6 +87,8 @@ async function ownEngineAt(addr: string): Promise<ConformanceTarget> {
         });
         if (!response.ok) throw new Error(await response.text());
       },
+      taken: (method) =>
+        taken(method, async () => ({ text: await (await fetch(`http://${engine.httpAddress}/faults`)).text() })),
       signal: (signal) => void (signal === 'SIGINT' ? engine.drain() : engine.close()),
       logged: async (words) => {
         const isLogged = () => log.lines.some(({ message }) => message.includes(words));
@@ -99,4 +102,10 @@ async function ownEngineAt(addr: string): Promise<ConformanceTarget> {
     },
     [Symbol.asyncDispose]: () => engine.close(),
   };
+}
+
+async function taken(method: string, faults: () => Promise<{ readonly text: string }>): Promise<void> {
+  await eventually(`a call of ${method}`, async () =>
+    JSON.parse((await faults()).text).methods[method]?.times === 0 ? true : null,
+  );
 }
