@@ -12,6 +12,9 @@ const testsOnServers = [
   'test/stories/*.test.ts',
 ];
 
+/** Their servers are of several versions; `test/real` asks the same of the published ones. */
+const testsOfVersions = ['test/src/connector/server-versions.test.ts'];
+
 /** The tests on published servers, which `npm run real:install` fetches: one project for each version. */
 export default defineConfig({
   test: {
@@ -24,6 +27,7 @@ export default defineConfig({
           ...sharedOptions,
           name: `pegaflow-server ${version}`,
           include: testsOnServers,
+          exclude: testsOfVersions,
           env: { ...sharedOptions.env, PEGAFLOW_SERVER_UNDER_TEST: version },
         },
       })),
