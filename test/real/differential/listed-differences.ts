@@ -33,7 +33,7 @@ export const LISTED_DIFFERENCES: readonly ListedDifference[] = [
     matches: (compared) => compared.step.op === 'save' && startsAlike(COPY_FAILED, compared),
   },
   {
-    id: 'load-size',
+    id: 'slot-size',
     matches: ({ step, real, engine }) =>
       step.op === 'load' &&
       (engine.includes('namespace is shared by incompatible KV layouts') || engine === '-1') &&

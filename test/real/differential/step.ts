@@ -130,6 +130,8 @@ export interface Sequence {
   readonly name: string;
   readonly poolSizeBytes: number;
   readonly steps: readonly Step[];
+  /** Thousands of steps, which the short part that the tests play leaves out. */
+  readonly isLong?: boolean;
   /** Made from a seed. */
   readonly isRandom?: boolean;
   /** Memory is taken for each block by itself. Default: for all blocks that a Save has of a layer. */

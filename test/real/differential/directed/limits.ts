@@ -14,6 +14,7 @@ import {
 import type { Sequence, Step } from '../step.ts';
 
 const MIB = 2 ** 20;
+const LONG_STEPS = 500;
 const KIB = 2 ** 10;
 const names = ['l0', 'l1'];
 const used: Step = { op: 'metrics', names: POOL_METRICS };
@@ -188,6 +189,7 @@ const inPool = (name: string, poolSizeBytes: number, steps: readonly Step[], isB
   // Counters and the memory of partial blocks outlive a sequence.
   ownServers: true,
   steps,
+  isLong: steps.length > LONG_STEPS,
   isBlockwise,
 });
 
