@@ -1,9 +1,11 @@
-import { Code, ConnectError, type Interceptor, type Transport } from '@connectrpc/connect';
+import { Code, ConnectError, type Interceptor, type Transport, type UnaryRequest } from '@connectrpc/connect';
 import { createTransport } from '@connectrpc/connect/protocol-grpc';
 import { createNodeHttpClient } from '@connectrpc/connect-node';
 import { Engine, type SaveRequest } from '../gen/pegaflow/engine_pb.ts';
 import type { Link } from './link.ts';
 import { slicedSave } from './sliced-save.ts';
+
+type Next = Parameters<Interceptor>[0];
 
 export interface GrpcTransportOptions {
   readonly link: Link;
@@ -21,10 +23,12 @@ const PREFIX_BYTES = 5;
  */
 export function createGrpcTransport({ link, maxMessageBytes, interceptors }: GrpcTransportOptions): Transport {
   const bodies = new WeakMap<Headers, AsyncIterable<Uint8Array>>();
-  const slicing: Interceptor = (next) => async (request) => {
-    if (request.method === Engine.method.save && !request.stream) {
-      bodies.set(request.header, bodyOf(request.message as SaveRequest, maxMessageBytes));
-    }
+  const slicing: Interceptor = (next) => (request) => {
+    if (request.method !== Engine.method.save || request.stream) return next(request);
+    return sliced(next, request);
+  };
+  const sliced = async (next: Next, request: UnaryRequest) => {
+    bodies.set(request.header, bodyOf(request.message as SaveRequest, maxMessageBytes));
     return await next(request);
   };
   const client = createNodeHttpClient({ httpVersion: '2', sessionProvider: () => link });
