@@ -32,7 +32,7 @@ export async function startServer(
 }
 
 /** What some tests need of a server, and why a published one does not have it. */
-const absences = {
+export const absences = {
   'leases that end at once': 'a lease lives for 600 s, and no flag makes that less',
   'a pause between its two stores': 'nothing of ours runs between the registry of memory and that of instances',
   'a crash that copies on': 'a process that is killed takes its memory along at once',

@@ -1,0 +1,17 @@
+import { globSync, readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { absences } from '../support/server-under-test.ts';
+
+it('the tests that no published server is asked are these', () => {
+  const found = globSync('test/**/*.test.ts').flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(/\bitNeeds\('([^']+)'\)\(\s*['`]([^:'`]+)/g)].map(
+      ([, need, name]) => `${name}: ${absences[need as keyof typeof absences]}`,
+    ),
+  );
+  expect(found.sort()).toEqual([
+    '5: a process that is killed takes its memory along at once',
+    'S-13: nothing of ours runs between the registry of memory and that of instances',
+    'S-19: a lease lives for 600 s, and no flag makes that less',
+    'S-59: nothing of ours runs between the registry of memory and that of instances',
+  ]);
+});
