@@ -9,6 +9,7 @@ import { chartOf } from './statecharts/chart.ts';
 import { statesOf } from './statecharts/edges.ts';
 import { layOut } from './statecharts/layout.ts';
 import { svgFrom } from './statecharts/svg.ts';
+import { supportedVersionsPage } from './supported-versions/page.ts';
 import { dashboardJson } from './telemetry/dashboard.ts';
 import { telemetryPage } from './telemetry/page.ts';
 import { exits, runTool, toolCommand } from './tool-command.ts';
@@ -43,6 +44,7 @@ async function pages(): Promise<Readonly<Record<string, string>>> {
     'docs/budgets.md': budgetsPage(),
     'docs/failure-scenarios.md': failureScenariosPage(),
     'docs/grafana/pegaflow-lifecycle.json': dashboardJson(),
+    'docs/supported-versions.md': supportedVersionsPage(),
     'docs/telemetry.md': telemetryPage(),
     'docs/statecharts/scheduler.svg': await chart('Life of the scheduler’s half', schedulerMachine),
     'docs/statecharts/worker.svg': await chart('Life of one rank’s half', workerMachine),

@@ -18,6 +18,7 @@ describe.each(publishedVersions)('check against pegaflow-server %s', { timeout: 
     const { stdout } = await startCommand('check', ...where, ...flags, '--json').ended;
     const report = JSON.parse(stdout) as CheckReport;
     expect(report.serverVersion).toBe(version);
+    expect(report.items.filter(({ outcome }) => outcome === 'not kept')).toEqual([]);
     expect(report.items.filter(({ outcome }) => outcome === 'kept').length).toBeGreaterThan(15);
     expect(report.savedBlocks > 0).toBe(flags.length > 0);
     expect((await server.http('GET', '/instances')).text).toBe('{"instances":[]}');
