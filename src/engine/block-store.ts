@@ -54,6 +54,9 @@ export interface BlockStoreDependencies {
 const EVICTION_ROUND_BLOCKS = 512;
 
 /** The pool and the blocks that live in it, in the order of their last use. */
+/** What a piece of the pool is for, as refusals name it. */
+export type BufferPurpose = 'block' | 'K segment' | 'V segment';
+
 export class BlockStore {
   readonly #pool: HostPool;
   readonly #clock: EngineClock;
@@ -72,7 +75,7 @@ export class BlockStore {
    * Memory in one piece for so many users. Evicts round by round until there is room; INTERNAL when nothing is left that
    * may be evicted.
    */
-  allocate(sizeBytes: number, users: number): PoolRegion {
+  allocate(sizeBytes: number, users: number, purpose: BufferPurpose): PoolRegion {
     for (;;) {
       const region = this.#pool.take(sizeBytes, users);
       if (region !== null) {
@@ -81,7 +84,7 @@ export class BlockStore {
       }
       if (this.#evictRound() > 0) continue;
       this.#metrics.poolAllocFailures.add(1);
-      throw storageError('pinned pool exhausted while allocating block buffer');
+      throw storageError(`pinned pool exhausted while allocating ${purpose} buffer`);
     }
   }
 

@@ -1,4 +1,4 @@
-import type { BlockStore, SlotPiece, StoredSlot } from './block-store.ts';
+import type { BlockStore, BufferPurpose, SlotPiece, StoredSlot } from './block-store.ts';
 import type { LayerCopy } from './copy-queue.ts';
 import type { PoolRegion } from './host-pool.ts';
 import type { PlannedBatch, PlannedSlot } from './save-plan.ts';
@@ -18,8 +18,8 @@ export const houseSlots = (
   isBlockwise: boolean,
 ): HousedSlot[] => {
   const taken: PoolRegion[] = [];
-  const take = (sizeBytes: number, users: number): PoolRegion => {
-    const region = blocks.allocate(sizeBytes, users);
+  const take: Take = (sizeBytes, users, purpose) => {
+    const region = blocks.allocate(sizeBytes, users, purpose);
     for (let i = 0; i < users; i++) taken.push(region);
     return region;
   };
@@ -31,10 +31,15 @@ export const houseSlots = (
   }
 };
 
-type Take = (sizeBytes: number, users: number) => PoolRegion;
+type Take = (sizeBytes: number, users: number, purpose: BufferPurpose) => PoolRegion;
+
+/** What each piece of a block is. */
+const purposesOf = (pieceCount: number): readonly BufferPurpose[] =>
+  pieceCount === 1 ? ['block'] : ['K segment', 'V segment'];
 
 const houseTogether = ({ pieceCount, pieceSizeBytes, slots }: PlannedBatch, take: Take): HousedSlot[] => {
-  const regions = Array.from({ length: pieceCount }, () => take(slots.length * pieceSizeBytes, slots.length));
+  const sizeBytes = slots.length * pieceSizeBytes;
+  const regions = purposesOf(pieceCount).map((purpose) => take(sizeBytes, slots.length, purpose));
   return slots.map((slot, i) => {
     const pieces = regions.map((region): SlotPiece => {
       return { region, addressBytes: region.addressBytes + i * pieceSizeBytes };
@@ -45,8 +50,8 @@ const houseTogether = ({ pieceCount, pieceSizeBytes, slots }: PlannedBatch, take
 
 const houseEach = ({ pieceCount, pieceSizeBytes, slots }: PlannedBatch, take: Take): HousedSlot[] =>
   slots.map((slot) => {
-    const pieces = Array.from({ length: pieceCount }, (): SlotPiece => {
-      const region = take(pieceSizeBytes, 1);
+    const pieces = purposesOf(pieceCount).map((purpose): SlotPiece => {
+      const region = take(pieceSizeBytes, 1, purpose);
       return { region, addressBytes: region.addressBytes };
     });
     return { ...slot, stored: { pieces, pieceSizeBytes } };

@@ -24,6 +24,10 @@ export interface PlayOptions {
   readonly onStep?: (index: number, step: Step, real: readonly Outcome[], engine: readonly Outcome[]) => void;
 }
 
+type Sides = readonly [Side, Side];
+
+const MAX_ASKS = 25;
+
 let runs = 0;
 
 /** Does the same to a real server and to an engine, and compares what comes of it. */
@@ -41,7 +45,7 @@ export const play = async (sequence: Sequence, options: PlayOptions): Promise<Pl
   let equal = 0;
   try {
     for (const [index, step] of sequence.steps.entries()) {
-      const [real, engine] = await Promise.all([sides[0].play(step), sides[1].play(step)]);
+      const [real, engine] = await settled(step, sides);
       onStep?.(index, step, real, engine);
       outcomes += Math.max(real.length, engine.length);
       const differences = differing(step, real, engine);
@@ -63,6 +67,21 @@ export const play = async (sequence: Sequence, options: PlayOptions): Promise<Pl
   return { outcomes, equal, listed, unlisted };
 };
 
+/**
+ * A step at both servers. A saved block becomes visible a moment after the answer: a query that finds it at one server alone
+ * is asked again.
+ */
+const settled = async (step: Step, sides: Sides): Promise<readonly [readonly Outcome[], readonly Outcome[]]> => {
+  for (let attempt = 0; ; attempt++) {
+    const both = await Promise.all([sides[0].play(step), sides[1].play(step)]);
+    const areReady = both.every(([outcome]) => outcome?.text.startsWith('{"hits":'));
+    if (step.op !== 'query' || !areReady || both[0][0]?.text === both[1][0]?.text || attempt === MAX_ASKS) return both;
+    const { client, as } = step;
+    if (as !== undefined) await Promise.all(sides.map((side) => side.play({ op: 'release', client, lease: `$${as}` })));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+};
+
 const listedId = (compared: Compared): string | undefined =>
   LISTED_DIFFERENCES.find(({ matches }) => matches(compared))?.id;
 
@@ -81,7 +100,7 @@ const differing = (step: Step, real: readonly Outcome[], engine: readonly Outcom
   })).filter((compared) => compared.real !== compared.engine);
 
 /** Bytes that one server alone has loaded must not be saved by later steps. */
-const refill = async (step: Step, index: number, sides: readonly Side[]): Promise<void> => {
+const refill = async (step: Step, index: number, sides: Sides): Promise<void> => {
   if (step.op !== 'load') return;
   for (const { memory } of step.lands ?? []) {
     await Promise.all(sides.map((side) => side.play({ op: 'fill', memory, seed: `after step ${index}` })));

@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import type { ClientAnswer, ClientRequest, PythonClient } from '../../support/python-client.ts';
 import type { ServerProcess } from '../../support/server-process.ts';
-import { within } from '../../support/within.ts';
+import { eventually, within } from '../../support/within.ts';
 import type { IdleClients } from './idle-clients.ts';
 import { exceptionText, normalized, type Outcome } from './outcome.ts';
 import type { LoadStep, SaveStep, Step } from './step.ts';
@@ -86,7 +87,7 @@ export class Side implements AsyncDisposable {
       case 'metrics':
         return await this.#metrics(step.names);
       case 'signal':
-        this.#server.signal(step.signal);
+        await this.#signal(step.signal);
         return [];
       case 'exit':
         return [{ what: 'exit', text: await this.#exit(step.withinMs) }];
@@ -228,6 +229,14 @@ export class Side implements AsyncDisposable {
     return { status: response.status, type, allow, text: await response.text() };
   }
 
+  /** Settles when a process that is stopped stands still. */
+  async #signal(signal: NodeJS.Signals): Promise<void> {
+    this.#server.signal(signal);
+    if (signal !== 'SIGSTOP') return;
+    const state = () => /^State:\s+(\w)/m.exec(readFileSync(`/proc/${this.#server.pid}/status`, 'utf8'))?.[1];
+    await eventually('the server to stand still', () => (state() === 'T' ? true : null));
+  }
+
   async #exit(withinMs: number): Promise<string> {
     try {
       return String(await within(withinMs, 'the server to end', this.#server.exited));
@@ -249,12 +258,15 @@ export class Side implements AsyncDisposable {
   }
 }
 
+/** How often is asked until a saved block is visible is nobody's answer. */
+const OF_THOSE_THAT_WAIT = /method="(?:query_prefetch|release)"|^pegaflow_cache_(?:block_hits|block_misses|tier)/;
+
 /** One that is absent until it is used first, and one that is 0, say the same. */
 const seriesOf = (exposition: string, names: readonly string[]): readonly string[] => {
   const isAskedFor = (line: string) => names.some((name) => new RegExp(`^${name}[{ ]`).test(line));
   return exposition
     .split('\n')
-    .filter((line) => isAskedFor(line) && !/ 0(?:\.0)?$/.test(line))
+    .filter((line) => isAskedFor(line) && !/ 0(?:\.0)?$/.test(line) && !OF_THOSE_THAT_WAIT.test(line))
     .map((line) =>
       line
         .replace(/otel_scope_[a-z_]+="[^"]*",?/g, '')

@@ -51,6 +51,30 @@ test('saving a block again and asking behind a gap are no use of it', async () =
   expect(present(sim, ['b0', 'b1', 'b2'])).toEqual(['b1']);
 });
 
+test.each([
+  [1, 'V segment'],
+  [0.5, 'K segment'],
+])('K and V take memory apart: with %s of a block free, the refusal names the %s', async (free, purpose) => {
+  const half = BLOCK_BYTES / 2;
+  const sim = new SimulatedEngine({ poolBlocks: 2 });
+  await sim.during(0, sim.register());
+  const split = {
+    numBlocks: [2n],
+    bytesPerBlock: [BigInt(2 * half)],
+    kvStrideBytes: [BigInt(4 * half)],
+    segments: [2],
+  };
+  await sim.during(0, sim.register('split', callOf(), split));
+  await sim.saved(['a']);
+  sim.lease(['a']);
+  if (free < 1) {
+    await sim.saved(['b']);
+    sim.lease(['b']);
+  }
+  const refusal = `storage error: pinned pool exhausted while allocating ${purpose} buffer`;
+  await expect(sim.save(['apart'], callOf(), 'split')).rejects.toThrow(refusal);
+});
+
 test('one lease keeps the memory of its whole Save, until it ends', async () => {
   const sim = await registered({ poolBlocks: 8 });
   await sim.saved(names(8));
