@@ -28,27 +28,30 @@ export function describeVersionChanges(kind: string, start: StartVersion): void 
       return states;
     };
 
-    it('S-33: is registered with at once, for one refused Register of each rank, and none at its restart', async () => {
+    it('S-33: is registered with at once, for at most one refused Register of each rank, and none at its restart', async () => {
       let server = await start('0.25.1');
       const log = new LogRecorder();
       const options = { serverVersions: 'tested', telemetry: { logger: log } } as const;
       const instance = await connected(endpointOf(server), options);
       const states = statesOf(instance);
-      expect([epochOf(instance), await refusedRegisters(server)]).toEqual([1, 0]);
-      const changes = [
-        { version: '0.24.6', generations: 2 },
-        { version: '0.24.6', generations: 1 },
-        { version: '0.25.1', generations: 2 },
-        { version: '0.23.12', generations: 2 },
-        { version: '0.23.12', generations: 1 },
-      ];
-      for (const { version, generations } of changes) {
+      const announced: (string | undefined)[] = [];
+      instance.scheduler.onAnnounce(({ action, serverVersion }) => {
+        if (action === 'register' && announced.at(-1) !== serverVersion) announced.push(serverVersion);
+      });
+      let running = '0.25.1';
+      for (const version of ['0.24.6', '0.24.6', '0.25.1', '0.23.12', '0.23.12']) {
         const before = epochOf(instance);
+        announced.length = 0;
         server = await replaced(server, version);
         await inServiceAfter(instance, before);
-        const seen = { version, generations: epochOf(instance) - before, refusals: await refusedRegisters(server) };
-        expect(seen).toEqual({ version, generations, refusals: (generations - 1) * instance.workers.length });
+        const isChanged = version !== running;
+        expect([version, announced]).toEqual([version, isChanged ? [running, version] : [version]]);
+        // A rank that was told late has missed the version before.
+        const refused = await refusedRegisters(server);
+        expect([version, refused >= Number(isChanged)]).toEqual([version, true]);
+        expect([version, refused <= (isChanged ? instance.workers.length : 0)]).toEqual([version, true]);
         await provesItself(instance);
+        running = version;
       }
       expect(states).not.toContain('incompatible');
       expect(log.lines.filter(({ message }) => message === logTable.incompatible.message)).toEqual([]);
