@@ -68,6 +68,8 @@ process.on('disconnect', () => process.exit());
 
 async function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
   const method = methodOf(headers);
+  // A switch is used up by a request that is here in full, as at the engine: who waits for that may stop sending.
+  const body = await buffer(stream);
   const fault: MethodFault = method === null ? {} : board.take(method);
   const closed = new Promise<void>((resolve) => stream.once('close', resolve));
   if (fault.delayMs) await Promise.race([wait(fault.delayMs), closed]);
@@ -79,14 +81,14 @@ async function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): P
     return refuse(stream, fault.refuse);
   }
   if (fault.loseAck) {
-    await ask(stream, headers, await buffer(stream));
+    await ask(stream, headers, body);
     stream.session?.destroy();
     return;
   }
   const { version, answerLoading = 0 } = board.switches;
-  if (method === 'registerContextBatch' && version !== undefined) return register(stream, headers, version);
-  if (method === 'queryPrefetch' && answerLoading > 0) return query(stream, headers, answerLoading);
-  pass(stream, headers);
+  if (method === 'registerContextBatch' && version !== undefined) return register(stream, headers, body, version);
+  if (method === 'queryPrefetch' && answerLoading > 0) return query(stream, headers, body, answerLoading);
+  pass(stream, headers, body);
 }
 
 function methodOf(headers: IncomingHttpHeaders): RpcMethod | null {
@@ -95,8 +97,12 @@ function methodOf(headers: IncomingHttpHeaders): RpcMethod | null {
 }
 
 /** As the server does that is of another version. */
-async function register(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, version: string): Promise<void> {
-  const body = await buffer(stream);
+async function register(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  body: Buffer,
+  version: string,
+): Promise<void> {
   const { clientVersion } = fromBinary(RegisterContextRequestSchema, body.subarray(PREFIX_BYTES));
   if (clientVersion === version) return give(stream, await ask(stream, headers, body));
   const message = `PegaFlow version mismatch: client=${clientVersion || '<missing>'} server=${version}`;
@@ -104,8 +110,12 @@ async function register(stream: ServerHttp2Stream, headers: IncomingHttpHeaders,
 }
 
 /** A result waits under its request id, whatever is asked with it. */
-async function query(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, times: number): Promise<void> {
-  const body = await buffer(stream);
+async function query(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  body: Buffer,
+  times: number,
+): Promise<void> {
   const { reqId } = fromBinary(QueryRequestSchema, body.subarray(PREFIX_BYTES));
   const result = results.get(reqId) ?? { left: times, answer: ask(stream, headers, body) };
   results.set(reqId, result);
@@ -172,8 +182,8 @@ function give(stream: ServerHttp2Stream, { headers, body, trailers }: Answer): v
   stream.end(body);
 }
 
-/** Both directions as they come; what ends on one side ends on the other. */
-function pass(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+/** The answer as it comes; what ends on one side ends on the other. */
+function pass(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, body: Buffer): void {
   const request = requestTo(stream, headers);
   let trailers: IncomingHttpHeaders = {};
   request.once('response', (received, flags) => {
@@ -192,5 +202,5 @@ function pass(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     if (request.rstCode !== http2.constants.NGHTTP2_NO_ERROR) stream.close(request.rstCode);
   });
   stream.once('close', () => request.close(http2.constants.NGHTTP2_CANCEL));
-  stream.pipe(request);
+  request.end(body);
 }
