@@ -69,7 +69,10 @@ describe('layering', () => {
   it.each([
     ['src/rpc', ['machines', 'native-bindings', 'src/gen']],
     ['src/actors', ['machines', 'src/rpc', 'src/gen']],
-    ['src/connector', ['machines', 'native-bindings', 'src/actors', 'src/rpc', 'src/telemetry', 'src/gen']],
+    [
+      'src/connector',
+      ['machines', 'native-bindings', 'src/actors', 'src/rpc', 'src/registration', 'src/telemetry', 'src/gen'],
+    ],
     ['src/telemetry', ['machines']],
     ['src/feed', ['machines', 'src/connector']],
     ['src/registration', []],
