@@ -145,7 +145,10 @@ describe('invariants', () => {
     const instanceId = 'only-once-sealed';
     const predecessor = startInstance(endpointOf(engine), { instanceId, worldSize: 1 });
     await predecessor.reached('connected');
-    const successor = own(new TestInstance(`http://${engine.grpcAddress}`, { instanceId, worldSize: 2 }));
+    const successor = own(
+      // Blocks of two ranks are laid out otherwise than those of one.
+      new TestInstance(`http://${engine.grpcAddress}`, { instanceId, worldSize: 2, namespace: 'of two ranks' }),
+    );
     await engine.fault({ methods: { registerContextBatch: { delayMs: 100 } } });
     const states: string[] = [];
     successor.scheduler.onStatus(({ state }) => {

@@ -52,6 +52,7 @@ export class RealServer extends ServerProcess {
   /** Its own, where clients are given that of the process in between. */
   readonly #ownGrpcAddress: string;
   #between: RpcFaultProxy | null = null;
+  readonly #allExited: Promise<number | NodeJS.Signals>;
   #threadHolder: RegistrationThreadHolder | null = null;
   /** How many lines the log had when the faults were changed last. */
   #faultsFromLine = 0;
@@ -106,7 +107,10 @@ export class RealServer extends ServerProcess {
     this.#control = control;
     this.#faults = faults;
     this.#ownGrpcAddress = ownGrpcAddress;
-    void this.exited.then(() => this.#between?.[Symbol.asyncDispose]());
+    this.#allExited = super.exited.then(async (status) => {
+      await this.#between?.[Symbol.asyncDispose]();
+      return status;
+    });
   }
 
   /** What is wrong with the stand-ins from now on, in their own words. */
@@ -142,6 +146,11 @@ export class RealServer extends ServerProcess {
     const answered = await super.rpcCount(method, status);
     const between = await this.#between?.change({});
     return status === undefined ? answered + (between?.refused[method] ?? 0) : answered;
+  }
+
+  /** With the process in between, whose port is free then too. */
+  override get exited(): Promise<number | NodeJS.Signals> {
+    return this.#allExited;
   }
 
   override signal(signal: NodeJS.Signals): void {

@@ -10,9 +10,8 @@ export abstract class ServerProcess implements AsyncDisposable {
   readonly grpcAddress: string;
   readonly httpAddress: string;
   readonly pid: number;
-  /** The exit code, or the signal that ended it. */
-  readonly exited: Promise<number | NodeJS.Signals>;
   protected readonly child: ChildProcess;
+  readonly #exited: Promise<number | NodeJS.Signals>;
   protected readonly lines: LogLines;
 
   protected constructor(
@@ -25,7 +24,12 @@ export abstract class ServerProcess implements AsyncDisposable {
     this.grpcAddress = grpc;
     this.httpAddress = http;
     this.pid = pid;
-    this.exited = exitOf(child);
+    this.#exited = exitOf(child);
+  }
+
+  /** The exit code, or the signal that ended it. */
+  get exited(): Promise<number | NodeJS.Signals> {
+    return this.#exited;
   }
 
   get isRunning(): boolean {
