@@ -55,7 +55,7 @@ const EVICTION_ROUND_BLOCKS = 512;
 
 /** The pool and the blocks that live in it, in the order of their last use. */
 /** What a piece of the pool is for, as refusals name it. */
-export type BufferPurpose = 'block' | 'K segment' | 'V segment';
+export type BufferPurpose = 'block buffer' | 'K segment buffer' | 'V segment buffer' | 'page';
 
 export class BlockStore {
   readonly #pool: HostPool;
@@ -84,7 +84,7 @@ export class BlockStore {
       }
       if (this.#evictRound() > 0) continue;
       this.#metrics.poolAllocFailures.add(1);
-      throw storageError(`pinned pool exhausted while allocating ${purpose} buffer`);
+      throw storageError(`pinned pool exhausted while allocating ${purpose}`);
     }
   }
 

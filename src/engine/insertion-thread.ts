@@ -54,7 +54,7 @@ export class InsertionThread {
     while (this.#backlog.length > 0) {
       await sleep(clock, delayMs());
       const ready = delayMs() > 0 ? 1 : this.#backlog.length;
-      for (const slot of this.#backlog.splice(0, ready).flat()) this.#insert(slot);
+      for (const save of this.#backlog.splice(0, ready)) this.#insertAll(save);
     }
   }
 
@@ -70,25 +70,35 @@ export class InsertionThread {
     }
   }
 
-  #insert(filled: FilledSlot): void {
+  /**
+   * The blocks that a Save completes become resident together, behind its last slot: what names one of them again begins a
+   * partial block, as at the server.
+   */
+  #insertAll(save: readonly FilledSlot[]): void {
+    const { blocks } = this.#dependencies;
+    for (const [key, slots] of save.flatMap((filled) => this.#fill(filled))) {
+      if (blocks.has(key)) blocks.free(slots);
+      else blocks.insert(key, slots);
+    }
+  }
+
+  /** The block that is complete with this slot, or none. */
+  #fill(filled: FilledSlot): (readonly [key: string, slots: readonly StoredSlot[]])[] {
     const { blocks, metrics } = this.#dependencies;
     const partial = this.#partialFor(filled);
     if (partial === null || partial.slots[filled.slot] !== null) {
       blocks.free([filled.stored]);
-      return;
+      return [];
     }
     const sizeBytes = slotSizeBytes(filled.stored);
     partial.slots[filled.slot] = filled.stored;
     partial.sizeBytes += sizeBytes;
     partial.missing -= 1;
     metrics.inflightBytes.add(sizeBytes);
-    if (partial.missing > 0) return;
+    if (partial.missing > 0) return [];
     this.#partials.delete(filled.key);
     metrics.inflightBytes.add(-partial.sizeBytes);
-    blocks.insert(
-      filled.key,
-      partial.slots.filter((slot) => slot !== null),
-    );
+    return [[filled.key, partial.slots.filter((slot) => slot !== null)]];
   }
 
   #partialFor({ key, slotCount }: FilledSlot): PartialBlock | null {

@@ -24,7 +24,7 @@ export const houseSlots = (
     return region;
   };
   try {
-    return batches.flatMap((batch) => (isBlockwise ? houseEach(batch, take) : houseTogether(batch, take)));
+    return blockByBlock(batches.map((batch) => (isBlockwise ? houseEach(batch, take) : houseTogether(batch, take))));
   } catch (error) {
     blocks.release(taken);
     throw error;
@@ -33,13 +33,15 @@ export const houseSlots = (
 
 type Take = (sizeBytes: number, users: number, purpose: BufferPurpose) => PoolRegion;
 
-/** What each piece of a block is. */
-const purposesOf = (pieceCount: number): readonly BufferPurpose[] =>
-  pieceCount === 1 ? ['block'] : ['K segment', 'V segment'];
+/** All slots of the first block, then those of the next. */
+const blockByBlock = (batches: readonly (readonly HousedSlot[])[]): HousedSlot[] => {
+  const blockCount = Math.max(0, ...batches.map(({ length }) => length));
+  return Array.from({ length: blockCount }, (_, block) => batches.flatMap((slots) => slots[block] ?? [])).flat();
+};
 
-const houseTogether = ({ pieceCount, pieceSizeBytes, slots }: PlannedBatch, take: Take): HousedSlot[] => {
+const houseTogether = ({ pieces: purposes, pieceSizeBytes, slots }: PlannedBatch, take: Take): HousedSlot[] => {
   const sizeBytes = slots.length * pieceSizeBytes;
-  const regions = purposesOf(pieceCount).map((purpose) => take(sizeBytes, slots.length, purpose));
+  const regions = purposes.map((purpose) => take(sizeBytes, slots.length, purpose));
   return slots.map((slot, i) => {
     const pieces = regions.map((region): SlotPiece => {
       return { region, addressBytes: region.addressBytes + i * pieceSizeBytes };
@@ -48,9 +50,9 @@ const houseTogether = ({ pieceCount, pieceSizeBytes, slots }: PlannedBatch, take
   });
 };
 
-const houseEach = ({ pieceCount, pieceSizeBytes, slots }: PlannedBatch, take: Take): HousedSlot[] =>
+const houseEach = ({ pieces: purposes, pieceSizeBytes, slots }: PlannedBatch, take: Take): HousedSlot[] =>
   slots.map((slot) => {
-    const pieces = purposesOf(pieceCount).map((purpose): SlotPiece => {
+    const pieces = purposes.map((purpose): SlotPiece => {
       const region = take(pieceSizeBytes, 1, purpose);
       return { region, addressBytes: region.addressBytes };
     });

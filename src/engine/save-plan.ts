@@ -1,5 +1,5 @@
 import type { SaveRequest } from '../gen/pegaflow/engine_pb.ts';
-import { blockKey } from './block-store.ts';
+import { type BufferPurpose, blockKey } from './block-store.ts';
 import { invalidArgument } from './engine-error.ts';
 import type { GpuWorker, WorkerLayer } from './gpu-worker.ts';
 import type { SealedInstance } from './instances.ts';
@@ -22,7 +22,8 @@ export interface PlannedSlot {
 
 /** The slots that a Save fills for one layer, or all its pages. Their memory is one piece, or two for K and V apart. */
 export interface PlannedBatch {
-  readonly pieceCount: 1 | 2;
+  /** What each piece is. */
+  readonly pieces: readonly BufferPurpose[];
   readonly pieceSizeBytes: number;
   readonly slots: readonly PlannedSlot[];
 }
@@ -77,7 +78,11 @@ const planSlots = ({ layer, place, slotCount, blocks }: ResolvedLayer): PlannedB
     slotCount,
     parts: [{ layer, blockId, place }],
   }));
-  return { pieceCount: splitStrideBytes > 0 ? 2 : 1, pieceSizeBytes, slots };
+  return {
+    pieces: splitStrideBytes > 0 ? ['K segment buffer', 'V segment buffer'] : ['block buffer'],
+    pieceSizeBytes,
+    slots,
+  };
 };
 
 const planPages = (instance: SealedInstance, layers: readonly [ResolvedLayer, ...ResolvedLayer[]]): PlannedBatch => {
@@ -106,5 +111,5 @@ const planPages = (instance: SealedInstance, layers: readonly [ResolvedLayer, ..
     slotCount: first.slotCount,
     parts: layers.map(({ layer, place }) => ({ layer, blockId, place })),
   }));
-  return { pieceCount: 1, pieceSizeBytes: slotSizeBytes, slots };
+  return { pieces: ['page'], pieceSizeBytes: slotSizeBytes, slots };
 };

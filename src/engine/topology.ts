@@ -43,6 +43,12 @@ export interface Topology {
 
 const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
+const byNames = (a: readonly string[], b: readonly string[]): number => {
+  const at = a.findIndex((name, i) => name !== b[i]);
+  const [name, other] = [a[at], b[at]];
+  return name === undefined || other === undefined ? a.length - b.length : byBytes(name, other);
+};
+
 /** Derives the topology of a complete set of workers. Throws INVALID_ARGUMENT where they do not fit together. */
 export const topologyFrom = (
   instanceId: string,
@@ -138,10 +144,11 @@ const checkOwners = (
   }
 };
 
+/** In the order of their names, so that a shard keeps its slot whoever registers first. */
 const pageShards = (workers: readonly RegisteredShape[]): ReadonlySet<string>[] => {
   const shards: ReadonlySet<string>[] = [];
-  for (const worker of workers) {
-    const names = new Set(worker.layers.keys());
+  const sortedNames = workers.map(({ layers }) => [...layers.keys()].sort(byBytes)).sort(byNames);
+  for (const names of sortedNames.map((list) => new Set(list))) {
     if (shards.some((shard) => shard.size === names.size && [...names].every((name) => shard.has(name)))) continue;
     for (const name of names) {
       const owner = shards.findIndex((shard) => shard.has(name));

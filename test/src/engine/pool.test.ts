@@ -144,6 +144,36 @@ test('a block that is named twice in a Save takes its memory twice', async () =>
   await sim.saved(names(3));
 });
 
+test('what a Save names again behind the slot that completed a block stays as a partial block', async () => {
+  const sim = new SimulatedEngine({ memoryBytes: 16 * BLOCK_BYTES });
+  const ranks = { tpSize: 2, worldSize: 2 };
+  const second = { ...ranks, tpRank: 1, deviceId: 1, wrapperBytes: [Uint8Array.of(1)] };
+  await sim.during(0, sim.register('i', callOf(), ranks));
+  await sim.during(0, sim.register('i', callOf(), second));
+  await sim.during(10, sim.save(['a', 'a']));
+  await sim.during(10, sim.save(['a', 'a'], callOf(), 'i', ['l'], { tpRank: 1, deviceId: 1 }));
+  expect(sim.hits(['a'])).toBe(1);
+  expect(sim.engine.cleanupMemory().reclaimedBytes).toBe(2 * BLOCK_BYTES);
+  await sim.during(10, sim.save(['a']));
+  expect(sim.hits(['a'])).toBe(1);
+});
+
+test('a shard of pages keeps its slot when the ranks register in another order', async () => {
+  const sim = new SimulatedEngine({ memoryBytes: 16 * BLOCK_BYTES });
+  const pages = { worldSize: 2, pageFirst: true };
+  const first = () => sim.during(0, sim.register('i', callOf(), pages));
+  const other = { ...pages, ppRank: 1, deviceId: 1, layerNames: ['m'], wrapperBytes: [Uint8Array.of(1)] };
+  const second = () => sim.during(0, sim.register('i', callOf(), other));
+  await first();
+  await second();
+  await sim.during(10, sim.save(['a'], callOf(), 'i', ['m'], { ppRank: 1, deviceId: 1 }));
+  await sim.during(0, sim.unregister('i'));
+  await second();
+  await first();
+  await sim.during(10, sim.save(['a']));
+  expect(sim.hits(['a'])).toBe(1);
+});
+
 test.each([
   ['0.25.1', 9],
   ['0.24.6', 10],
