@@ -1,19 +1,19 @@
+import { globSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 import { publishedVersions } from './test/real/published-wheels.ts';
 import { closingLine, sharedOptions } from './vitest.shared.ts';
 
-/** What runs on every server that has what it needs. */
-const testsOnServers = [
-  'test/invariants.test.ts',
-  'test/src/connector/*.test.ts',
-  'test/src/feed/watch.test.ts',
-  'test/src/rpc/death-watch.test.ts',
-  'test/src/telemetry/{broken-backend,story,transfers}.test.ts',
-  'test/stories/*.test.ts',
-];
+/** Asks engines of several versions; `test/real/server-versions.test.ts` asks the published servers the same. */
+const severalVersions = 'test/src/connector/server-versions.test.ts';
 
-/** Their servers are of several versions; `test/real` asks the same of the published ones. */
-const testsOfVersions = ['test/src/connector/server-versions.test.ts'];
+/** What starts the server that a run is about, and so runs on every server that has what it needs. */
+const testsOnServers = globSync([
+  'test/invariants.test.ts',
+  'test/src/{connector,feed,rpc,telemetry}/*.test.ts',
+  'test/stories/*.test.ts',
+])
+  .filter((file) => file !== severalVersions)
+  .filter((file) => /support\/(story|server-under-test|namespaced-story)\.ts'/.test(readFileSync(file, 'utf8')));
 
 /** The tests on published servers, which `npm run real:install` fetches: one project for each version. */
 export default defineConfig({
@@ -27,7 +27,6 @@ export default defineConfig({
           ...sharedOptions,
           name: `pegaflow-server ${version}`,
           include: testsOnServers,
-          exclude: testsOfVersions,
           env: { ...sharedOptions.env, PEGAFLOW_SERVER_UNDER_TEST: version },
         },
       })),
