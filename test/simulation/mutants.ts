@@ -48,8 +48,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'clear before the session',
     file: 'machines/scheduler.ts',
-    find: "            'link.opened': { target: '#scheduler.reRegistering', actions: 'announceWait' },",
-    replace: "            'link.opened': { target: '#scheduler.reRegistering.quiescing', actions: 'announceWait' },",
+    find: "target: '#scheduler.reRegistering',\n              actions: ['announceWait', 'forgetVersionRefusals'],",
+    replace:
+      "target: '#scheduler.reRegistering.quiescing',\n              actions: ['announceWait', 'forgetVersionRefusals'],",
     why: 'nobody watches over what is registered',
   },
   {
