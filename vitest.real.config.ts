@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 import { publishedVersions } from './test/real/published-wheels.ts';
 import { closingLine, sharedOptions } from './vitest.shared.ts';
 
-/** Asks engines of several versions; `test/real/server-versions.test.ts` asks the published servers the same. */
-const severalVersions = 'test/src/connector/server-versions.test.ts';
+/** They start servers that are not the one a run is about: engines of several versions, and connect-node's. */
+const testsOfOtherServers = ['test/src/connector/server-versions.test.ts', 'test/src/rpc/connect-node-server.test.ts'];
 
 /** What starts the server that a run is about, and so runs on every server that has what it needs. */
 const testsOnServers = globSync([
@@ -12,7 +12,7 @@ const testsOnServers = globSync([
   'test/src/{connector,feed,rpc,telemetry}/*.test.ts',
   'test/stories/*.test.ts',
 ])
-  .filter((file) => file !== severalVersions)
+  .filter((file) => !testsOfOtherServers.includes(file))
   .filter((file) => /support\/(story|server-under-test|namespaced-story)\.ts'/.test(readFileSync(file, 'utf8')));
 
 /** The tests on published servers, which `npm run real:install` fetches: one project for each version. */

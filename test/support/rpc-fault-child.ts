@@ -46,9 +46,17 @@ const server = http2.createServer();
 server.on('session', (near) => {
   const far = http2.connect(`http://${target}`);
   links.set(near, far);
-  far.on('error', () => near.destroy());
-  far.on('close', () => near.destroy());
-  far.on('goaway', () => near.close());
+  let isDraining = false;
+  far.on('error', () => {});
+  far.on('goaway', () => {
+    isDraining = true;
+    near.close();
+  });
+  far.on('close', () => {
+    if (near.destroyed || isDraining) return near.destroy();
+    // The server was killed. A session that is destroyed says GOAWAY, which a killed process does not.
+    process.kill(process.pid, 'SIGKILL');
+  });
   near.on('error', () => far.destroy());
   near.on('close', () => far.destroy());
 });

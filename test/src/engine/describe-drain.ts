@@ -5,7 +5,7 @@ import { SessionRequestSchema } from '../../../src/gen/pegaflow/engine_pb.ts';
 import { hashesOf, TestConnection, TestRank } from '../../support/engine-rank.ts';
 import { goawayOf, Http2Frames } from '../../support/http2-frames.ts';
 import { own } from '../../support/own.ts';
-import { messageFrame, RawGrpc } from '../../support/raw-grpc.ts';
+import { messageFrame } from '../../support/raw-grpc.ts';
 import type { ServerProcess } from '../../support/server-process.ts';
 import { within } from '../../support/within.ts';
 
@@ -98,9 +98,12 @@ export function describeDrain(name: string, version: string, start: () => Promis
     test('the Shutdown RPC is answered, drains, closes the HTTP port at once and is a WARN', async () => {
       const server = await started();
       const holder = await holding(server);
-      const grpc = own(new RawGrpc(server.grpcAddress));
-      const { trailers } = await grpc.call({ path: '/pegaflow.Engine/Shutdown', body: messageFrame() });
-      expect(trailers).toEqual({ 'grpc-status': '0' });
+      // By frames: Node's client ends its open streams when the GOAWAY crosses the answer.
+      const caller = await connect(server);
+      caller.request(1, '/pegaflow.Engine/Shutdown', messageFrame());
+      await caller.nth('DATA');
+      await caller.nth('HEADERS', 2);
+      caller.ackPing(await caller.nth('PING'));
       holder.ackPing(await holder.nth('PING'));
       await holder.nth('GOAWAY', 2);
       await expect(server.http('GET', '/health')).rejects.toThrow();
