@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { ConnectorInstance } from './connector-instance.ts';
-import { EngineProcess } from './engine-process.ts';
 import { type Figure, figureFrom } from './figure.ts';
+import type { ServerChoice } from './measured-server.ts';
 import { RankMemory } from './rank-memory.ts';
 
 export interface DegradedOptions {
   /** Samples, each the mean over one batch. */
   readonly batches: number;
+  readonly server: ServerChoice;
   readonly progress: (text: string) => void;
 }
 
@@ -16,15 +17,15 @@ const BATCH = 100;
 const BLOCKS = 64;
 const HASH_BYTES = 32;
 
-/** Kills the engine, and asks, saves and loads while the connectors look for another one. */
-export async function measureDegraded({ batches, progress }: DegradedOptions): Promise<Figure[]> {
+/** Kills the server, and asks, saves and loads while the connectors look for another one. */
+export async function measureDegraded({ batches, server: choice, progress }: DegradedOptions): Promise<Figure[]> {
   const memory = new RankMemory(1, BLOCKS);
-  const engine = await EngineProcess.start();
-  const instance = new ConnectorInstance(engine.endpoint, memory).start();
+  const server = await choice.start(1);
+  const instance = new ConnectorInstance(server.endpoint, memory).start();
   try {
     await instance.service.turned('up');
     const down = instance.service.turned('down');
-    engine.kill();
+    server.kill();
     await down;
     progress('calls while the server is gone');
     const { query, save, load } = callsOf(instance);
@@ -40,7 +41,7 @@ export async function measureDegraded({ batches, progress }: DegradedOptions): P
     ];
   } finally {
     await instance[Symbol.asyncDispose]();
-    await engine[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
     memory[Symbol.dispose]();
   }
 }

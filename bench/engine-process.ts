@@ -1,6 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { PEGAFLOW_VERSION } from '../src/pegaflow-version.ts';
+import type { MeasuredServer } from './measured-server.ts';
 import { monotonicMs } from './statistics.ts';
 
 const childPath = fileURLToPath(new URL('engine-child.ts', import.meta.url));
@@ -16,8 +18,10 @@ export interface Listening {
   readonly atMs: number;
 }
 
-/** An embedded engine that can be killed and started again at the same port. It dies with this process, however that dies. */
-export class EngineProcess implements AsyncDisposable {
+/** The embedded engine. */
+export class EngineProcess implements MeasuredServer {
+  static readonly version: string = PEGAFLOW_VERSION;
+  readonly version: string = EngineProcess.version;
   #child: ChildProcess | null = null;
   #exited: Promise<unknown> = Promise.resolve();
   #address = '127.0.0.1:0';
@@ -32,14 +36,12 @@ export class EngineProcess implements AsyncDisposable {
     return `http://${this.#address}`;
   }
 
-  /** Sends SIGKILL and returns without waiting: the moment before, on the clock of {@link monotonicMs}. */
   kill(): number {
     const atMs = monotonicMs();
     this.#child?.kill('SIGKILL');
     return atMs;
   }
 
-  /** Waits until the engine before has exited, which must have been killed. Settles when the new one listens. */
   async start(): Promise<Listening> {
     await this.#exited;
     const child = fork(childPath, [this.#address], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { registrationOf } from '../src/connector/kv-caches.ts';
-import { PEGAFLOW_VERSION } from '../src/pegaflow-version.ts';
 import { BareLink } from './bare-link.ts';
+import type { MeasuredServer } from './measured-server.ts';
 import type { RankMemory } from './rank-memory.ts';
 import { type Recovering, Service } from './recovering.ts';
 
@@ -18,7 +18,7 @@ export type RankLinks = 'ownLinks' | 'oneLink';
 export class HandWrittenLoop implements Recovering {
   readonly service = new Service();
   readonly instanceId = `floor-${randomUUID()}`;
-  #endpoint: string;
+  #server: MeasuredServer;
   #memory: RankMemory;
   #rankLinks: RankLinks;
   #links = new Set<BareLink>();
@@ -26,8 +26,8 @@ export class HandWrittenLoop implements Recovering {
   #redial: NodeJS.Timeout | undefined;
   #isStopped = false;
 
-  constructor(endpoint: string, memory: RankMemory, rankLinks: RankLinks) {
-    this.#endpoint = endpoint;
+  constructor(server: MeasuredServer, memory: RankMemory, rankLinks: RankLinks) {
+    this.#server = server;
     this.#memory = memory;
     this.#rankLinks = rankLinks;
   }
@@ -38,7 +38,7 @@ export class HandWrittenLoop implements Recovering {
   }
 
   #dial(): void {
-    const bare = new BareLink(this.#endpoint, {
+    const bare = new BareLink(this.#server.endpoint, {
       up: () => void this.#register(bare).catch(() => bare.link.drop()),
       down: () => this.#again(),
     });
@@ -61,15 +61,15 @@ export class HandWrittenLoop implements Recovering {
     await Promise.all(
       this.#memory.layersOfRank.map(async (layers, rank) => {
         const { client } = this.#rankLinks === 'oneLink' ? bare : await this.#dialForRank();
-        const options = { ...identity, endpoint: this.#endpoint, rank, tpRank: rank, deviceId: rank };
-        await client.registerContextBatch(registrationOf(options, layers, PEGAFLOW_VERSION));
+        const options = { ...identity, endpoint: this.#server.endpoint, rank, tpRank: rank, deviceId: rank };
+        await client.registerContextBatch(registrationOf(options, layers, this.#server.version));
       }),
     );
     this.service.post(true);
   }
 
   async #dialForRank(): Promise<BareLink> {
-    const bare = await BareLink.dial(this.#endpoint);
+    const bare = await BareLink.dial(this.#server.endpoint);
     this.#links.add(bare);
     return bare;
   }

@@ -1,14 +1,15 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { EngineProcess } from './engine-process.ts';
 import { type Figure, figureFrom } from './figure.ts';
+import type { ServerChoice } from './measured-server.ts';
 
 export interface IdleOptions {
   readonly ranks: number;
   /** How long each reading lasts, in milliseconds. */
   readonly windowMs: number;
   readonly rounds: number;
+  readonly server: ServerChoice;
   readonly progress: (text: string) => void;
 }
 
@@ -29,21 +30,27 @@ const START_TIMEOUT_MS = 60_000;
  * What pings and audits cost an instance that serves nobody. The floor is a process that only holds its event loop open,
  * read at the same time. Every reading has a process of its own.
  */
-export async function measureIdle({ ranks, windowMs, rounds, progress }: IdleOptions): Promise<Figure[]> {
+export async function measureIdle({
+  ranks,
+  windowMs,
+  rounds,
+  server: choice,
+  progress,
+}: IdleOptions): Promise<Figure[]> {
   const product: number[] = [];
   const floor: number[] = [];
-  const engine = await EngineProcess.start();
+  const server = await choice.start(ranks);
   try {
     for (let round = 1; round <= rounds; round += 1) {
       progress(`idle, ${ranks} ranks, ${windowMs / 1_000} s, round ${round} of ${rounds}`);
       const [instance, nothing] = await Promise.all(
-        (['instance', 'nothing'] as const).map((contents) => read(contents, engine.endpoint, ranks, windowMs)),
+        (['instance', 'nothing'] as const).map((contents) => read(contents, server.endpoint, ranks, windowMs)),
       );
       product.push(instance!.cpuPercent);
       floor.push(nothing!.cpuPercent);
     }
   } finally {
-    await engine[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
   }
   const name = `CPU while idle, scheduler and ${ranks} ranks`;
   return [figureFrom({ name, unit: '% core', product, floor, target: { of: 'value', atMost: 0.5 } })];

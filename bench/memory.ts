@@ -1,12 +1,13 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { EngineProcess } from './engine-process.ts';
 import { type Figure, figureFrom, type Target } from './figure.ts';
+import type { ServerChoice } from './measured-server.ts';
 
 export interface MemoryOptions {
   readonly ranks: number;
   readonly rounds: number;
+  readonly server: ServerChoice;
   readonly progress: (text: string) => void;
 }
 
@@ -33,12 +34,12 @@ const READING_TIMEOUT_MS = 240_000;
  * The floor is an idle link of each rank. Every reading has a process of its own. The target is held against live
  * memory (heap and external); rss adds nghttp2's buffers, which a bare link has too, and the room that garbage left.
  */
-export async function measureMemory({ ranks, rounds, progress }: MemoryOptions): Promise<Figure[]> {
+export async function measureMemory({ ranks, rounds, server, progress }: MemoryOptions): Promise<Figure[]> {
   const growth: Record<MemoryContents, MemoryGrowth[]> = { links: [], ranks: [] };
   for (let round = 0; round < rounds; round += 1) {
     for (const contents of ['links', 'ranks'] as const) {
       progress(`memory, ${ranks} ${contents}, round ${round + 1} of ${rounds}`);
-      growth[contents].push(await read(contents, ranks));
+      growth[contents].push(await read(contents, ranks, server));
     }
   }
   const perRankKiB = (contents: MemoryContents, bytes: (growth: MemoryGrowth) => number) =>
@@ -60,9 +61,9 @@ export async function measureMemory({ ranks, rounds, progress }: MemoryOptions):
   ];
 }
 
-async function read(contents: MemoryContents, count: number): Promise<MemoryGrowth> {
-  const engine = await EngineProcess.start();
-  const child = fork(childPath, [contents, engine.endpoint, `${count}`], {
+async function read(contents: MemoryContents, count: number, choice: ServerChoice): Promise<MemoryGrowth> {
+  const server = await choice.start(count);
+  const child = fork(childPath, [contents, server.endpoint, `${count}`], {
     execArgv: ['--expose-gc'],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
@@ -79,6 +80,6 @@ async function read(contents: MemoryContents, count: number): Promise<MemoryGrow
     died.catch(() => {});
     clearTimeout(timeout);
     await exited;
-    await engine[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
   }
 }

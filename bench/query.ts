@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { BareLink } from './bare-link.ts';
 import { ConnectorInstance } from './connector-instance.ts';
-import { EngineProcess } from './engine-process.ts';
 import { type Figure, figureFrom } from './figure.ts';
+import type { ServerChoice } from './measured-server.ts';
 import { RankMemory } from './rank-memory.ts';
 
 export interface QueryOptions {
   /** Queries of each kind through each way. */
   readonly queries: number;
+  readonly server: ServerChoice;
   readonly progress: (text: string) => void;
 }
 
@@ -32,13 +33,13 @@ interface Way {
  * Asks for the same blocks through the façade and by the bare RPC over a link of its own, in turns. Every query has a
  * request id of its own, as the façade answers a repeated one without asking.
  */
-export async function measureQuery({ queries, progress }: QueryOptions): Promise<Figure[]> {
+export async function measureQuery({ queries, server: choice, progress }: QueryOptions): Promise<Figure[]> {
   const memory = new RankMemory(1, BLOCKS);
-  const engine = await EngineProcess.start();
-  const instance = new ConnectorInstance(engine.endpoint, memory).start();
+  const server = await choice.start(1);
+  const instance = new ConnectorInstance(server.endpoint, memory).start();
   try {
     await instance.service.turned('up');
-    const bare = await BareLink.dial(engine.endpoint);
+    const bare = await BareLink.dial(server.endpoint);
     const ways = { product: facadeWay(instance), floor: bareWay(bare, instance.instanceId) };
     const saved = someHashes();
     await save(instance, saved);
@@ -53,7 +54,7 @@ export async function measureQuery({ queries, progress }: QueryOptions): Promise
     ];
   } finally {
     await instance[Symbol.asyncDispose]();
-    await engine[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
     memory[Symbol.dispose]();
   }
 }

@@ -1,3 +1,4 @@
+import { RunError } from '../src/demo/run-error.ts';
 import { monotonicMs } from './statistics.ts';
 
 /** How long a turn may take, in milliseconds. */
@@ -25,7 +26,7 @@ export class Service {
     const tell = (isUp: boolean) => {
       if (isUp === (to === 'up')) resolve(monotonicMs());
     };
-    const timer = setTimeout(() => reject(new Error(`not ${to} in ${TURN_TIMEOUT_MS} ms`)), TURN_TIMEOUT_MS);
+    const timer = setTimeout(() => reject(new RunError(`not ${to} in ${TURN_TIMEOUT_MS} ms`)), TURN_TIMEOUT_MS);
     this.#waiters.add(tell);
     try {
       return await promise;

@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import { ConnectorInstance } from './connector-instance.ts';
-import { EngineProcess } from './engine-process.ts';
 import { type Figure, figureFrom } from './figure.ts';
 import { HandWrittenLoop } from './hand-written-loop.ts';
+import type { MeasuredServer, ServerChoice } from './measured-server.ts';
 import { RankMemory } from './rank-memory.ts';
 import type { Recovering } from './recovering.ts';
 import { median } from './statistics.ts';
@@ -11,6 +11,7 @@ export interface RecoveryOptions {
   readonly rankCounts: readonly number[];
   /** Kills of each contestant at each rank count. */
   readonly rounds: number;
+  readonly server: ServerChoice;
   readonly progress: (text: string) => void;
 }
 
@@ -22,28 +23,28 @@ const CALM_MS = 250;
 interface Times {
   /** From the kill until it is noticed, in milliseconds. */
   readonly detectionMs: number;
-  /** From the new engine's listening until all ranks are registered, in milliseconds. */
+  /** From the new server's listening until all ranks are registered, in milliseconds. */
   readonly recoveryMs: number;
 }
 
 const contestants = {
-  product: (endpoint: string, memory: RankMemory) => new ConnectorInstance(endpoint, memory).start(),
-  floor: (endpoint: string, memory: RankMemory) => new HandWrittenLoop(endpoint, memory, 'ownLinks').start(),
-  oneLink: (endpoint: string, memory: RankMemory) => new HandWrittenLoop(endpoint, memory, 'oneLink').start(),
+  product: ({ endpoint }: MeasuredServer, memory: RankMemory) => new ConnectorInstance(endpoint, memory).start(),
+  floor: (server: MeasuredServer, memory: RankMemory) => new HandWrittenLoop(server, memory, 'ownLinks').start(),
+  oneLink: (server: MeasuredServer, memory: RankMemory) => new HandWrittenLoop(server, memory, 'oneLink').start(),
 };
 
 type Contestant = keyof typeof contestants;
 const names = Object.keys(contestants) as Contestant[];
 
 /**
- * Kills the engine under each contestant in turn and starts it again at the same port. The first round warms the code
+ * Kills the server under each contestant in turn and starts it again at the same port. The first round warms the code
  * up and does not count.
  */
-export async function measureRecovery({ rankCounts, rounds, progress }: RecoveryOptions): Promise<Figure[]> {
+export async function measureRecovery({ rankCounts, rounds, server, progress }: RecoveryOptions): Promise<Figure[]> {
   const figures: Figure[] = [];
   const recoveryMs = new Map<number, number>();
   for (const worldSize of rankCounts) {
-    const times = await measureRanks(worldSize, rounds, progress);
+    const times = await measureRanks(worldSize, rounds, server, progress);
     const of = (name: Contestant, time: keyof Times) => times[name].map((sample) => sample[time]);
     recoveryMs.set(worldSize, median(of('product', 'recoveryMs')));
     const ranks = `${worldSize} rank${worldSize === 1 ? '' : 's'}`;
@@ -73,35 +74,35 @@ export async function measureRecovery({ rankCounts, rounds, progress }: Recovery
   return [...figures, ...growthOf(recoveryMs, rounds)];
 }
 
-async function measureRanks(worldSize: number, rounds: number, progress: (text: string) => void) {
+async function measureRanks(worldSize: number, rounds: number, choice: ServerChoice, progress: (text: string) => void) {
   const memory = new RankMemory(worldSize, NUM_BLOCKS);
   const times: Record<Contestant, Times[]> = { product: [], floor: [], oneLink: [] };
-  const engine = await EngineProcess.start();
+  const server = await choice.start(worldSize);
   try {
     for (let round = 0; round <= rounds; round += 1) {
       progress(`recovery, ${worldSize} ranks, round ${round} of ${rounds}`);
       const order = round % 2 === 0 ? names : names.toReversed();
       for (const name of order) {
-        const time = await restartUnder(contestants[name](engine.endpoint, memory), engine);
+        const time = await restartUnder(contestants[name](server, memory), server);
         if (round > 0) times[name].push(time);
       }
     }
   } finally {
-    await engine[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
     memory[Symbol.dispose]();
   }
   return times;
 }
 
-async function restartUnder(subject: Recovering, engine: EngineProcess): Promise<Times> {
+async function restartUnder(subject: Recovering, server: MeasuredServer): Promise<Times> {
   const { service } = subject;
   try {
     await service.turned('up');
     await setTimeout(CALM_MS);
     const down = service.turned('down');
-    const killedAtMs = engine.kill();
+    const killedAtMs = server.kill();
     const detectionMs = (await down) - killedAtMs;
-    const [upAtMs, { atMs }] = await Promise.all([service.turned('up'), engine.start()]);
+    const [upAtMs, { atMs }] = await Promise.all([service.turned('up'), server.start()]);
     return { detectionMs, recoveryMs: upAtMs - atMs };
   } finally {
     await subject[Symbol.asyncDispose]();

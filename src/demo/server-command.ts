@@ -16,6 +16,8 @@ export interface ServerCommand {
   readonly port: number;
   readonly httpPort: number;
   readonly poolSizeBytes: number;
+  /** Environment besides that of this process. Default none. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** How long the last lines of a server that has ended may take to arrive, in milliseconds. */
@@ -37,7 +39,12 @@ function flagsOf({ flags, port, httpPort, poolSizeBytes }: ServerCommand): strin
 /** Starts the command below a host that takes it along however this process ends. */
 export function spawnServer(command: ServerCommand, log: ServerLog): ServerProcess {
   const hostPath = fileURLToPath(new URL(`server-host${extname(import.meta.url)}`, import.meta.url));
-  const host = fork(hostPath, { execArgv: [], detached: true, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const host = fork(hostPath, {
+    execArgv: [],
+    detached: true,
+    env: { ...process.env, ...command.env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
   log.begin();
   const written = Promise.all([log.read(host.stdout), log.read(host.stderr)]);
   const listening = Promise.withResolvers<Listening>();

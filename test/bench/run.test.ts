@@ -1,22 +1,11 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { PEGAFLOW_VERSION } from '../../src/pegaflow-version.ts';
 import { eventually, within } from '../support/within.ts';
-
-const mainPath = fileURLToPath(new URL('../../bench/main.ts', import.meta.url));
-
-const started: ChildProcessByStdio<null, Readable, Readable>[] = [];
-
-function bench(...args: string[]) {
-  const child = spawn(process.execPath, [mainPath, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  started.push(child);
-  return child;
-}
+import { startBench } from './bench-process.ts';
 
 /** Names in /dev/shm of the device memory that this process allocated. */
 const deviceMemoryOf = (pid: number) =>
@@ -26,16 +15,16 @@ const deviceMemoryOf = (pid: number) =>
 const childrenOf = (pid: number) =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
 
-afterEach(() => {
-  for (const child of started.splice(0)) child.kill('SIGKILL');
-});
-
 describe('the bench', () => {
   it('prints one JSON object and leaves no device memory', { timeout: 60_000 }, async () => {
-    const child = bench('--only', 'degraded', '--quick', '--json');
+    const child = startBench('--only', 'degraded', '--quick', '--json');
     const [stdout, [code]] = await within(50_000, 'the bench', Promise.all([text(child.stdout), once(child, 'close')]));
     expect(code).toBe(0);
-    const { sections } = JSON.parse(stdout);
+    const { sections, server, notRun } = JSON.parse(stdout);
+    expect({ server, notRun }).toEqual({
+      server: { name: 'engine', version: PEGAFLOW_VERSION, path: null },
+      notRun: {},
+    });
     expect(Object.keys(sections)).toEqual(['degraded']);
     expect(sections.degraded[0]).toMatchObject({ name: 'query while degraded', unit: 'µs', samples: 50 });
     expect(sections.degraded[0].value).toBeGreaterThan(0);
@@ -43,14 +32,14 @@ describe('the bench', () => {
   });
 
   it('refuses a section that it does not have', { timeout: 60_000 }, async () => {
-    const child = bench('--only', 'nonsense');
+    const child = startBench('--only', 'nonsense');
     const [stderr, [code]] = await within(50_000, 'the bench', Promise.all([text(child.stderr), once(child, 'close')]));
     expect(code).toBe(2);
     expect(stderr).toContain('Allowed choices are recovery, query, degraded, idle, memory');
   });
 
   it('ends at Ctrl-C and leaves no engine and no device memory', { timeout: 60_000 }, async () => {
-    const child = bench('--only', 'recovery', '--quick');
+    const child = startBench('--only', 'recovery', '--quick');
     child.stdout.resume();
     const lines = createInterface(child.stderr);
     const progress = await within(50_000, 'the first round', once(lines, 'line'));
