@@ -1,7 +1,7 @@
 import type { Fault } from './faults.ts';
 
 /**
- * The published servers that the interop tests cover, oldest first. They speak the same wire; each demands that a
+ * The published servers that the tests cover, oldest first. They speak the same wire; each demands that a
  * registration names its own version, to the byte.
  */
 export const testedServerVersions: readonly string[] = ['0.23.12', '0.24.6', '0.25.1'];
@@ -11,7 +11,7 @@ export const newestTestedVersion: string = testedServerVersions.at(-1)!;
 /**
  * Which servers a connector registers with.
  *
- * - `tested`: exactly those that the interop tests cover
+ * - `tested`: exactly those that the tests cover
  * - `minor`: those of a minor release, such as 0.25, of which one was tested
  * - anything else: this version alone
  */

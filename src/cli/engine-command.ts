@@ -102,7 +102,7 @@ async function runEngineCommand(flags: EngineFlags): Promise<void> {
     import('../engine/index.ts'),
   ]);
   const standardError = pino.destination({ dest: 2, sync: true });
-  // JSON escapes of what a client named or said the C0 controls alone.
+  // JSON escapes only the C0 controls of what a client sent.
   const stream = { write: (line: string) => void standardError.write(visibleLines(line)) };
   const log = pino({ name: 'pegaflow-engine', level: logLevel }, stream);
   const sdk =

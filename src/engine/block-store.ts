@@ -53,10 +53,10 @@ export interface BlockStoreDependencies {
 /** So many blocks are evicted at once where memory is short, however little is needed. */
 const EVICTION_ROUND_BLOCKS = 512;
 
-/** The pool and the blocks that live in it, in the order of their last use. */
 /** What a piece of the pool is for, as refusals name it. */
 export type BufferPurpose = 'block buffer' | 'K segment buffer' | 'V segment buffer' | 'page';
 
+/** The pool and the blocks that live in it, in the order of their last use. */
 export class BlockStore {
   readonly #pool: HostPool;
   readonly #clock: EngineClock;

@@ -41,7 +41,8 @@ export class GrpcConnection {
       this.destroy();
       return;
     }
-    // Not by nghttp2, which stops to read an idle connection once it has said GOAWAY. It writes whole frames at a time.
+    // Written here: nghttp2 stops reading an idle connection once it has sent GOAWAY. It writes whole frames, so ours cannot
+    // split one.
     this.#socket.write(goaway(MAX_STREAM_ID));
     this.#session.ping((error) => {
       if (error === null && !this.#session.destroyed) this.#session.close();

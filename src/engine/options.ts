@@ -13,7 +13,7 @@ export interface EngineOptions {
   readonly httpAddr: string | null;
   /** Bytes of host memory for blocks, taken as they are needed. `--pool-size`, default 1 GiB (the server's: 30 GiB). */
   readonly poolSizeBytes: number;
-  /** The version that clients must have, to the byte. Default `0.25.1`. */
+  /** The version that clients must have, to the byte, and whose behaviour this is. Default: the newest tested one. */
   readonly version: string;
   /** Whether each block has memory of its own, so that a lease does not hold its whole Save. `--blockwise-alloc`, default false. */
   readonly isAllocationBlockwise: boolean;

@@ -90,13 +90,12 @@ describe.each(publishedVersions)('pegaflow-server %s on its stand-ins', (version
   });
 
   it('comes back on the same ports after a kill', async () => {
-    const { server, rank } = await registered();
+    const { server } = await registered();
     server.signal('SIGKILL');
     await server.exited;
     const heir = await start({ addr: server.grpcAddress, httpAddr: server.httpAddress });
     const { client } = own(new TestConnection(`http://${heir.grpcAddress}`));
     await eventually('an answer', () => client.health({}).catch(() => null));
     expect(heir.pid).not.toBe(server.pid);
-    expect(rank.instanceId).toBeDefined();
   });
 });

@@ -106,7 +106,7 @@ describe('the IPC wrapper', () => {
       bytesOf('ccopy_reg\n_reconstructor\n(cpegaflow.ipc_wrapper\nCudaIPCWrapper\nctorch\nSize\nNtR.'),
       /calls copyreg/,
     ],
-    ['a number that is none', bytesOf('I1_000\n.'), /has a number that is none/],
+    ['a malformed number', bytesOf('I1_000\n.'), /has a malformed number/],
     ['a pickle that does not end', new Uint8Array(1 << 20).fill(0x4e), /ends early/],
     ['a line without an end', bytesOf(0x80, 2, 'ctorch'), /ends inside the line/],
     ['a frame beyond the end', bytesOf(0x80, 4, 0x95, 9, 0, 0, 0, 0, 0, 0, 0, '.'), /a frame of 9 bytes, 1 left/],

@@ -135,11 +135,11 @@ describe('Link', () => {
     expect(refused.fault.message).toContain(
       `connect ECONNREFUSED 127.0.0.2:${port}; connect ECONNREFUSED 127.0.0.3:${port}`,
     );
-    // No route leads from here to an address of documentation.
-    named('192.0.2.1', '127.0.0.3');
+    // TCP knows no multicast: the kernel refuses the dial, and nothing leaves this host.
+    named('224.0.0.1', '127.0.0.3');
     const mixed = await new Watched(port, { host: 'several' }).down();
     expect(mixed.cause).toBe('reset');
-    expect(mixed.fault.message).toMatch(/192\.0\.2\.1:.*; connect ECONNREFUSED 127\.0\.0\.3:/);
+    expect(mixed.fault.message).toMatch(/ENETUNREACH 224\.0\.0\.1:.*; connect ECONNREFUSED 127\.0\.0\.3:/);
   });
 
   it('tells a name that has no address, which no server caused', async () => {
