@@ -1,3 +1,4 @@
+import { publicEndpoint } from '../redacted.ts';
 import type { KvCacheLayer } from './kv-caches.ts';
 
 export interface LayoutOwner {
@@ -33,7 +34,7 @@ export function claimLayout(owner: LayoutOwner, layers: readonly KvCacheLayer[])
   if (claim === undefined) claims.set(key, { layout, instanceId });
   else if (claim.layout !== layout) {
     throw new Error(
-      `namespace "${namespace}" at ${endpoint} holds blocks of another layout: ${claim.layout} (instance ${claim.instanceId}), and now ${layout}: give each layout a namespace of its own`,
+      `namespace "${namespace}" at ${publicEndpoint(endpoint)} holds blocks of another layout: ${claim.layout} (instance ${claim.instanceId}), and now ${layout}: give each layout a namespace of its own`,
     );
   }
 }

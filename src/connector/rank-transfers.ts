@@ -135,7 +135,7 @@ export class RankTransfers {
     }
     const { rank, connection } = this.#options;
     const layers = this.#options.layersIn(service.registeredIn);
-    const impossible = intent.leases.map((leased) => impossibleBlockId(leased, layers)).find((why) => why !== null);
+    const impossible = intent.leases.map((leased) => impossibleTarget(leased, layers)).find((why) => why !== null);
     if (impossible !== undefined) return impossible;
     const events = this.#eventsOf(service, (outcome) => {
       const error = outcome.kind === 'failed' ? failedLoad(intent, outcome.fault.message) : null;
@@ -196,16 +196,21 @@ export class RankTransfers {
   }
 }
 
+/** As {@link impossibleBlockId}; a block of a load may have no destination, which is `null`. */
+function impossibleTarget({ groupId, blockIds }: LeasedBlocks, layers: readonly KvCacheLayer[]): string | null {
+  return impossibleBlockId({ groupId, blockIds: blockIds.filter((id) => id !== null) }, layers);
+}
+
 /** Why these ids cannot be sent, or `null`. The server would copy the wrong bytes, or fail long after it accepted. */
 function impossibleBlockId(
-  { groupId, blockIds }: Pick<LeasedBlocks, 'groupId' | 'blockIds'>,
+  { groupId, blockIds }: { readonly groupId: number; readonly blockIds: readonly number[] },
   layers: readonly KvCacheLayer[],
 ): string | null {
   const ofGroup = layers.filter((layer) => (layer.groupId ?? 0) === groupId);
   const numBlocks = Math.min(...ofGroup.map((layer) => layer.numBlocks));
-  const isPossible = (id: number | null) => id === null || (Number.isInteger(id) && id >= 0 && id < numBlocks);
-  const impossible = blockIds.find((id) => !isPossible(id));
-  return impossible === undefined ? null : `block id ${impossible} is not one of ${numBlocks} blocks`;
+  // Also where a host's message lost an id on its way: JSON makes null of what is no number.
+  const at = blockIds.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < numBlocks));
+  return at === -1 ? null : `block id ${blockIds[at]} is not one of ${numBlocks} blocks`;
 }
 
 function failedLoad(intent: LoadIntent, reason: string): FailedLoad {

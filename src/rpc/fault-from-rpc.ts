@@ -127,7 +127,7 @@ const kindByCode: { readonly [code in Code]?: Fault['kind'] } = {
 export function surveyFrom(refusal: FaultError): Survey {
   const { kind, lost, message } = refusal.fault;
   if (lost === 'instance') return { kind: 'notFound' };
-  const incomplete = lost === 'seal' ? /(\d+)\/(\d+)/.exec(message) : null;
+  const incomplete = lost === 'seal' ? /registration incomplete: (\d+)\/(\d+)/.exec(message) : null;
   if (incomplete) return { kind: 'incomplete', registered: Number(incomplete[1]), expected: Number(incomplete[2]) };
   if (kind === 'rejected' && /storage group \d+ out of range/.test(message)) return { kind: 'sealed' };
   throw refusal;

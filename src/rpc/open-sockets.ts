@@ -41,10 +41,13 @@ class Search {
   }
 }
 
-/** The names in a folder that are numbers, some at a time; none where it cannot be read. */
+/**
+ * The names in a folder that are numbers, some at a time, the highest first: a server that was just started is among the
+ * newest processes. None where the folder cannot be read.
+ */
 async function* numbersIn(path: string, atATime: number, limit: number): AsyncGenerator<readonly number[], void> {
   // The process has ended, or is another user's.
   const names = await readdir(path).catch(() => []);
-  const numbers = names.map(Number).filter(Number.isInteger).slice(0, limit);
+  const numbers = names.map(Number).filter(Number.isInteger).toReversed().slice(0, Math.max(0, limit));
   for (let at = 0; at < numbers.length; at += atATime) yield numbers.slice(at, at + atATime);
 }

@@ -37,6 +37,15 @@ describe('layouts of blocks in one namespace', () => {
     second.registerKvCaches(layers);
   });
 
+  it('the refusal keeps the password of an endpoint to itself', () => {
+    const worker = inNamespace();
+    const endpoint = 'http://user:secret@127.0.0.1:9';
+    worker('replica-0', { endpoint }).registerKvCaches(layers);
+    expect(() => worker('replica-1', { endpoint }).registerKvCaches([layer('l0')])).toThrow(
+      /at http:\/\/…@127\.0\.0\.1:9 holds/,
+    );
+  });
+
   it.each([
     ['a layer more', [...layers, layer('l2')], {}],
     ['one segment of twice the size', layers.map((one) => ({ ...one, segments: 1, bytesPerBlock: 1024 })), {}],

@@ -242,6 +242,12 @@ describe('transfers in flight', () => {
     expect(worker.save(instance.scheduler.buildMetadata().saves)).toEqual([
       { requestId: 'told', reason: 'block id 8 is not one of 8 blocks' },
     ]);
+    const lost = JSON.parse(JSON.stringify([4, Number.NaN, undefined]));
+    for (const blockIds of [lost, [undefined, 99]]) {
+      instance.scheduler.scheduleSave({ requestId: 'lost', blockIds, blockHashes: hashesOf(blockIds.length) });
+      const [refused] = worker.save(instance.scheduler.buildMetadata().saves);
+      expect(refused?.reason).toMatch(/^block id (null|undefined) is not one of 8 blocks$/);
+    }
     expect(instance.scheduler.status).toMatchObject({ state: 'connected', epoch });
     const { text } = await engine.http('POST', '/cache/memory/cleanup');
     expect(JSON.parse(text).still_referenced_blocks).toBe(3);

@@ -182,7 +182,7 @@ describe('surveyFrom', () => {
     expect(survey(Code.InvalidArgument, 'invalid argument: storage group 4294967295 out of range (1 groups)')).toEqual({
       kind: 'sealed',
     });
-    expect(survey(Code.InvalidArgument, 'instance a registration incomplete: 3/8 workers registered')).toEqual({
+    expect(survey(Code.InvalidArgument, 'instance org/7/9 registration incomplete: 3/8 workers registered')).toEqual({
       kind: 'incomplete',
       registered: 3,
       expected: 8,
