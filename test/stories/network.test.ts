@@ -6,6 +6,7 @@ import { FullListener } from '../support/full-listener.ts';
 import { own } from '../support/own.ts';
 import { itNeeds } from '../support/server-under-test.ts';
 import {
+  ask,
   connected,
   endpointOf,
   epochOf,
@@ -134,10 +135,16 @@ describe('faults of the network', { timeout: 60_000 }, () => {
     for (let bytes = 1; bytes < 400; bytes += 29) {
       proxy.toClient = { resetAfterBytes: bytes };
       const { accepted } = proxy;
-      await eventually('another dial', () => (proxy.accepted > accepted ? true : null));
+      // A server that says less than so much to one who registers is asked until it has said it.
+      await eventually('another dial', async () => {
+        await ask(instance);
+        return proxy.accepted > accepted ? true : null;
+      });
     }
     proxy.toClient = {};
-    await instance.reached('connected');
+    const before = epochOf(instance);
+    proxy.reset();
+    await inServiceAfter(instance, before);
     await provesItself(instance);
   });
 
