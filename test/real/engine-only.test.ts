@@ -11,6 +11,7 @@ it('the tests that no published server is asked are these', () => {
   expect(found.sort()).toEqual([
     '5: a process that is killed takes its memory along at once',
     'S-13: nothing of ours runs between the registry of memory and that of instances',
+    'S-18: memory that is registered again has the same address, and a copy under way goes on there',
     'S-19: a lease lives for 600 s, and no flag makes that less',
     'S-59: nothing of ours runs between the registry of memory and that of instances',
   ]);

@@ -35,6 +35,8 @@ export async function startServer(
 export const absences = {
   'leases that end at once': 'a lease lives for 600 s, and no flag makes that less',
   'a pause between its two stores': 'nothing of ours runs between the registry of memory and that of instances',
+  'copies that end with their registration':
+    'memory that is registered again has the same address, and a copy under way goes on there',
   'a crash that copies on': 'a process that is killed takes its memory along at once',
 } as const;
 

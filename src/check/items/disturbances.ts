@@ -2,10 +2,13 @@ import { Code } from '@connectrpc/connect';
 import { eventually, within } from '../eventually.ts';
 import { expect, rejectionOf } from '../expectation.ts';
 import { type ItemGroup, LOST, UNKNOWN_LEASE } from '../item-suite.ts';
-import { expectRefusal, hashesOf, hashOf, ServerSession, uniqueId } from '../rank.ts';
+import { expectRefusal, hashesOf, hashOf, type Rank, ServerSession, uniqueId } from '../rank.ts';
 
 /** Of a call that waits behind a held thread, which it must have reached by then on a busy machine too. */
 const DEADLINE_MS = 500;
+
+/** What was cancelled before on the same connection has reached the server when this is answered. */
+const untilHeard = (rank: Rank) => rank.client.health({});
 
 /** C16 to C19 and C21: with switches and signals. */
 export const disturbances: ItemGroup = (suite) => {
@@ -105,6 +108,7 @@ export const disturbances: ItemGroup = (suite) => {
     async ({ rank, control }) => {
       await control.fault({ methods: { registerContextBatch: { hang: true, times: 1 } } });
       await rejectionOf(rank.client.registerContextBatch(rank.registration(), { timeoutMs: DEADLINE_MS }));
+      await untilHeard(rank);
       await control.fault({ methods: { registerContextBatch: null } });
       await expectRefusal(rank.register(), Code.Internal, /already registered$/);
       await expectRefusal(rank.save([], []), Code.FailedPrecondition, LOST);
@@ -123,6 +127,7 @@ export const disturbances: ItemGroup = (suite) => {
       const { lease } = await rank.visible(hashesOf(1));
       await control.fault({ methods: { unregisterContext: { hang: true, times: 1 } } });
       await rejectionOf(rank.client.unregisterContext({ instanceId }, { timeoutMs: DEADLINE_MS }));
+      await untilHeard(rank);
       await control.fault({ methods: { unregisterContext: null } });
       await eventually('the mappings to be dropped', () =>
         rank.save([0], [hashOf(uniqueId())]).then(
