@@ -68,7 +68,8 @@ function joinNext(handle: ThreadHandle, wakeUp: Semaphore): Promise<void> {
     await pthread().join(handle, null);
     wakeUp[Symbol.dispose]();
   });
-  lastJoin = joined;
+  // A join that fails is told to whoever asked for it, and holds up no later one.
+  lastJoin = joined.catch(() => {});
   return joined;
 }
 

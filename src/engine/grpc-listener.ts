@@ -13,8 +13,8 @@ const WINDOW_BYTES = 1 << 20;
 /** Refusals repeat what the client named, and Node ends the connection of one that is larger; its default is 64 KiB. */
 const MAX_SENT_HEADER_BLOCK_BYTES = 1 << 20;
 
-/** What clients are told that metadata may take. */
-const MAX_HEADER_LIST_BYTES = 16_384;
+/** What metadata may take, as HTTP/2 counts it: told to clients, and 431 above it. */
+export const MAX_HEADER_LIST_BYTES = 16_384;
 
 /**
  * Node resets a stream whose metadata are larger than the limit that its client was told; the server answers it. So

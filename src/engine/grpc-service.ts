@@ -3,14 +3,12 @@ import type { DescMessage } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { Engine as EngineService } from '../gen/pegaflow/engine_pb.ts';
 import { GrpcCall } from './grpc-call.ts';
+import { MAX_HEADER_LIST_BYTES } from './grpc-listener.ts';
 import { createUnaryHandlers, type RouteDependencies, type UnaryHandler, type UnaryMethod } from './rpc-routes.ts';
 import { serveSession } from './session-stream.ts';
 
 /** Puts gRPC on an HTTP/2 server that is still to be connected. */
 export type ServeGrpc = (server: Http2Server, dependencies: RouteDependencies) => void;
-
-/** What the server takes of metadata, as HTTP/2 counts them. */
-const MAX_HEADER_LIST_BYTES = 16_384;
 
 const HEADER_OVERHEAD_BYTES = 32;
 
