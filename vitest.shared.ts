@@ -4,6 +4,8 @@ import type { Reporter } from 'vitest/node';
 export const sharedOptions = {
   testTimeout: 30_000,
   hookTimeout: 30_000,
+  // A poll waits for other processes; vitest's own second is less than one of them takes to start on a busy machine.
+  expect: { poll: { timeout: 20_000 } },
   // Files start processes of their own: more at a time than cores only makes them wait for each other.
   maxWorkers: 2,
   // Hundreds of processes compile the same modules: a third of the CPU time of each start.

@@ -15,7 +15,7 @@ export const within = async <T>(budgetMs: number, what: string, work: Promise<T>
 export const eventually = async <T>(
   what: string,
   ask: () => T | null | Promise<T | null>,
-  budgetMs = 5000,
+  budgetMs = 15_000,
 ): Promise<T> => {
   const deadlineMs = performance.now() + budgetMs;
   for (;;) {
