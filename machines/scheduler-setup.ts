@@ -2,6 +2,7 @@
 import { assign, type ErrorActorEvent, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
 import { attemptCeilingMs, paceCeilingMs, pushbackMs, voidCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
+import type { SchedulerDomainEvent } from './domain-events.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
 import { type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
 import { type Fault, isDenial, type LinkEndCause } from './faults.ts';
@@ -93,6 +94,7 @@ export const schedulerSetup = setup({
     events: SchedulerEvent | ErrorActorEvent;
     input: SchedulerInput;
     output: StopOutcome;
+    emitted: SchedulerDomainEvent;
     tags: 'cacheUsable' | 'stalled' | 'handingBack';
   },
   actors: {

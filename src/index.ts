@@ -27,6 +27,7 @@ export {
   type MissReason,
   type NamespaceFactors,
   namespaceOf,
+  type OpenBreaker,
   placeOf,
   type QuarantineCounts,
   type Query,

@@ -9,6 +9,7 @@ import {
   paceCeilingMs,
   pushbackMs,
   type RankReport,
+  type SchedulerDomainEvent,
   type SchedulerEvent,
   type StopOutcome,
   schedulerMachine,
@@ -24,6 +25,7 @@ import { createSurvey } from '../actors/survey.ts';
 import { patientClock } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
 import { type SchedulerTelemetry, schedulerTelemetry } from '../telemetry/connector-telemetry.ts';
+import { wallTimeMs } from '../wall-time.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
 import { harmless, Listeners } from './callbacks.ts';
 import { Distrust } from './distrust.ts';
@@ -146,6 +148,7 @@ export class SchedulerConnector {
       distrust: this.#distrust,
       observer: isShard ? { ...observer, queried: () => {} } : observer,
     });
+    this.#actor.on('*', (event) => this.#hear(event));
     this.#actor.subscribe((snapshot) => this.#follow(snapshot));
   }
 
@@ -319,6 +322,13 @@ export class SchedulerConnector {
 
   #confirmDelivery(): void {
     this.#send({ type: 'announcement.delivered', epoch: this.#service.announcement.epoch });
+  }
+
+  /** The one place that hears what the machine emits, and gives it a time. */
+  #hear(event: SchedulerDomainEvent): void {
+    const atMs = wallTimeMs();
+    this.#board.note(event, atMs);
+    this.#telemetry.happened(event, atMs);
   }
 
   #follow(snapshot: SnapshotFrom<typeof schedulerMachine>): void {

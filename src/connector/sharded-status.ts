@@ -21,5 +21,5 @@ export function shardedStatus(shards: readonly ConnectorStatus[]): ShardedStatus
   const worst = shards.reduce((worst, status) =>
     DISTANCE_FROM_SERVICE[status.state] > DISTANCE_FROM_SERVICE[worst.state] ? status : worst,
   );
-  return { ...worst, shards };
+  return { ...worst, openBreakers: shards.flatMap(({ openBreakers }) => openBreakers), shards };
 }

@@ -1,5 +1,13 @@
 import type { StateValue } from 'xstate';
-import { type Epoch, type Fault, pathFrom, stateOf } from '../../machines/index.ts';
+import {
+  type BreakerName,
+  type Epoch,
+  type Fault,
+  pathFrom,
+  type SchedulerDomainEvent,
+  stateOf,
+  type WorkerDomainEvent,
+} from '../../machines/index.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { Listeners } from './callbacks.ts';
 
@@ -14,6 +22,16 @@ export interface ConnectorStatus {
   readonly sinceMs: number;
   /** The newest observation of something lost or refused; it stays after the recovery. */
   readonly fault: Fault | null;
+  /** Work that is turned off because the server refuses it, although the registration is good. Empty at a rank. */
+  readonly openBreakers: readonly OpenBreaker[];
+}
+
+export interface OpenBreaker {
+  readonly breaker: BreakerName;
+  /** What the server said when it opened. */
+  readonly fault: Fault;
+  /** When it opened, in milliseconds of wall time with fraction. */
+  readonly sinceMs: number;
 }
 
 export type ConnectorState =
@@ -26,14 +44,24 @@ export type ConnectorState =
   | 'stopping'
   | 'stopped';
 
-/** Follows a machine and tells its listeners when its state or its epoch changes; steps inside a state are not news. */
+/**
+ * Follows a machine and tells its listeners when its state or its epoch changes, or when it emits something; steps inside a
+ * state are not news.
+ */
 export class StatusBoard {
   #status: ConnectorStatus;
   #listeners = new Listeners<ConnectorStatus>();
 
   constructor(value: StateValue, epoch: Epoch | null) {
     const path = pathFrom(value);
-    this.#status = { state: stateOf(path) as ConnectorState, path, epoch, fault: null, sinceMs: wallTimeMs() };
+    this.#status = {
+      state: stateOf(path) as ConnectorState,
+      path,
+      epoch,
+      fault: null,
+      sinceMs: wallTimeMs(),
+      openBreakers: [],
+    };
   }
 
   get status(): ConnectorStatus {
@@ -49,7 +77,31 @@ export class StatusBoard {
     const path = pathFrom(value);
     const state = stateOf(path) as ConnectorState;
     const isNews = state !== last.state || epoch !== last.epoch;
-    this.#status = { state, path, epoch, fault, sinceMs: state === last.state ? last.sinceMs : wallTimeMs() };
+    const sinceMs = state === last.state ? last.sinceMs : wallTimeMs();
+    this.#status = { ...last, state, path, epoch, fault, sinceMs };
     if (isNews) this.#listeners.tell(this.#status);
+  }
+
+  /** Takes what a machine emitted. */
+  note(event: SchedulerDomainEvent | WorkerDomainEvent, atMs: number): void {
+    this.#status = { ...this.#status, ...noted(this.#status, event, atMs) };
+    this.#listeners.tell(this.#status);
+  }
+}
+
+function noted(
+  { openBreakers }: ConnectorStatus,
+  event: SchedulerDomainEvent | WorkerDomainEvent,
+  sinceMs: number,
+): Partial<ConnectorStatus> {
+  switch (event.type) {
+    case 'breaker.opened': {
+      const { breaker, fault } = event;
+      return { openBreakers: [...openBreakers, { breaker, fault, sinceMs }] };
+    }
+    case 'breaker.closed':
+      return { openBreakers: openBreakers.filter(({ breaker }) => breaker !== event.breaker) };
+    case 'loads.impossible':
+      return { fault: event.fault };
   }
 }

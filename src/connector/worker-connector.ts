@@ -12,6 +12,7 @@ import {
   type RankReport,
   rankRedialCeilingMs,
   storageOffsetFault,
+  type WorkerDomainEvent,
   type WorkerEvent,
   workerMachine,
 } from '../../machines/index.ts';
@@ -21,8 +22,9 @@ import { createRegister, type RegistrationOwner } from '../actors/register.ts';
 import { createVerify, type VerifyOwner } from '../actors/verify.ts';
 import { patientClock } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
-import { workerTelemetry } from '../telemetry/connector-telemetry.ts';
+import { type ConnectorTelemetry, workerTelemetry } from '../telemetry/connector-telemetry.ts';
 import type { WorkerObserver } from '../telemetry/observers.ts';
+import { wallTimeMs } from '../wall-time.ts';
 import { harmless, Listeners } from './callbacks.ts';
 import { type KvCacheLayer, layersIn, layerWithOffset, registrationOf } from './kv-caches.ts';
 import type {
@@ -106,6 +108,7 @@ export class WorkerConnector {
   #named: { readonly epoch: Epoch; readonly layers: readonly KvCacheLayer[] } | null = null;
   #transfers: RankTransfers;
   #observer: WorkerObserver;
+  #happened: ConnectorTelemetry<WorkerObserver, WorkerDomainEvent>['happened'];
   #reportListeners = new Listeners<RankReport>();
   #settledListeners = new Listeners<void>();
   #unsafeReleaseListeners = new Listeners<UnsafeRelease>();
@@ -120,8 +123,10 @@ export class WorkerConnector {
     checkRank('tpRank', options.tpRank, options.tpSize);
     this.#options = options;
     this.#budgets = budgetsFrom(options.budgets);
-    const { inspect, interceptor, observer } = workerTelemetry({ ...options, budgets: this.#budgets }, options.rank);
+    const telemetry = workerTelemetry({ ...options, budgets: this.#budgets }, options.rank);
+    const { inspect, interceptor, observer } = telemetry;
     this.#observer = observer;
+    this.#happened = telemetry.happened;
     this.#connection = new Connection({
       endpoint: options.endpoint,
       budgets: this.#budgets,
@@ -163,6 +168,7 @@ export class WorkerConnector {
     });
     this.#board = new StatusBoard(this.#actor.getSnapshot().value, null);
     this.#lastReport = this.takeReport();
+    this.#actor.on('*', (event) => this.#hear(event));
     this.#actor.subscribe((snapshot) => this.#follow(snapshot));
   }
 
@@ -357,6 +363,13 @@ export class WorkerConnector {
     // "Incomplete" is what every rank hears until the last one has registered; whether it stays so the scheduler asks.
     if (fault.kind === 'rejected' || fault.lost === 'seal') return;
     this.#send({ type: isRefutation || fault.kind === 'defect' ? 'registration.refuted' : 'rpc.failed', fault });
+  }
+
+  /** The one place that hears what the machine emits, and gives it a time. */
+  #hear(event: WorkerDomainEvent): void {
+    const atMs = wallTimeMs();
+    this.#board.note(event, atMs);
+    this.#happened(event, atMs);
   }
 
   #follow(snapshot: SnapshotFrom<typeof workerMachine>): void {

@@ -58,6 +58,7 @@ export const attributeTable = {
     description: 'What ended the doubt',
     values: ['record', 'answer', 'strongProof', 'weakProof', 'unsafeRelease'],
   },
+  'pegaflow.breaker': { description: 'The work that is turned off', values: ['saves', 'loads'] },
   'pegaflow.registration.outcome': {
     description:
       'What the server said to one rank; `lost`: confirmed once, then refuted; `superseded`: a newer epoch came',

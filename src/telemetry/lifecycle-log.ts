@@ -1,4 +1,11 @@
-import { type Fault, type SchedulerContext, stateOf, type WorkerContext } from '../../machines/index.ts';
+import {
+  type Fault,
+  type SchedulerContext,
+  type SchedulerDomainEvent,
+  stateOf,
+  type WorkerContext,
+  type WorkerDomainEvent,
+} from '../../machines/index.ts';
 import { publicEndpoint, redacted } from '../redacted.ts';
 import { type LogLine, logTable } from './log-table.ts';
 import type { Logger } from './logger.ts';
@@ -73,6 +80,25 @@ export class LifecycleLog implements ConnectionObserver {
     }
     this.#moved(step);
     this.#traceId = undefined;
+  }
+
+  schedulerHappened(event: SchedulerDomainEvent): void {
+    switch (event.type) {
+      case 'breaker.opened':
+        this.#write('breakerOpened', { breaker: event.breaker, ...this.#fault(event.fault) });
+        break;
+      case 'breaker.closed':
+        this.#write('breakerClosed', { breaker: event.breaker });
+        break;
+    }
+  }
+
+  rankHappened(event: WorkerDomainEvent): void {
+    switch (event.type) {
+      case 'loads.impossible':
+        this.#write('loadsImpossible', this.#fault(event.fault));
+        break;
+    }
   }
 
   releasedUnsafely({ kind, blocks, ageMs, reason }: ToldRelease): void {

@@ -34,6 +34,21 @@ export const logTable = {
     message: 'blocks handed back while the cache server may still touch them',
     fields: ['kind', 'blocks', 'ageMs', 'reason'],
   },
+  breakerOpened: {
+    level: 'warn',
+    message: 'the cache server refuses work; it is tried ever more rarely',
+    fields: ['breaker', 'fault'],
+  },
+  breakerClosed: {
+    level: 'info',
+    message: 'the cache server takes work again that it had refused',
+    fields: ['breaker'],
+  },
+  loadsImpossible: {
+    level: 'error',
+    message: 'the cache server can carry out no load of this rank',
+    fields: ['fault'],
+  },
   unknownRefusal: {
     level: 'warn',
     message: 'the cache server refused a call in words that this connector does not know',

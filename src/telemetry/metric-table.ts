@@ -145,6 +145,12 @@ export const metricTable = {
     description: 'Transfers whose blocks were handed back without proof that the server is done with them',
     attributes: [...RANK, 'pegaflow.transfer.kind'],
   },
+  'pegaflow.connector.breakers.open': {
+    kind: 'upDownCounter',
+    unit: '{breaker}',
+    description: '1 while the server refuses this work and it is turned off but for a try now and then',
+    attributes: [...INSTANCE, 'pegaflow.breaker'],
+  },
   'pegaflow.connector.event_loop.stall.duration': {
     kind: 'histogram',
     unit: 's',

@@ -1,5 +1,5 @@
 import type { Attributes } from '@opentelemetry/api';
-import { type SchedulerContext, stateOf } from '../../machines/index.ts';
+import { type SchedulerContext, type SchedulerDomainEvent, stateOf } from '../../machines/index.ts';
 import type { Instruments } from './instruments.ts';
 import { MachineMetrics } from './machine-metrics.ts';
 import type { MachineStep } from './machine-steps.ts';
@@ -39,6 +39,19 @@ export class SchedulerMetrics implements Omit<SchedulerObserver, 'refusedInUnkno
           'pegaflow.generation.outcome': one.outcome,
         });
       }
+    }
+  }
+
+  happened(event: SchedulerDomainEvent): void {
+    const open = this.#instruments['pegaflow.connector.breakers.open'];
+    const attributes = { ...this.#identity, 'pegaflow.breaker': event.breaker };
+    switch (event.type) {
+      case 'breaker.opened':
+        open.add(1, attributes);
+        break;
+      case 'breaker.closed':
+        open.add(-1, attributes);
+        break;
     }
   }
 

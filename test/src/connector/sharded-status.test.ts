@@ -3,7 +3,14 @@ import type { ConnectorState } from '../../../src/connector/index.ts';
 import { shardedStatus } from '../../../src/connector/sharded-status.ts';
 
 const shards = (...states: ConnectorState[]) =>
-  states.map((state, shard) => ({ state, path: `${state}.${shard}`, epoch: null, sinceMs: shard, fault: null }));
+  states.map((state, shard) => ({
+    state,
+    path: `${state}.${shard}`,
+    epoch: null,
+    sinceMs: shard,
+    fault: null,
+    openBreakers: [],
+  }));
 
 it.each<[ConnectorState[], number]>([
   [['connected', 'connected'], 0],

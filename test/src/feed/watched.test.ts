@@ -36,7 +36,14 @@ function watched() {
     { input: { schedulerBootId: 'boot', worldSize: 1, budgets }, clock: machineClock(script.clock) },
   );
   const path = pathFrom(actor.getSnapshot().value);
-  const status: ConnectorStatus = { state: 'reconnecting', path, epoch: null, sinceMs: 0, fault: null };
+  const status: ConnectorStatus = {
+    state: 'reconnecting',
+    path,
+    epoch: null,
+    sinceMs: 0,
+    fault: null,
+    openBreakers: [],
+  };
   const inspect = (listener: (event: InspectionEvent) => void) => actor.system.inspect(listener).unsubscribe;
   const records: FeedRecord[] = [];
   watchMachine({ instanceId: 'ignored', status, inspect }, 'replica', (record) => records.push(record));
