@@ -17,6 +17,6 @@ export { ParkedThread, ThreadError } from './parked-thread.ts';
 export { ShmError } from './posix-shm/check.ts';
 export { type ProcessExitWatch, ProcessWatchError, watchProcessExit } from './process-exit.ts';
 export { SharedMemory } from './shared-memory.ts';
-export { sweepSharedMemory } from './sweep.ts';
+export { sweepLoadRecords, sweepSharedMemory } from './sweep.ts';
 export { SystemCallError } from './system-call-error.ts';
 export { TORCH_REF_COUNTER_SLOTS, TorchRefCounters } from './torch-ref-counters.ts';

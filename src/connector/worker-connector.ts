@@ -16,6 +16,7 @@ import {
   type WorkerEvent,
   workerMachine,
 } from '../../machines/index.ts';
+import { sweepLoadRecords } from '../../native-bindings/index.ts';
 import { createLink } from '../actors/link.ts';
 import { Owners } from '../actors/owners.ts';
 import { createRegister, type RegistrationOwner } from '../actors/register.ts';
@@ -114,6 +115,7 @@ export class WorkerConnector {
   #unsafeReleaseListeners = new Listeners<UnsafeRelease>();
   #reportsMade = 0;
   #lastReport: RankReport;
+  #endClaim: () => void = () => {};
   #stopped: Promise<WorkerStopOutcome> | null = null;
 
   /** Throws a RangeError or TypeError for an option that cannot work. */
@@ -174,15 +176,19 @@ export class WorkerConnector {
 
   /**
    * vLLM: `register_kv_caches`. Keeps the layers for every registration to come, and begins to look for the server. Throws an
-   * Error where this process has already registered another layout of blocks in the same namespace at the same server.
+   * Error where a connector of this process that has not stopped registered another layout of blocks in the same namespace at the
+   * same server.
    */
   registerKvCaches(layers: readonly KvCacheLayer[]): void {
     if (layers.length === 0) throw new RangeError('no KV cache layers');
     for (const { groupId } of layers) checkGroupId(groupId);
-    claimLayout(this.#options, layers);
+    const claimed = claimLayout(this.#options, layers);
+    this.#endClaim();
+    this.#endClaim = claimed;
     this.#layers = layers;
     this.#layerWithOffset = layerWithOffset(layers);
     this.#named = null;
+    void sweepLoadRecords();
     this.#actor.start();
   }
 
@@ -325,6 +331,8 @@ export class WorkerConnector {
     const requestIds = this.#transfers.ledger.requestsUnderWay;
     this.#transfers.abandonAll();
     this.#connection[Symbol.dispose]();
+    this.#endClaim();
+    this.#endClaim = () => {};
     return requestIds.length === 0 ? { kind: 'clean' } : { kind: 'unconfirmed', requestIds };
   }
 

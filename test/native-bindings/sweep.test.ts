@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import {
   createEmulatedDriver,
   LoadState,
+  sweepLoadRecords,
   sweepSharedMemory,
   TorchRefCounters,
   watchProcessExit,
@@ -136,6 +137,18 @@ describe('sweepSharedMemory', { timeout: 30_000 }, () => {
     expect(shmObjects()).toContain(ofTorch);
     expect(shmObjects()).toContain(new TextDecoder().decode(counters.file).slice(1));
     counters[Symbol.dispose]();
+  });
+
+  test('records of loads are swept beside other work, but not those that a server may be about to open', async () => {
+    const [old, young, ofTheLiving, foreign] = [ownStamp() ^ START_BIT, ownStamp() ^ START_BIT, ownStamp(), 0n].map(
+      leftRecord,
+    );
+    for (const name of [old!, ofTheLiving!, foreign!]) {
+      utimesSync(`/dev/shm/${name}`, Date.now() / 1_000, Date.now() / 1_000 - 31);
+    }
+    await sweepLoadRecords();
+    expect(shmObjects()).not.toContain(old);
+    expect(shmObjects()).toEqual(expect.arrayContaining([young, ofTheLiving, foreign]));
   });
 
   test('a record by another implementation stays', () => {

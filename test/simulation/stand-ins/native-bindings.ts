@@ -38,6 +38,11 @@ export class LoadState {
   }
 }
 
+/** No process of the simulation leaves records behind. */
+export async function sweepLoadRecords(): Promise<number> {
+  return 0;
+}
+
 export class ProcessWatchError extends Error {
   override readonly name = 'ProcessWatchError';
 }

@@ -60,14 +60,32 @@ describe('layouts of blocks in one namespace', () => {
     );
   });
 
-  it('a connector that changes its own layout is refused too, also when the first has stopped', async () => {
-    const worker = inNamespace();
-    const first = worker('replica-0');
+  it('a connector that changes its own layout is refused too', () => {
+    const first = inNamespace()('replica-0');
+    first.registerKvCaches(layers);
     first.registerKvCaches(layers);
     expect(() => first.registerKvCaches([layer('l0')])).toThrow('another layout');
-    await first.stop();
-    expect(() => worker('replica-0').registerKvCaches([layer('l0')])).toThrow('another layout');
   });
+
+  it('a claim ends with the stop of the last connector that has it, and not before', async () => {
+    const worker = inNamespace();
+    const [first, second] = [worker('replica-0'), worker('replica-1')];
+    for (const one of [first, first, second]) one.registerKvCaches(layers);
+    await first.stop();
+    expect(() => worker('replica-2').registerKvCaches([layer('l0')])).toThrow('another layout');
+    await second.stop();
+    worker('replica-2').registerKvCaches([layer('l0')]);
+    expect(() => worker('replica-3').registerKvCaches(layers)).toThrow('another layout');
+  });
+
+  it.each(['http://localhost:9/', 'http://127.0.0.1:9', 'http://[::1]:9'])(
+    '%s is a server of this host',
+    (endpoint) => {
+      const worker = inNamespace();
+      worker('replica-0', { endpoint: 'http://user:secret@localhost:9' }).registerKvCaches(layers);
+      expect(() => worker('replica-1', { endpoint }).registerKvCaches([layer('l0')])).toThrow('another layout');
+    },
+  );
 
   it('what does not shape a block makes no difference: names in the same order, how many blocks, where they lie', () => {
     const worker = inNamespace();
