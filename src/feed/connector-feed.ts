@@ -71,19 +71,27 @@ export class ConnectorFeed {
   accept(record: FeedRecord): void {
     if (this.#feed.history.isEnded) return;
     this.#feed.history.push(record);
-    for (const listener of this.#listeners) {
-      try {
-        listener(record);
-      } catch {
-        this.#listeners.delete(listener);
-      }
-    }
+    for (const listener of this.#listeners) this.#tell(listener, record);
   }
 
-  /** Tells `listener` every record from now on; one that throws is told no more. */
+  /**
+   * Tells `listener` where everything stands, then every record from now on; one that throws is told no more. Call it again for
+   * whoever takes the place of one that was told: a feed knows nothing of a machine until it was told where it stands.
+   */
   onRecord(listener: (record: FeedRecord) => void): () => void {
     this.#listeners.add(listener);
+    for (const record of this.#feed.history.standing.records) {
+      if (this.#listeners.has(listener)) this.#tell(listener, record);
+    }
     return () => this.#listeners.delete(listener);
+  }
+
+  #tell(listener: (record: FeedRecord) => void, record: FeedRecord): void {
+    try {
+      listener(record);
+    } catch {
+      this.#listeners.delete(listener);
+    }
   }
 
   /** Where every machine stands. */

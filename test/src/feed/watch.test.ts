@@ -225,6 +225,31 @@ describe('watching a connector', () => {
     await feed.close();
   });
 
+  test('tells whoever comes in the place of one that was told where everything stands first', () => {
+    const { feed: ranks } = recordingFeed();
+    const instance = new TestInstance('http://127.0.0.1:9', { worldSize: 2 });
+    atEnd(() => instance[Symbol.asyncDispose]());
+    for (const worker of instance.workers) ranks.watch(worker, 'replica');
+    const replaced = recordingFeed().feed;
+    ranks.onRecord((record) => replaced.accept(record));
+    const successor = recordingFeed().feed;
+    ranks.onRecord((record) => successor.accept(record));
+    const namesIn = ({ status }: ConnectorFeed) => status.machines.map(({ machine }) => machine);
+    expect(namesIn(successor)).toEqual(['replica/rank 0', 'replica/rank 1']);
+    expect(namesIn(replaced)).toEqual(namesIn(successor));
+  });
+
+  test('ends with the first record where the one who is told at once throws', () => {
+    const { feed } = recordingFeed();
+    for (const instanceId of ['a', 'b']) feed.watch(new SchedulerConnector({ ...options, instanceId }));
+    let calls = 0;
+    feed.onRecord(() => {
+      calls += 1;
+      throw new Error('full');
+    });
+    expect(calls).toBe(1);
+  });
+
   test('S-53 does not fail a step of its machine that the feed cannot read', () => {
     const { feed, records } = recordingFeed();
     const { status } = new SchedulerConnector(options);
