@@ -19,11 +19,12 @@ export function rankEvidence(lineage: Lineage | null, report: RankReport): Evide
   return { of: 'rank', fault: { ...fault, message: `rank ${rank}: ${fault.message}` } };
 }
 
-const CONFLICT = ', again: does another replica use the same instance id?';
+const REMOVED_AGAIN =
+  ', again: another replica uses the same instance id, or somebody cleans up instances at the server; its log has both';
 
 /**
  * What an answer other than "sealed" says. A registration that goes again and again, before it is old, while link and
- * session live, is taken by somebody.
+ * session live, is taken by somebody: by another replica of this name, or by an operator's cleanup. The server does not say by whom.
  */
 export function surveyEvidence(survey: Survey, voidGenerations: number): Evidence {
   if (survey.kind === 'incomplete') {
@@ -31,8 +32,8 @@ export function surveyEvidence(survey: Survey, voidGenerations: number): Evidenc
     const message = `${registered} of ${expected} ranks are registered`;
     return { of: 'audit', fault: { kind: 'forgotten', message, lost: 'seal' } };
   }
-  const isConflict = voidGenerations >= 2;
-  const message = `the server does not know the instance${isConflict ? CONFLICT : ''}`;
+  const isRemovedAgain = voidGenerations >= 2;
+  const message = `the server does not know the instance${isRemovedAgain ? REMOVED_AGAIN : ''}`;
   return { of: 'audit', fault: { kind: 'forgotten', message, lost: 'instance' } };
 }
 
