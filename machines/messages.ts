@@ -43,7 +43,7 @@ export interface RankReport {
   readonly serves: boolean;
   /** Of the server that took this rank's last registration. Absent before the first. */
   readonly serverVersion?: string;
-  /** Names a layer with a storage offset, which some servers do not check. Absent: there is none. */
+  /** Names a layer that has, or may have, a storage offset, which some servers do not check. Absent: there is none. */
   readonly layerWithOffset?: string;
   /** Absent while there never was any. */
   readonly distrust?: ReportedDistrust;

@@ -35,7 +35,7 @@ export function firstVersionOf(allowed: ServerVersions): string {
 export function storageOffsetFault(layerName: string, serverVersion: string): Fault | null {
   const [major = 0, minor = 0] = serverVersion.split('.').map(Number);
   if (major > 0 || !(minor < 24)) return null;
-  const message = `layer ${layerName} has a storage offset, which a server of ${serverVersion} does not check: it could copy past the end of the memory`;
+  const message = `layer ${layerName} has a storage offset, or a wrapper that cannot be read, which a server of ${serverVersion} does not check: it could copy past the end of the memory`;
   return { kind: 'incompatible', message, serverVersion };
 }
 

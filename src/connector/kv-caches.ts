@@ -35,16 +35,16 @@ export function layersIn(registeredIn: Epoch, layers: readonly KvCacheLayer[]): 
 /** Of a UUID: 48 random bits. */
 const BOOT_ID_LENGTH = 13;
 
-/** The first layer whose tensor does not begin where its storage does. One whose wrapper cannot be read is taken for none. */
+/** The first layer whose tensor does not begin where its storage does, or whose wrapper cannot be read, so that it may not. */
 export function layerWithOffset(layers: readonly KvCacheLayer[]): string | undefined {
-  return layers.find(({ wrapperBytes }) => hasStorageOffset(wrapperBytes))?.name;
+  return layers.find(({ wrapperBytes }) => mayHaveStorageOffset(wrapperBytes))?.name;
 }
 
-function hasStorageOffset(wrapperBytes: Uint8Array): boolean {
+function mayHaveStorageOffset(wrapperBytes: Uint8Array): boolean {
   try {
     return decodeIpcWrapper(wrapperBytes).storageOffset !== 0;
   } catch (error) {
-    if (error instanceof IpcWrapperError) return false;
+    if (error instanceof IpcWrapperError) return true;
     throw error;
   }
 }
