@@ -27,6 +27,7 @@ export default defineConfig({
           ...sharedOptions,
           name: `pegaflow-server ${version}`,
           include: testsOnServers,
+          runner: './test/real/versioned-runner.ts',
           env: { ...sharedOptions.env, PEGAFLOW_SERVER_UNDER_TEST: version },
         },
       })),
