@@ -1,5 +1,6 @@
 /** The server of a run, ready to be started at ports of the run's. */
 import { ServerConnection } from '../check/rank.ts';
+import { errorText } from '../error-text.ts';
 import { spawnEngine } from './engine-process.ts';
 import { freePort } from './free-port.ts';
 import type { DemoOptions } from './options.ts';
@@ -43,7 +44,7 @@ export async function healthComplaint(endpoint: string): Promise<string | null> 
     await connection.client.health({}, { timeoutMs: ANSWER_TIMEOUT_MS });
     return null;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return errorText(error);
   } finally {
     connection[Symbol.dispose]();
   }

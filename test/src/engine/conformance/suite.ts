@@ -15,15 +15,15 @@ import { removeShmObjectsOf, shmObjectsOf } from '../../../native-bindings/shm-o
 export interface ConformanceTarget extends CheckedServer, AsyncDisposable {
   /** What its clients have to say that they are. */
   readonly version: string;
-  /** What only a server that is ours to treat badly offers. */
-  readonly control: ConformanceControl | null;
+  readonly driver: DeviceDriver;
+  readonly control: ConformanceControl;
 }
 
 interface ConformanceControl extends ServerControl {
   restart(): Promise<ConformanceTarget>;
 }
 
-/** Gives a fresh server, or the only one. */
+/** Gives a fresh server. */
 export type Connect = (needs?: ControlNeeds) => Promise<ConformanceTarget>;
 
 /** The items as tests: one server for all of them, and a fresh one for each that stops it or gives it faults. */
@@ -70,16 +70,12 @@ export class ConformanceSuite extends ItemSuite {
   }
 
   httpTest(title: string, body: () => Promise<void>): void {
-    test(title, async ({ skip }) => {
-      if (this.target.httpEndpoint === null) return skip('needs the HTTP port');
-      await body();
-    });
+    this.wireTest(title, body);
   }
 
   memoryTest(title: string, body: (scene: Scene) => Promise<void>, options: RankOptions = {}): void {
-    test(title, async ({ skip }) => {
+    test(title, async () => {
       const { driver } = this.target;
-      if (driver === null) return skip('needs device memory that the server can map');
       await body({ driver, rank: this.rankOf(driver, options) });
     });
   }
@@ -90,11 +86,9 @@ export class ConformanceSuite extends ItemSuite {
 
   controlTest(title: string, body: (scene: OwnScene) => Promise<void>, needs: ControlNeeds = {}): void {
     if (this.#absent.some((need) => needs[need])) return;
-    test(title, async ({ skip }) => {
+    test(title, async () => {
       const { driver } = this.target;
-      if (driver === null || this.target.control === null) return skip('needs fault switches or signals');
       const target = this.keep(await this.#connect(needs));
-      if (target.control === null) throw new Error('a fresh server without control');
       const rank = this.rankOf(driver, {}, this.open(target.endpoint).client);
       await body({ target, control: target.control, driver, rank });
     });
