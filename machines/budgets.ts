@@ -1,6 +1,6 @@
 /**
  * Every wait of the connectors, in one table. All values are milliseconds; each is an option of the same name.
- * `end` says what happens when the wait runs out.
+ * `end` says what happens when the wait runs out; `null` is a wait without an end.
  */
 export const budgetTable = {
   dialTimeoutMs: { default: 1_000, end: 'the link is dropped and the next attempt waits for its backoff' },
@@ -49,25 +49,43 @@ export const budgetTable = {
   releaseTimeoutMs: { default: 2_000, end: 'the lease is left to expire at the server' },
   loadPollIntervalMs: { default: 1, end: 'the records of loads in flight are read again' },
   settleMs: { default: 250, end: 'weak proof of death, and a load that failed after it was accepted, count as final' },
-  transferTimeoutMs: { default: 30_000, end: 'a load or save of unknown outcome is failed: an unsafe release' },
+  transferStalledAfterMs: {
+    default: 30_000,
+    end: 'a load or save that has no end while its link lives: its blocks stay held, and the registration is made anew',
+  },
+  unsafeReleaseAfterMs: {
+    default: null,
+    end: 'a load or save of unknown outcome is failed: an unsafe release, which a late copy can turn into wrong bytes for every instance of the namespace',
+  },
   logRepeatWindowMs: { default: 60_000, end: 'what a log line was repeated meanwhile is told in one line' },
-  preemptionTimeoutMs: { default: 10_000, end: 'preempted blocks are handed back: an unsafe release' },
+  preemptionToldAfterMs: { default: 5_000, end: 'a preemption that still waits is told; it goes on waiting' },
 } as const;
 
 /** Values for every wait, in milliseconds. */
-export type Budgets = { readonly [name in keyof typeof budgetTable]: number };
+export type Budgets = {
+  readonly [name in keyof typeof budgetTable]: (typeof budgetTable)[name]['default'] extends null
+    ? number | null
+    : number;
+};
+
+/** Budgets of earlier releases that ended a wait for proof by time. They are accepted, and do nothing. */
+const RETIRED = ['transferTimeoutMs', 'preemptionTimeoutMs'];
 
 /** Longest delay that a timer of the platform can wait; longer ones fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** The defaults with `overrides` in their place. Throws a RangeError that names a value no timer can wait for. */
 export function budgetsFrom(overrides: Partial<Budgets> = {}): Budgets {
-  for (const [name, value] of Object.entries(overrides)) {
-    if (!(name in budgetTable)) throw new RangeError(`unknown budget "${name}"`);
-    if (!(Number.isFinite(value) && value > 0 && value <= MAX_TIMER_MS)) {
+  const rows: Readonly<Record<string, { readonly default: number | null }>> = budgetTable;
+  const given = Object.entries(overrides).filter(([name]) => !RETIRED.includes(name));
+  for (const [name, value] of given) {
+    const row = rows[name];
+    if (row === undefined) throw new RangeError(`unknown budget "${name}"`);
+    if (value === null && row.default === null) continue;
+    if (!(Number.isFinite(value) && Number(value) > 0 && Number(value) <= MAX_TIMER_MS)) {
       throw new RangeError(`${name} must be above 0 and at most ${MAX_TIMER_MS} ms, not ${value}`);
     }
   }
-  const defaults = Object.fromEntries(Object.entries(budgetTable).map(([name, row]) => [name, row.default]));
-  return { ...defaults, ...overrides } as Budgets;
+  const defaults = Object.fromEntries(Object.entries(rows).map(([name, row]) => [name, row.default]));
+  return { ...defaults, ...Object.fromEntries(given) } as Budgets;
 }

@@ -10,8 +10,8 @@ const budgets = budgetsFrom();
 /** Waits whose code names no budget itself: the budget comes from whoever made the thing. */
 const HANDED_ON = [
   ['src/connector/leases.ts', 'timeoutMs', ['releaseTimeoutMs']],
-  ['src/connector/rank-transfers.ts', 'timeoutMs', ['preemptionTimeoutMs', 'stopTimeoutMs']],
-  ['src/connector/transfer.ts', 'timeoutMs', ['transferTimeoutMs']],
+  ['src/connector/rank-transfers.ts', 'timeoutMs', ['stopTimeoutMs']],
+  ['src/connector/transfer.ts', 'delayMs', ['transferStalledAfterMs', 'unsafeReleaseAfterMs']],
   ['src/rpc/death-watch.ts', 'this.#settleMs', ['settleMs']],
   ['src/rpc/link.ts', 'this.#options.pingIntervalMs', ['pingIntervalMs']],
   ['src/rpc/link.ts', 'this.#options.pingTimeoutMs', ['pingTimeoutMs']],

@@ -25,7 +25,7 @@ export function budgetsPage(): string {
       const states = [schedulerMachine, workerMachine].flatMap((machine) => statesThatWait(machine, name));
       const cells = [
         `\`${name}\``,
-        defaultMs.toLocaleString('en'),
+        defaultMs?.toLocaleString('en') ?? 'never',
         end,
         states.join('<br>'),
         filesThatRead(name).join('<br>'),
@@ -48,7 +48,7 @@ export function budgetsPage(): string {
       '| step | waits | answers |',
       '| --- | --- | ---: |',
       ...recovery.steps.map(({ what, waits, answers }) => {
-        const terms = waits.map((name) => `\`${name}\` ${budgets[name].toLocaleString('en')}`);
+        const terms = waits.map((name) => `\`${name}\` ${budgets[name]?.toLocaleString('en')}`);
         return `| ${what} | ${terms.join(' + ')} | ${answers || ''} |`;
       }),
     ]),

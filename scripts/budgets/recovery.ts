@@ -91,7 +91,7 @@ export const recoveries: readonly Recovery[] = [
 /** Longest time of a recovery, in milliseconds, where the server gives each answer within `answerMs`. */
 export function longestMs({ steps }: Recovery, budgets: Budgets, answerMs: number): number {
   return steps.reduce((sumMs, { answers, waits }) => {
-    const waitsMs = waits.reduce((waitMs, name) => waitMs + budgets[name], 0);
+    const waitsMs = waits.reduce((waitMs, name) => waitMs + (budgets[name] ?? 0), 0);
     return sumMs + waitsMs + answers * answerMs;
   }, 0);
 }

@@ -31,7 +31,10 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     mustHold: 'they fail as soon as the process is gone',
     simulated: ['lingeringKill'],
   },
-  'S-04': { what: 'A kill while saves are pending and a preemption waits on them', mustHold: 'the preemption goes on' },
+  'S-04': {
+    what: 'A kill while saves are pending and a preemption waits on them',
+    mustHold: 'the preemption waits for proof, goes on with it, and hands nothing back without',
+  },
   'S-05': { what: 'A query while there is no server, also the very first one', mustHold: 'a miss, without an RPC' },
   'S-06': {
     what: 'SYNs are dropped, then the address is healthy',
@@ -90,13 +93,13 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   },
   'S-19': { what: 'A lease of an old epoch', mustHold: 'refused without an RPC, or its refusal is a failed load' },
   'S-20': {
-    what: 'A load runs out of its budget and the server finishes it later',
-    mustHold: 'told once; the blocks handed back are counted as unsafe',
+    what: 'A load has no end for long and the server finishes it later',
+    mustHold: 'told once, with proof; where the host declared `unsafeReleaseAfterMs`, by time, and counted as unsafe',
     simulated: ['slowCopies'],
   },
   'S-21': {
     what: 'The link dies while a save still reads the blocks of a preempted request',
-    mustHold: 'no block is reused before proof of death or the budget',
+    mustHold: 'no block is reused before the end of the save is proved',
     simulated: ['freezeAndKill'],
   },
   'S-22': { what: 'One request ends as loaded and as saved in one step', mustHold: 'acted on once' },
@@ -213,8 +216,9 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     simulated: ['resetEveryLink', 'copyAfterClose'],
   },
   'S-57': {
-    what: 'A save is given up under suspicion and stored after the thaw',
-    mustHold: 'blocks held, or the hashes refused until proof of death',
+    what: 'A save is in doubt, and stored after the thaw',
+    mustHold:
+      'its blocks are held; where the host had them released unsafely, its hashes are refused until the server is dead or has refused the save',
     simulated: ['freeze', 'copyAfterThaw'],
   },
   'S-58': {

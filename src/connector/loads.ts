@@ -43,7 +43,7 @@ export class Loads {
     };
     const { requestId } = intent;
     const subject = { kind: 'load', requestId, blockIds: destinationsOf(intent) } as const;
-    const transfer = new Transfer(subject, server, this.#budgets.transferTimeoutMs, events, release);
+    const transfer = new Transfer(subject, server, this.#budgets, events, release);
     const flight: Flight = { transfer, record, refuted: events.refuted, cancelSettling: undefined };
     this.#flights.add(flight);
     this.#pollTimer ??= setTimeout(this.#poll, this.#budgets.loadPollIntervalMs);

@@ -2,7 +2,7 @@ import { type Budgets, type Epoch, type Fault, faultFrom, isSameEpoch } from '..
 import type { RankIdentity } from '../actors/verify.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { Connection } from '../rpc/connection.ts';
-import type { WorkerObserver } from '../telemetry/observers.ts';
+import type { ToldPreemption, WorkerObserver } from '../telemetry/observers.ts';
 import type { KvCacheLayer } from './kv-caches.ts';
 import { destinationsOf, Loads } from './loads.ts';
 import type { FailedLoad, LeasedBlocks, LoadIntent, SaveIntent } from './metadata.ts';
@@ -66,6 +66,7 @@ export class RankTransfers {
   #options: RankTransfersOptions;
   #loads: Loads;
   #saves: Saves;
+  #preemptions = new Set<{ readonly requestIds: ReadonlySet<string>; readonly unsafe: Set<string> }>();
 
   constructor(options: RankTransfersOptions) {
     this.#options = options;
@@ -93,20 +94,43 @@ export class RankTransfers {
     return reason;
   }
 
-  /** Resolves when no transfer of these requests, or with no list of any, is under way, or at the end of the budget. */
-  async settledWithin(timeoutMs: number, requestIds?: readonly string[]): Promise<void> {
+  /** Resolves when no transfer is under way, or at the end of the budget. */
+  async settledWithin(timeoutMs: number): Promise<void> {
     const budget = Promise.withResolvers<void>();
     const cancel = patientTimer(timeoutMs, budget.resolve);
-    await Promise.race([this.ledger.settled(requestIds), budget.promise]);
+    await Promise.race([this.ledger.settled(), budget.promise]);
     cancel();
   }
 
-  /** Hands the blocks of these requests back although a transfer may still touch them; returns those that had one. */
-  releaseUnsafely(requestIds: readonly string[], reason: string): string[] {
-    const touched = this.#transfers.filter(({ subject }) => requestIds.includes(subject.requestId));
-    for (const transfer of touched) transfer.releaseUnsafely(reason);
-    const touchedIds = new Set(touched.map(({ subject }) => subject.requestId));
-    return requestIds.filter((requestId) => touchedIds.has(requestId));
+  /**
+   * Resolves when no transfer of these requests is under way, with those of them whose blocks were handed back without proof
+   * meanwhile. Rejects with the signal's reason.
+   */
+  async preempted(requestIds: readonly string[], signal?: AbortSignal): Promise<string[]> {
+    const { budgets, observer } = this.#options;
+    signal?.throwIfAborted();
+    const wait = { requestIds: new Set(requestIds), unsafe: new Set<string>() };
+    const given = Promise.withResolvers<never>();
+    const giveUp = () => given.reject(signal?.reason);
+    const tell = () => observer.preemptionHeldUp(this.#heldUp(wait.requestIds));
+    const cancel = patientTimer(budgets.preemptionToldAfterMs, tell);
+    signal?.addEventListener('abort', giveUp);
+    this.#preemptions.add(wait);
+    try {
+      await Promise.race([this.ledger.settled(requestIds), given.promise]);
+    } finally {
+      cancel();
+      signal?.removeEventListener('abort', giveUp);
+      this.#preemptions.delete(wait);
+    }
+    return requestIds.filter((requestId) => wait.unsafe.has(requestId));
+  }
+
+  #heldUp(requestIds: ReadonlySet<string>): ToldPreemption {
+    const waiting = this.#transfers.filter(({ subject }) => requestIds.has(subject.requestId));
+    const requests = new Set(waiting.map(({ subject }) => subject.requestId)).size;
+    const blocks = waiting.reduce((sum, { subject }) => sum + subject.blockIds.length, 0);
+    return { requests, blocks, waitedMs: this.#options.budgets.preemptionToldAfterMs };
   }
 
   abandonAll(): void {
@@ -160,12 +184,14 @@ export class RankTransfers {
     if (impossible !== null) return impossible;
     const { server } = connection;
     const events = this.#eventsOf(service, () => this.ledger.endSave(intent.requestId));
+    let trustAgain = () => {};
     this.#saves.start(server, { ...rank, layers }, intent, {
       ...events,
       releasedUnsafely: (release) => {
-        this.unsafeSaves.add(server.death, intent.blockHashes);
+        trustAgain = this.unsafeSaves.add(server.death, intent.blockHashes);
         events.releasedUnsafely(release);
       },
+      refusedAfterRelease: () => trustAgain(),
     });
     return null;
   }
@@ -190,8 +216,12 @@ export class RankTransfers {
         this.stats.unsafeReleases += 1;
         const { kind, blockIds, ageMs, reason } = release;
         observer.releasedUnsafely({ kind, blocks: blockIds.length, ageMs, reason });
+        for (const { requestIds, unsafe } of this.#preemptions) {
+          if (requestIds.has(release.requestId)) unsafe.add(release.requestId);
+        }
         onUnsafeRelease(release);
       },
+      refusedAfterRelease: () => {},
     };
   }
 }

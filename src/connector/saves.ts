@@ -31,7 +31,7 @@ export class Saves {
   ): void {
     const release = () => this.#transfers.delete(transfer);
     const subject = { kind: 'save', requestId, blockIds } as const;
-    const transfer = new Transfer(subject, server, this.#budgets.transferTimeoutMs, events, release);
+    const transfer = new Transfer(subject, server, this.#budgets, events, release);
     this.#transfers.add(transfer);
     server
       .call((client) => client.save(saveRequest(rank, layerNamesOf(layers, groupId), blockIds, blockHashes)))

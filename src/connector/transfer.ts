@@ -1,4 +1,4 @@
-import { type Fault, faultFrom } from '../../machines/index.ts';
+import { type Budgets, type Fault, faultFrom } from '../../machines/index.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { ServerLink } from '../rpc/connection.ts';
 import { RpcError } from '../rpc/rpc-error.ts';
@@ -15,7 +15,7 @@ export interface TransferSubject {
  * - `record`: the server wrote the load's end into its shared-memory record
  * - `answer`: the server answered the RPC, or never received it
  * - `strongProof`, `weakProof`: the server is dead
- * - `unsafeRelease`: the budget or the connector's stop; the server may still touch the blocks
+ * - `unsafeRelease`: `unsafeReleaseAfterMs` or the connector's stop; the server may still touch the blocks
  */
 export type TransferEnd = 'record' | 'answer' | 'strongProof' | 'weakProof' | 'unsafeRelease';
 
@@ -42,28 +42,30 @@ export interface TransferEvents {
   readonly suspected: (subject: TransferSubject) => void;
   /** At most once, and only after `suspected`. */
   readonly releasedUnsafely: (release: UnsafeRelease) => void;
+  /** After an unsafe release: the server itself said no after all, so nothing came of it. */
+  readonly refusedAfterRelease: () => void;
 }
 
 /**
  * One load or save from its submission until it is certain that the server does not touch the blocks any more: by its
- * answer, by proof of death, or, unsafely, by the end of the budget. A broken link alone ends nothing: the server may
- * live and copy. It is never sent twice.
+ * answer or by proof. Neither a broken link nor time ends it: the server may live and copy. It is never sent twice.
  */
 export class Transfer {
   readonly subject: TransferSubject;
   #server: ServerLink;
   #events: TransferEvents;
   #unwatch: () => void;
-  #cancelBudget: () => void;
+  #cancelBudgets: (() => void)[] = [];
   #release: () => void;
   #startedMs = performance.now();
-  #state: 'underWay' | 'suspected' | 'releasedUnsafely' | 'over' = 'underWay';
+  #state: 'underWay' | 'suspected' | 'over' = 'underWay';
+  #isReleased = false;
 
   /** `release` frees what the transfer holds; it runs once, before `ended`. */
   constructor(
     subject: TransferSubject,
     server: ServerLink,
-    timeoutMs: number,
+    { transferStalledAfterMs, unsafeReleaseAfterMs }: Budgets,
     events: TransferEvents,
     release: () => void,
   ) {
@@ -78,7 +80,9 @@ export class Transfer {
         this.fail(fault, proof === 'strong' ? 'strongProof' : 'weakProof');
       },
     });
-    this.#cancelBudget = patientTimer(timeoutMs, () => this.#giveUp(timeoutMs));
+    const after = (delayMs: number, then: () => void) => this.#cancelBudgets.push(patientTimer(delayMs, then));
+    after(transferStalledAfterMs, () => this.#stall(transferStalledAfterMs));
+    if (unsafeReleaseAfterMs !== null) after(unsafeReleaseAfterMs, () => this.#giveUp(unsafeReleaseAfterMs));
   }
 
   succeed(by: TransferEnd): void {
@@ -91,18 +95,20 @@ export class Transfer {
 
   /** The RPC failed: final where the server itself said so or never heard of it. Otherwise nobody knows. */
   rpcFailed(error: unknown): void {
+    const isFinal = error instanceof RpcError && error.isFinal;
+    if (isFinal && this.#isReleased) this.#events.refusedAfterRelease();
     if (this.#state === 'over') return;
     const fault = faultFrom(error);
     if (this.#server.link.end === null) this.#events.refused(fault);
-    if (error instanceof RpcError && error.isFinal) this.fail(fault, 'answer');
+    if (isFinal) this.fail(fault, 'answer');
     else this.#suspect();
   }
 
   /** Hands the blocks back although nothing proves that the server is done with them. The transfer is still followed. */
   releaseUnsafely(reason: string): void {
     this.#suspect();
-    if (this.#state !== 'suspected') return;
-    this.#state = 'releasedUnsafely';
+    if (this.#state !== 'suspected' || this.#isReleased) return;
+    this.#isReleased = true;
     this.#events.releasedUnsafely({ ...this.subject, ageMs: performance.now() - this.#startedMs, reason });
   }
 
@@ -113,11 +119,15 @@ export class Transfer {
   }
 
   /** A server that answers pings and finishes no work shows it here only. */
-  #giveUp(timeoutMs: number): void {
-    const message = `unknown outcome after ${timeoutMs} ms: the server may still touch the blocks`;
-    const fault = { kind: 'timedOut', message } as const;
-    if (this.#server.link.end === null) this.#events.refuted(fault);
-    this.abandon(fault);
+  #stall(afterMs: number): void {
+    const message = `no end of a ${this.subject.kind} after ${afterMs} ms: the server may still touch the blocks`;
+    if (this.#server.link.end === null) this.#events.refuted({ kind: 'timedOut', message });
+    this.#suspect();
+  }
+
+  #giveUp(afterMs: number): void {
+    const message = `unknown outcome after ${afterMs} ms: the server may still touch the blocks`;
+    this.abandon({ kind: 'timedOut', message });
   }
 
   #suspect(): void {
@@ -129,7 +139,7 @@ export class Transfer {
   #end(outcome: TransferOutcome): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
-    this.#cancelBudget();
+    for (const cancel of this.#cancelBudgets) cancel();
     this.#unwatch();
     this.#release();
     this.#events.ended(outcome, this.subject, performance.now() - this.#startedMs);

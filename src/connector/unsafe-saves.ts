@@ -6,14 +6,19 @@ import { keyOf } from './distrust.ts';
 const MAX_REPORTED_HASHES = 2_048;
 
 type Death = Pick<DeathWatch, 'watch' | 'pid'>;
-type Hashes = Map<string, Uint8Array>;
+
+/** Of one server: the hashes of each save, or `all` where there are too many to be kept. */
+interface Held {
+  saves: Set<readonly Uint8Array[]> | 'all';
+}
 
 /**
- * Hashes whose blocks were handed back while a save might still read them, until the server of that save is dead. All links to
- * a server whose process was found share one wait; of any other link its death watch alone is kept, and its hashes.
+ * Hashes whose blocks were handed back while a save might still read them, until the server of that save is dead or has said no
+ * to it. A late yes ends nothing: what was stored may be a mixture. All links to a server whose process was found share one
+ * wait; of any other link its death watch alone is kept, and its hashes.
  */
 export class UnsafeSaves {
-  #held = new Map<Death, Hashes>();
+  #held = new Map<Death, Held>();
   #distrust: ReportedDistrust | null = null;
   #onNews: () => void;
 
@@ -26,37 +31,54 @@ export class UnsafeSaves {
     return this.#distrust;
   }
 
-  /** Keeps waiting for `death` after the transfer has ended. */
-  add(death: Death, blockHashes: readonly Uint8Array[]): void {
-    const hashes = this.#sameServer(death) ?? this.#begin(death);
-    for (const hash of blockHashes) {
-      if (hashes.size > MAX_REPORTED_HASHES) break;
-      // A copy: the host's may be a view that would keep a whole message alive.
-      hashes.set(keyOf(hash), Uint8Array.from(hash));
-    }
+  /** Keeps waiting for `death` after the transfer has ended. The function that comes back is for a no of the server. */
+  add(death: Death, blockHashes: readonly Uint8Array[]): () => void {
+    const held = this.#sameServer(death) ?? this.#begin(death);
+    // A copy: the host's may be a view that would keep a whole message alive.
+    const hashes = blockHashes.map((hash) => Uint8Array.from(hash));
+    if (held.saves !== 'all') held.saves.add(hashes);
+    if (isTooMany(held)) held.saves = 'all';
     this.#refresh();
+    return () => {
+      if (held.saves !== 'all' && held.saves.delete(hashes)) this.#refresh();
+    };
   }
 
-  #sameServer(death: Death): Hashes | undefined {
+  #sameServer(death: Death): Held | undefined {
     const known = [...this.#held].find(([other]) => other.pid !== null && other.pid === death.pid);
     return this.#held.get(death) ?? known?.[1];
   }
 
-  #begin(death: Death): Hashes {
-    const hashes: Hashes = new Map();
-    this.#held.set(death, hashes);
+  #begin(death: Death): Held {
+    const held: Held = { saves: new Set() };
+    this.#held.set(death, held);
     const unwatch = death.watch(() => {
       unwatch();
       this.#held.delete(death);
       this.#refresh();
     });
-    return hashes;
+    return held;
   }
 
   #refresh(): void {
-    const hashes = [...new Map([...this.#held.values()].flatMap((held) => [...held])).values()];
     const revision = (this.#distrust?.revision ?? 0) + 1;
-    this.#distrust = { revision, hashes: hashes.length > MAX_REPORTED_HASHES ? 'all' : hashes };
+    this.#distrust = { revision, hashes: this.#hashes() };
     this.#onNews();
   }
+
+  #hashes(): readonly Uint8Array[] | 'all' {
+    const hashes = new Map<string, Uint8Array>();
+    for (const { saves } of this.#held.values()) {
+      if (saves === 'all') return 'all';
+      for (const hash of [...saves].flat()) hashes.set(keyOf(hash), hash);
+    }
+    return hashes.size > MAX_REPORTED_HASHES ? 'all' : [...hashes.values()];
+  }
+}
+
+/** Also where the same few are named again and again. */
+function isTooMany({ saves }: Held): boolean {
+  if (saves === 'all') return true;
+  const hashes = [...saves].flat();
+  return hashes.length > 4 * MAX_REPORTED_HASHES || new Set(hashes.map(keyOf)).size > MAX_REPORTED_HASHES;
 }

@@ -308,14 +308,16 @@ export class WorkerConnector {
   }
 
   /**
-   * vLLM: `handle_preemptions`. Resolves when no transfer of these requests touches their blocks any more, at the
-   * latest after `preemptionTimeoutMs`; `unsafe` names the requests for which that budget ended first.
+   * vLLM: `handle_preemptions`. Resolves when it is proved that no transfer of these requests touches their blocks any more: the
+   * only call without a bound. What waits longer than `preemptionToldAfterMs` is logged and counted. Once `signal` aborts it
+   * rejects with its reason, and the blocks must stay as they are. `unsafe` names requests whose blocks were handed back without
+   * proof meanwhile, which only `unsafeReleaseAfterMs` does.
    */
-  async handlePreemptions(requestIds: readonly string[]): Promise<{ readonly unsafe: readonly string[] }> {
-    const { preemptionTimeoutMs } = this.#budgets;
-    await this.#transfers.settledWithin(preemptionTimeoutMs, requestIds);
-    const reason = `preempted, and of unknown outcome for another ${preemptionTimeoutMs} ms`;
-    return { unsafe: this.#transfers.releaseUnsafely(requestIds, reason) };
+  async handlePreemptions(
+    requestIds: readonly string[],
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<{ readonly unsafe: readonly string[] }> {
+    return { unsafe: await this.#transfers.preempted(requestIds, signal) };
   }
 
   /** Ends everything within `stopTimeoutMs`. Never rejects. The scheduler's stop unregisters the instance. */

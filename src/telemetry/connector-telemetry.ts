@@ -139,6 +139,10 @@ export function workerTelemetry(
         measure.releasedUnsafely(release);
         log?.releasedUnsafely(release);
       },
+      preemptionHeldUp: (preemption) => {
+        measure.preemptionHeldUp();
+        log?.preemptionHeldUp(preemption);
+      },
     },
   };
 }

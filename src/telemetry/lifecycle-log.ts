@@ -10,7 +10,7 @@ import { publicEndpoint, redacted } from '../redacted.ts';
 import { type LogLine, logTable } from './log-table.ts';
 import type { Logger } from './logger.ts';
 import type { MachineStep } from './machine-steps.ts';
-import type { ConnectionObserver, ToldRelease } from './observers.ts';
+import type { ConnectionObserver, ToldPreemption, ToldRelease } from './observers.ts';
 import type { SchedulerNews } from './outages.ts';
 import type { RankNews } from './rank-news.ts';
 import { Repeats } from './repeats.ts';
@@ -99,6 +99,10 @@ export class LifecycleLog implements ConnectionObserver {
         this.#write('loadsImpossible', this.#fault(event.fault));
         break;
     }
+  }
+
+  preemptionHeldUp({ requests, blocks, waitedMs }: ToldPreemption): void {
+    this.#write('preemptionHeldUp', { requests, blocks, waitedMs });
   }
 
   releasedUnsafely({ kind, blocks, ageMs, reason }: ToldRelease): void {

@@ -49,6 +49,11 @@ export const logTable = {
     message: 'the cache server can carry out no load of this rank',
     fields: ['fault'],
   },
+  preemptionHeldUp: {
+    level: 'warn',
+    message: 'a preemption waits for proof that the cache server is done with its blocks',
+    fields: ['requests', 'blocks', 'waitedMs'],
+  },
   unknownRefusal: {
     level: 'warn',
     message: 'the cache server refused a call in words that this connector does not know',

@@ -151,6 +151,13 @@ export const metricTable = {
     description: '1 while the server refuses this work and it is turned off but for a try now and then',
     attributes: [...INSTANCE, 'pegaflow.breaker'],
   },
+  'pegaflow.connector.preemptions.held_up': {
+    kind: 'counter',
+    unit: '{preemption}',
+    description:
+      'Preemptions that waited longer than `preemptionToldAfterMs` for proof that the server is done with the blocks',
+    attributes: RANK,
+  },
   'pegaflow.connector.event_loop.stall.duration': {
     kind: 'histogram',
     unit: 's',

@@ -64,6 +64,10 @@ export class WorkerMetrics implements Omit<WorkerObserver, 'refusedInUnknownWord
     this.#instruments['pegaflow.connector.unsafe_releases'].add(1, this.#of(kind));
   }
 
+  preemptionHeldUp(): void {
+    this.#instruments['pegaflow.connector.preemptions.held_up'].add(1, this.#identity);
+  }
+
   #of(kind: ToldTransfer['kind']): Attributes {
     return { ...this.#identity, 'pegaflow.transfer.kind': kind };
   }

@@ -227,12 +227,12 @@ const table = {
   },
   stalledProcess: (world, random) => {
     const { instance, host } = replicaOf(world, random);
-    const { preemptionTimeoutMs, transferTimeoutMs } = instance.shape.budgets;
+    const { unsafeReleaseAfterMs } = instance.shape.budgets;
     const beyondMs = random.between(1, 500);
     const stallMs = random.pick([
       random.between(100, 8_000),
-      preemptionTimeoutMs + beyondMs,
-      transferTimeoutMs + beyondMs,
+      random.between(1_000, 10_000),
+      (unsafeReleaseAfterMs ?? 10_000) + beyondMs,
     ]);
     // What is under way now ends meanwhile, and so do the budgets for it.
     world.server.faults.merge({ copyDelayMs: random.between(20, 400) });

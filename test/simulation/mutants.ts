@@ -161,9 +161,16 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'transfer without budget',
     file: 'src/connector/transfer.ts',
-    find: 'patientTimer(timeoutMs, () => this.#giveUp(timeoutMs));',
-    replace: 'patientTimer(timeoutMs * 1000, () => this.#giveUp(timeoutMs));',
-    why: 'a request whose server hangs is never given back',
+    find: 'after(unsafeReleaseAfterMs, () => this.#giveUp(unsafeReleaseAfterMs));',
+    replace: 'after(unsafeReleaseAfterMs * 1000, () => this.#giveUp(unsafeReleaseAfterMs));',
+    why: 'a host that declared a time waits for ever',
+  },
+  {
+    name: 'blocks handed back by time',
+    file: 'src/connector/transfer.ts',
+    find: '    this.#suspect();\n  }\n\n  #giveUp',
+    replace: '    this.#suspect();\n    this.fail({ kind: "timedOut", message }, "answer");\n  }\n\n  #giveUp',
+    why: 'time is taken for proof',
   },
   {
     name: 'finished without waiting for saves',
@@ -224,7 +231,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'endless transfer is no evidence',
     file: 'src/connector/transfer.ts',
-    find: 'if (this.#server.link.end === null) this.#events.refuted(fault);',
+    find: "if (this.#server.link.end === null) this.#events.refuted({ kind: 'timedOut', message });",
     replace: '',
     why: 'a server that answers every ping and ends no work is never cured',
   },

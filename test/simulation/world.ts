@@ -184,8 +184,8 @@ function drawBudgets(random: Random): Budgets {
   return budgetsFrom({
     redialMaxMs: random.pick([25, 100, 250]),
     loadPollIntervalMs: random.pick([5, 20, 50]),
-    transferTimeoutMs: random.pick([2_000, 8_000, 30_000]),
-    preemptionTimeoutMs: random.pick([1_000, 10_000]),
+    transferStalledAfterMs: random.pick([2_000, 30_000]),
+    unsafeReleaseAfterMs: random.pick([2_000, 8_000, 30_000]),
     loadingTimeoutMs: random.pick([500, 30_000]),
     stalledTimeoutMs: random.pick([10_000, 60_000]),
     drainedTimeoutMs: random.pick([4_000, 20_000]),

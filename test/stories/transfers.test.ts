@@ -17,8 +17,8 @@ async function withKeptBlocks(budgets = {}) {
 }
 
 describe('transfers of unknown end', { timeout: 60_000 }, () => {
-  it('S-20: a load that runs out of its budget and is finished later is told once, as failed, and counted as unsafe', async () => {
-    const { engine, instance, memory, worker } = await withKeptBlocks({ transferTimeoutMs: 1_200 });
+  it('S-20: a load that is given up by time, as the host declared, and is finished later is told once, as failed, and counted as unsafe', async () => {
+    const { engine, instance, memory, worker } = await withKeptBlocks({ unsafeReleaseAfterMs: 1_200 });
     await engine.fault({ copyDelayMs: 600, copyAfterCloseMs: 10_000 });
     instance.scheduler.scheduleLoad('asks', [4, 5, 6]);
     expect(await instance.ended('asks', 'loaded')).toMatchObject({ failedLoads: ['asks'] });

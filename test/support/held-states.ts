@@ -186,4 +186,4 @@ export const passingStates = [
 ];
 
 /** Budgets under which nothing but the fault ends the state. */
-export const patientBudgets = { auditFirstMs: LONG_MS, transferTimeoutMs: LONG_MS } as const;
+export const patientBudgets = { auditFirstMs: LONG_MS, transferStalledAfterMs: LONG_MS } as const;

@@ -15,6 +15,7 @@ export class TransferRecord {
     refused: ({ kind }) => this.said.push(`refused: ${kind}`),
     refuted: ({ kind }) => this.said.push(`refuted: ${kind}`),
     suspected: () => this.said.push('suspected'),
+    refusedAfterRelease: () => {},
     releasedUnsafely: (release) => {
       this.releases.push(release);
       this.said.push('released unsafely');

@@ -5,7 +5,7 @@ import { hashesOf } from '../../support/engine-rank.ts';
 import { connected, inServiceAfter, startEngine, startProxy } from '../../support/story.ts';
 import { eventually } from '../../support/within.ts';
 
-const BUDGETS = { transferTimeoutMs: 200, quiesceTimeoutMs: 50 };
+const BUDGETS = { unsafeReleaseAfterMs: 200, quiesceTimeoutMs: 50 };
 
 test('links that were lost with a save on them are not kept, however long their server lives', {
   timeout: 60_000,

@@ -30,11 +30,18 @@ async function connected(options: SaveSinkOptions) {
   const up = Promise.withResolvers<void>();
   connection.open({ up: up.resolve, draining: () => {}, down: () => {} });
   await within(10_000, 'the link', up.promise);
-  const saves = new Saves(budgetsFrom({ transferTimeoutMs: 120_000 }));
+  const saves = new Saves(budgetsFrom());
   const save = (layers: readonly KvCacheLayer[], blockIds: number[], blockHashes: Uint8Array[]) =>
     new Promise<TransferOutcome>((ended) => {
       const intent = { requestId: 'r', groupId: 0, blockIds, blockHashes, epoch: null } as never;
-      const events = { ended, refused: () => {}, refuted: () => {}, suspected: () => {}, releasedUnsafely: () => {} };
+      const events = {
+        ended,
+        refused: () => {},
+        refuted: () => {},
+        suspected: () => {},
+        releasedUnsafely: () => {},
+        refusedAfterRelease: () => {},
+      };
       saves.start(connection.server, { ...RANK, layers }, intent, events);
     });
   return { sink, save };

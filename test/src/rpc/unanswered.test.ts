@@ -65,7 +65,7 @@ describe('a call without an answer', () => {
     const connection = await connect(await server(treat));
     const record = new TransferRecord();
     const subject = { kind: 'save', requestId: 'a', blockIds: [0] } as const;
-    const transfer = new Transfer(subject, connection.server, 60_000, record.events, () => {});
+    const transfer = new Transfer(subject, connection.server, budgetsFrom(), record.events, () => {});
     atEnd(() => transfer.abandon({ kind: 'unreachable', message: 'the test is over' }));
     const error = await connection.server.call((client) => client.save({})).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(RpcError);

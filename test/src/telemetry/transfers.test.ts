@@ -57,8 +57,8 @@ describe('what became of loads and saves', { timeout: 60_000 }, () => {
     expect(await value('unsafe_releases')).toBe(0);
   });
 
-  it('a save whose budget ends is an unsafe release, counted and shouted', async () => {
-    const { engine, instance, log, value } = await watched({ budgets: { transferTimeoutMs: 200 } });
+  it('a save whose unsafeReleaseAfterMs ends is an unsafe release, counted and shouted', async () => {
+    const { engine, instance, log, value } = await watched({ budgets: { unsafeReleaseAfterMs: 200 } });
     await hangingSave({ engine, instance });
     await eventually('the unsafe release', () => (instance.workers[0]!.stats.unsafeReleases > 0 ? true : null));
     expect(await value('unsafe_releases', { 'transfer.kind': 'save', rank: 0 })).toBe(1);
