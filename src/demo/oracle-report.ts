@@ -53,12 +53,14 @@ function observedSaves(facts: RunFacts): ObservedSave[] {
   return eventsOf(events, 'save.scheduled').map(({ requestId, positions, atMs: scheduledAtMs }): ObservedSave => {
     const blocks = blocksOf(facts, requestId);
     const submitted = submissions.get(requestId) ?? [];
-    const served = submitted.filter(({ rank, atMs }) => inService[rank]?.(atMs) === true).map(({ atMs }) => atMs);
-    const isWhole = served.length === ranks || (ranksShareBlocks && served.length > 0);
+    const served = submitted.filter(({ rank, atMs }) => inService[rank]?.(atMs) === true);
+    const ofRank = (rank: number) => served.find((one) => one.rank === rank)?.atMs ?? null;
     return {
       blocks: positions.flatMap((position) => blocks[position] ?? []),
       startedAtMs: submitted.length === 0 ? null : scheduledAtMs,
-      wholeAtMs: isWhole ? (ranksShareBlocks ? Math.min(...served) : Math.max(...served)) : null,
+      slots: ranksShareBlocks
+        ? [served.length === 0 ? null : Math.min(...served.map(({ atMs }) => atMs))]
+        : Array.from({ length: ranks }, (_, rank) => ofRank(rank)),
       endedAtMs: endedAtMs.get(requestId) ?? null,
     };
   });

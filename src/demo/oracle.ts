@@ -21,8 +21,11 @@ export interface ObservedSave {
   readonly blocks: readonly string[];
   /** When it was scheduled, which decides its epoch; `null` where no rank handed it over. */
   readonly startedAtMs: number | null;
-  /** When every slot of the blocks was handed over by a rank that was in service; `null`: they can never be visible. */
-  readonly wholeAtMs: number | null;
+  /**
+   * When each slot of the blocks was handed over by a rank that was in service, `null` where it was not. A block is visible
+   * once all of its slots are there, whichever saves they came with.
+   */
+  readonly slots: readonly (number | null)[];
   /** When it had ended on every rank; `null` if it did not. */
   readonly endedAtMs: number | null;
 }
@@ -50,8 +53,8 @@ export function createOracle(saves: readonly ObservedSave[], outages: readonly O
       else known.push(save);
     }
   }
-  const run = (blocks: readonly string[], holds: (save: ObservedSave) => boolean) => {
-    const gap = blocks.findIndex((block) => !(savesOf.get(block) ?? []).some(holds));
+  const run = (blocks: readonly string[], holds: (saves: readonly ObservedSave[]) => boolean) => {
+    const gap = blocks.findIndex((block) => !holds(savesOf.get(block) ?? []));
     return gap === -1 ? blocks.length : gap;
   };
 
@@ -59,15 +62,22 @@ export function createOracle(saves: readonly ObservedSave[], outages: readonly O
     if (outages.some((outage) => isNoticedAt(outage, query.sentAtMs))) return { atLeast: 0, atMost: 0 };
     const emptyAtMs = emptyAt(outages, query.sentAtMs);
     const surelyKeptSinceMs = Math.max(emptyAtMs, unsureAt(outages, query.sentAtMs));
-    const mayBeThere = ({ wholeAtMs, endedAtMs }: ObservedSave) =>
-      wholeAtMs !== null && wholeAtMs <= query.answeredAtMs && (endedAtMs === null || endedAtMs >= emptyAtMs);
-    const mustBeThere = ({ startedAtMs, wholeAtMs, endedAtMs }: ObservedSave) =>
-      startedAtMs !== null &&
-      wholeAtMs !== null &&
-      endedAtMs !== null &&
-      startedAtMs >= surelyKeptSinceMs &&
-      endedAtMs <= query.sentAtMs - VISIBILITY_MS &&
-      !outages.some((outage) => overlaps(outage, startedAtMs, endedAtMs));
+    const mayBeThere = (saves: readonly ObservedSave[]) => {
+      const kept = saves.filter(({ endedAtMs }) => endedAtMs === null || endedAtMs >= emptyAtMs);
+      const isHandedOver = (slot: number) =>
+        kept.some(({ slots }) => (slots[slot] ?? Number.POSITIVE_INFINITY) <= query.answeredAtMs);
+      return kept[0]?.slots.every((_, slot) => isHandedOver(slot)) ?? false;
+    };
+    const mustBeThere = (saves: readonly ObservedSave[]) =>
+      saves.some(
+        ({ startedAtMs, slots, endedAtMs }) =>
+          startedAtMs !== null &&
+          !slots.includes(null) &&
+          endedAtMs !== null &&
+          startedAtMs >= surelyKeptSinceMs &&
+          endedAtMs <= query.sentAtMs - VISIBILITY_MS &&
+          !outages.some((outage) => overlaps(outage, startedAtMs, endedAtMs)),
+      );
     const meetsOutage = outages.some((outage) => overlaps(outage, query.sentAtMs, query.answeredAtMs));
     return {
       atLeast: meetsOutage ? 0 : run(query.blocks, mustBeThere),

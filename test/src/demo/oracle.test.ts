@@ -5,7 +5,7 @@ import type { Outage } from '../../../src/demo/outages.ts';
 const blocks = ['a', 'b', 'c'];
 
 function save(saved: readonly string[], startedAtMs: number, endedAtMs: number | null): ObservedSave {
-  return { blocks: saved, startedAtMs, wholeAtMs: startedAtMs, endedAtMs };
+  return { blocks: saved, startedAtMs, slots: [startedAtMs, startedAtMs], endedAtMs };
 }
 
 function kill(stoppedAtMs: number, noticedAtMs: number, recoveredAtMs: number): Outage {
@@ -33,8 +33,18 @@ describe('the oracle', () => {
   });
 
   test('a save that a rank refused cannot count', () => {
-    const oracle = createOracle([{ blocks: ['a'], startedAtMs: 10, wholeAtMs: null, endedAtMs: 20 }], []);
+    const oracle = createOracle([{ blocks: ['a'], startedAtMs: 10, slots: [10, null], endedAtMs: 20 }], []);
     expect(oracle(ask(5_000))).toEqual({ atLeast: 0, atMost: 0 });
+  });
+
+  test('a block is whole once each rank has handed it over, with whichever save, and nothing demands it', () => {
+    const oneRank: ObservedSave = { blocks: ['a'], startedAtMs: 10, slots: [10, null], endedAtMs: 20 };
+    const theOther: ObservedSave = { blocks: ['a'], startedAtMs: 30, slots: [null, 40], endedAtMs: 50 };
+    const oracle = createOracle([oneRank, theOther], []);
+    expect(oracle(ask(38))).toEqual({ atLeast: 0, atMost: 0 });
+    expect(oracle(ask(5_000))).toEqual({ atLeast: 0, atMost: 1 });
+    const restarted = createOracle([oneRank, theOther], [kill(24, 25, 28)]);
+    expect(restarted(ask(5_000))).toEqual({ atLeast: 0, atMost: 0 });
   });
 
   test('a save that was submitted after the answer cannot count', () => {
@@ -64,12 +74,12 @@ describe('the oracle', () => {
   });
 
   test('a save that one rank handed over in the outage and one after it may count and need not', () => {
-    const oracle = createOracle([{ ...save(['a'], 1_990, 2_100), wholeAtMs: 2_010 }], [kill(1_000, 1_010, 2_000)]);
+    const oracle = createOracle([{ ...save(['a'], 1_990, 2_100), slots: [1_990, 2_010] }], [kill(1_000, 1_010, 2_000)]);
     expect(oracle(ask(5_000))).toEqual({ atLeast: 0, atMost: 1 });
   });
 
   test('a save counts from when the last rank handed it over', () => {
-    const oracle = createOracle([{ ...save(['a'], 90, 200), wholeAtMs: 120 }], []);
+    const oracle = createOracle([{ ...save(['a'], 90, 200), slots: [90, 120] }], []);
     expect(oracle(ask(100, 101))).toEqual({ atLeast: 0, atMost: 0 });
     expect(oracle(ask(120, 121))).toEqual({ atLeast: 0, atMost: 1 });
   });
