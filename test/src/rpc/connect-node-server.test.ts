@@ -1,9 +1,8 @@
 import { Code } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
 import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
-import { Link } from '../../../src/rpc/link.ts';
 import { expectRefusal, TestConnection, TestRank, uniqueId } from '../../support/engine-rank.ts';
-import { atEnd, own } from '../../support/own.ts';
+import { own } from '../../support/own.ts';
 import {
   connected,
   endpointOf,
@@ -13,7 +12,6 @@ import {
   provesItself,
   startEngine,
 } from '../../support/story.ts';
-import { within } from '../../support/within.ts';
 
 const start = (...[options = {}]: Parameters<typeof startEngine>) => startEngine(options, { grpc: 'connect-node' });
 
@@ -50,19 +48,5 @@ describe('a server of connect-node', () => {
     await engine.fault({ methods: { queryPrefetch: { hang: true } } });
     const late = client.queryPrefetch({ instanceId: rank.instanceId, reqId: uniqueId() }, { timeoutMs: 100 });
     await expect(late).rejects.toMatchObject({ code: expect.toBeOneOf([Code.Canceled, Code.DeadlineExceeded]) });
-  });
-
-  it('is up to a link with its SETTINGS, and says that it drains', async () => {
-    const engine = await start();
-    const up = Promise.withResolvers<void>();
-    const draining = Promise.withResolvers<void>();
-    const link = new Link(
-      { endpoint: endpointOf(engine), pingIntervalMs: 60_000, pingTimeoutMs: 60_000 },
-      { up: up.resolve, draining: draining.resolve, down: () => {} },
-    );
-    atEnd(() => link.drop());
-    await within(5000, 'the link to be up', up.promise);
-    engine.signal('SIGINT');
-    await within(5000, 'the drain', draining.promise);
   });
 });
