@@ -28,6 +28,19 @@ export function removeShmObjectsOf(pid: number): void {
   for (const name of shmObjectsOf(pid)) rmSync(`/dev/shm/${name}`, { force: true });
 }
 
+/** What processes of one PID namespace left there, whose pids mean nothing outside: after the end of that namespace. */
+export function removeShmObjectsOfNamespace(inode: bigint): void {
+  for (const name of shmObjects()) {
+    const [, stamp] = /^pegaflow_dev_\d+_([0-9a-f]{16})_/.exec(name) ?? [];
+    if (stamp === undefined) continue;
+    const namespace = BigInt.asUintN(NAMESPACE_BITS, BigInt(`0x${stamp}`) >> PID_BITS);
+    if (namespace === BigInt.asUintN(NAMESPACE_BITS, inode)) rmSync(`/dev/shm/${name}`, { force: true });
+  }
+}
+
+const PID_BITS = 22n;
+const NAMESPACE_BITS = 22;
+
 /** The lowest 22 bits of the stamp in the record's last 8 bytes; another test may have unlinked the object meanwhile. */
 function creatorPidOf(name: string): number | null {
   try {

@@ -5,11 +5,13 @@ import type { SchedulerConnectorOptions } from '../../src/connector/index.ts';
 import { startEngine as startEngineHere } from '../../src/engine/index.ts';
 import { uniqueId } from '../support/engine-rank.ts';
 import { LOOPBACK_HOST } from '../support/loopback.ts';
+import { missing } from '../support/missing.ts';
+import { BLIND_LAUNCHER, canBlind } from '../support/netns.ts';
 import { own } from '../support/own.ts';
 import { RoleProcess } from '../support/role-process.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import type { ServerOptions } from '../support/server-under-test.ts';
-import { endpointOf, instancesAt, startEngine } from '../support/story.ts';
+import { endpointOf, instancesAt, kill, startEngine, successorOf } from '../support/story.ts';
 import { publishedUnderTest } from '../support/version-under-test.ts';
 import { eventually } from '../support/within.ts';
 
@@ -33,7 +35,11 @@ async function startRoles(
   return { engine, ...rolesAt(endpointOf(engine), budgets) };
 }
 
-function rolesAt(endpoint: string, budgets: SchedulerConnectorOptions['budgets'] = {}): Roles {
+function rolesAt(
+  endpoint: string,
+  budgets: SchedulerConnectorOptions['budgets'] = {},
+  launcher: readonly string[] = [],
+): Roles {
   const instanceId = uniqueId();
   const worldSize = 2;
   const options = {
@@ -44,9 +50,10 @@ function rolesAt(endpoint: string, budgets: SchedulerConnectorOptions['budgets']
     tpSize: worldSize,
     budgets,
   };
-  const scheduler = own(new RoleProcess({ role: 'scheduler', options }));
+  const scheduler = own(new RoleProcess({ role: 'scheduler', options }, launcher));
   const startRank = (rank: number) => {
-    const process = own(new RoleProcess({ role: 'rank', options: { ...options, rank, tpRank: rank, deviceId: rank } }));
+    const place = { rank, tpRank: rank, deviceId: rank };
+    const process = own(new RoleProcess({ role: 'rank', options: { ...options, ...place } }, launcher));
     scheduler.join(process);
     return process;
   };
@@ -66,6 +73,8 @@ async function startRolesHere() {
   };
   return { ...roles, replaceEngine };
 }
+
+const blindness = missing('a PID namespace (unshare)', canBlind());
 
 /** Shared memory that this process has mapped. */
 const mappedObjects = () =>
@@ -119,6 +128,24 @@ describe('roles in processes of their own', { timeout: 60_000 }, () => {
     );
     expect(roles.map((role) => role.told.length)).toEqual(toldBefore);
   });
+
+  it.skipIf(blindness)(
+    `a server whose process no role can see is recovered from like any other${blindness ? ` (${blindness})` : ''}`,
+    async () => {
+      const first = await startEngine();
+      const { scheduler, ranks } = rolesAt(endpointOf(first), {}, BLIND_LAUNCHER);
+      const inServiceAfter = (counter: number) =>
+        Promise.all([scheduler, ...ranks].map((role) => role.inServiceAfter(counter)));
+      const [before = 0] = await inServiceAfter(0);
+      await kill(first);
+      const second = await successorOf(first);
+      const [between = 0] = await inServiceAfter(before);
+      second.signal('SIGINT');
+      await second.exited;
+      await successorOf(second);
+      await inServiceAfter(between);
+    },
+  );
 
   it('S-30: the same handles are opened by twenty servers one after the other, and nothing stays mapped', async () => {
     const { scheduler, ranks, replaceEngine } = await startRolesHere();

@@ -12,6 +12,13 @@ export const hasNamespaces = (): boolean => {
   return spawnSync(command, [...args, 'ip', 'link', 'add', 'near', 'type', 'veth', 'peer', 'name', 'far']).status === 0;
 };
 
+/** Runs a command where it sees no process of this host but its own; it ends with the launcher. */
+export const BLIND_LAUNCHER = [
+  ...['unshare', '--user', '--map-root-user', '--pid', '--fork', '--kill-child', '--mount-proc', '--'],
+] as const;
+
+export const canBlind = (): boolean => spawnSync(BLIND_LAUNCHER[0], [...BLIND_LAUNCHER.slice(1), 'true']).status === 0;
+
 const ip = (...args: readonly string[]) => execFileSync('ip', args);
 
 const NEAR = '10.9.0.1';

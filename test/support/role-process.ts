@@ -1,9 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Announcement, RankReport } from '../../machines/index.ts';
 import type { ConnectorStatus, SchedulerConnectorOptions, WorkerConnectorOptions } from '../../src/connector/index.ts';
-import { removeShmObjectsOf } from '../native-bindings/shm-objects.ts';
+import { removeShmObjectsOf, removeShmObjectsOfNamespace } from '../native-bindings/shm-objects.ts';
 import type { Recorded } from './telemetry-recorder.ts';
 import { eventually, within } from './within.ts';
 
@@ -39,6 +40,7 @@ export class RoleProcess implements AsyncDisposable {
   /** Every status that it told, oldest first. */
   readonly told: ConnectorStatus[] = [];
   readonly #child: ChildProcess;
+  readonly #isLaunched: boolean;
   readonly #exited: Promise<unknown>;
   #last: RoleMessage = {};
   #others = new Set<RoleProcess>();
@@ -46,8 +48,13 @@ export class RoleProcess implements AsyncDisposable {
   #stalled = Promise.withResolvers<void>();
   #recorded = Promise.withResolvers<Recorded>();
 
-  constructor(setup: RoleSetup) {
-    this.#child = fork(childPath, [JSON.stringify(setup)], { serialization: 'advanced' });
+  /** `launcher` runs the role, such as a command that enters a namespace. Default none. */
+  constructor(setup: RoleSetup, [command, ...args]: readonly string[] = []) {
+    this.#isLaunched = command !== undefined;
+    this.#child = fork(childPath, [JSON.stringify(setup)], {
+      serialization: 'advanced',
+      ...(command !== undefined && { execPath: command, execArgv: [...args, process.execPath] }),
+    });
     this.#exited = once(this.#child, 'exit');
     this.#child.on('message', (message: RoleMessage) => {
       if (message.isStarted) this.#started.resolve();
@@ -112,8 +119,13 @@ export class RoleProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const { pid = 0, exitCode, signalCode } = this.#child;
+    const hasEnded = exitCode !== null || signalCode !== null;
+    const namespace =
+      hasEnded || !this.#isLaunched ? null : statSync(`/proc/${pid}/ns/pid_for_children`, { bigint: true });
     this.#child.kill('SIGKILL');
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.#exited;
-    if (this.#child.pid !== undefined) removeShmObjectsOf(this.#child.pid);
+    if (!hasEnded) await this.#exited;
+    removeShmObjectsOf(pid);
+    if (namespace !== null) removeShmObjectsOfNamespace(namespace.ino);
   }
 }
