@@ -1,8 +1,12 @@
 /** The command line as a process, and the processes below it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { identifyProcess, type ProcessIdentity } from '../../src/demo/leaks.ts';
+import { countLeaks, identifyProcess, type ProcessIdentity } from '../../src/demo/leaks.ts';
+import { installed } from '../real/installation.ts';
+import { atEnd } from '../support/own.ts';
+import { publishedUnderTest } from '../support/version-under-test.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
@@ -18,6 +22,43 @@ export interface CommandProcess {
   /** Settles when a line of standard output or standard error matches; rejects when the process ends before. */
   line(pattern: RegExp): Promise<string>;
 }
+
+const END_TIMEOUT_MS = 20_000;
+const POLL_INTERVAL_MS = 20;
+
+/** A command line that starts the server that this run of the tests is about, and takes its flags. */
+export const serverUnderTest: { readonly path: string; readonly flags: readonly string[] } | null =
+  publishedUnderTest === null
+    ? null
+    : { path: installed(publishedUnderTest).server, flags: ['--disable-numa-affinity'] };
+
+/** A demo, ended with the test, whose server is the one that this run of the tests is about. */
+export function startDemo(...args: string[]): CommandProcess {
+  const own = serverUnderTest === null ? [] : ['--server', serverUnderTest.path, '--', ...serverUnderTest.flags];
+  return startDemoWith(...args, ...own);
+}
+
+/** The same with the server that the arguments name. */
+export function startDemoWith(...args: string[]): CommandProcess {
+  const demo = startCommand('demo', ...args);
+  atEnd(async () => {
+    demo.child.kill('SIGTERM');
+    await demo.ended;
+  });
+  return demo;
+}
+
+/** What is left of these processes once they have had the time to end. */
+export async function leftOf(processes: readonly ProcessIdentity[]) {
+  const untilMs = performance.now() + END_TIMEOUT_MS;
+  for (;;) {
+    const leaks = countLeaks(processes, null);
+    if (performance.now() > untilMs || Object.values(leaks).every((count) => count === 0)) return leaks;
+    await pause(POLL_INTERVAL_MS);
+  }
+}
+
+export const NOTHING_LEFT = { leakedProcesses: 0, leakedSharedMemory: 0, leakedSockets: 0 };
 
 export function startCommand(...args: string[]): CommandProcess {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -1,40 +1,9 @@
-import { setTimeout as pause } from 'node:timers/promises';
-import { afterEach, describe, expect, test } from 'vitest';
-import { countLeaks, type ProcessIdentity } from '../../src/demo/leaks.ts';
+import { describe, expect, test } from 'vitest';
 import type { RunReport } from '../../src/demo/report.ts';
-import { type CommandProcess, descendantsOf, startCommand } from './demo-process.ts';
+import { descendantsOf, leftOf, NOTHING_LEFT, serverUnderTest, startDemo } from './demo-process.ts';
 
 const RUN_TIMEOUT_MS = 150_000;
-const END_TIMEOUT_MS = 20_000;
-const POLL_INTERVAL_MS = 20;
 const SMALL = ['--requests', '40', '--restarts', '3', '--outage-ms', '0..300'];
-
-const started: CommandProcess[] = [];
-
-function startDemo(...args: string[]): CommandProcess {
-  const demo = startCommand('demo', ...args);
-  started.push(demo);
-  return demo;
-}
-
-afterEach(async () => {
-  for (const { child, ended } of started.splice(0)) {
-    child.kill('SIGTERM');
-    await ended;
-  }
-});
-
-/** What is left of these processes once they have had the time to end. */
-async function leftOf(processes: readonly ProcessIdentity[]) {
-  const untilMs = performance.now() + END_TIMEOUT_MS;
-  for (;;) {
-    const leaks = countLeaks(processes, null);
-    if (performance.now() > untilMs || Object.values(leaks).every((count) => count === 0)) return leaks;
-    await pause(POLL_INTERVAL_MS);
-  }
-}
-
-const NOTHING = { leakedProcesses: 0, leakedSharedMemory: 0, leakedSockets: 0 };
 
 describe('the demo', () => {
   test.each([
@@ -45,7 +14,7 @@ describe('the demo', () => {
     const report = JSON.parse(stdout) as RunReport;
     expect(report).toMatchObject({
       ok: true,
-      zeros: { wrongBytes: 0, hungCalls: 0, requestsReportedOtherThanOnce: 0, ...NOTHING },
+      zeros: { wrongBytes: 0, hungCalls: 0, requestsReportedOtherThanOnce: 0, ...NOTHING_LEFT },
       oracle: { comparable: true, disagreements: [] },
     });
     expect(code).toBe(0);
@@ -61,9 +30,9 @@ describe('the demo', () => {
   });
 
   test.each<[string, RegExp]>([
-    ['while it starts', /engine listening/],
+    ['while it starts', /(engine|server) listening/],
     ['under traffic', /scheduler connected/],
-    ['while the engine is away', /engine stopped/],
+    ['while the engine is away', /(engine|server) stopped/],
   ])('Ctrl-C %s ends everything', { timeout: RUN_TIMEOUT_MS }, async (_, moment) => {
     const demo = startDemo('--outage-ms', '2000', '--requests', '40', '--restarts', '1');
     await demo.line(moment);
@@ -74,17 +43,18 @@ describe('the demo', () => {
     expect(stdout).toBe('');
     expect(stderr).toMatch(/interrupted\n$/);
     expect(processes.length).toBeGreaterThan(0);
-    expect(await leftOf(processes)).toEqual(NOTHING);
+    expect(await leftOf(processes)).toEqual(NOTHING_LEFT);
   });
 
   test('killed, it takes everything along', { timeout: RUN_TIMEOUT_MS }, async () => {
     const demo = startDemo(...SMALL);
     await demo.line(/scheduler connected/);
     const processes = descendantsOf(demo.child.pid ?? 0);
-    expect(processes).toHaveLength(4);
+    // The scheduler, two workers and the engine; or a published server and the process that keeps it.
+    expect(processes).toHaveLength(serverUnderTest === null ? 4 : 5);
     demo.child.kill('SIGKILL');
     await demo.ended;
-    expect(await leftOf(processes)).toEqual(NOTHING);
+    expect(await leftOf(processes)).toEqual(NOTHING_LEFT);
   });
 
   test('sweeps what a killed run left behind', { timeout: RUN_TIMEOUT_MS }, async () => {
@@ -95,7 +65,7 @@ describe('the demo', () => {
     killed.child.kill('SIGKILL');
     await killed.ended;
     const next = startDemo('--restarts', '0', '--requests', '1');
-    await next.line(/engine listening/);
-    expect(await leftOf(processes)).toEqual(NOTHING);
+    await next.line(/(engine|server) listening/);
+    expect(await leftOf(processes)).toEqual(NOTHING_LEFT);
   });
 });

@@ -1,40 +1,28 @@
 import { describe, expect, test } from 'vitest';
 import type { RunReport } from '../../src/demo/report.ts';
-import { EngineProcess } from '../support/engine-process.ts';
-import { atEnd, own } from '../support/own.ts';
-import { type CommandProcess, startCommand } from './demo-process.ts';
+import type { ServerProcess } from '../support/server-process.ts';
+import { endpointOf, kill, startEngine, successorOf } from '../support/story.ts';
+import { NOTHING_LEFT, startDemoWith as startDemo } from './demo-process.ts';
 
 const RUN_TIMEOUT_MS = 120_000;
 const NOTHING_WRONG = {
   wrongBytes: 0,
   hungCalls: 0,
   requestsReportedOtherThanOnce: 0,
-  leakedProcesses: 0,
-  leakedSharedMemory: 0,
-  leakedSockets: 0,
+  ...NOTHING_LEFT,
 };
 
-function startDemo(...args: string[]): CommandProcess {
-  const demo = startCommand('demo', ...args);
-  atEnd(async () => {
-    demo.child.kill('SIGTERM');
-    await demo.ended;
-  });
-  return demo;
-}
-
-const loadsOf = (engine: EngineProcess) =>
+const loadsOf = (engine: ServerProcess) =>
   expect.poll(() => engine.rpcCount('load', 'ok'), { timeout: RUN_TIMEOUT_MS });
 
 describe('the demo with a server of others', { timeout: RUN_TIMEOUT_MS }, () => {
   test('reports an outage that it did not make, until Ctrl-C', async () => {
     const pool = { poolSizeBytes: 2 ** 30 };
-    const first = own(await EngineProcess.start(pool));
-    const demo = startDemo('--endpoint', `http://${first.grpcAddress}`, '--pool-size', '1gb', '--json');
+    const first = await startEngine(pool);
+    const demo = startDemo('--endpoint', endpointOf(first), '--pool-size', '1gb', '--json');
     await loadsOf(first).toBeGreaterThan(4);
-    first.signal('SIGKILL');
-    await first.exited;
-    const second = own(await EngineProcess.start({ ...pool, addr: first.grpcAddress }));
+    await kill(first);
+    const second = await successorOf(first, pool);
     await loadsOf(second).toBeGreaterThan(4);
     demo.child.kill('SIGINT');
     const { code, stdout } = await demo.ended;
@@ -54,8 +42,8 @@ describe('the demo with a server of others', { timeout: RUN_TIMEOUT_MS }, () => 
   });
 
   test('ends by itself after so many requests or seconds, and demands no hit of a pool that it does not know', async () => {
-    const engine = own(await EngineProcess.start({ poolSizeBytes: 2 ** 30 }));
-    const endpoint = `http://${engine.grpcAddress}`;
+    const engine = await startEngine({ poolSizeBytes: 2 ** 30 });
+    const endpoint = endpointOf(engine);
     for (const limit of [
       ['--requests', '5'],
       ['--seconds', '1'],
@@ -72,8 +60,8 @@ describe('the demo with a server of others', { timeout: RUN_TIMEOUT_MS }, () => 
   });
 
   test('the server is gone at the end: that is an outage, not an error', async () => {
-    const engine = own(await EngineProcess.start({ poolSizeBytes: 2 ** 30 }));
-    const demo = startDemo('--endpoint', `http://${engine.grpcAddress}`, '--json');
+    const engine = await startEngine({ poolSizeBytes: 2 ** 30 });
+    const demo = startDemo('--endpoint', endpointOf(engine), '--json');
     await loadsOf(engine).toBeGreaterThan(0);
     engine.signal('SIGKILL');
     await demo.line(/scheduler reconnecting/);

@@ -6,7 +6,7 @@ import type { FeedRecord } from '../../src/feed/record.ts';
 import { readRecording } from '../../src/feed/recording.ts';
 import { readFeed } from '../src/feed/sse.ts';
 import { atEnd } from '../support/own.ts';
-import { startCommand } from './demo-process.ts';
+import { startDemo } from './demo-process.ts';
 
 const isEnd = (record: FeedRecord) =>
   record.type === 'transition' && record.machine === 'demo/scheduler' && record.to === 'stopped';
@@ -17,7 +17,7 @@ test('a demo can be watched while it runs and replayed afterwards: the outage, e
   const folder = mkdtempSync(join(tmpdir(), 'pegaflow-demo-'));
   atEnd(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'recording.jsonl');
-  const demo = startCommand('demo', ...ARGS, '--inspect', '--record', path);
+  const demo = startDemo(...ARGS, '--inspect', '--record', path);
   const [url = ''] = /http:\S+/.exec(await demo.line(/live page: /)) ?? [];
   const reader = await readFeed(url);
   await reader.until('the outage', (record) => record.type === 'server' && record.what === 'stopped');
