@@ -17,7 +17,10 @@ export const budgetTable = {
     default: 2_000,
     end: 'no answer to a probe: a fresh link; after an audit one more probe first, after a version probe the next one',
   },
-  quiesceTimeoutMs: { default: 2_000, end: 'the instance is cleared although a rank is not idle' },
+  quiesceTimeoutMs: {
+    default: 2_000,
+    end: 'the instance is cleared although a rank is not idle, or did not answer the wait',
+  },
   stalledAfterMs: {
     default: 5_000,
     end: 'Register or Unregister unanswered: shown as stalled, still waited for; no answer to a read-back or to a check of the registration: a fresh link',

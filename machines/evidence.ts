@@ -19,6 +19,12 @@ export function rankEvidence(lineage: Lineage | null, report: RankReport): Evide
   return { of: 'rank', fault: { ...fault, message: `rank ${rank}: ${fault.message}` } };
 }
 
+/** Another scheduler of this instance speaks to the rank, or spoke. */
+export function desertion({ rank }: RankReport): Evidence {
+  const message = `rank ${rank}: left this scheduler for another one of the same instance`;
+  return { of: 'rank', fault: { kind: 'forgotten', message, lost: 'device' } };
+}
+
 const REMOVED_AGAIN =
   ', again: another replica uses the same instance id, or somebody cleans up instances at the server; its log has both';
 

@@ -1,4 +1,4 @@
-/** The two messages between the roles. Both are level-triggered: repeated until a newer epoch supersedes them. */
+/** The two messages between the roles. Both are level-triggered: repeated until a newer one supersedes them. */
 import type { Epoch } from './epoch.ts';
 import type { Fault } from './faults.ts';
 
@@ -12,10 +12,22 @@ export interface Announcement {
    * - `stop`: finish or drop what is under way; the instance will be unregistered
    */
   readonly action: 'wait' | 'register' | 'keep' | 'stop';
+  /** Rises with every announcement of this scheduler, also within an epoch. Absent where an older scheduler speaks. */
+  readonly number?: number;
+  /**
+   * Ranks that had left this scheduler for another one when they reported last. Only a scheduler that lives can name the
+   * change: a late word of one that has ended cannot. Absent: none.
+   */
+  readonly recalls?: readonly Recall[];
   /** With `register`: the server's version, which a registration has to name. Absent where an older scheduler speaks. */
   readonly serverVersion?: string;
   /** The trace that this belongs to, as W3C Trace Context writes it; carried, and never looked at. Absent without one. */
   readonly traceparent?: string;
+}
+
+export interface Recall {
+  readonly workerBootId: string;
+  readonly turn: number;
 }
 
 /** From one rank to the scheduler. */
@@ -27,14 +39,22 @@ export interface RankReport {
   readonly sequence: number;
   /** The announced epoch that `outcome` speaks of. `null` before the first announcement. */
   readonly epoch: Epoch | null;
+  /** Of the announcement that this report follows; 0 before the first. Absent where an older rank speaks. */
+  readonly number?: number;
+  /** How often this rank has changed its scheduler. Absent where an older rank speaks. */
+  readonly turn?: number;
+  /** Boot ids of schedulers that it has left, and hears again only when they recall it. Absent: none. */
+  readonly former?: readonly string[];
   /**
    * - `pending`: not answered yet
    * - `registered`, `kept`: the server confirmed this rank's registration in this epoch
    * - `failed`: Register or the check of a `keep` was refused
    * - `lost`: confirmed once, then refuted by the server's own answers
-   * - `stopped`: this rank does nothing any more
+   * - `stopped`: this rank does nothing any more, whatever is announced
    */
   readonly outcome: RankOutcome;
+  /** A Register was given up without an answer, and none was answered since: the server may still take it. Absent: no. */
+  readonly isRegisterOpen?: true;
   /** Why `failed` or `lost`; with `pending`, what the rank waits for. */
   readonly fault: Fault | null;
   /** No load may still write and no save may still read this rank's memory. */

@@ -1,6 +1,6 @@
 /** What the ranks' latest reports say together. The index into the list is the rank. */
 import { type Epoch, isSameEpoch } from './epoch.ts';
-import type { RankReport } from './messages.ts';
+import type { Announcement, RankReport, Recall } from './messages.ts';
 
 export type RankReports = readonly (RankReport | null)[];
 
@@ -30,12 +30,44 @@ export function refusalIn(reports: RankReports, epoch: Epoch): RankReport | unde
   );
 }
 
+/** Whether a rank had heard this announcement when it reported. One that has stopped hears no more, and an older one does not say. */
+function answers({ epoch, number, outcome }: RankReport, announcement: Announcement): boolean {
+  if (outcome === 'stopped' || number === undefined || announcement.number === undefined) return true;
+  return epoch?.schedulerBootId === announcement.epoch.schedulerBootId && number >= announcement.number;
+}
+
 /**
- * Whether no rank copies, and none will begin to: a report of the last step says nothing of the loads that came with this
- * one. A rank that never reported holds nothing.
+ * The ranks that have not answered `wait` by ceasing to copy. A report from before it says nothing of the loads that came
+ * with the last step, and a rank that never reported may follow a scheduler before this one.
  */
-export function allQuiet(reports: RankReports): boolean {
-  return reports.every((report) => report === null || (report.idle && !report.serves));
+export function unquietRanks(reports: RankReports, wait: Announcement): readonly number[] {
+  const isQuiet = (report: RankReport | null) =>
+    report !== null && report.idle && !report.serves && answers(report, wait);
+  return reports.flatMap((report, rank) => (isQuiet(report) ? [] : [rank]));
+}
+
+/** Whether no rank copies, and none will begin to. */
+export function allQuiet(reports: RankReports, wait: Announcement): boolean {
+  return unquietRanks(reports, wait).length === 0;
+}
+
+/** Those that left this scheduler for another one: a late word of that one may have put it aside. */
+export function recallsFor(reports: RankReports, { schedulerBootId }: Epoch): readonly Recall[] {
+  return reports.flatMap((report) =>
+    report?.turn !== undefined && report.former?.includes(schedulerBootId)
+      ? [{ workerBootId: report.workerBootId, turn: report.turn }]
+      : [],
+  );
+}
+
+/** The first rank that left this scheduler for another one and is not recalled yet. */
+export function deserterFrom(reports: RankReports, { epoch, recalls = [] }: Announcement): RankReport | undefined {
+  const isRecalled = ({ workerBootId, turn }: Recall) =>
+    recalls.some((recall) => recall.workerBootId === workerBootId && recall.turn === turn);
+  return reports.find(
+    (report): report is RankReport =>
+      report !== null && recallsFor([report], epoch).some((recall) => !isRecalled(recall)),
+  );
 }
 
 export function lineageOf(reports: RankReports, epoch: Epoch): Lineage {
@@ -58,6 +90,12 @@ export function areSameBoots(reports: RankReports, lineage: Lineage): boolean {
 /** The first rank that has not said that it stopped. */
 export function unstoppedRank(reports: RankReports): number | undefined {
   const rank = reports.findIndex((report) => report?.outcome !== 'stopped');
+  return rank < 0 ? undefined : rank;
+}
+
+/** The first rank whose Register nobody answered: it may be taken after the instance was cleared. */
+export function rankWithOpenRegister(reports: RankReports): number | undefined {
+  const rank = reports.findIndex((report) => report?.isRegisterOpen === true);
   return rank < 0 ? undefined : rank;
 }
 

@@ -4,19 +4,21 @@ import { attemptCeilingMs, paceCeilingMs, pushbackMs, voidCeilingMs } from './ba
 import type { Budgets } from './budgets.ts';
 import type { SchedulerDomainEvent } from './domain-events.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
-import { type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
+import { desertion, type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
 import { type Fault, isDenial, type LinkEndCause } from './faults.ts';
 import type { Announcement, RankReport, Survey } from './messages.ts';
 import {
   allConfirm,
   allQuiet,
   areSameBoots,
+  deserterFrom,
   type FormerWorker,
   isFormer,
   isLate,
   type Lineage,
   lineageOf,
   type RankReports,
+  recallsFor,
   refusalIn,
   refutes,
   unstoppedRank,
@@ -115,7 +117,10 @@ export const schedulerSetup = setup({
     isSealed: (_, { survey }: SurveyParams) => survey.kind === 'sealed',
     isSealedAndConfirmed: ({ context }, { survey }: SurveyParams) =>
       survey.kind === 'sealed' && allConfirm(context.reports, context.announcement.epoch),
-    areRanksQuiet: ({ context }) => context.isServerNew || allQuiet(context.reports),
+    areRanksQuiet: ({ context }) => context.isServerNew || allQuiet(context.reports, context.announcement),
+    /** The first start: who was never heard has nothing at this server, if it exists at all. */
+    isNothingMapped: ({ context }, { survey }: SurveyParams) =>
+      survey.kind === 'notFound' && context.reports.includes(null),
     areRanksStopped: ({ context }) => unstoppedRank(context.reports) === undefined,
     areRanksConfirmed: ({ context }) => allConfirm(context.reports, context.announcement.epoch),
     mustPause: ({ context }) =>
@@ -130,7 +135,8 @@ export const schedulerSetup = setup({
     isVersionUsable: ({ context }, { version }: VersionParams) => isUsable(context, version),
     isVersionBarred: ({ context }) => objectionTo(versionToAnnounce(context), context.reports) !== null,
     isRefused: (_, { cause }: { cause: LinkEndCause }) => cause === 'refused',
-    isRegisterRefused: ({ context }) => refusalIn(context.reports, context.announcement.epoch) !== undefined,
+    isRegisterVain: ({ context: { reports, announcement } }) =>
+      (refusalIn(reports, announcement.epoch) ?? deserterFrom(reports, announcement)) !== undefined,
     isKeepRefused: ({ context: { announcement, reports, lineage } }) =>
       announcement.action === 'keep' &&
       (lineage === null || !areSameBoots(reports, lineage) || refusalIn(reports, announcement.epoch) !== undefined),
@@ -165,7 +171,8 @@ export const schedulerSetup = setup({
       evidence: ({ context }) => {
         const { reports, announcement, serverVersions, lineage, evidence } = context;
         const refusal = refusalIn(reports, announcement.epoch);
-        if (!refusal) return evidence;
+        const deserter = deserterFrom(reports, announcement);
+        if (!refusal) return deserter ? desertion(deserter) : evidence;
         const version = refusal.fault?.serverVersion;
         // A server that is not allowed stays so, whatever the ranks have against it.
         const isAllowed = version !== undefined && allowsVersion(serverVersions, version);
@@ -189,20 +196,21 @@ export const schedulerSetup = setup({
     countRefusal: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1 }),
     forgetLineage: assign({ lineage: null }),
     forgetServer: assign({ lineage: null, voidGenerations: 0, turnedAway: 0, isServerNew: true }),
-    announceWait: assign({
-      announcement: ({ context }) => ({ epoch: context.announcement.epoch, action: 'wait' }) as const,
+    /** Ranks that answered a `wait` begin nothing until another word comes: it is not said twice, and they answer once. */
+    announceWait: assign(({ context }) => {
+      const { announcement, reports } = context;
+      const isSaid = announcement.action === 'wait' && deserterFrom(reports, announcement) === undefined;
+      return isSaid ? {} : { announcement: announced(context, 'wait') };
     }),
     announceRegister: assign({
       announcement: ({ context }) => ({
-        ...nextAnnouncement(context, 'register'),
+        ...announced(context, 'register', nextEpoch(context)),
         serverVersion: versionToAnnounce(context),
       }),
       isServerNew: false,
     }),
-    announceKeep: assign({ announcement: ({ context }) => nextAnnouncement(context, 'keep') }),
-    announceStop: assign({
-      announcement: ({ context }) => ({ epoch: context.announcement.epoch, action: 'stop' }) as const,
-    }),
+    announceKeep: assign({ announcement: ({ context }) => announced(context, 'keep', nextEpoch(context)) }),
+    announceStop: assign({ announcement: ({ context }) => announced(context, 'stop') }),
     /** Counted as void until it has outlived its first audit: what is lost again and again is repeated ever slower. */
     publish: assign({
       lineage: ({ context }) => lineageOf(context.reports, context.announcement.epoch),
@@ -240,8 +248,18 @@ export const schedulerSetup = setup({
   },
 });
 
-function nextAnnouncement({ announcement: { epoch } }: SchedulerContext, action: 'register' | 'keep'): Announcement {
-  return { epoch: { ...epoch, counter: epoch.counter + 1 }, action };
+function nextEpoch({ announcement: { epoch } }: SchedulerContext): Epoch {
+  return { ...epoch, counter: epoch.counter + 1 };
+}
+
+/** The next announcement, in this epoch unless another is named. */
+function announced(
+  { announcement: held, reports }: SchedulerContext,
+  action: Announcement['action'],
+  epoch = held.epoch,
+): Announcement {
+  const recalls = recallsFor(reports, held.epoch);
+  return { epoch, action, number: (held.number ?? 0) + 1, ...(recalls.length > 0 ? { recalls } : {}) };
 }
 
 /** What was observed; a denial by the server ends the lineage, whatever a later probe finds. */

@@ -7,6 +7,7 @@
  * - the session is open before anything is asked or registered
  * - nothing is kept that this scheduler did not publish itself
  * - a generation passes its clear only when the clear was answered
+ * - a barrier counts only answers to itself: the clear waits for ranks that answered the wait before it
  * - a lost registration is noticed and replayed whoever lost it
  * - a server of another version that is allowed is registered with at once, and no version is tried in a loop
  * - after faults stop, every machine reaches connected with no operator
@@ -14,7 +15,7 @@
 import { not } from 'xstate';
 import { type Fault, faultFrom } from './faults.ts';
 import type { RankReport } from './messages.ts';
-import { unstoppedRank } from './ranks.ts';
+import { rankWithOpenRegister, unstoppedRank } from './ranks.ts';
 import { type SchedulerContext, type StopOutcome, schedulerSetup } from './scheduler-setup.ts';
 
 const surveyOf = <T>({ event }: { event: { readonly output: T } }) => ({ survey: event.output });
@@ -40,7 +41,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
   id: 'scheduler',
   context: ({ input }) => ({
     ...input,
-    announcement: { epoch: { schedulerBootId: input.schedulerBootId, counter: 0 }, action: 'wait' },
+    announcement: { epoch: { schedulerBootId: input.schedulerBootId, counter: 0 }, action: 'wait', number: 1 },
     reports: Array.from({ length: input.worldSize }, () => null),
     lineage: null,
     failedAttempts: 0,
@@ -161,7 +162,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
       on: {
         // A dial under way would take the place of the one that unregisters.
         stop: { target: 'stopping', actions: 'dropLink' },
-        drain: { target: 'drained', actions: 'dropLink' },
+        // Without a session there is none to hand back.
+        drain: { target: 'drained.handedBack', actions: 'dropLink' },
       },
       states: {
         dialing: {
@@ -238,10 +240,18 @@ export const schedulerMachine = schedulerSetup.createMachine({
           },
           after: { surveyTimeout: attemptUnanswered('the survey') },
         },
-        /** Unmapping memory under a running copy can poison a living server's CUDA context. */
+        /**
+         * Unmapping memory under a running copy can poison a living server's CUDA context. A rank that never reported may
+         * not exist yet, or follow the scheduler before this one; the server knows whether there is anything to unmap.
+         */
         quiescing: {
           entry: 'announceWait',
           always: { guard: 'areRanksQuiet', target: 'clearing' },
+          invoke: {
+            src: 'survey',
+            onDone: { guard: { type: 'isNothingMapped', params: surveyOf }, target: 'clearing' },
+            onError: attemptRefused,
+          },
           after: { quiesceTimeout: 'clearing' },
         },
         clearing: {
@@ -292,7 +302,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
             { guard: 'isRefusedByVersion', target: '#scheduler.incompatible', actions: 'recordRefusal' },
             // A fresh link ends the session, and with it what the ranks that vouched may still copy on.
             { guard: 'isKeepRefused', target: '#scheduler.degraded.draining', actions: ['recordRefusal', 'countVoid'] },
-            { guard: 'isRegisterRefused', target: 'voided', actions: ['recordRefusal', 'adoptVersionTold'] },
+            // A rank that follows another scheduler answers this generation no more, and is recalled by the next one.
+            { guard: 'isRegisterVain', target: 'voided', actions: ['recordRefusal', 'adoptVersionTold'] },
             { guard: 'areRanksConfirmed', target: 'readingBack' },
           ],
           initial: 'waiting',
@@ -427,7 +438,15 @@ export const schedulerMachine = schedulerSetup.createMachine({
 
 /** A rank that was told to register and has not said that it stopped may still register after the clear. */
 function stopOutcome({ announcement, reports }: SchedulerContext, outcome: StopOutcome): StopOutcome {
-  const rank = unstoppedRank(reports);
-  if (outcome.kind !== 'clean' || announcement.epoch.counter === 0 || rank === undefined) return outcome;
-  return { kind: 'unconfirmed', reason: `rank ${rank} did not say that it stopped` };
+  if (outcome.kind !== 'clean' || announcement.epoch.counter === 0) return outcome;
+  const unstopped = unstoppedRank(reports);
+  if (unstopped !== undefined) {
+    return { kind: 'unconfirmed', reason: `rank ${unstopped} did not say that it stopped` };
+  }
+  const open = rankWithOpenRegister(reports);
+  if (open === undefined) return outcome;
+  return {
+    kind: 'unconfirmed',
+    reason: `rank ${open} gave up a RegisterContextBatch without an answer, which the server may still take`,
+  };
 }

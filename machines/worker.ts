@@ -7,6 +7,7 @@
  * - a rank registers at most once in an epoch
  * - a rank that lost only its link stays in its epoch
  * - a scheduler that comes back with a new boot id is obeyed
+ * - one late message of an old scheduler does not silence the new one
  * - after faults stop, every machine reaches connected with no operator
  */
 import { assign, type ErrorActorEvent, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
@@ -40,6 +41,10 @@ export interface WorkerContext extends WorkerInput {
   readonly failedDials: number;
   /** Schedulers that were followed before this one, each with its last epoch: their late words count for nothing. Bounded. */
   readonly formerSchedulers: readonly Epoch[];
+  /** How often another scheduler was followed than before. */
+  readonly turn: number;
+  /** The last Register is under way, or was given up without an answer: the server may still take it. */
+  readonly isRegisterOpen: boolean;
   /** Answers to a Register of an epoch that was over when they arrived. */
   readonly lateAnswers: number;
 }
@@ -78,6 +83,7 @@ const isIncompatible = { type: 'isIncompatible', params: errorOf } as const;
 const isIncomplete = { type: 'isIncomplete', params: errorOf } as const;
 const isUnreachable = { type: 'isUnreachable', params: errorOf } as const;
 const refuse = { type: 'recordRefusal', params: errorOf } as const;
+const closeRefused = { type: 'closeRefusedRegister', params: errorOf } as const;
 const lose = { type: 'recordLoss', params: errorOf } as const;
 /** An answer that nothing can be done with on this link: the next dial waits, or a server that refuses is stormed. */
 const linkUseless = {
@@ -119,7 +125,7 @@ export const workerMachine = setup({
     isAnswerLate: ({ context }) => !isAttemptCurrent(context),
     isIncomplete: (_, { fault }: FaultParams) => fault.lost === 'seal',
     isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
-    isUnreachable: (_, { fault }: FaultParams) => fault.kind === 'unreachable' || fault.kind === 'timedOut',
+    isUnreachable: (_, { fault }: FaultParams) => isNoAnswer(fault),
   },
   actions: {
     openLink: spawnChild('link', { id: 'link' }),
@@ -130,6 +136,10 @@ export const workerMachine = setup({
       context.outcome === 'pending' && isAttemptCurrent(context) ? { outcome: 'failed' as const } : {},
     ),
     beginAttempt: assign({ attempted: ({ context }) => context.announcement?.epoch ?? null }),
+    openRegister: assign({ isRegisterOpen: true }),
+    closeRegister: assign({ isRegisterOpen: false }),
+    /** A refusal is an answer; what says only that nobody can be asked is none. */
+    closeRefusedRegister: assign({ isRegisterOpen: (_, { fault }: FaultParams) => isNoAnswer(fault) }),
     confirmRegistered: assign(({ context }) => ({
       outcome: 'registered' as const,
       registeredIn: context.attempted,
@@ -177,6 +187,8 @@ export const workerMachine = setup({
     fault: null,
     failedDials: 0,
     formerSchedulers: [],
+    turn: 0,
+    isRegisterOpen: false,
     lateAnswers: 0,
   }),
   on: {
@@ -309,22 +321,22 @@ export const workerMachine = setup({
         /** The scheduler has to speak first; it may be in another process that is just starting. */
         waiting: { on: { 'registration.refuted': { actions: { type: 'recordLoss', params: faultOf } } } },
         registering: {
-          entry: 'beginAttempt',
+          entry: ['beginAttempt', 'openRegister'],
           exit: 'voidUnanswered',
           invoke: {
             src: 'register',
             input: ({ context: { announcement } }) => registrationFrom(announcement),
             onDone: [
-              { guard: 'isToldToStop', target: '#worker.stopping' },
-              { guard: 'isAnswerLate', target: 'deciding', actions: 'countLateAnswer' },
-              { target: 'deciding', actions: 'confirmRegistered' },
+              { guard: 'isToldToStop', target: '#worker.stopping', actions: 'closeRegister' },
+              { guard: 'isAnswerLate', target: 'deciding', actions: ['closeRegister', 'countLateAnswer'] },
+              { target: 'deciding', actions: ['closeRegister', 'confirmRegistered'] },
             ],
             onError: [
-              { guard: 'isToldToStop', target: '#worker.stopping' },
-              { guard: 'isAnswerLate', target: 'deciding', actions: 'countLateAnswer' },
+              { guard: 'isToldToStop', target: '#worker.stopping', actions: closeRefused },
+              { guard: 'isAnswerLate', target: 'deciding', actions: [closeRefused, 'countLateAnswer'] },
               linkUseless,
-              { guard: isIncompatible, target: '#worker.incompatible', actions: refuse },
-              { target: 'waiting', actions: refuse },
+              { guard: isIncompatible, target: '#worker.incompatible', actions: [closeRefused, refuse] },
+              { target: 'waiting', actions: [closeRefused, refuse] },
             ],
           },
           on: {
@@ -389,23 +401,33 @@ function isNewEpoch(held: Announcement | null, next: Announcement): boolean {
   return held === null || supersedes(next.epoch, held.epoch);
 }
 
-/** A newer epoch, or a later word on the epoch that is held. */
-function isNewsTo({ announcement: held, formerSchedulers }: WorkerContext, next: Announcement): boolean {
-  if (isLateWord(next.epoch, formerSchedulers)) return false;
+/** Whether this is to be obeyed: a later word of the scheduler that is followed, or a word of another one that counts. */
+function isNewsTo(context: WorkerContext, next: Announcement): boolean {
+  const { announcement: held } = context;
+  if (held === null) return true;
+  if (held.epoch.schedulerBootId === next.epoch.schedulerBootId) return isLaterWord(held, next);
+  // Only the scheduler that a rank follows can stop it: that of another one ends nothing of its own.
+  return next.action !== 'stop' && !isLateWord(context, next);
+}
+
+function isLaterWord(held: Announcement, next: Announcement): boolean {
+  if (held.number !== undefined && next.number !== undefined) return next.number > held.number;
   if (isNewEpoch(held, next)) return true;
-  return held !== null && isSameEpoch(next.epoch, held.epoch) && ORDER_OF[next.action] > ORDER_OF[held.action];
+  return isSameEpoch(next.epoch, held.epoch) && ORDER_OF[next.action] > ORDER_OF[held.action];
 }
 
 /**
- * Whether this is said by a scheduler that another one took the place of. One that has begun two generations since then
- * lives: it was put aside by a late word of its predecessor.
+ * Whether this is said by a scheduler that another one took the place of. One that was put aside by a late word of its
+ * predecessor recalls this rank, and names the change: so it spoke after it. An older one has begun two generations since.
  */
-function isLateWord({ schedulerBootId, counter }: Epoch, former: readonly Epoch[]): boolean {
-  const last = former.find((epoch) => epoch.schedulerBootId === schedulerBootId);
-  return last !== undefined && counter < last.counter + 2;
+function isLateWord({ formerSchedulers, workerBootId, turn }: WorkerContext, next: Announcement): boolean {
+  const last = formerSchedulers.find(({ schedulerBootId }) => schedulerBootId === next.epoch.schedulerBootId);
+  if (last === undefined) return false;
+  if (next.number === undefined) return next.epoch.counter < last.counter + 2;
+  return next.recalls?.some((recall) => recall.workerBootId === workerBootId && recall.turn === turn) !== true;
 }
 
-/** What a scheduler says of one epoch, in order: after the wait comes another epoch or the end. */
+/** What an older scheduler says of one epoch, in order: after the wait comes another epoch or the end. */
 const ORDER_OF: Record<Announcement['action'], number> = { register: 0, keep: 0, wait: 1, stop: 2 };
 
 /** Of no scheduler: nothing is registered in it. */
@@ -416,7 +438,7 @@ function registrationFrom(announcement: Announcement | null): RegistrationInput 
   return { epoch, ...(serverVersion === undefined ? {} : { serverVersion }) };
 }
 
-const FORMER_SCHEDULERS_KEPT = 16;
+const FORMER_SCHEDULERS_KEPT = 4;
 
 /** A rank without a registration of its own cannot vouch for what it finds at the server: that is somebody else's. */
 function adopted(context: WorkerContext, announcement: Announcement): Partial<WorkerContext> {
@@ -429,6 +451,7 @@ function adopted(context: WorkerContext, announcement: Announcement): Partial<Wo
   return {
     announcement,
     formerSchedulers: (isReplaced ? [...others, held.epoch] : others).slice(-FORMER_SCHEDULERS_KEPT),
+    turn: isReplaced ? context.turn + 1 : context.turn,
     outcome: isKeepInVain ? 'failed' : 'pending',
     registeredIn: announcement.action === 'keep' ? context.registeredIn : null,
     fault: isKeepInVain ? (context.fault ?? NOTHING_TO_KEEP) : null,
@@ -436,6 +459,10 @@ function adopted(context: WorkerContext, announcement: Announcement): Partial<Wo
 }
 
 const NOTHING_TO_KEEP: Fault = { kind: 'forgotten', message: 'this rank has no registration to keep', lost: 'device' };
+
+function isNoAnswer({ kind }: Fault): boolean {
+  return kind === 'unreachable' || kind === 'timedOut';
+}
 
 function isConfirmed({ outcome }: WorkerContext): boolean {
   return outcome === 'registered' || outcome === 'kept';

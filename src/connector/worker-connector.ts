@@ -233,7 +233,8 @@ export class WorkerConnector {
 
   /** vLLM: `build_connector_worker_meta`. Carry it to {@link SchedulerConnector.acceptReport} after every step. */
   takeReport(): RankReport {
-    const { rank, workerBootId, announcement, outcome, fault, serverVersion } = this.#actor.getSnapshot().context;
+    const { context } = this.#actor.getSnapshot();
+    const { rank, workerBootId, announcement, outcome, fault, serverVersion, formerSchedulers } = context;
     const { ledger, unsafeSaves } = this.#transfers;
     const { distrust } = unsafeSaves;
     this.#reportsMade += 1;
@@ -242,7 +243,13 @@ export class WorkerConnector {
       workerBootId,
       sequence: this.#reportsMade,
       epoch: announcement?.epoch ?? null,
+      number: announcement?.number ?? 0,
+      turn: context.turn,
+      ...(formerSchedulers.length > 0
+        ? { former: formerSchedulers.map(({ schedulerBootId }) => schedulerBootId) }
+        : {}),
       outcome,
+      ...(context.isRegisterOpen ? { isRegisterOpen: true } : {}),
       fault,
       idle: ledger.isIdle,
       serves: this.#service !== null,
@@ -399,6 +406,7 @@ export class WorkerConnector {
     const isNews =
       report.outcome !== last.outcome ||
       report.epoch !== last.epoch ||
+      report.number !== last.number ||
       report.idle !== last.idle ||
       report.serves !== last.serves ||
       report.distrust !== last.distrust ||

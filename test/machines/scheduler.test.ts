@@ -21,7 +21,8 @@ const gone: Fault = { kind: 'unreachable', message: 'the server closed the conne
 const sealed: Survey = { kind: 'sealed' };
 const notFound: Survey = { kind: 'notFound' };
 
-function harness({ worldSize = 2, serverVersions = 'tested' as ServerVersions } = {}) {
+/** Ranks answer a `wait` at once, as those do that are told by a push, unless `answersWaits` is false. */
+function harness({ worldSize = 2, serverVersions = 'tested' as ServerVersions, answersWaits = true } = {}) {
   const script = new Script();
   const actor = createActor(
     schedulerMachine.provide({
@@ -37,8 +38,6 @@ function harness({ worldSize = 2, serverVersions = 'tested' as ServerVersions } 
     { input: { schedulerBootId: 'boot', worldSize, budgets, serverVersions }, clock: machineClock(script.clock) },
   );
   const errors: unknown[] = [];
-  actor.subscribe({ error: (error) => errors.push(error) });
-  actor.start();
   const path = () => pathFrom(actor.getSnapshot().value);
   const context = () => actor.getSnapshot().context;
   let sequence = 0;
@@ -51,6 +50,7 @@ function harness({ worldSize = 2, serverVersions = 'tested' as ServerVersions } 
         workerBootId: `worker-${rank}`,
         sequence,
         epoch: context().announcement.epoch,
+        number: context().announcement.number ?? 0,
         outcome: 'registered',
         fault: null,
         idle: true,
@@ -59,10 +59,26 @@ function harness({ worldSize = 2, serverVersions = 'tested' as ServerVersions } 
       },
     });
   };
+  let answered = 0;
+  const answerWait = () => {
+    const { announcement, reports } = context();
+    if (!answersWaits || announcement.action !== 'wait' || announcement.number === answered) return;
+    answered = announcement.number ?? 0;
+    for (const [rank, held] of reports.entries()) {
+      if (held === null || held.outcome === 'stopped') continue;
+      report(rank, { ...held, sequence: held.sequence + 1, epoch: announcement.epoch, number: answered });
+    }
+  };
+  actor.subscribe({ next: answerWait, error: (error) => errors.push(error) });
+  actor.start();
   const deliver = () => actor.send({ type: 'announcement.delivered', epoch: context().announcement.epoch });
   const toSession = async () => {
     script.tell({ type: 'link.opened' });
     await script.answer('openSession');
+    // Where a rank has never been heard: the first start.
+    if (path() === 'reRegistering.quiescing' && context().reports.includes(null)) {
+      await script.answer('survey', notFound);
+    }
   };
   const toSealing = async () => {
     await toSession();
@@ -121,12 +137,15 @@ describe('scheduler machine', () => {
     h.script.tell({ type: 'link.opened' });
     expect(h.path()).toBe('reRegistering.openingSession');
     await h.script.answer('openSession');
+    expect(h.path()).toBe('reRegistering.quiescing');
+    for (const rank of [0, 1]) h.report(rank, { outcome: 'pending' });
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     await h.script.answer('clear', { tookMs: 1 });
     expect(h.path()).toBe('reRegistering.announcing');
     expect(h.context().announcement).toEqual({
       epoch: { schedulerBootId: 'boot', counter: 1 },
       action: 'register',
+      number: 2,
       serverVersion: '0.25.1',
     });
     h.deliver();
@@ -136,7 +155,7 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.readingBack');
     await h.script.answer('survey', sealed);
     expect(h.path()).toBe('connected.settling');
-    expect(h.script.started).toEqual(['openSession', 'clear', 'survey']);
+    expect(h.script.started).toEqual(['openSession', 'survey', 'clear', 'survey']);
   });
 
   it('an instance is published as connected only after the server said sealed and every rank’s current boot confirmed its own registration in that epoch', async () => {
@@ -190,7 +209,11 @@ describe('scheduler machine', () => {
     await h.toConnected();
     h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     h.script.tell({ type: 'link.opened' });
-    expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 1 }, action: 'wait' });
+    expect(h.context().announcement).toEqual({
+      epoch: { schedulerBootId: 'boot', counter: 1 },
+      action: 'wait',
+      number: 3,
+    });
   });
 
   it('S-12: a flap that the server did not notice is kept, each rank vouching for itself', async () => {
@@ -200,7 +223,7 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reconnecting.dialing');
     await h.toSession();
     await h.script.answer('survey', sealed);
-    expect(h.context().announcement).toEqual({ epoch: { schedulerBootId: 'boot', counter: 2 }, action: 'keep' });
+    expect(h.context().announcement).toMatchObject({ epoch: { schedulerBootId: 'boot', counter: 2 }, action: 'keep' });
     h.deliver();
     h.report(0, { outcome: 'kept' });
     h.report(1, { outcome: 'kept' });
@@ -223,7 +246,7 @@ describe('scheduler machine', () => {
     await h.toSession();
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     await h.script.answer('clear', { tookMs: 1 });
-    expect(h.context().announcement).toEqual({
+    expect(h.context().announcement).toMatchObject({
       epoch: { schedulerBootId: 'boot', counter: 3 },
       action: 'register',
       serverVersion: '0.25.1',
@@ -419,7 +442,7 @@ describe('scheduler machine', () => {
         const sinceMs = h.script.clock.now;
         while (!h.script.pending.includes(call)) {
           const [other] = h.script.pending;
-          if (other) await h.script.answer(other, { tookMs: 1 });
+          if (other) await h.script.answer(other, other === 'survey' ? notFound : { tookMs: 1 });
           else if (h.path() === 'reconnecting.dialing') h.script.tell({ type: 'link.opened' });
           else if (h.path() === 'reRegistering.announcing') h.deliver();
           else if (h.path().startsWith('reRegistering.sealing')) for (const rank of [0, 1]) h.report(rank);
@@ -527,6 +550,105 @@ describe('scheduler machine', () => {
     expect(h.context().announcement.action).toBe('wait');
     h.report(0, { serves: false });
     expect(h.path()).toBe('reRegistering.clearing.waiting');
+  });
+
+  describe('a barrier counts only answers to itself', () => {
+    const denial: Fault = { kind: 'forgotten', message: 'instance not found', lost: 'instance' };
+    const toBarrier = async () => {
+      const h = harness({ answersWaits: false });
+      await h.toServing();
+      h.actor.send({ type: 'rpc.failed', fault: denial });
+      await h.script.answer('survey', sealed);
+      expect(h.path()).toBe('reRegistering.quiescing');
+      return h;
+    };
+    const before = (h: ReturnType<typeof harness>) => ({ number: (h.context().announcement.number ?? 0) - 1 });
+
+    it('a report from before the wait, of another scheduler’s wait or of a rank that was never heard is none', async () => {
+      const h = await toBarrier();
+      for (const rank of [0, 1]) h.report(rank, before(h));
+      expect(h.path()).toBe('reRegistering.quiescing');
+      for (const rank of [0, 1]) h.report(rank, { epoch: { schedulerBootId: 'another', counter: 1 }, number: 99 });
+      expect(h.path()).toBe('reRegistering.quiescing');
+      h.report(0, { workerBootId: 'replacement', epoch: null, number: 0, outcome: 'pending' });
+      h.report(1);
+      expect(h.path()).toBe('reRegistering.quiescing');
+      h.report(0, { workerBootId: 'replacement', outcome: 'pending' });
+      expect(h.path()).toBe('reRegistering.clearing.waiting');
+    });
+
+    it('a wait that is still in force is answered once: nothing was begun since', async () => {
+      const h = await toBarrier();
+      const { announcement } = h.context();
+      h.report(0);
+      h.script.tell({ type: 'link.ended', cause: 'reset', fault: gone });
+      h.script.clock.tick(budgets.redialMaxMs);
+      await h.toSession();
+      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      expect(h.context().announcement).toBe(announcement);
+      h.report(1);
+      expect(h.path()).toBe('reRegistering.clearing.waiting');
+    });
+
+    it('a rank that has stopped hears no more, and an older one does not say what it heard: their word counts', async () => {
+      const h = await toBarrier();
+      h.report(0, { ...before(h), outcome: 'stopped' });
+      h.report(1, { number: undefined } as object);
+      expect(h.path()).toBe('reRegistering.clearing.waiting');
+    });
+
+    it('before ranks were heard the clear waits for them, bounded, unless the server has nothing of theirs', async () => {
+      const h = harness();
+      h.script.tell({ type: 'link.opened' });
+      await h.script.answer('openSession');
+      await h.script.answer('survey', sealed);
+      h.script.clock.tick(budgets.quiesceTimeoutMs - 1);
+      expect(h.path()).toBe('reRegistering.quiescing');
+      h.script.clock.tick(1);
+      expect(h.path()).toBe('reRegistering.clearing.waiting');
+
+      const first = harness();
+      await first.toSession();
+      expect(first.path()).toBe('reRegistering.clearing.waiting');
+    });
+
+    it('a draining server keeps its session until the ranks have answered the wait', async () => {
+      const h = harness({ answersWaits: false });
+      await h.toConnected();
+      h.script.tell({ type: 'drain.announced' });
+      for (const rank of [0, 1]) h.report(rank, before(h));
+      expect(h.path()).toBe('degraded.draining');
+      for (const rank of [0, 1]) h.report(rank);
+      expect(h.path()).toBe('reconnecting.waiting');
+    });
+  });
+
+  it('a rank that was led away by another scheduler voids the generation and is recalled by the next one', async () => {
+    const h = harness();
+    await h.toSealing();
+    const other = { schedulerBootId: 'dead', counter: 9 };
+    h.report(0, { epoch: other, number: 40, turn: 1, former: ['boot'], outcome: 'pending' });
+    expect(h.context().evidence?.fault.message).toContain('rank 0: left this scheduler');
+    expect(h.context().announcement).toMatchObject({
+      action: 'wait',
+      recalls: [{ workerBootId: 'worker-0', turn: 1 }],
+    });
+    h.report(0, { turn: 2, former: ['dead'], outcome: 'pending' });
+    h.report(1, { outcome: 'pending' });
+    await h.script.answer('clear', { tookMs: 1 });
+    expect(h.context().announcement.recalls).toBe(undefined);
+    h.deliver();
+    for (const rank of [0, 1]) h.report(rank);
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('connected.settling');
+
+    // One that is recalled and was not heard since is waited for: it is not recalled again and again.
+    h.report(1, { epoch: other, number: 41, turn: 3, former: ['boot'], outcome: 'pending' });
+    await h.script.answer('survey', sealed);
+    h.script.clock.tick(budgets.voidBackoffMaxMs + budgets.quiesceTimeoutMs);
+    await h.script.answer('clear', { tookMs: 1 });
+    h.deliver();
+    expect(h.path()).toBe('reRegistering.sealing.waiting');
   });
 
   it('a server that came after a refused dial never mapped our memory: nobody is waited for', async () => {
@@ -788,11 +910,11 @@ describe('scheduler machine', () => {
 
     it('a scheduler that takes the place of another begins with what the ranks have registered with', async () => {
       const h = harness();
-      h.report(0, { outcome: 'pending', epoch: null, serverVersion: '0.23.12' });
+      h.report(0, { outcome: 'pending', serverVersion: '0.23.12' });
       await h.toSealing();
       expect(announced(h)).toEqual([1, 'register', '0.23.12']);
       const exact = harness({ serverVersions: '0.25.1' });
-      exact.report(0, { outcome: 'pending', epoch: null, serverVersion: '0.23.12' });
+      exact.report(0, { outcome: 'pending', serverVersion: '0.23.12' });
       await exact.toSealing();
       expect(announced(exact)).toEqual([1, 'register', '0.25.1']);
     });
@@ -952,6 +1074,19 @@ describe('scheduler machine', () => {
     expect(h.actor.getSnapshot().output).toEqual({ kind: 'unconfirmed', reason: 'rank 1 did not say that it stopped' });
   });
 
+  it('stop is unconfirmed where a rank gave up a Register that nobody answered', async () => {
+    const h = harness();
+    await h.toSealing();
+    h.actor.send({ type: 'stop' });
+    h.report(0, { outcome: 'stopped' });
+    h.report(1, { outcome: 'stopped', isRegisterOpen: true });
+    await h.script.answer('retire', { kind: 'clean' });
+    expect(h.actor.getSnapshot().output).toEqual({
+      kind: 'unconfirmed',
+      reason: 'rank 1 gave up a RegisterContextBatch without an answer, which the server may still take',
+    });
+  });
+
   it('stop ends within its budget in every state, and says unconfirmed when nobody answers', async () => {
     const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
       () => {},
@@ -1059,6 +1194,7 @@ describe('scheduler machine', () => {
     const pushback: Fault = { kind: 'rejected', message: 'busy', retryAfterMs: 3_000 };
     const h = harness();
     await h.toSealing();
+    h.report(1, { outcome: 'pending' });
     h.report(0, { outcome: 'failed', fault: pushback });
     expect(h.path()).toBe('reRegistering.pausing');
     h.script.clock.tick(2_999);

@@ -6,7 +6,15 @@ import {
   type SchedulerEvent,
   schedulerMachine,
 } from '../../machines/index.ts';
-import { allConfirm, allQuiet, areSameBoots, refusalIn, unstoppedRank, upholds } from '../../machines/ranks.ts';
+import {
+  allConfirm,
+  allQuiet,
+  areSameBoots,
+  deserterFrom,
+  refusalIn,
+  unstoppedRank,
+  upholds,
+} from '../../machines/ranks.ts';
 import { versionTold } from '../../machines/version-choice.ts';
 import type { Plan } from './walk.ts';
 import { faults, unreachable } from './walk-faults.ts';
@@ -48,7 +56,9 @@ export const schedulerPlan = {
     hasReport: reports[0] !== null,
     isConfirmed: allConfirm(reports, announcement.epoch),
     refusal: refusalIn(reports, announcement.epoch)?.fault?.kind ?? refusalIn(reports, announcement.epoch)?.outcome,
-    isQuiet: context.isServerNew || allQuiet(reports),
+    isQuiet: context.isServerNew || allQuiet(reports, announcement),
+    isDeserted: deserterFrom(reports, announcement) !== undefined,
+    hasRecall: announcement.recalls !== undefined,
     isStopped: unstoppedRank(reports) === undefined,
     lineage: lineage && { isUpheld: upholds(reports, lineage), isSameBoot: areSameBoots(reports, lineage) },
     hasTrouble: context.voidGenerations >= 2,
@@ -78,6 +88,8 @@ function reportsFor({ announcement: { epoch }, reports, formerWorkers }: Schedul
     { ...report, outcome: 'registered', serves: true },
     { ...report, outcome: 'registered', sequence: 0, epoch: { ...epoch, counter: epoch.counter - 1 } },
     { ...report, outcome: 'failed', epoch: { schedulerBootId: 'another', counter: 9 } },
+    { ...report, outcome: 'pending', number: 0 },
+    { ...report, outcome: 'pending', epoch: { schedulerBootId: 'another', counter: 9 }, turn: 1, former: ['boot'] },
     { ...report, outcome: 'pending', epoch: null, workerBootId: successor },
     { ...report, outcome: 'registered', workerBootId: successor },
     { ...report, outcome: 'failed', workerBootId: formerWorkers.at(-1)?.workerBootId ?? successor },

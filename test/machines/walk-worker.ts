@@ -30,7 +30,8 @@ export const workerPlan = {
   }),
   outputs: {},
   errors: [...faults.map((fault) => new FaultError(fault)), new Error('unclassified'), undefined],
-  situationIn: ({ announcement, outcome, attempted, fault, formerSchedulers }) => ({
+  situationIn: ({ announcement, outcome, attempted, fault, formerSchedulers, isRegisterOpen }) => ({
+    isRegisterOpen,
     action: announcement?.action,
     outcome,
     isAttemptCurrent: announcement !== null && attempted !== null && isSameEpoch(attempted, announcement.epoch),
@@ -40,7 +41,7 @@ export const workerPlan = {
 } satisfies Plan<WorkerContext>;
 
 /** Every word on the epoch that is held, on the next and the one before, of a new scheduler and of a former one. */
-function announcementsFor({ announcement, formerSchedulers }: WorkerContext): Announcement[] {
+function announcementsFor({ announcement, formerSchedulers, workerBootId, turn }: WorkerContext): Announcement[] {
   const held = announcement?.epoch ?? { schedulerBootId: 'scheduler-1', counter: 1 };
   const successor = `scheduler-${Number(held.schedulerBootId.split('-')[1] ?? 0) + 1}`;
   const epochs = [
@@ -54,7 +55,9 @@ function announcementsFor({ announcement, formerSchedulers }: WorkerContext): An
     ]),
   ];
   const actions = ['wait', 'register', 'keep', 'stop'] as const;
-  return epochs.flatMap((epoch) => actions.map((action) => ({ epoch, action })));
+  const recalled = formerSchedulers.slice(-1).map((epoch) => ({ epoch, recalls: [{ workerBootId, turn }], number: 9 }));
+  const words = [...epochs.map((epoch) => ({ epoch })), ...recalled];
+  return words.flatMap((word) => actions.map((action) => ({ ...word, action })));
 }
 
 const registering = [

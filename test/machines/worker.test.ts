@@ -296,6 +296,91 @@ describe('worker machine', () => {
     expect(h.context().outcome).toBe('lost');
   });
 
+  describe('one late message of an old scheduler does not silence the new one', () => {
+    const word = (schedulerBootId: string, counter: number, number: number, recalls?: Announcement['recalls']) => ({
+      epoch: { schedulerBootId, counter },
+      action: 'register' as const,
+      number,
+      ...(recalls ? { recalls } : {}),
+    });
+    const ledAway = async () => {
+      const h = harness();
+      const hear = (announcement: Announcement) => h.actor.send({ type: 'announcement.received', announcement });
+      h.script.tell({ type: 'link.opened' });
+      hear(word('living', 3, 12));
+      await h.script.answer('register');
+      hear(word('dead', 9, 40));
+      await h.script.answer('register');
+      expect(h.context().announcement?.epoch.schedulerBootId).toBe('dead');
+      return { ...h, hear };
+    };
+
+    it('the scheduler that it put aside recalls the rank with its next word', async () => {
+      const h = await ledAway();
+      const { turn, formerSchedulers } = h.context();
+      expect([turn, formerSchedulers.map(({ schedulerBootId }) => schedulerBootId)]).toEqual([1, ['living']]);
+      h.hear(word('living', 4, 14, [{ workerBootId: 'worker', turn: 1 }]));
+      await h.script.answer('register');
+      expect(h.context().announcement?.epoch).toEqual({ schedulerBootId: 'living', counter: 4 });
+      expect(h.path()).toBe('connected');
+    });
+
+    it('no word that was said before the change brings a scheduler back, whatever its number', async () => {
+      const h = await ledAway();
+      h.hear(word('living', 3, 12));
+      h.hear(word('living', 5, 16));
+      h.hear(word('living', 5, 16, [{ workerBootId: 'worker', turn: 0 }]));
+      h.hear(word('living', 5, 16, [{ workerBootId: 'another', turn: 1 }]));
+      expect(h.context().announcement?.epoch.schedulerBootId).toBe('dead');
+    });
+
+    it('a stop of a scheduler that the rank does not follow ends nothing', async () => {
+      const h = harness();
+      await h.toConnected();
+      h.announce(4, 'stop', 'never followed');
+      expect(h.path()).toBe('connected');
+      expect(h.context().announcement?.epoch.schedulerBootId).toBe('boot');
+    });
+  });
+
+  it('of one scheduler the later word counts, also within an epoch', async () => {
+    const h = harness();
+    const hear = (announcement: Announcement) => h.actor.send({ type: 'announcement.received', announcement });
+    const epoch = { schedulerBootId: 'boot', counter: 1 };
+    hear({ epoch, action: 'wait', number: 4 });
+    hear({ epoch, action: 'wait', number: 6 });
+    expect(h.context().announcement?.number).toBe(6);
+    hear({ epoch: { ...epoch, counter: 2 }, action: 'register', number: 5 });
+    expect(h.context().announcement).toMatchObject({ epoch, action: 'wait', number: 6 });
+  });
+
+  it('a Register counts as open until it, or a later one, was answered', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.opened' });
+    h.announce(1);
+    expect(h.context().isRegisterOpen).toBe(true);
+    h.script.tell({ type: 'link.ended', cause: 'reset', fault: gone });
+    h.script.clock.tick(budgets.rankRedialFirstMs);
+    h.script.tell({ type: 'link.opened' });
+    expect(h.context().isRegisterOpen).toBe(true);
+    h.announce(2);
+    await h.script.fail('register', new FaultError({ kind: 'rejected', message: 'already registered' }));
+    expect(h.context().isRegisterOpen).toBe(false);
+    h.announce(3);
+    await h.script.answer('register');
+    expect(h.context().isRegisterOpen).toBe(false);
+  });
+
+  it('a rank that gives up its Register over a stop says so when it has stopped', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.opened' });
+    h.announce(1);
+    h.announce(1, 'stop');
+    h.script.clock.tick(budgets.stopTimeoutMs / 4);
+    await h.script.answer('settleTransfers');
+    expect([h.context().outcome, h.context().isRegisterOpen]).toEqual(['stopped', true]);
+  });
+
   it('late words of a scheduler that was replaced count for nothing', async () => {
     const h = harness();
     h.script.tell({ type: 'link.opened' });

@@ -22,6 +22,8 @@ interface Hearing {
   sessionOn: unknown;
   wasConnected: boolean;
   leftConnectedMs: number;
+  reRegisteringMs: number;
+  state: string;
 }
 
 /** Looks at every RPC and every publication from outside, with nothing but public facts, and reports what may not be. */
@@ -84,6 +86,9 @@ export class Inspector {
       case 'save':
         this.#saveSent(call, instance);
         return;
+      case 'unregisterContext':
+        this.#clearSent(call, instance);
+        return;
       case 'registerContextBatch':
         call.note = this.#rankOf(instance, call)?.worker.takeReport().epoch ?? null;
         return;
@@ -95,6 +100,23 @@ export class Inspector {
     call.note = epoch;
     if ((call.request as QueryRequest).reqId === 'probe' || state === 'connected') return;
     this.#kernel.report(new Violation(1, `a query was sent while ${state}`));
+  }
+
+  /** Before its bound the barrier of a clear is passed only on answers to it: then no rank serves any more. */
+  #clearSent({ connection }: RemoteCall, instance: Instance): void {
+    const { state } = instance.scheduler.status;
+    const { reRegisteringMs } = this.#hearingOf(instance);
+    const isInTime = this.#kernel.loop.nowMs - reRegisteringMs < instance.shape.budgets.quiesceTimeoutMs;
+    if (state !== 'reRegistering' || !isInTime) return;
+    const isLinked = ({ process }: Rank) =>
+      [...this.#kernel.connections].some(
+        ({ client, server, isOpenAtClient }) => client === process && server === connection.server && isOpenAtClient,
+      );
+    const isHeard = (rank: Rank) => hearingOf(instance.scheduler).newestMadeMs(rank) > 0;
+    const serving = instance.ranks.find((rank) => isHeard(rank) && rank.worker.takeReport().serves && isLinked(rank));
+    if (serving !== undefined) {
+      this.#kernel.report(new Violation(5, `the instance is cleared while rank ${serving.index} serves`));
+    }
   }
 
   #loadSent(call: RemoteCall, instance: Instance): void {
@@ -163,6 +185,8 @@ export class Inspector {
   #judgePublication(instance: Instance): void {
     const { state, epoch } = instance.scheduler.status;
     const hearing = this.#hearingOf(instance);
+    if (state === 'reRegistering' && hearing.state !== state) hearing.reRegisteringMs = this.#kernel.loop.nowMs;
+    hearing.state = state;
     const isPublished = state === 'connected' && !hearing.wasConnected;
     if (hearing.wasConnected && state !== 'connected') hearing.leftConnectedMs = this.#kernel.loop.nowMs;
     hearing.wasConnected = state === 'connected';
@@ -191,6 +215,8 @@ export class Inspector {
       sessionOn: null,
       wasConnected: false,
       leftConnectedMs: 0,
+      reRegisteringMs: 0,
+      state: '',
     };
     this.#hearings.set(scheduler, fresh);
     return fresh;

@@ -46,6 +46,13 @@ export const mutants: readonly Mutant[] = [
     why: 'one rank may be missing',
   },
   {
+    name: 'barrier of old messages',
+    file: 'machines/ranks.ts',
+    find: 'return epoch?.schedulerBootId === announcement.epoch.schedulerBootId && number >= announcement.number;',
+    replace: 'return true;',
+    why: 'the clear goes ahead on a report from before the wait',
+  },
+  {
     name: 'clear before the session',
     file: 'machines/scheduler.ts',
     find: "target: '#scheduler.reRegistering',\n              actions: ['announceWait', 'forgetVersionRefusals'],",
@@ -217,8 +224,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'former scheduler obeyed',
     file: 'machines/worker.ts',
-    find: 'if (isLateWord(next.epoch, formerSchedulers)) return false;',
-    replace: '',
+    find: "return next.action !== 'stop' && !isLateWord(context, next);",
+    replace: 'return true;',
     why: 'a late word of a dead scheduler undoes what the living one said',
   },
   {

@@ -64,7 +64,8 @@ const wordsOf = (records: readonly FeedRecord[]) =>
 
 describe('what is told of a machine', () => {
   test('where it is left and entered in the same breath, each step with the event that set off the first', async () => {
-    const { script, news } = watched();
+    const { script, report, news } = watched();
+    report({}, 1);
     script.tell({ type: 'link.opened' });
     await script.answer('openSession');
     const steps = stepsOf(news()).map(({ from, event, to, edge }) => [from, event, to, edge]);
@@ -108,8 +109,10 @@ describe('what is told of a machine', () => {
   });
 
   test('an announcement once, although it is made again', async () => {
-    const { script, news } = watched();
+    const { script, report, news } = watched();
     expect(wordsOf(news())).toEqual(['wait']);
+    report({}, 1);
+    news();
     script.tell({ type: 'link.opened' });
     await script.answer('openSession');
     await script.answer('clear', { tookMs: 0 });
