@@ -51,7 +51,7 @@ export interface SchedulerContext extends SchedulerInput {
   /** Attempts in a row whose link ended otherwise than by a refused dial: a server that sheds load, a proxy without one. */
   readonly turnedAway: number;
   readonly voidGenerations: number;
-  /** Nobody listened since the last registration: what listens now never mapped our memory. */
+  /** The process that held the last registration is proved to be dead: what listens now never mapped our memory. */
   readonly isServerNew: boolean;
   /** How long the server took for the last clear, in milliseconds: its registration thread serves one call at a time. */
   readonly clearTookMs: number;
@@ -72,6 +72,8 @@ export type SchedulerEvent =
   | { readonly type: 'link.opened' }
   | { readonly type: 'link.ended'; readonly cause: LinkEndCause; readonly fault: Fault }
   | { readonly type: 'drain.announced' }
+  /** The process that held the last registration is gone. No other observation says so. */
+  | { readonly type: 'server.died' }
   | { readonly type: 'session.ended'; readonly fault: Fault }
   | { readonly type: 'rpc.failed'; readonly fault: Fault }
   | { readonly type: 'report.received'; readonly report: RankReport }
@@ -85,6 +87,9 @@ export type SchedulerEvent =
 export interface Cleared {
   readonly tookMs: number;
 }
+
+/** What the `retire` actor tells: `unreachable` where nobody was there to be asked. */
+export type Retired = StopOutcome | { readonly kind: 'unreachable'; readonly reason: string };
 
 type FaultParams = { readonly fault: Fault };
 type SurveyParams = { readonly survey: Survey };
@@ -108,7 +113,7 @@ export const schedulerSetup = setup({
     /** Tells the server's version. */
     probeVersion: fromPromise<string>(unprovided('probeVersion')),
     /** Unregisters over whatever link there is, or a fresh one. */
-    retire: fromPromise<StopOutcome>(unprovided('retire')),
+    retire: fromPromise<Retired>(unprovided('retire')),
   },
   guards: {
     isLinkLost: ({ context }) => context.evidence?.of === 'link' || context.evidence?.of === 'session',
@@ -195,6 +200,8 @@ export const schedulerSetup = setup({
     /** Void for want of an answer; what may be kept is kept. */
     countRefusal: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1 }),
     forgetLineage: assign({ lineage: null }),
+    /** Nobody listens: who comes next is met as quickly as the first. Of what the last one still does that says nothing. */
+    forgetPacing: assign({ voidGenerations: 0, turnedAway: 0 }),
     forgetServer: assign({ lineage: null, voidGenerations: 0, turnedAway: 0, isServerNew: true }),
     /** Ranks that answered a `wait` begin nothing until another word comes: it is not said twice, and they answer once. */
     announceWait: assign(({ context }) => {

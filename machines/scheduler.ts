@@ -16,7 +16,7 @@ import { not } from 'xstate';
 import { type Fault, faultFrom } from './faults.ts';
 import type { RankReport } from './messages.ts';
 import { rankWithOpenRegister, unstoppedRank } from './ranks.ts';
-import { type SchedulerContext, type StopOutcome, schedulerSetup } from './scheduler-setup.ts';
+import { type Retired, type SchedulerContext, type StopOutcome, schedulerSetup } from './scheduler-setup.ts';
 
 const surveyOf = <T>({ event }: { event: { readonly output: T } }) => ({ survey: event.output });
 const reportOf = ({ event }: { event: { readonly report: RankReport } }) => ({ report: event.report });
@@ -64,6 +64,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
     // What fails after its state was left says nothing any more; XState would end the machine.
     'xstate.error.actor.*': {},
     'report.received': { actions: { type: 'recordReport', params: reportOf } },
+    'server.died': { actions: 'forgetServer' },
   },
   initial: 'reconnecting',
   states: {
@@ -176,10 +177,9 @@ export const schedulerMachine = schedulerSetup.createMachine({
             },
             'link.ended': [
               {
-                // Nobody listens: whatever held our registration, or disputed it, is gone or going.
                 guard: { type: 'isRefused', params: ({ event }) => ({ cause: event.cause }) },
                 target: 'waiting',
-                actions: [loseLink, 'forgetServer'],
+                actions: [loseLink, 'forgetPacing'],
               },
               { target: 'waiting', actions: [loseLink, 'countTurnedAway'] },
             ],
@@ -436,15 +436,20 @@ export const schedulerMachine = schedulerSetup.createMachine({
   },
 });
 
-/** A rank that was told to register and has not said that it stopped may still register after the clear. */
-function stopOutcome({ announcement, reports }: SchedulerContext, outcome: StopOutcome): StopOutcome {
-  if (outcome.kind !== 'clean' || announcement.epoch.counter === 0) return outcome;
+/**
+ * A rank that was told to register and has not said that it stopped may still register after the clear. And where nobody could
+ * be asked, nothing is left only if nothing was registered, or with a process that is dead.
+ */
+function stopOutcome({ announcement, reports, isServerNew }: SchedulerContext, retired: Retired): StopOutcome {
+  if (retired.kind === 'unconfirmed') return retired;
+  if (announcement.epoch.counter === 0) return { kind: 'clean' };
+  if (retired.kind === 'unreachable' && !isServerNew) return { kind: 'unconfirmed', reason: retired.reason };
   const unstopped = unstoppedRank(reports);
   if (unstopped !== undefined) {
     return { kind: 'unconfirmed', reason: `rank ${unstopped} did not say that it stopped` };
   }
   const open = rankWithOpenRegister(reports);
-  if (open === undefined) return outcome;
+  if (open === undefined) return { kind: 'clean' };
   return {
     kind: 'unconfirmed',
     reason: `rank ${open} gave up a RegisterContextBatch without an answer, which the server may still take`,

@@ -11,6 +11,7 @@ export {
   type MappedMemory,
 } from './device-memory.ts';
 export type { AllocationPart } from './device-range.ts';
+export { segmentOfHandle } from './emulated-device/handle.ts';
 export { createEmulatedDriver, type EmulatedDriverOptions } from './emulated-device.ts';
 export { LoadState, LoadStateError } from './load-state.ts';
 export { ParkedThread, ThreadError } from './parked-thread.ts';

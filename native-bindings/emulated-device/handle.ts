@@ -62,6 +62,12 @@ export function decodeHandle(handle: Uint8Array): Segment {
   };
 }
 
+/** The object in /dev/shm that a handle of emulated memory names; `null` for a handle of CUDA's. */
+export function segmentOfHandle(handle: Uint8Array): string | null {
+  if (!MAGIC.every((byte, i) => handle[i] === byte)) return null;
+  return segmentNameOf(decodeHandle(handle));
+}
+
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
 }

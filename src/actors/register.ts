@@ -2,6 +2,7 @@ import { fromPromise } from 'xstate';
 import type { Epoch, RegistrationInput } from '../../machines/index.ts';
 import type { RegisterContextRequest } from '../gen/pegaflow/engine_pb.ts';
 import type { Connection } from '../rpc/connection.ts';
+import type { OurMemory } from '../rpc/memory-holder.ts';
 import type { OwnerOf } from './owners.ts';
 
 export interface RegistrationOwner {
@@ -11,6 +12,8 @@ export interface RegistrationOwner {
    * not.
    */
   readonly registration: (epoch: Epoch, serverVersion?: string) => RegisterContextRequest;
+  /** What of ours the server maps then. */
+  readonly memory: () => OurMemory;
 }
 
 /**
@@ -19,10 +22,11 @@ export interface RegistrationOwner {
  */
 export const createRegister = (ownerOf: OwnerOf<RegistrationOwner>) =>
   fromPromise<void, RegistrationInput>(async ({ input, system }) => {
-    const { connection, registration } = ownerOf(system);
+    const { connection, registration, memory } = ownerOf(system);
     const request = registration(input.epoch, input.serverVersion);
     const { server } = connection;
+    connection.beginRegistration(memory());
     await server.call((client) => client.registerContextBatch(request));
-    // From now on it touches memory of ours; before, the search would only have delayed the recovery.
+    // From now on it holds memory of ours; before, the search would have found nothing and delayed the recovery.
     server.identify();
   });

@@ -1,17 +1,25 @@
 import { fromPromise } from 'xstate';
-import { faultFrom, type StopOutcome } from '../../machines/index.ts';
-import type { Connection, ServerLink } from '../rpc/connection.ts';
+import { type Fault, faultFrom, type Retired } from '../../machines/index.ts';
+import { type Connection, ServerLink } from '../rpc/connection.ts';
 import type { LinkEnd } from '../rpc/link.ts';
 import { clearInstance } from './clear.ts';
 import type { InstanceOwner, OwnerOf } from './owners.ts';
 
-/** The last act: unregisters over the link there is, or over a fresh one. Where nobody listens nothing is registered. */
-export const createRetire = (ownerOf: OwnerOf<InstanceOwner>) =>
-  fromPromise<StopOutcome>(async ({ system }) => {
-    const { connection, session } = ownerOf(system);
+export interface RetiringOwner extends InstanceOwner {
+  /** Settles when the news of the server's death, if there is any, has come. */
+  readonly deathNews: () => Promise<void>;
+}
+
+/** The last act: unregisters over the link there is, or over a fresh one. */
+export const createRetire = (ownerOf: OwnerOf<RetiringOwner>) =>
+  fromPromise<Retired>(async ({ system }) => {
+    const { connection, session, deathNews } = ownerOf(system);
     try {
       const server = await reach(connection);
-      if (server === 'nobodyThere') return { kind: 'clean' };
+      if (!(server instanceof ServerLink)) {
+        await deathNews();
+        return { kind: 'unreachable', reason: server.message };
+      }
       await clearInstance(server, session.instanceId);
       return { kind: 'clean' };
     } catch (error) {
@@ -19,13 +27,10 @@ export const createRetire = (ownerOf: OwnerOf<InstanceOwner>) =>
     }
   });
 
-async function reach(connection: Connection): Promise<ServerLink | 'nobodyThere'> {
-  try {
-    return connection.server;
-  } catch {
-    const end = await new Promise<LinkEnd | null>((resolve) => {
-      connection.open({ up: () => resolve(null), draining: () => {}, down: resolve });
-    });
-    return end?.cause === 'refused' ? 'nobodyThere' : connection.server;
-  }
+async function reach(connection: Connection): Promise<ServerLink | Fault> {
+  if (connection.isUp) return connection.server;
+  const end = await new Promise<LinkEnd | null>((resolve) => {
+    connection.open({ up: () => resolve(null), draining: () => {}, down: resolve });
+  });
+  return end?.fault ?? connection.server;
 }

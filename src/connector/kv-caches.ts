@@ -1,8 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import type { Epoch } from '../../machines/index.ts';
+import { segmentOfHandle } from '../../native-bindings/index.ts';
 import { type RegisterContextRequest, RegisterContextRequestSchema, TransferMode } from '../gen/pegaflow/engine_pb.ts';
 import { decodeIpcWrapper } from '../registration/ipc-wrapper.ts';
 import { IpcWrapperError } from '../registration/ipc-wrapper-error.ts';
+import { ipcHandleFrom } from '../registration/torch-handle.ts';
+import type { OurMemory } from '../rpc/memory-holder.ts';
 import type { WorkerConnectorOptions } from './worker-connector.ts';
 
 /** One layer's KV memory on this rank's device, as pegaflow-server wants it described. */
@@ -45,6 +48,22 @@ function mayHaveStorageOffset(wrapperBytes: Uint8Array): boolean {
     return decodeIpcWrapper(wrapperBytes).storageOffset !== 0;
   } catch (error) {
     if (error instanceof IpcWrapperError) return true;
+    throw error;
+  }
+}
+
+/** What of this rank's memory a server maps that takes these layers. */
+export function memoryOf(deviceId: number, layers: readonly KvCacheLayer[]): OurMemory {
+  const segments = new Set(layers.flatMap(({ wrapperBytes }) => segmentIn(wrapperBytes) ?? []));
+  return { deviceId, segments: [...segments] };
+}
+
+/** The emulated memory that a wrapper names. One of a CUDA device, and one that cannot be read, name none. */
+function segmentIn(wrapperBytes: Uint8Array): string | null {
+  try {
+    return segmentOfHandle(ipcHandleFrom(decodeIpcWrapper(wrapperBytes).memoryHandle));
+  } catch (error) {
+    if (error instanceof IpcWrapperError) return null;
     throw error;
   }
 }

@@ -22,6 +22,11 @@ export interface InstanceOptions extends TelemetryOptions {
    * is an ordinary restart. Default `tested`.
    */
   readonly serverVersions?: ServerVersions;
+  /**
+   * Nothing stands between this host and the server: no proxy, no port forwarding, no mesh. Where the server's process cannot be
+   * seen, the end of both its sockets then counts as its death. Default false: then that proves nothing, for it may be a proxy's.
+   */
+  readonly direct?: boolean;
   /** Replaces single waits of the table of budgets; milliseconds. */
   readonly budgets?: Partial<Budgets>;
 }

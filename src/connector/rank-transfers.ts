@@ -3,14 +3,13 @@ import type { RankIdentity } from '../actors/verify.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { Connection } from '../rpc/connection.ts';
 import type { ToldPreemption, WorkerObserver } from '../telemetry/observers.ts';
-import { copiedLoad, copiedSave } from './copied.ts';
 import type { KvCacheLayer } from './kv-caches.ts';
 import { destinationsOf, Loads } from './loads.ts';
 import type { FailedLoad, LeasedBlocks, LoadIntent, SaveIntent } from './metadata.ts';
 import { Quarantine } from './quarantine.ts';
 import { Saves } from './saves.ts';
 import type { Transfer, TransferEvents, TransferOutcome, UnsafeRelease } from './transfer.ts';
-import { TransferLedger, type TransferLife } from './transfer-ledger.ts';
+import { TransferLedger } from './transfer-ledger.ts';
 import { UnsafeSaves } from './unsafe-saves.ts';
 
 /** Counts since the start. `refused`: without an RPC: not in service, of another epoch, or impossible. */
@@ -78,22 +77,20 @@ export class RankTransfers {
   }
 
   startLoad(intent: LoadIntent): void {
-    const life = this.ledger.begin('load', intent);
-    if (life === null) return;
-    const reason = this.#tryLoading(copiedLoad(intent), life);
+    this.ledger.beginLoad(intent.requestId);
+    const reason = this.#tryLoading(intent);
     if (reason === null) return;
     this.#countRefused('load');
-    life.end(failedLoad(intent, reason));
+    this.ledger.endLoad(intent.requestId, failedLoad(intent, reason));
   }
 
   /** Why the save was refused at once, or `null`. */
   startSave(intent: SaveIntent): string | null {
-    const life = this.ledger.begin('save', intent);
-    if (life === null) return null;
-    const reason = this.#trySaving(copiedSave(intent), life);
+    this.ledger.beginSave(intent.requestId);
+    const reason = this.#trySaving(intent);
     if (reason === null) return null;
     this.#countRefused('save');
-    life.end();
+    this.ledger.endSave(intent.requestId);
     return reason;
   }
 
@@ -152,7 +149,7 @@ export class RankTransfers {
   }
 
   /** Why nothing was sent, or `null`. */
-  #tryLoading(intent: LoadIntent, life: TransferLife): string | null {
+  #tryLoading(intent: LoadIntent): string | null {
     const service = this.#options.service();
     if (service === null) return 'not connected';
     if (!isSameEpoch(intent.epoch, service.epoch)) {
@@ -166,7 +163,7 @@ export class RankTransfers {
     if (impossible !== undefined) return impossible;
     const events = this.#eventsOf(service, (outcome) => {
       const error = outcome.kind === 'failed' ? failedLoad(intent, outcome.fault.message) : null;
-      life.end(error);
+      this.ledger.endLoad(intent.requestId, error);
     });
     try {
       this.#loads.start(connection.server, { ...rank, layers }, intent, events);
@@ -177,7 +174,7 @@ export class RankTransfers {
   }
 
   /** Why nothing was sent, or `null`. */
-  #trySaving(intent: SaveIntent, life: TransferLife): string | null {
+  #trySaving(intent: SaveIntent): string | null {
     const { rank, connection, layersIn } = this.#options;
     const service = this.#options.service();
     if (service === null || !connection.isUp) return 'not connected';
@@ -186,7 +183,7 @@ export class RankTransfers {
     const impossible = impossibleBlockId(intent, layers);
     if (impossible !== null) return impossible;
     const { server } = connection;
-    const events = this.#eventsOf(service, () => life.end());
+    const events = this.#eventsOf(service, () => this.ledger.endSave(intent.requestId));
     let trustAgain = () => {};
     this.#saves.start(server, { ...rank, layers }, intent, {
       ...events,

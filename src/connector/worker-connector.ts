@@ -23,11 +23,12 @@ import { createRegister, type RegistrationOwner } from '../actors/register.ts';
 import { createVerify, type VerifyOwner } from '../actors/verify.ts';
 import { patientClock } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
+import type { OurMemory } from '../rpc/memory-holder.ts';
 import { type ConnectorTelemetry, workerTelemetry } from '../telemetry/connector-telemetry.ts';
 import type { WorkerObserver } from '../telemetry/observers.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { harmless, Listeners } from './callbacks.ts';
-import { type KvCacheLayer, layersIn, layerWithOffset, registrationOf } from './kv-caches.ts';
+import { type KvCacheLayer, layersIn, layerWithOffset, memoryOf, registrationOf } from './kv-caches.ts';
 import type {
   ConnectorMetadata,
   FailedLoad,
@@ -105,6 +106,7 @@ export class WorkerConnector {
   #board: StatusBoard;
   #layers: readonly KvCacheLayer[] = [];
   #layerWithOffset: string | undefined;
+  #memory: OurMemory;
   /** The layers as one registration names them: every load and save asks. */
   #named: { readonly epoch: Epoch; readonly layers: readonly KvCacheLayer[] } | null = null;
   #transfers: RankTransfers;
@@ -133,6 +135,7 @@ export class WorkerConnector {
       endpoint: options.endpoint,
       budgets: this.#budgets,
       interceptor,
+      isDirect: options.direct ?? false,
       onStall: (stallMs) => observer.stalled(stallMs),
       onUnknownRefusal: (fault) => observer.refusedInUnknownWords(fault),
     });
@@ -144,6 +147,7 @@ export class WorkerConnector {
     this.#actor.system.inspect(inspect);
     const { instanceId, tpRank, ppRank = 0, deviceId } = options;
     const rank = { instanceId, tpRank, ppRank, deviceId };
+    this.#memory = { deviceId, segments: [] };
     this.#transfers = new RankTransfers({
       rank,
       budgets: this.#budgets,
@@ -164,6 +168,7 @@ export class WorkerConnector {
         if (fault !== null) throw new FaultError(fault);
         return registrationOf(options, this.#layersIn(epoch), serverVersion);
       },
+      memory: () => this.#memory,
       layerNameIn: (epoch) => this.#layersIn(epoch)[0]?.name ?? '',
       rank,
       settled: () => this.#transfers.ledger.settled(),
@@ -187,6 +192,7 @@ export class WorkerConnector {
     this.#endClaim = claimed;
     this.#layers = layers;
     this.#layerWithOffset = layerWithOffset(layers);
+    this.#memory = memoryOf(this.#options.deviceId, layers);
     this.#named = null;
     void sweepLoadRecords();
     this.#actor.start();
@@ -228,14 +234,7 @@ export class WorkerConnector {
 
   /** The push form of {@link acceptMetadata}. Repeats and late ones do no harm. */
   acceptAnnouncement(announcement: Announcement): void {
-    const { inherited = [], ...word } = announcement;
-    this.#send({ type: 'announcement.received', announcement: word });
-    const { rank, workerBootId } = this.#actor.getSnapshot().context;
-    for (const left of inherited) {
-      if (left.rank === rank && left.workerBootId === workerBootId) {
-        this.#transfers.ledger.inherit(word.epoch.schedulerBootId, left);
-      }
-    }
+    this.#send({ type: 'announcement.received', announcement });
   }
 
   /** vLLM: `build_connector_worker_meta`. Carry it to {@link SchedulerConnector.acceptReport} after every step. */
@@ -398,7 +397,6 @@ export class WorkerConnector {
 
   #follow(snapshot: SnapshotFrom<typeof workerMachine>): void {
     const { announcement, fault } = snapshot.context;
-    if (announcement?.epoch.schedulerBootId) this.#transfers.ledger.follow(announcement.epoch.schedulerBootId);
     this.#board.post(snapshot.value, announcement?.epoch ?? null, fault);
     this.#pushReport();
   }

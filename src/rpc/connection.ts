@@ -4,9 +4,11 @@ import { Engine } from '../gen/pegaflow/engine_pb.ts';
 import { publicEndpoint } from '../redacted.ts';
 import { type DeathWaiter, DeathWatch } from './death-watch.ts';
 import { createGrpcTransport } from './grpc-transport.ts';
+import { HolderSearch, type NoProof } from './holder-search.ts';
+import type { HolderWatch } from './holder-watch.ts';
 import { Link, type LinkEnd } from './link.ts';
+import type { OurMemory } from './memory-holder.ts';
 import { RpcError } from './rpc-error.ts';
-import { listeningInodes } from './socket-owner.ts';
 
 /** Largest message either way, in bytes; pegaflow-server's own limit. */
 const MAX_MESSAGE_BYTES = 64 << 20;
@@ -29,7 +31,17 @@ export interface ConnectionOptions {
   readonly onStall?: (stallMs: number) => void;
   /** Told of each refusal in words that are not known. */
   readonly onUnknownRefusal?: (fault: Fault) => void;
+  /** Nothing stands between this process and the server, so that its sockets may speak for it. Default false. */
+  readonly isDirect?: boolean;
+  /** Told after each look for the process whose death would be proof. */
+  readonly onProof?: (proof: ServerProof) => void;
 }
+
+/** What would prove the server's death: the end of these processes, its sockets, or nothing. */
+export type ServerProof =
+  | { readonly kind: 'process'; readonly pids: readonly number[] }
+  | { readonly kind: 'sockets' }
+  | { readonly kind: 'none'; readonly reason: NoProof };
 
 /**
  * What a connector knows of one server: at most one link, and of earlier links whatever still matters to transfers
@@ -40,9 +52,32 @@ export class Connection {
   #current: ServerLink | null = null;
   /** Of ended links: servers that are not known to be dead and on whose death somebody waits. */
   #mourned = new Set<DeathWatch>();
+  #search: HolderSearch | null = null;
+  #proof: ServerProof | null = null;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+  }
+
+  /** What would prove the death of the server that holds the last registration. `null` until somebody looked. */
+  get proof(): ServerProof | null {
+    return this.#proof;
+  }
+
+  /** A registration of this memory is about to be sent, or was made: from now on transfers are about this one. */
+  beginRegistration(memory: OurMemory): HolderSearch {
+    this.#search?.[Symbol.dispose]();
+    this.#proof = null;
+    const search = new HolderSearch(memory, (found) => {
+      if (this.#search === search) this.#follow(proofBy(found, this.#options.isDirect === true));
+    });
+    this.#search = search;
+    return search;
+  }
+
+  #follow(proof: ServerProof): void {
+    this.#proof = proof;
+    this.#options.onProof?.(proof);
   }
 
   get isUp(): boolean {
@@ -61,15 +96,15 @@ export class Connection {
   /** Dials a fresh link in place of whatever was there. The function that comes back drops it. */
   open(events: ConnectionEvents): () => void {
     this.#current?.drop();
-    const server = new ServerLink(this.#options, {
+    const server = new ServerLink(this.#options, () => this.#search, {
       up: () => {
-        this.#observeArrival();
+        for (const death of this.#mourned) death.look();
         events.up();
       },
       draining: events.draining,
       down: (end) => {
-        if (end.cause === 'refused') for (const death of this.#mourned) death.observeRefusal();
-        if (this.#current === server && server.death.isAwaited) this.#mourn(server.death);
+        for (const death of this.#mourned) death.look();
+        if (server.death.isAwaited) this.#mourn(server.death);
         events.down(end);
       },
     });
@@ -79,21 +114,13 @@ export class Connection {
 
   #mourn(death: DeathWatch): void {
     this.#mourned.add(death);
-    death.onForgotten = () => this.#mourned.delete(death);
-  }
-
-  /** Somebody listens again: is it somebody else than before? */
-  #observeArrival(): void {
-    if (this.#mourned.size === 0) return;
-    void listeningInodes(Number(new URL(this.#options.endpoint).port || 80)).then((inodes) => {
-      for (const death of this.#mourned) death.observeListeners(inodes);
-    });
+    death.atEnd(() => this.#mourned.delete(death));
   }
 
   [Symbol.dispose](): void {
     this.#current?.drop();
     for (const death of this.#mourned) death[Symbol.dispose]();
-    this.#mourned.clear();
+    this.#search?.[Symbol.dispose]();
   }
 }
 
@@ -104,26 +131,33 @@ export class ServerLink {
   #client: EngineClient | null = null;
   #interceptors: Interceptor[];
   #onUnknownRefusal: ConnectionOptions['onUnknownRefusal'];
-  #isIdentified = false;
+  #search: () => HolderSearch | null;
   #lostListeners = new Set<() => void>();
 
   constructor(
-    { endpoint, budgets, interceptor, onStall, onUnknownRefusal }: ConnectionOptions,
+    { endpoint, budgets, interceptor, onStall, onUnknownRefusal, isDirect = false }: ConnectionOptions,
+    search: () => HolderSearch | null,
     events: ConnectionEvents,
   ) {
+    this.#search = search;
     this.#onUnknownRefusal = onUnknownRefusal;
     this.#interceptors = interceptor ? [interceptor] : [];
-    this.death = new DeathWatch(budgets.settleMs);
+    this.death = new DeathWatch({ settleMs: budgets.settleMs, isDirect });
     this.link = new Link(
       { endpoint, pingIntervalMs: budgets.pingIntervalMs, pingTimeoutMs: budgets.pingTimeoutMs },
       {
         ...(onStall ? { stalled: onStall } : {}),
-        up: events.up,
+        up: () => {
+          const ends = this.link.addresses;
+          if (ends !== null) void this.death.observeSockets(ends).catch(() => {});
+          events.up();
+        },
         draining: events.draining,
         down: (end) => {
           // A draining server stops listening while it lives: a refusal then proves nothing.
           const isAbrupt = end.cause === 'closed' || end.cause === 'reset';
           if (isAbrupt && !this.link.isDraining) this.death.observeClose();
+          if (this.death.isAwaited) this.#search()?.lookFor(this.death, null);
           for (const lost of this.#lostListeners) lost();
           events.down(end);
           this.death.outliveLink();
@@ -160,15 +194,9 @@ export class ServerLink {
     return refusal;
   }
 
-  /**
-   * Searches for the server's process, once. It takes a while on a busy machine, and succeeds only while the connection
-   * lives: a drain that comes first leaves no proof of the server's death at all.
-   */
+  /** What works on this link under the registration there is ends with the process that holds its memory: looks for that. */
   identify(): void {
-    const ends = this.#isIdentified ? null : this.link.addresses;
-    this.#isIdentified = true;
-    // Without the process there is weak proof; a host without /proc has no other.
-    if (ends) this.death.identify(ends).catch(() => {});
+    this.#search()?.join(this.death, this.link.addresses);
   }
 
   /**
@@ -193,4 +221,10 @@ export interface LinkWaiter {
   /** The link ended; what the server does is not known any more. Not called for a link that had ended before. */
   readonly lost: () => void;
   readonly dead: DeathWaiter;
+}
+
+function proofBy(found: HolderWatch | NoProof, isDirect: boolean): ServerProof {
+  if (typeof found !== 'string') return { kind: 'process', pids: found.pids };
+  const isSeen = found === 'proxy' || found === 'notHere';
+  return isDirect && !isSeen ? { kind: 'sockets' } : { kind: 'none', reason: found };
 }

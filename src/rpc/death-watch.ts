@@ -1,46 +1,60 @@
-import { type ProcessExitWatch, ProcessWatchError, watchProcessExit } from '../../native-bindings/index.ts';
+import type { NoProof } from './holder-search.ts';
+import { HolderWatch } from './holder-watch.ts';
 import type { ConnectionAddresses } from './link.ts';
-import { acceptedInode, listeningInodes, pidOfSocket } from './socket-owner.ts';
+import { acceptedInode, isSocketThere, listeningInodes } from './socket-owner.ts';
 
 /**
- * That the process at the other end of a link can no longer touch device memory.
- * - `strong`: the process that owned the accepted end of this very connection has exited, its files closed
- * - `weak`: the connection closed abruptly, then nobody listened at the address or another socket did, then the
- *   settling time passed
+ * That nobody behind a link can touch device memory any more.
+ * - `strong`: every process that held our memory has exited, its files closed
+ * - `weak`: its processes cannot be seen, the host has declared that nothing stands between, and the listening socket and the
+ *   accepted one were gone, and still were after the settling time, although our end had not been closed by us
  */
 export type ProofOfDeath = 'strong' | 'weak';
 
 export type DeathWaiter = (proof: ProofOfDeath) => void;
 
-/** Pid of the server that was found last at each port: nearly always the owner of the next connection too. */
-const lastOwners = new Map<number, number>();
+export interface DeathWatchOptions {
+  /** From the end of both sockets to the weak proof, in milliseconds. */
+  readonly settleMs: number;
+  /** Nothing stands between us and the server: its sockets are its own. */
+  readonly isDirect: boolean;
+}
+
+/** The server's ends, as they were while the link was up. */
+interface Sockets {
+  readonly port: number;
+  readonly accepted: string;
+  readonly listeners: readonly string[];
+}
 
 /**
- * Watches the server behind one link. After the link has ended it lasts as long as somebody waits, and holds nothing of
- * the link.
+ * Waits for the death of the server behind one link. After the link has ended it lasts as long as somebody waits, and holds
+ * nothing of the link.
  */
 export class DeathWatch {
-  /** Called when the link has ended and nobody waits any more. */
-  onForgotten: () => void = () => {};
-  #settleMs: number;
+  #options: DeathWatchOptions;
   #waiters = new Set<DeathWaiter>();
+  #endListeners: (() => void)[] = [];
   #isLinkOver = false;
   #proof: ProofOfDeath | null = null;
-  #pid: number | null = null;
+  #found: HolderWatch | NoProof | null = null;
   #isClosed = false;
   #isDisposed = false;
-  #port: number | null = null;
-  #listeners: readonly string[] = [];
-  #processWatch: ProcessExitWatch | null = null;
+  #sockets: Sockets | null = null;
   #settling: NodeJS.Timeout | undefined;
 
-  constructor(settleMs: number) {
-    this.#settleMs = settleMs;
+  constructor(options: DeathWatchOptions) {
+    this.#options = options;
   }
 
   /** Whether somebody waits for this death. */
   get isAwaited(): boolean {
     return this.#waiters.size > 0;
+  }
+
+  /** Calls `listener` when the link has ended and nobody waits any more. */
+  atEnd(listener: () => void): void {
+    this.#endListeners.push(listener);
   }
 
   /** Calls `waiter`, once and never after dispose, until the function that comes back is called. */
@@ -54,47 +68,31 @@ export class DeathWatch {
     };
   }
 
-  /** The process that owns the other end; `null` until it is found, and where it cannot be seen. */
+  /** The process that holds our memory, the first where there are several; `null` until it is found, and where none can be seen. */
   get pid(): number | null {
-    return this.#pid;
+    return this.#found instanceof HolderWatch ? (this.#found.pids[0] ?? null) : null;
   }
 
-  /** Sockets that listened at the address while the link was up. */
-  get listeners(): readonly string[] {
-    return this.#listeners;
+  /** Who holds our memory behind this link, or why nobody can be watched. A holder that is known stays the one. */
+  learn(found: HolderWatch | NoProof): void {
+    if (this.#isDisposed || this.#found instanceof HolderWatch) return;
+    this.#found = found instanceof HolderWatch ? found.retain() : found;
+    if (found instanceof HolderWatch) void found.exited.then(() => this.#prove('strong'));
+    else this.look();
   }
 
-  /** The link is up: finds the process that holds its other end, while it must still be there. */
-  async identify(ends: ConnectionAddresses): Promise<void> {
-    await this.observePort(ends.remotePort);
-    const inode = await acceptedInode(ends);
-    if (this.#isClosed || this.#isDisposed || inode === null) return;
-    const pid = await pidOfSocket(inode, lastOwners.get(ends.remotePort) ?? null);
-    if (pid === null) return;
-    const watch = tryWatching(pid);
-    // Seen to hold the socket once more after the watch began: the pid was not handed on in between.
-    const isOwner = watch !== null && (await pidOfSocket(inode, pid)) === pid;
-    if (!isOwner || this.#isDisposed) {
-      watch?.[Symbol.dispose]();
-      return;
-    }
-    lastOwners.set(ends.remotePort, pid);
-    this.#processWatch = watch;
-    this.#pid = pid;
-    void watch.exited.then(() => this.#prove('strong'));
+  /** The link is up: remembers its sockets at the server, for where nothing else is to be seen. */
+  async observeSockets(ends: ConnectionAddresses): Promise<void> {
+    if (!this.#options.isDirect) return;
+    const [accepted, listeners] = await Promise.all([acceptedInode(ends), listeningInodes(ends.remotePort)]);
+    if (this.#isClosed || accepted === null || listeners.length === 0) return;
+    this.#sockets = { port: ends.remotePort, accepted, listeners };
   }
 
-  /** The link is up: remembers who listens at its port. */
-  async observePort(port: number): Promise<void> {
-    const listeners = await listeningInodes(port);
-    if (this.#isClosed) return;
-    this.#port = port;
-    this.#listeners = listeners;
-  }
-
-  /** The link ended without our doing. */
+  /** The link ended without our doing, and no end had been announced. */
   observeClose(): void {
     this.#isClosed = true;
+    this.look();
   }
 
   /** The link has ended, whoever ended it: from now on this lasts as long as somebody waits. */
@@ -103,41 +101,40 @@ export class DeathWatch {
     this.#disposeIfForgotten();
   }
 
-  /** A dial to the same address after the close was refused. */
-  observeRefusal(): void {
-    if (this.#isClosed) this.#settle();
-  }
-
-  /** A dial after the close was answered; `listeners` is who listens there now. */
-  observeListeners(listeners: readonly string[]): void {
-    const isAnother = listeners.length > 0 && !listeners.some((inode) => this.#listeners.includes(inode));
-    if (!this.#isClosed || this.#listeners.length === 0) return;
-    if (isAnother) {
-      this.#settle();
-    } else {
-      clearTimeout(this.#settling);
-      this.#settling = undefined;
-    }
+  /** Something may have changed at the address: looks for the sockets. A refused dial by itself says nothing. */
+  look(): void {
+    if (this.#isClosed && this.#canSocketsProve) void this.#lookTwice().catch(() => {});
   }
 
   [Symbol.dispose](): void {
+    if (this.#isDisposed) return;
     this.#isDisposed = true;
     clearTimeout(this.#settling);
-    this.#processWatch?.[Symbol.dispose]();
-    this.#processWatch = null;
+    if (this.#found instanceof HolderWatch) this.#found[Symbol.dispose]();
+    for (const listener of this.#endListeners) listener();
   }
 
-  /** Where the process is known, only its own end is proof. */
-  #settle(): void {
-    if (this.#processWatch !== null) return;
-    this.#settling ??= setTimeout(() => void this.#judge(), this.#settleMs);
+  /** A proxy that is seen is no server, whatever was declared. */
+  get #canSocketsProve(): boolean {
+    return this.#sockets !== null && (this.#found === 'notVisible' || this.#found === 'unwatchable');
   }
 
-  /** After a stall of our own event loop this runs before what speaks against it is read, so it looks again itself. */
-  async #judge(): Promise<void> {
-    const listeners = this.#port === null ? [] : await listeningInodes(this.#port).catch(() => []);
-    this.#settling = undefined;
-    if (!listeners.some((inode) => this.#listeners.includes(inode))) this.#prove('weak');
+  async #lookTwice(): Promise<void> {
+    if (this.#settling !== undefined || !(await this.#areSocketsGone()) || this.#isDisposed) return;
+    this.#settling ??= setTimeout(() => {
+      this.#settling = undefined;
+      void this.#areSocketsGone().then(
+        (areGone) => areGone && this.#prove('weak'),
+        () => {},
+      );
+    }, this.#options.settleMs);
+  }
+
+  async #areSocketsGone(): Promise<boolean> {
+    if (this.#sockets === null) return false;
+    const { port, accepted, listeners } = this.#sockets;
+    const now = await listeningInodes(port);
+    return !now.some((inode) => listeners.includes(inode)) && !(await isSocketThere(accepted));
   }
 
   #prove(proof: ProofOfDeath): void {
@@ -147,18 +144,6 @@ export class DeathWatch {
   }
 
   #disposeIfForgotten(): void {
-    if (!this.#isLinkOver || this.isAwaited) return;
-    this[Symbol.dispose]();
-    this.onForgotten();
-  }
-}
-
-/** Some kernels and sandboxes have no pidfd: then only weak proof is to be had. */
-function tryWatching(pid: number): ProcessExitWatch | null {
-  try {
-    return watchProcessExit(pid);
-  } catch (error) {
-    if (error instanceof ProcessWatchError) return null;
-    throw error;
+    if (this.#isLinkOver && !this.isAwaited) this[Symbol.dispose]();
   }
 }

@@ -10,9 +10,10 @@ const MAX_DESCRIPTORS = 262_144;
 
 /** The process that holds the socket, or `null` where none can be seen. `hint` is looked at first. */
 export async function holderOf(inode: string, hint: number | null, root = '/proc'): Promise<number | null> {
-  const search = new Search(inode, root);
+  const target = `socket:[${inode}]`;
+  const search = new Search((link) => link === target, root);
   if (hint !== null && (await search.holds(hint))) return hint;
-  for await (const pids of numbersIn(root, PROCESSES_AT_A_TIME, MAX_PROCESSES)) {
+  for await (const pids of processes(root)) {
     const held = await Promise.all(pids.map((pid) => search.holds(pid)));
     const holder = pids[held.indexOf(true)];
     if (holder !== undefined) return holder;
@@ -20,13 +21,23 @@ export async function holderOf(inode: string, hint: number | null, root = '/proc
   return null;
 }
 
+/** Whether the process has something open whose link in /proc is wanted. `false` where it cannot be seen. */
+export async function holdsOpen(pid: number, isWanted: (link: string) => boolean): Promise<boolean> {
+  return new Search(isWanted, '/proc').holds(pid);
+}
+
+/** The processes that can be seen, some at a time, the newest first. */
+export function processes(root = '/proc'): AsyncGenerator<readonly number[], void> {
+  return numbersIn(root, PROCESSES_AT_A_TIME, MAX_PROCESSES);
+}
+
 class Search {
-  #target: string;
+  #isWanted: (link: string) => boolean;
   #root: string;
   #descriptorsLeft = MAX_DESCRIPTORS;
 
-  constructor(inode: string, root: string) {
-    this.#target = `socket:[${inode}]`;
+  constructor(isWanted: (link: string) => boolean, root: string) {
+    this.#isWanted = isWanted;
     this.#root = root;
   }
 
@@ -35,7 +46,7 @@ class Search {
     for await (const descriptors of numbersIn(folder, DESCRIPTORS_AT_A_TIME, this.#descriptorsLeft)) {
       this.#descriptorsLeft -= descriptors.length;
       const targets = await Promise.all(descriptors.map((fd) => readlink(`${folder}/${fd}`).catch(() => '')));
-      if (targets.includes(this.#target)) return true;
+      if (targets.some(this.#isWanted)) return true;
     }
     return false;
   }

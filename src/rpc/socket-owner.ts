@@ -24,6 +24,11 @@ export async function listeningInodes(port: number): Promise<readonly string[]> 
   return inodesOfRows([row('0'.repeat(IPV4_LETTERS)), row('0'.repeat(IPV6_LETTERS))]);
 }
 
+/** Whether any process of this network namespace still holds this TCP socket. */
+export async function isSocketThere(inode: string): Promise<boolean> {
+  return (await inodesOfRows([` ${inode} `])).includes(inode);
+}
+
 /** The process that holds the socket open, or `null` where none can be seen. `hint` is looked at first. */
 export async function pidOfSocket(inode: string, hint: number | null): Promise<number | null> {
   return holderOf(inode, hint);

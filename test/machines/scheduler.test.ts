@@ -7,9 +7,9 @@ import {
   FaultError,
   pathFrom,
   type RankReport,
+  type Retired,
   type SchedulerEvent,
   type ServerVersions,
-  type StopOutcome,
   type Survey,
   schedulerMachine,
 } from '../../machines/index.ts';
@@ -32,7 +32,7 @@ function harness({ worldSize = 2, serverVersions = 'tested' as ServerVersions, a
         survey: script.promise<Survey>('survey'),
         clear: script.promise<Cleared>('clear'),
         probeVersion: script.promise<string>('probeVersion'),
-        retire: script.promise<StopOutcome>('retire'),
+        retire: script.promise<Retired>('retire'),
       },
     }),
     { input: { schedulerBootId: 'boot', worldSize, budgets, serverVersions }, clock: machineClock(script.clock) },
@@ -194,14 +194,25 @@ describe('scheduler machine', () => {
     expect(h.script.started).not.toContain('survey');
   });
 
-  it('nothing is kept after a refused dial: nobody was there to hold it', async () => {
+  it('nothing is kept after the death of the process that held it', async () => {
     const h = harness();
     await h.toConnected();
+    h.actor.send({ type: 'server.died' });
     h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
-    h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
-    h.script.clock.tick(budgets.redialFirstMs);
     await h.toSession();
     expect(h.path()).toBe('reRegistering.clearing.waiting');
+  });
+
+  it('a refused dial says that nobody listens, and nothing else: what is still there is kept', async () => {
+    const h = harness();
+    await h.toServing();
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+    h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
+    h.script.clock.tick(budgets.redialMaxMs);
+    await h.toSession();
+    expect(h.path()).toBe('reRegistering.surveying');
+    await h.script.answer('survey', sealed);
+    expect(h.context().announcement.action).toBe('keep');
   });
 
   it('the ranks are told to look for the server as soon as there is one', async () => {
@@ -398,8 +409,7 @@ describe('scheduler machine', () => {
     await h.toConnected();
     for (let round = 0; round < 5; round += 1) {
       h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
-      h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
-      h.script.clock.tick(budgets.redialFirstMs);
+      h.actor.send({ type: 'server.died' });
       await h.toSealing();
       h.report(0);
       h.report(1);
@@ -651,7 +661,7 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.sealing.waiting');
   });
 
-  it('a server that came after a refused dial never mapped our memory: nobody is waited for', async () => {
+  it('who listens after the death of the last one never mapped our memory: nobody is waited for, whenever the news comes', async () => {
     const h = harness();
     await h.toServing();
     h.report(0, { idle: false, serves: true });
@@ -659,6 +669,10 @@ describe('scheduler machine', () => {
     h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
     h.script.clock.tick(budgets.redialMaxMs);
     await h.toSession();
+    await h.script.answer('survey', notFound);
+    // After a refused dial alone the last one may still copy.
+    expect(h.path()).toBe('reRegistering.quiescing');
+    h.actor.send({ type: 'server.died' });
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     await h.script.answer('clear', { tookMs: 1 });
     h.deliver();
@@ -851,9 +865,8 @@ describe('scheduler machine', () => {
         ['0.25.1', 4],
         ['0.25.1', 5],
       ] as const) {
+        h.actor.send({ type: 'server.died' });
         h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
-        h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
-        h.script.clock.tick(budgets.redialMaxMs);
         await h.toSealing();
         if (announced(h)[2] !== version) {
           h.report(0, refusedBy(version));
@@ -1028,6 +1041,7 @@ describe('scheduler machine', () => {
 
   it('S-08 who listens and turns it away is dialled at once, then ever less often; a dial that is refused ends that', () => {
     const h = harness();
+    for (const rank of [0, 1]) h.report(rank, { outcome: 'pending' });
     const ends = [
       () => h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone }),
       () => {
@@ -1232,8 +1246,29 @@ describe('scheduler machine', () => {
     expect(h.context().evidence?.fault.message).toContain('same instance id');
   });
 
+  it('a stop that reached nobody is unconfirmed, unless the process that held the registration is dead', async () => {
+    const unreachable = { kind: 'unreachable', reason: 'refused' } as const;
+    const stopped = async (h: ReturnType<typeof harness>) => {
+      h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+      h.actor.send({ type: 'stop' });
+      for (const rank of [0, 1]) h.report(rank, { outcome: 'stopped' });
+      await h.script.answer('retire', unreachable);
+      return h.actor.getSnapshot().output;
+    };
+    const doubtful = harness();
+    await doubtful.toConnected();
+    expect(await stopped(doubtful)).toEqual({ kind: 'unconfirmed', reason: 'refused' });
+    const dead = harness();
+    await dead.toConnected();
+    dead.actor.send({ type: 'server.died' });
+    expect(await stopped(dead)).toEqual({ kind: 'clean' });
+    // Nothing was registered.
+    expect(await stopped(harness())).toEqual({ kind: 'clean' });
+  });
+
   it('after faults stop, every machine reaches connected with no operator', async () => {
     const faults: SchedulerEvent[] = [
+      { type: 'server.died' },
       { type: 'link.ended', cause: 'closed', fault: gone },
       { type: 'link.ended', cause: 'refused', fault: gone },
       { type: 'drain.announced' },

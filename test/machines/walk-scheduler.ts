@@ -33,6 +33,7 @@ export const schedulerPlan = {
       { type: 'link.ended', cause: 'refused', fault: unreachable },
     ],
     'drain.announced': [{ type: 'drain.announced' }],
+    'server.died': [{ type: 'server.died' }],
     'session.ended': [{ type: 'session.ended', fault: unreachable }],
     'rpc.failed': faults.map((fault) => ({ type: 'rpc.failed', fault })),
     'report.received': reportsFor(context).map((report) => ({ type: 'report.received', report })),
@@ -48,7 +49,11 @@ export const schedulerPlan = {
     clear: [{ tookMs: 0 }, { tookMs: 1_000 }],
     survey: [{ kind: 'sealed' }, { kind: 'incomplete', registered: 0, expected: 1 }, { kind: 'notFound' }],
     probeVersion: ['0.23.12', '99.0.0'],
-    retire: [{ kind: 'clean' }, { kind: 'unconfirmed', reason: 'not asked' }],
+    retire: [
+      { kind: 'clean' },
+      { kind: 'unconfirmed', reason: 'not asked' },
+      { kind: 'unreachable', reason: 'refused' },
+    ],
   },
   errors: [...faults.map((fault) => new FaultError(fault)), new Error('unclassified'), undefined],
   situationIn: ({ announcement, reports, lineage, ...context }) => ({

@@ -37,6 +37,8 @@ export class Connection {
   isOpenAtClient = true;
   isOpenAtServer = false;
   server: SimulatedProcess | null = null;
+  /** Whose the accepted socket is: the server's, or that of a proxy before it. */
+  owner: SimulatedProcess | null = null;
   serverSide: ServerSide | null = null;
   /** Will never carry anything again. */
   #isHalfOpen = false;
@@ -56,6 +58,7 @@ export class Connection {
   /** TCP is connected, by the kernels alone; the server's process has still to take it out of the backlog. */
   establish(listener: Listener): void {
     this.server = listener.process;
+    this.owner = this.#kernel.proxy ?? listener.process;
     this.isOpenAtServer = true;
     this.#kernel.connections.add(this);
     this.#kernel.loop.schedule(listener.process, 0, 'io', () => {
@@ -99,6 +102,10 @@ export class Connection {
 
   processEnded(process: SimulatedProcess): void {
     if (process === this.client) this.closeByClient();
+    if (process === this.owner && process !== this.server) {
+      this.reset();
+      return;
+    }
     if (process === this.server) this.closeByServer(this.#kernel.random.chance(0.5) ? 'closed' : 'reset');
   }
 

@@ -13,6 +13,8 @@ const EVENTS_AT_ONE_INSTANT_MAX = 50_000;
 export type Phase = 'timer' | 'io' | 'immediate';
 const phaseOrder = { timer: 0, io: 1, immediate: 2 } as const;
 
+const FIRST_PID = 1_001;
+
 export class ScheduledEvent {
   readonly owner: SimulatedProcess;
   readonly phase: Phase;
@@ -65,7 +67,7 @@ export class EventLoop {
   eventsRun = 0;
   #heap: ScheduledEvent[] = [];
   #sequence = 0;
-  #lastPid = 1000;
+  #processes: SimulatedProcess[] = [];
   #instantMs = -1;
   #eventsAtInstant = 0;
 
@@ -74,7 +76,14 @@ export class EventLoop {
   }
 
   spawn(name: string): SimulatedProcess {
-    return new SimulatedProcess(++this.#lastPid, name);
+    const process = new SimulatedProcess(FIRST_PID + this.#processes.length, name);
+    this.#processes.push(process);
+    return process;
+  }
+
+  /** `null` for a pid that no process ever had. */
+  processOf(pid: number): SimulatedProcess | null {
+    return this.#processes[pid - FIRST_PID] ?? null;
   }
 
   schedule(owner: SimulatedProcess, delayMs: number, phase: Phase, run: () => void): ScheduledEvent {

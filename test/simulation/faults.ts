@@ -103,6 +103,16 @@ const table = {
   resetEveryLink: ({ kernel }) => {
     for (const connection of kernel.connections) connection.reset();
   },
+  /** What stands between dies and comes back; the server lives and copies. */
+  proxyDeath: (world, random) => {
+    const { proxy } = world.kernel;
+    if (proxy === null || proxy.isDead) return;
+    world.server.faults.merge({ copyDelayMs: random.between(20, 200) });
+    world.later(random.between(20, 500), () => {
+      world.kernel.kill(proxy);
+      world.later(random.chance(0.5) ? random.between(1, 300) : outageMs(random), () => world.startProxy());
+    });
+  },
   partition: (world, random) => {
     const ends = random.pick([['client'], ['server'], ['client', 'server']] as const);
     const isWhole = random.chance(0.5);
@@ -264,7 +274,12 @@ export const disturbances: Readonly<Record<FaultKind, Disturbance>> = table;
 const kinds = Object.keys(table) as FaultKind[];
 
 /** Kinds that stand for many, or that seldom meet what they need: drawn so much more often than others. */
-const weights: Partial<Record<FaultKind, number>> = { ambushedScheduler: 18, ambushedRank: 12, lingeringKill: 2 };
+const weights: Partial<Record<FaultKind, number>> = {
+  ambushedScheduler: 18,
+  ambushedRank: 12,
+  lingeringKill: 2,
+  proxyDeath: 4,
+};
 
 /** Every kind, as often as it is to be drawn. */
 export const kindsToDraw = kinds.flatMap((kind) => Array<FaultKind>(weights[kind] ?? 1).fill(kind));

@@ -13,6 +13,7 @@ const root = new URL('../../', import.meta.url).href;
 const standIns: Readonly<Record<string, string>> = {
   'src/rpc/grpc-transport.ts': 'grpc-transport.ts',
   'src/rpc/link.ts': 'link.ts',
+  'src/rpc/memory-holder.ts': 'memory-holder.ts',
   'src/rpc/socket-owner.ts': 'socket-owner.ts',
   'native-bindings/index.ts': 'native-bindings.ts',
 };

@@ -29,6 +29,7 @@ export interface InstanceShape {
   readonly blocks: number;
   readonly embedding: Embedding;
   readonly budgets: Budgets;
+  readonly direct: boolean;
 }
 
 export interface Rank {

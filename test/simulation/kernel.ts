@@ -34,6 +34,8 @@ export class Kernel {
   readonly deviceMemories = new Map<number, DeviceMemory>();
   /** Whether the pid behind a socket can be seen from the clients' PID namespace. */
   arePidsVisible = true;
+  /** Whose sockets all clients are connected with; `null` where nothing stands between. */
+  proxy: SimulatedProcess | null = null;
   /** No SYN is answered. */
   isBlackholed = false;
   /** Added to every message, in milliseconds. */
@@ -88,7 +90,7 @@ export class Kernel {
     this.loop.schedule(client, this.latencyMs(), 'io', () => {
       if (!connection.isOpenAtClient) return;
       const listener = this.listenerAt(port);
-      if (listener === null) refused();
+      if (listener === null || this.proxy?.isDead) refused();
       else connection.establish(listener);
     });
     return connection;

@@ -61,6 +61,7 @@ export class World {
     this.random = random;
     this.director = kernel.loop.spawn('director');
     kernel.arePidsVisible = random.chance(0.6);
+    if (random.chance(0.25)) this.startProxy();
     this.#inspector = new Inspector(kernel, this.replicas);
     this.serverFaults = { copyDelayMs: random.pick([0.2, 5, 40]) };
     this.#poolSizeBytes = random.pick([400, 2_000]) * POOL_UNIT_BYTES * 4;
@@ -68,7 +69,8 @@ export class World {
     const budgets = drawBudgets(random);
     const count = random.chance(0.25) ? 2 : 1;
     // One process plays many seeds: each has namespaces of its own.
-    for (let i = 0; i < count; i++) this.startReplica(drawShape(random, `i${i}`, `ns-i${i}-${seed}`, budgets));
+    for (let i = 0; i < count; i++)
+      this.startReplica(drawShape(random, `i${i}`, `ns-i${i}-${seed}`, budgets, kernel.proxy === null));
   }
 
   get server(): SimulatedServer {
@@ -139,6 +141,11 @@ export class World {
   livingServers = (): SimulatedProcess[] =>
     this.servers.filter(({ process }) => !process.isDead).map(({ process }) => process);
 
+  /** A process of this host that all connections pass through. */
+  startProxy(): void {
+    this.kernel.proxy = this.kernel.loop.spawn('proxy');
+  }
+
   startServer(): void {
     const { serverFaults: faults, serverVersion: version } = this;
     const options = { port: PORT, version, poolSizeBytes: this.#poolSizeBytes, faults, boots: this.servers.length + 1 };
@@ -192,7 +199,13 @@ function drawBudgets(random: Random): Budgets {
   });
 }
 
-function drawShape(random: Random, instanceId: string, namespace: string, budgets: Budgets): InstanceShape {
+function drawShape(
+  random: Random,
+  instanceId: string,
+  namespace: string,
+  budgets: Budgets,
+  isDirect: boolean,
+): InstanceShape {
   return {
     instanceId,
     namespace,
@@ -202,5 +215,7 @@ function drawShape(random: Random, instanceId: string, namespace: string, budget
     blocks: random.pick([10, 24]),
     embedding: random.pick<Embedding>(['pushed', 'perRole', 'pulled']),
     budgets,
+    // Said where it is true alone.
+    direct: isDirect && random.chance(0.5),
   };
 }

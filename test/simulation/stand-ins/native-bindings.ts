@@ -51,10 +51,10 @@ export class ProcessWatchError extends Error {
 const NEWS_OF_EXIT_MS = { from: 0, to: 3 };
 
 export function watchProcessExit(pid: number): real.ProcessExitWatch {
-  const { connections, loop, random } = kernel();
+  const { loop, random } = kernel();
   const { promise: exited, resolve } = Promise.withResolvers<void>();
   const watcher = loop.current;
-  const process = [...connections].find(({ server }) => server?.pid === pid)?.server ?? null;
+  const process = loop.processOf(pid);
   let hasExited = false;
   let isDisposed = false;
   const tell = () => {
@@ -76,6 +76,9 @@ export function watchProcessExit(pid: number): real.ProcessExitWatch {
     },
   };
 }
+
+/** Simulated memory has handles of its own. */
+export const segmentOfHandle: typeof real.segmentOfHandle = () => null;
 
 type Record = Pick<real.LoadState, keyof real.LoadState>;
 

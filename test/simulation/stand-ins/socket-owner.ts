@@ -28,14 +28,19 @@ export function listeningInodes(port: number): Promise<readonly string[]> {
   });
 }
 
+export function isSocketThere(inode: string): Promise<boolean> {
+  return read(() => [...kernel().connections].some((one) => one.inode === inode && one.isOpenAtServer));
+}
+
 export function pidOfSocket(inode: string): Promise<number | null> {
   return read(() => {
     const { arePidsVisible, connections } = kernel();
     const connection = [...connections].find((one) => one.inode === inode && one.isOpenAtServer);
-    return arePidsVisible ? (connection?.server?.pid ?? null) : null;
+    return arePidsVisible ? (connection?.owner?.pid ?? null) : null;
   });
 }
 
 acceptedInode satisfies typeof real.acceptedInode;
 listeningInodes satisfies typeof real.listeningInodes;
+isSocketThere satisfies typeof real.isSocketThere;
 pidOfSocket satisfies typeof real.pidOfSocket;

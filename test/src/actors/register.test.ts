@@ -13,7 +13,9 @@ async function registeredWith(call: () => Promise<unknown>) {
     },
     identify: () => steps.push('identify'),
   };
-  const register = createRegister(() => ({ connection: { server }, registration: () => ({}) }) as never);
+  const beginRegistration = () => steps.push('begin');
+  const owner = { connection: { server, beginRegistration }, registration: () => ({}), memory: () => ({}) };
+  const register = createRegister(() => owner as never);
   const actor = createActor(register, { input: { epoch: { schedulerBootId: 'boot', counter: 1 } } as never });
   const ended = toPromise(actor);
   actor.start();
@@ -23,10 +25,10 @@ async function registeredWith(call: () => Promise<unknown>) {
 
 describe('the registration of a rank', () => {
   test('searches for the process of the server that has accepted it, not before', async () => {
-    expect(await registeredWith(async () => {})).toEqual(['register', 'answered', 'identify']);
+    expect(await registeredWith(async () => {})).toEqual(['begin', 'register', 'answered', 'identify']);
   });
 
   test('does not search for that of one that refuses it', async () => {
-    expect(await registeredWith(() => Promise.reject(new Error('no')))).toEqual(['register']);
+    expect(await registeredWith(() => Promise.reject(new Error('no')))).toEqual(['begin', 'register']);
   });
 });

@@ -6,8 +6,8 @@ import {
   type Fault,
   pathFrom,
   type RankReport,
+  type Retired,
   type SchedulerEvent,
-  type StopOutcome,
   type Survey,
   schedulerMachine,
 } from '../../../machines/index.ts';
@@ -30,7 +30,7 @@ function watched() {
         survey: script.promise<Survey>('survey'),
         clear: script.promise<Cleared>('clear'),
         probeVersion: script.promise<string>('probeVersion'),
-        retire: script.promise<StopOutcome>('retire'),
+        retire: script.promise<Retired>('retire'),
       },
     }),
     { input: { schedulerBootId: 'boot', worldSize: 1, budgets }, clock: machineClock(script.clock) },

@@ -1,32 +1,27 @@
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer as createHttp2Server } from 'node:http2';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
+import { createServer, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
-import { Connection, type ConnectionEvents, type ServerLink } from '../../../src/rpc/connection.ts';
+import { createEmulatedDriver } from '../../../native-bindings/index.ts';
+import { memoryOf } from '../../../src/connector/kv-caches.ts';
+import { Connection, type ConnectionEvents } from '../../../src/rpc/connection.ts';
 import { DeathWatch, type ProofOfDeath } from '../../../src/rpc/death-watch.ts';
 import { Link } from '../../../src/rpc/link.ts';
-import { acceptedInode, listeningInodes, pidOfSocket } from '../../../src/rpc/socket-owner.ts';
+import { holdersOf, holdsMemory, ticksNow } from '../../../src/rpc/memory-holder.ts';
+import { acceptedInode, isSocketThere, listeningInodes, pidOfSocket } from '../../../src/rpc/socket-owner.ts';
+import { TestConnection, TestRank } from '../../support/engine-rank.ts';
 import { atEnd, own } from '../../support/own.ts';
-import { stallEventLoop } from '../../support/stall-event-loop.ts';
-import { startEngine } from '../../support/story.ts';
+import { startProxyProcess } from '../../support/proxy-process.ts';
+import { endpointOf, kill, startEngine } from '../../support/story.ts';
+import { layersOf } from '../../support/test-instance.ts';
 import { eventually, within } from '../../support/within.ts';
 
 /** A connection with one transfer on it that waits for the server's death. */
-async function watching(endpoint: string, settleMs = 50) {
-  const connection = own(new Connection({ endpoint, budgets: budgetsFrom({ settleMs }) }));
-  const up = Promise.withResolvers<void>();
-  const down = Promise.withResolvers<void>();
+async function watching(endpoint: string) {
+  const connection = own(new Connection({ endpoint, budgets: budgetsFrom() }));
   const quiet: ConnectionEvents = { up: () => {}, draining: () => {}, down: () => {} };
-  connection.open({ ...quiet, up: up.resolve, down: () => down.resolve() });
-  await within(5_000, 'the link', up.promise);
-  const { server } = connection;
-  const proofs: ProofOfDeath[] = [];
-  const unwatch = server.watch({ lost: () => {}, dead: (proof) => proofs.push(proof) });
-  atEnd(unwatch);
-  const redial = () => {
+  const dial = () => {
     const answered = Promise.withResolvers<string>();
     connection.open({
       ...quiet,
@@ -35,21 +30,41 @@ async function watching(endpoint: string, settleMs = 50) {
     });
     return within(5_000, 'the dial', answered.promise);
   };
-  const proof = () => eventually('a proof of death', () => proofs[0] ?? null);
-  return { connection, server, proofs, redial, proof, down: () => within(5_000, 'the end', down.promise) };
+  expect(await dial()).toBe('up');
+  const { server } = connection;
+  const proofs: ProofOfDeath[] = [];
+  const watch = () => atEnd(server.watch({ lost: () => {}, dead: (proof) => proofs.push(proof) }));
+  const proof = () => eventually('a proof of death', () => proofs[0] ?? null, 15_000);
+  return { connection, server, proofs, watch, dial, proof };
+}
+
+/** The same, after a registration on this link whose memory the server behind it holds. */
+async function registered(endpoint: string) {
+  const watched = await watching(endpoint);
+  const { connection, server } = watched;
+  const rank = own(new TestRank(own(new TestConnection(endpoint)).client, createEmulatedDriver()));
+  const memory = memoryOf(rank.deviceId, layersOf(rank));
+  const search = connection.beginRegistration(memory);
+  await server.call((client) => client.registerContextBatch(rank.registration()));
+  server.identify();
+  watched.watch();
+  const looked = () => eventually('a look for the holder', () => connection.proof, 15_000);
+  return { ...watched, memory, search, looked };
 }
 
 describe('socket owner', () => {
   it('finds the process at the accepted end of a connection, and nobody for one that is not there', async () => {
     const engine = await startEngine();
-    const { server } = await watching(`http://${engine.grpcAddress}`);
+    const { server } = await watching(endpointOf(engine));
     const ends = server.link.addresses!;
     const inode = await acceptedInode(ends);
     expect(inode).toMatch(/^\d+$/);
     expect(await pidOfSocket(inode!, null)).toBe(engine.pid);
     expect(await pidOfSocket(inode!, engine.pid)).toBe(engine.pid);
     expect(await listeningInodes(ends.remotePort)).toHaveLength(1);
-    expect(await acceptedInode({ ...ends, localPort: 1 })).toBe(null);
+    expect(await isSocketThere(inode!)).toBe(true);
+    server.drop();
+    await eventually('the end of the accepted socket', async () => ((await isSocketThere(inode!)) ? null : true));
     expect(await pidOfSocket('0', null)).toBe(null);
   });
 
@@ -76,130 +91,176 @@ describe('socket owner', () => {
   });
 });
 
-describe('proof of death', () => {
-  it('is strong when the process that owned the connection is gone', async () => {
+describe('memory holder', () => {
+  it('is the process that maps the memory, as long as it does, and never the one that owns it', async () => {
     const engine = await startEngine();
-    const { server, proof } = await watching(`http://${engine.grpcAddress}`, 60_000);
-    expect(await identified(server)).toBe(engine.pid);
-    engine.signal('SIGKILL');
+    const { server, memory } = await registered(endpointOf(engine));
+    expect(await holdsMemory(engine.pid, memory)).toBe(true);
+    expect(await holdsMemory(process.pid, memory)).toBe(false);
+    expect(await holdersOf(memory, ticksNow())).toEqual([engine.pid]);
+    expect(await holdsMemory(engine.pid, { ...memory, segments: ['pegaflow_dev_of_somebody_else'] })).toBe(false);
+    expect(await holdsMemory(engine.pid, { deviceId: null, segments: [] })).toBe(true);
+    await engine.http('POST', '/instances/cleanup');
+    await eventually('the memory to be let go', async () => ((await holdsMemory(engine.pid, memory)) ? null : true));
+    server.drop();
+  });
+});
+
+describe('proof of death', () => {
+  it('is strong when the process that holds our memory is gone', async () => {
+    const engine = await startEngine();
+    const { connection, looked, proof } = await registered(endpointOf(engine));
+    expect(await looked()).toEqual({ kind: 'process', pids: [engine.pid] });
+    expect(connection.server.death.pid).toBe(engine.pid);
+    await kill(engine);
+    expect(await proof()).toBe('strong');
+  });
+
+  it('is not the end of a proxy, which is the end of the connection and of the listening socket, but that of the server behind it', async () => {
+    const engine = await startEngine();
+    const proxy = await startProxyProcess(engine);
+    const { dial, looked, proof, proofs, server } = await registered(proxy.endpoint);
+    expect(await pidOfSocket((await acceptedInode(server.link.addresses!))!, null)).toBe(proxy.pid);
+    expect(await looked()).toEqual({ kind: 'process', pids: [engine.pid] });
+    await proxy.kill();
+    await eventually('the end of the link', () => server.link.end);
+    expect(await dial()).toBe('refused');
+    await neverProved(proofs);
+    await kill(engine);
     expect(await proof()).toBe('strong');
   });
 
   it('is not given for a close alone while the server lives', async () => {
     const engine = await startEngine();
-    const endpoint = `http://${engine.grpcAddress}`;
-    const { server, proofs, redial } = await watching(endpoint);
-    await identified(server);
+    const { server, proofs, dial, looked, proof } = await registered(endpointOf(engine));
+    await looked();
     server.drop();
-    expect(await redial()).toBe('up');
-    const other = await watching(endpoint);
+    expect(await dial()).toBe('up');
     engine.signal('SIGSTOP');
-    other.server.drop();
     engine.signal('SIGCONT');
-    expect(await redial()).toBe('up');
-    expect([...proofs, ...other.proofs]).toEqual([]);
-    engine.signal('SIGKILL');
-    await engine.exited;
-    expect(await eventually('the proof after all', () => proofs[0] ?? null)).toBe('strong');
+    await neverProved(proofs);
+    await kill(engine);
+    expect(await proof()).toBe('strong');
   });
 
-  it('is weak where no process can be seen: the connection closed, then nobody listened, then the settling time passed', async () => {
-    const { watch, proofs, proof } = unseen(50);
-    watch.observeRefusal();
+  it('comes for a link that ended before anybody had looked, as when the server drains at once', async () => {
+    const engine = await startEngine();
+    const { connection, dial, server, search, watch, proof, memory } = await registered(endpointOf(engine));
+    const late = connection.beginRegistration(memory);
+    server.drop();
+    search[Symbol.dispose]();
+    watch();
+    late.lookFor(server.death, null);
+    expect(await dial()).toBe('up');
+    expect(await eventually('the holder', () => server.death.pid)).toBe(engine.pid);
+    await kill(engine);
+    expect(await proof()).toBe('strong');
+  });
+
+  it('is known to a second link of the same registration without another look, whoever accepted it', async () => {
+    const engine = await startEngine();
+    const { connection, dial, looked } = await registered(endpointOf(engine));
+    await looked();
+    expect(await dial()).toBe('up');
+    const { server } = connection;
+    atEnd(server.watch({ lost: () => {}, dead: () => {} }));
+    expect(server.death.pid).toBe(engine.pid);
+  });
+
+  it('is none where the process at the other end is seen and holds nothing of ours, whatever its sockets do', async () => {
+    const { endpoint, stop } = await ownServer();
+    const connection = own(new Connection({ endpoint, budgets: budgetsFrom({ settleMs: 1 }), isDirect: true }));
+    const up = Promise.withResolvers<void>();
+    connection.open({ up: up.resolve, draining: () => {}, down: () => {} });
+    await within(5_000, 'the link', up.promise);
+    connection.beginRegistration({ deviceId: 0, segments: ['pegaflow_dev_nobody_maps_this'] });
+    const { server } = connection;
+    const proofs: ProofOfDeath[] = [];
+    atEnd(server.watch({ lost: () => {}, dead: (proof) => proofs.push(proof) }));
+    expect(await eventually('a look', () => connection.proof)).toEqual({ kind: 'none', reason: 'proxy' });
+    await stop();
+    await eventually('the end of the link', () => server.link.end);
+    await neverProved(proofs);
+  });
+});
+
+describe('proof of death by sockets, where no process can be seen', () => {
+  it('comes when the listening socket and the accepted one are both gone, after the settling time', async () => {
+    const { ends, stop } = await dialed();
+    const { watch, proofs, proof } = unseen({ settleMs: 50, isDirect: true });
+    await watch.observeSockets(ends);
+    await stop();
+    expect(proofs).toEqual([]);
     watch.observeClose();
-    expect(proofs).toEqual([]);
-    watch.observeRefusal();
-    expect(proofs).toEqual([]);
-    watch.observeRefusal();
     expect(await proof()).toBe('weak');
     expect(proofs).toHaveLength(1);
   });
 
-  it('is not weak while the process that owned the connection is seen to live', async () => {
-    const { endpoint, closeConnections, stop } = await ownServer();
-    const { server, down, redial, proofs } = await watching(endpoint, 1);
-    await identified(server);
+  it('does not come while one of the two is there', async () => {
+    const { ends, closeConnections, stop } = await dialed();
+    const { watch, proofs, proof } = unseen({ settleMs: 1, isDirect: true });
+    await watch.observeSockets(ends);
     closeConnections();
-    await down();
-    await stop();
-    expect(await redial()).toBe('refused');
-    await expect(eventually('a proof', () => proofs[0] ?? null, 200)).rejects.toThrow('waited');
-  });
-
-  it('is not taken from a refusal when we closed the connection ourselves', async () => {
-    const { endpoint, stop } = await ownServer();
-    const { server, redial, proofs } = await watching(endpoint, 1);
-    server.drop();
-    await stop();
-    expect(await redial()).toBe('refused');
-    await expect(eventually('a proof', () => proofs[0] ?? null, 200)).rejects.toThrow('waited');
-  });
-
-  it('is called off when the same socket turns out to be listening still', async () => {
-    const { endpoint } = await ownServer();
-    const { watch, proofs } = unseen(100);
-    await watch.observePort(Number(new URL(endpoint).port));
     watch.observeClose();
-    watch.observeRefusal();
-    watch.observeListeners(watch.listeners);
-    await expect(eventually('a proof', () => proofs[0] ?? null, 300)).rejects.toThrow('waited');
-  });
-
-  it('is weak when another socket listens at the address and the first one is gone', async () => {
-    const { endpoint, stop } = await ownServer();
-    const { watch, proof } = unseen(50);
-    await watch.observePort(Number(new URL(endpoint).port));
-    watch.observeClose();
+    watch.look();
+    await neverProved(proofs);
     await stop();
-    watch.observeListeners(['another']);
+    watch.look();
     expect(await proof()).toBe('weak');
   });
 
-  it('a refusal after which nobody looked, because this process was stalled, is no proof while the same socket listens', async () => {
-    const { endpoint, stop } = await ownServer();
-    const { watch, proofs, proof } = unseen(20);
-    await watch.observePort(Number(new URL(endpoint).port));
-    watch.observeClose();
-    watch.observeRefusal();
-    stallEventLoop(200);
-    await expect(eventually('a proof', () => proofs[0] ?? null, 300)).rejects.toThrow('waited');
+  it('does not come unless the host has declared that nothing stands between', async () => {
+    const { ends, stop } = await dialed();
+    const { watch, proofs } = unseen({ settleMs: 1, isDirect: false });
+    await watch.observeSockets(ends);
     await stop();
-    watch.observeRefusal();
-    expect(await proof()).toBe('weak');
+    watch.observeClose();
+    watch.look();
+    await neverProved(proofs);
   });
 
-  it('comes from the process that holds the accepted end, never from the one that listens at the port', async () => {
-    const holder = fork(fileURLToPath(new URL('../../support/connection-holder.ts', import.meta.url)));
-    const exited = once(holder, 'exit');
-    atEnd(async () => {
-      holder.kill('SIGKILL');
-      await exited;
-    });
-    await within(10_000, 'the holder', once(holder, 'message'));
-    const listener = createServer({ pauseOnConnect: true }, (socket) => holder.send('connection', socket));
-    listener.listen(0, '127.0.0.1');
-    await once(listener, 'listening');
-    // Its end is told only when the holder has said so of its connections, which it does not live to do.
-    atEnd(() => void listener.close());
-    const { port } = listener.address() as AddressInfo;
-    const { server, proof } = await watching(`http://127.0.0.1:${port}`, 60_000);
-    expect(await identified(server)).toBe(holder.pid);
-    holder.kill('SIGKILL');
-    expect(await proof()).toBe('strong');
-    expect(listener.listening).toBe(true);
+  it('does not come from a link that we ended, or whose end had been announced', async () => {
+    const { ends, stop } = await dialed();
+    const { watch, proofs } = unseen({ settleMs: 1, isDirect: true });
+    await watch.observeSockets(ends);
+    await stop();
+    watch.outliveLink();
+    watch.look();
+    await neverProved(proofs);
+  });
+
+  it('does not come from a socket that was never seen', async () => {
+    const { watch, proofs } = unseen({ settleMs: 1, isDirect: true });
+    watch.observeClose();
+    watch.look();
+    await neverProved(proofs);
   });
 });
 
 /** A watch over a server whose process cannot be seen. */
-function unseen(settleMs: number) {
+function unseen(options: ConstructorParameters<typeof DeathWatch>[0]) {
   const proofs: ProofOfDeath[] = [];
-  const watch = new DeathWatch(settleMs);
+  const watch = own(new DeathWatch(options));
   watch.watch((proof) => proofs.push(proof));
-  own(watch);
+  watch.learn('notVisible');
   return { watch, proofs, proof: () => eventually('a proof of death', () => proofs[0] ?? null) };
 }
 
-const identified = (server: ServerLink) => eventually('the process behind the link', () => server.death.pid);
+const neverProved = (proofs: readonly ProofOfDeath[]) =>
+  expect(eventually('a proof', () => proofs[0] ?? null, 300)).rejects.toThrow('waited');
+
+/** A link to a server in this process, with the ends of its connection. */
+async function dialed() {
+  const server = await ownServer();
+  const up = Promise.withResolvers<void>();
+  const link = new Link(
+    { endpoint: server.endpoint, pingIntervalMs: 1_000, pingTimeoutMs: 1_000 },
+    { up: up.resolve, draining: () => {}, down: () => {} },
+  );
+  atEnd(() => link.drop());
+  await within(5_000, 'the link', up.promise);
+  return { ...server, link, ends: link.addresses! };
+}
 
 /** An HTTP/2 server in this process, which lives on when the server is gone. */
 async function ownServer() {

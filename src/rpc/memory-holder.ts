@@ -1,0 +1,93 @@
+/**
+ * Which processes of this host can touch our device memory, read from /proc. Linux only; elsewhere nobody is found. Whoever owns
+ * a socket is known to own that socket alone: a proxy on this host owns the accepted end of our connection and maps nothing.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { uptime } from 'node:os';
+import { holdsOpen, processes } from './open-sockets.ts';
+import { mentions } from './text-in-file.ts';
+
+/** What of this host's device memory a connector has at the server, as far as /proc can show who holds it. */
+export interface OurMemory {
+  /** CUDA ordinal as the server sees it; its copy threads are named after it. `null`: of any device. */
+  readonly deviceId: number | null;
+  /** Objects in /dev/shm, where the device is emulated. Empty: a CUDA device, whose mappings /proc tells of none. */
+  readonly segments: readonly string[];
+}
+
+/** A thread that copies for one registration: the server starts two with each, and they end with it. */
+export interface CopyThread {
+  readonly tid: number;
+  /** Since boot, in 1/100 s: with the id it names a thread for good. */
+  readonly startTicks: number;
+}
+
+/** Of every emulated device; one of each, where nobody said which. */
+const ANY_SEGMENT = '/dev/shm/pegaflow_dev_';
+const DEVICE = '/dev/nvidia';
+
+/**
+ * Whether this process can touch the memory: it maps a segment of it or, where the device is real, holds the device. The process
+ * that owns the memory is none of the server's.
+ */
+export async function holdsMemory(pid: number, { segments, deviceId }: OurMemory): Promise<boolean> {
+  if (pid === process.pid) return false;
+  const paths = segments.map((name) => `/dev/shm/${name}`);
+  if (paths.length > 0) return mentions(`/proc/${pid}/maps`, paths);
+  if (await holdsOpen(pid, (target) => target.startsWith(DEVICE))) return true;
+  return deviceId === null && mentions(`/proc/${pid}/maps`, [ANY_SEGMENT]);
+}
+
+/**
+ * All visible processes but our own that can touch the memory, for where a proxy stands between. Of a real device many
+ * processes may hold it: then those count whose copy threads were started at `sinceTicks` or later, at our own Register.
+ */
+export async function holdersOf(memory: OurMemory, sinceTicks: number): Promise<readonly number[]> {
+  const { segments, deviceId } = memory;
+  if (segments.length === 0 && deviceId === null) return [];
+  const holders: number[] = [];
+  for await (const pids of processes()) {
+    const found = await Promise.all(
+      pids.map(async (pid) => {
+        if (!(await holdsMemory(pid, memory))) return false;
+        return segments.length > 0 || (await hasThreadsSince(pid, deviceId, sinceTicks));
+      }),
+    );
+    holders.push(...pids.filter((_, i) => found[i]));
+  }
+  return holders;
+}
+
+/** The threads that copy for this device now, of whatever registration. None where the process cannot be seen. */
+export async function copyThreads(pid: number, deviceId: number): Promise<readonly CopyThread[]> {
+  const names = [`gpu${deviceId}-save`, `gpu${deviceId}-load`];
+  const folder = `/proc/${pid}/task`;
+  const tids = await readdir(folder).catch(() => []);
+  const threads = await Promise.all(
+    tids.map(async (tid) => {
+      const stat = await readFile(`${folder}/${tid}/stat`, 'latin1').catch(() => '');
+      const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
+      return names.includes(name) ? { tid: Number(tid), startTicks: startTicksIn(stat) } : null;
+    }),
+  );
+  return threads.filter((thread) => thread !== null);
+}
+
+/** Time since boot as threads' starts are told, in 1/100 s. */
+export function ticksNow(): number {
+  return Math.floor(uptime() * TICKS_PER_S);
+}
+
+/** `USER_HZ`, the same on every Linux that Node runs on. */
+const TICKS_PER_S = 100;
+/** proc(5): the 22nd field of `stat`, of which the second is in brackets and may hold blanks. */
+const START_FIELD_AFTER_NAME = 19;
+
+function startTicksIn(stat: string): number {
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[START_FIELD_AFTER_NAME]);
+}
+
+async function hasThreadsSince(pid: number, deviceId: number | null, sinceTicks: number): Promise<boolean> {
+  if (deviceId === null) return false;
+  return (await copyThreads(pid, deviceId)).some(({ startTicks }) => startTicks >= sinceTicks);
+}
