@@ -4,7 +4,14 @@ export type { BreakerName, SchedulerDomainEvent, WorkerDomainEvent } from './dom
 export { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 export type { Evidence } from './evidence.ts';
 export { type Fault, FaultError, type FaultKind, faultFrom, type LinkEndCause, type LostThing } from './faults.ts';
-export type { Announcement, RankOutcome, RankReport, ReportedDistrust, Survey } from './messages.ts';
+export type {
+  Announcement,
+  InheritedTransfers,
+  RankOutcome,
+  RankReport,
+  ReportedDistrust,
+  Survey,
+} from './messages.ts';
 export { pathFrom, stateOf } from './path.ts';
 export type { Lineage, RankReports } from './ranks.ts';
 export { schedulerMachine } from './scheduler.ts';

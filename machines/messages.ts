@@ -23,6 +23,33 @@ export interface Announcement {
   readonly serverVersion?: string;
   /** The trace that this belongs to, as W3C Trace Context writes it; carried, and never looked at. Absent without one. */
   readonly traceparent?: string;
+  /** What replaced workers have left; carried, and never looked at by the machines. Absent: nothing. */
+  readonly inherited?: readonly InheritedTransfers[];
+}
+
+/** What a worker that was replaced had, or may have had, under way: the one in its place tells it as over. */
+export interface InheritedTransfers {
+  readonly rank: number;
+  /** Of the worker in its place. */
+  readonly workerBootId: string;
+  readonly loads: readonly InheritedLoad[];
+  readonly saves: readonly InheritedSaves[];
+}
+
+export interface InheritedLoad {
+  readonly requestId: string;
+  /** Of this load alone, among all loads and saves of the scheduler. */
+  readonly transfer: number;
+  readonly groupIds: readonly number[];
+  readonly blockIds: readonly number[];
+}
+
+/** All saves of one request. */
+export interface InheritedSaves {
+  readonly requestId: string;
+  readonly transfers: readonly number[];
+  /** Whether the request has finished, which the worker before may have been told. */
+  readonly isFinished: boolean;
 }
 
 export interface Recall {

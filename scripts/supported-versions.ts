@@ -1,13 +1,16 @@
 #!/usr/bin/env node
 /** Asks the published servers what the page of supported versions says of them. */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { CheckReport } from '../src/check/check.ts';
 import { publishedVersions } from '../test/real/published-wheels.ts';
 import { RealServer } from '../test/support/real-server.ts';
-import { RESULTS_FILE, type ServerResult, type TestCounts } from './supported-versions/results.ts';
+import { RESULTS_FILE, type ServerResult } from './supported-versions/results.ts';
+import { countTests, type TestReport } from './supported-versions/test-counts.ts';
 import { runTool, toolCommand } from './tool-command.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -16,12 +19,15 @@ const command = toolCommand(
   'supported-versions',
   'Ask the published servers (npm run real:install), and write what docs/supported-versions.md is generated from',
 )
-  .option('--tests <folder>', 'where vitest left its JSON reports: server-<version>.json and client-<version>.json')
+  .option('--with-tests', 'run all tests on published servers first, which takes a quarter of an hour', false)
+  .option('--tests <file...>', 'JSON reports of such runs, which vitest wrote')
   .action(collect);
 
 await runTool(command);
 
-async function collect({ tests }: { readonly tests?: string }): Promise<void> {
+async function collect({ withTests, tests = [] }: { readonly withTests: boolean; readonly tests?: readonly string[] }) {
+  const reports = tests.map((file) => JSON.parse(readFileSync(file, 'utf8')) as TestReport);
+  if (withTests) reports.push(await runTests());
   const date = new Date().toISOString().slice(0, 10);
   const servers: ServerResult[] = [];
   for (const version of publishedVersions) {
@@ -34,8 +40,7 @@ async function collect({ tests }: { readonly tests?: string }): Promise<void> {
         version,
         date,
         check: { kept: counted('kept'), notKept, notAsked: counted('not asked') },
-        tests: countsFrom(tests, `server-${version}.json`),
-        client: countsFrom(tests, `client-${version}.json`),
+        ...countTests(reports, version),
       });
     } finally {
       await server[Symbol.asyncDispose]();
@@ -44,16 +49,22 @@ async function collect({ tests }: { readonly tests?: string }): Promise<void> {
   writeFileSync(RESULTS_FILE, `${JSON.stringify({ servers }, null, 2)}\n`);
 }
 
+/** A test that fails is counted as one. */
+async function runTests(): Promise<TestReport> {
+  const folder = mkdtempSync(join(tmpdir(), 'supported-versions-'));
+  try {
+    const file = join(folder, 'tests.json');
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
+    const child = spawn('npm', ['run', 'test:real:all', '--', ...reporters], { cwd: ROOT, stdio: 'inherit' });
+    await once(child, 'close');
+    return JSON.parse(readFileSync(file, 'utf8')) as TestReport;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 async function checked(endpoint: string, httpUrl: string): Promise<CheckReport> {
   const args = ['src/cli/main.ts', 'check', endpoint, '--http-url', httpUrl, '--write', '--json'];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
   return JSON.parse(await text(child.stdout)) as CheckReport;
-}
-
-function countsFrom(folder: string | undefined, name: string): TestCounts | null {
-  const path = folder === undefined ? null : resolve(folder, name);
-  if (path === null || !existsSync(path)) return null;
-  const report = JSON.parse(readFileSync(path, 'utf8')) as Readonly<Record<string, number>>;
-  const { numPassedTests: passed = 0, numFailedTests: failed = 0, numPendingTests: skipped = 0 } = report;
-  return { passed, failed, skipped };
 }

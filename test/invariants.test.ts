@@ -7,7 +7,7 @@ import type { LoadIntent, UnsafeRelease } from '../src/connector/index.ts';
 import { layersIn } from '../src/connector/kv-caches.ts';
 import { Loads } from '../src/connector/loads.ts';
 import { RequestLedger } from '../src/connector/request-ledger.ts';
-import { TransferLedger } from '../src/connector/transfer-ledger.ts';
+import { TransferLedger, type TransferLife } from '../src/connector/transfer-ledger.ts';
 import { Connection } from '../src/rpc/connection.ts';
 import { hashesOf, TestConnection, TestSession } from './support/engine-rank.ts';
 import { own } from './support/own.ts';
@@ -422,7 +422,7 @@ class LedgerModel {
   #ranks = [new TransferLedger(() => {}), new TransferLedger(() => {})];
   #requestIds: readonly string[];
   /** Per rank and request: transfers begun and not ended. */
-  #underWay = new Map<string, { loads: number; saves: number }>();
+  #underWay = new Map<string, { loads: TransferLife[]; saves: TransferLife[] }>();
   #loading = new Set<string>();
   #held = new Set<string>();
   #finished = new Set<string>();
@@ -440,8 +440,8 @@ class LedgerModel {
     for (const requestId of this.#requestIds) {
       for (const rank of [0, 1]) {
         const flights = this.#flights(rank, requestId);
-        while (flights.loads > 0) this.#endLoad(rank, requestId);
-        while (flights.saves > 0) this.#endSave(rank, requestId);
+        while (flights.loads.length > 0) this.#endLoad(rank, requestId);
+        while (flights.saves.length > 0) this.#endSave(rank, requestId);
       }
     }
     this.#step();
@@ -453,8 +453,8 @@ class LedgerModel {
     const flights = this.#flights(rank, requestId);
     const epoch = { schedulerBootId: 'boot', counter: 1 };
     if (what === 'step') this.#step();
-    if (what === 'endLoad' && flights.loads > 0) this.#endLoad(rank, requestId);
-    if (what === 'endSave' && flights.saves > 0) this.#endSave(rank, requestId);
+    if (what === 'endLoad' && flights.loads.length > 0) this.#endLoad(rank, requestId);
+    if (what === 'endSave' && flights.saves.length > 0) this.#endSave(rank, requestId);
     if (this.#finished.has(requestId)) return;
     if (what === 'load' && !this.#loading.has(requestId)) {
       this.#loading.add(requestId);
@@ -478,14 +478,9 @@ class LedgerModel {
     const finishedNow = this.#finishedNow.splice(0);
     const ended = { loaded: [] as string[], saved: [] as string[] };
     for (const [rank, ledger] of this.#ranks.entries()) {
-      for (const { requestId } of loads) {
-        ledger.beginLoad(requestId);
-        this.#flights(rank, requestId).loads += 1;
-      }
-      for (const { requestId } of saves) {
-        ledger.beginSave(requestId);
-        this.#flights(rank, requestId).saves += 1;
-      }
+      for (const load of loads) this.#flights(rank, load.requestId).loads.push(ledger.begin('load', load)!);
+      for (const save of saves) this.#flights(rank, save.requestId).saves.push(ledger.begin('save', save)!);
+      for (const repeated of [...loads, ...saves]) expect(ledger.begin('load', repeated)).toBeNull();
       const told = ledger.take(finishedNow);
       for (const set of ['loaded', 'saved'] as const) {
         for (const requestId of told[set]) {
@@ -507,7 +502,7 @@ class LedgerModel {
   #act(requestId: string): void {
     for (const rank of [0, 1]) {
       const { loads, saves } = this.#flights(rank, requestId);
-      const touched = this.#finished.has(requestId) ? loads + saves : loads;
+      const touched = this.#finished.has(requestId) ? loads.length + saves.length : loads.length;
       expect(touched, `${requestId} was handed back while rank ${rank} is under way`).toBe(0);
     }
     if (this.#finished.has(requestId)) expect(this.#held.delete(requestId), `${requestId} is not held`).toBe(true);
@@ -516,20 +511,18 @@ class LedgerModel {
   }
 
   #endLoad(rank: number, requestId: string): void {
-    this.#flights(rank, requestId).loads -= 1;
-    this.#ranks[rank]?.endLoad(requestId, null);
+    this.#flights(rank, requestId).loads.pop()?.end();
   }
 
   #endSave(rank: number, requestId: string): void {
-    this.#flights(rank, requestId).saves -= 1;
-    this.#ranks[rank]?.endSave(requestId);
+    this.#flights(rank, requestId).saves.pop()?.end();
   }
 
-  #flights(rank: number, requestId: string): { loads: number; saves: number } {
+  #flights(rank: number, requestId: string): { loads: TransferLife[]; saves: TransferLife[] } {
     const key = `${rank} ${requestId}`;
     const held = this.#underWay.get(key);
     if (held) return held;
-    const flights = { loads: 0, saves: 0 };
+    const flights = { loads: [], saves: [] };
     this.#underWay.set(key, flights);
     return flights;
   }

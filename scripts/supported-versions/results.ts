@@ -12,8 +12,10 @@ export interface ServerResult {
   readonly date: string;
   /** Items of `check --write`, with the HTTP port. */
   readonly check: { readonly kept: number; readonly notKept: readonly string[]; readonly notAsked: number };
-  /** Tests of the project of this version; `null`: they were not run when the page was made. */
+  /** Connector tests and stories on this server; `null`: they were not run when the page was made. */
   readonly tests: TestCounts | null;
+  /** Tests of what this server does: conformance, wire, drain, refusals, operating. */
+  readonly ofServer: TestCounts | null;
   /** Tests of the published client of this version against the embedded engine. */
   readonly client: TestCounts | null;
 }

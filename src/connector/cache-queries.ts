@@ -4,7 +4,7 @@ import { patientTimer } from '../patient-timer.ts';
 import type { SchedulerObserver } from '../telemetry/observers.ts';
 import { ByGroup } from './by-group.ts';
 import type { Distrust } from './distrust.ts';
-import { blocksOf, type FoundBlocks, type Hit, isEnough, outcomeOf, queryDigest, type TakenHits } from './hits.ts';
+import { blocksOf, type FoundBlocks, type Hit, isEnough, namedQuery, outcomeOf, type TakenHits } from './hits.ts';
 import type { HeldLease, Leases } from './leases.ts';
 import { checkGroupId } from './options.ts';
 import {
@@ -106,27 +106,28 @@ export class CacheQueries {
     const { connection, service, leases } = this.#options;
     const { epoch } = service();
     if (epoch === null) return NOT_CONNECTED;
-    const digest = queryDigest(epoch, query);
+    const { digest, copiedHashes } = namedQuery(epoch, query);
     const held = this.#hits.get(requestId, groupId);
     if (held && this.#isFresh(held, epoch, digest) && isEnough(held, query)) return outcomeOf(held);
     if (held) {
       this.#hits.delete(requestId, groupId);
       leases.release(held);
     }
+    const named = { ...query, blockHashes: copiedHashes() };
     const asked = Symbol(requestId);
     this.#asked.set(requestId, groupId, asked);
     try {
       const { server } = connection;
-      const outcome = await this.#ask(server, `${requestId}/${digest}`, query);
+      const outcome = await this.#ask(server, `${requestId}/${digest}`, named);
       const isWanted = this.#isServing(epoch) && this.#asked.get(requestId, groupId) === asked;
-      if (outcome.case === 'loading' && isWanted) return this.#stillLoading(query, digest);
+      if (outcome.case === 'loading' && isWanted) return this.#stillLoading(named, digest);
       const ready = outcome.case === 'ready' ? outcome.value : null;
       const lease = leaseOf(outcome);
       if (!isWanted) return this.#supersede(server, lease);
       this.#loading.delete(requestId, groupId);
       return ready === null || lease.length === 0
         ? miss('notCached')
-        : this.#accept(query, ready, { epoch, lease, digest });
+        : this.#accept(named, ready, { epoch, lease, digest });
     } catch (error) {
       this.#suspect(faultFrom(error), epoch);
       return miss('failed');

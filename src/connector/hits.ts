@@ -48,12 +48,25 @@ function isList(blockIds: BlockIds | BlockIdsByGroup): blockIds is BlockIds {
  * A short name of everything that a query's result belongs to: epoch, group and hashes, each with its length. The server
  * keys running prefetches by the request id alone and keeps them across our epochs, so the id on the wire ends with it.
  */
-export function queryDigest(epoch: Epoch, { groupId = 0, blockHashes }: Query): string {
-  const head = `${epoch.schedulerBootId}/${epoch.counter}/${groupId}/${blockHashes.length}/`;
+export function namedQuery(epoch: Epoch, { groupId = 0, blockHashes }: Query): NamedQuery {
+  const head = Buffer.from(`${epoch.schedulerBootId}/${epoch.counter}/${groupId}/${blockHashes.length}/`);
   const lengths = new Uint32Array(blockHashes.length);
   for (const [index, blockHash] of blockHashes.entries()) lengths[index] = blockHash.length;
-  const named = Buffer.concat([Buffer.from(head), new Uint8Array(lengths.buffer), ...blockHashes]);
-  return hash('sha256', named, 'base64url').slice(0, DIGEST_LENGTH);
+  const named = Buffer.concat([head, new Uint8Array(lengths.buffer), ...blockHashes]);
+  const copiedHashes = () => {
+    let end = head.length + lengths.byteLength;
+    return Array.from(lengths, (length) => {
+      end += length;
+      return named.subarray(end - length, end);
+    });
+  };
+  return { digest: hash('sha256', named, 'base64url').slice(0, DIGEST_LENGTH), copiedHashes };
+}
+
+export interface NamedQuery {
+  readonly digest: string;
+  /** As they were when they were named: a host may use the memory of its own at once for others. */
+  readonly copiedHashes: () => Uint8Array[];
 }
 
 /** 132 bits in base64url: no two queries share one by chance. */

@@ -16,6 +16,8 @@ export interface LoadIntent {
   readonly requestId: string;
   /** The epoch in which every one of the leases was given; a worker in another one refuses them all without an RPC. */
   readonly epoch: Epoch;
+  /** Of this load alone, among all loads and saves of one scheduler. Absent: repeats are not told from the first. */
+  readonly transfer?: number;
   /** One for each storage group, not empty. */
   readonly leases: readonly LeasedBlocks[];
 }
@@ -34,6 +36,8 @@ export interface SaveIntent {
   readonly requestId: string;
   /** The epoch in which the save was scheduled; a worker in another one refuses, or some ranks alone would save. */
   readonly epoch: Epoch;
+  /** As that of a load. */
+  readonly transfer?: number;
   /** Storage group: the layers of this one are saved. */
   readonly groupId: number;
   readonly blockIds: readonly number[];

@@ -3,13 +3,14 @@ import type { RankIdentity } from '../actors/verify.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { Connection } from '../rpc/connection.ts';
 import type { ToldPreemption, WorkerObserver } from '../telemetry/observers.ts';
+import { copiedLoad, copiedSave } from './copied.ts';
 import type { KvCacheLayer } from './kv-caches.ts';
 import { destinationsOf, Loads } from './loads.ts';
 import type { FailedLoad, LeasedBlocks, LoadIntent, SaveIntent } from './metadata.ts';
 import { Quarantine } from './quarantine.ts';
 import { Saves } from './saves.ts';
 import type { Transfer, TransferEvents, TransferOutcome, UnsafeRelease } from './transfer.ts';
-import { TransferLedger } from './transfer-ledger.ts';
+import { TransferLedger, type TransferLife } from './transfer-ledger.ts';
 import { UnsafeSaves } from './unsafe-saves.ts';
 
 /** Counts since the start. `refused`: without an RPC: not in service, of another epoch, or impossible. */
@@ -77,20 +78,22 @@ export class RankTransfers {
   }
 
   startLoad(intent: LoadIntent): void {
-    this.ledger.beginLoad(intent.requestId);
-    const reason = this.#tryLoading(intent);
+    const life = this.ledger.begin('load', intent);
+    if (life === null) return;
+    const reason = this.#tryLoading(copiedLoad(intent), life);
     if (reason === null) return;
     this.#countRefused('load');
-    this.ledger.endLoad(intent.requestId, failedLoad(intent, reason));
+    life.end(failedLoad(intent, reason));
   }
 
   /** Why the save was refused at once, or `null`. */
   startSave(intent: SaveIntent): string | null {
-    this.ledger.beginSave(intent.requestId);
-    const reason = this.#trySaving(intent);
+    const life = this.ledger.begin('save', intent);
+    if (life === null) return null;
+    const reason = this.#trySaving(copiedSave(intent), life);
     if (reason === null) return null;
     this.#countRefused('save');
-    this.ledger.endSave(intent.requestId);
+    life.end();
     return reason;
   }
 
@@ -149,7 +152,7 @@ export class RankTransfers {
   }
 
   /** Why nothing was sent, or `null`. */
-  #tryLoading(intent: LoadIntent): string | null {
+  #tryLoading(intent: LoadIntent, life: TransferLife): string | null {
     const service = this.#options.service();
     if (service === null) return 'not connected';
     if (!isSameEpoch(intent.epoch, service.epoch)) {
@@ -163,7 +166,7 @@ export class RankTransfers {
     if (impossible !== undefined) return impossible;
     const events = this.#eventsOf(service, (outcome) => {
       const error = outcome.kind === 'failed' ? failedLoad(intent, outcome.fault.message) : null;
-      this.ledger.endLoad(intent.requestId, error);
+      life.end(error);
     });
     try {
       this.#loads.start(connection.server, { ...rank, layers }, intent, events);
@@ -174,7 +177,7 @@ export class RankTransfers {
   }
 
   /** Why nothing was sent, or `null`. */
-  #trySaving(intent: SaveIntent): string | null {
+  #trySaving(intent: SaveIntent, life: TransferLife): string | null {
     const { rank, connection, layersIn } = this.#options;
     const service = this.#options.service();
     if (service === null || !connection.isUp) return 'not connected';
@@ -183,7 +186,7 @@ export class RankTransfers {
     const impossible = impossibleBlockId(intent, layers);
     if (impossible !== null) return impossible;
     const { server } = connection;
-    const events = this.#eventsOf(service, () => this.ledger.endSave(intent.requestId));
+    const events = this.#eventsOf(service, () => life.end());
     let trustAgain = () => {};
     this.#saves.start(server, { ...rank, layers }, intent, {
       ...events,

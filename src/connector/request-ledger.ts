@@ -1,8 +1,14 @@
+import type { InheritedTransfers } from '../../machines/index.ts';
+import { destinationsOf } from './loads.ts';
 import type { FinishedTransfers, LoadIntent, SaveIntent } from './metadata.ts';
+
+type Numbered<Intent> = Intent & { readonly transfer: number };
 
 interface Entry {
   /** The load that the workers were or will be told of and that has not ended on every rank. */
-  load: LoadIntent | null;
+  load: Numbered<LoadIntent> | null;
+  /** Those that the workers were told of. */
+  saves: number[];
   hasSaves: boolean;
   isFinished: boolean;
   awaitsLoad: boolean;
@@ -11,29 +17,60 @@ interface Entry {
 
 /**
  * Which requests have transfers on the ranks, so that the blocks of a finished request are held exactly as long as
- * something may touch them and its end is told exactly once.
+ * something may touch them and its end is told exactly once. A request id has one life at a time, and in it one load at
+ * a time: ranks, and what joins their words, know requests by their ids alone.
  */
 export class RequestLedger {
   #entries = new Map<string, Entry>();
-  #loads: LoadIntent[] = [];
-  #saves: SaveIntent[] = [];
+  #loads: Numbered<LoadIntent>[] = [];
+  #saves: Numbered<SaveIntent>[] = [];
+  #transfers = 0;
 
-  scheduleLoad(load: LoadIntent): void {
-    this.#entryOf(load.requestId).load = load;
-    this.#loads.push(load);
+  /** Throws an Error where a load of this request is under way, or blocks of an earlier request by this id are held. */
+  checkLoad(requestId: string): void {
+    this.#checkLife(requestId);
+    if (!this.#entries.get(requestId)?.load) return;
+    throw new Error(
+      `request ${requestId} has a load under way: another one begins when acceptFinished has returned it`,
+    );
   }
 
+  /** Throws as {@link checkLoad} does. */
+  scheduleLoad(load: LoadIntent): void {
+    this.checkLoad(load.requestId);
+    const numbered = { ...load, transfer: this.#nextNumber() };
+    this.#entryOf(load.requestId).load = numbered;
+    this.#loads.push(numbered);
+  }
+
+  /** Throws an Error where blocks of an earlier request by this id are held. */
   scheduleSave(save: SaveIntent): void {
+    this.#checkLife(save.requestId);
     this.#entryOf(save.requestId).hasSaves = true;
-    this.#saves.push(save);
+    this.#saves.push({ ...save, transfer: this.#nextNumber() });
   }
 
   /** What was scheduled since the last call. */
   drain(): { loads: readonly LoadIntent[]; saves: readonly SaveIntent[] } {
     const drained = { loads: this.#loads, saves: this.#saves };
+    for (const { requestId, transfer } of this.#saves) this.#entries.get(requestId)?.saves.push(transfer);
     this.#loads = [];
     this.#saves = [];
     return drained;
+  }
+
+  /** What the ranks were told of and have not ended. */
+  underWay(): Pick<InheritedTransfers, 'loads' | 'saves'> {
+    const waiting = new Set<LoadIntent>(this.#loads);
+    const loads = [...this.#entries.values()].flatMap(({ load }) => {
+      if (load === null || waiting.has(load)) return [];
+      const { requestId, transfer, leases } = load;
+      return [{ requestId, transfer, groupIds: leases.map(({ groupId }) => groupId), blockIds: destinationsOf(load) }];
+    });
+    const saves = [...this.#entries].flatMap(([requestId, { saves: transfers, isFinished }]) =>
+      transfers.length === 0 ? [] : [{ requestId, transfers: [...transfers], isFinished }],
+    );
+    return { loads, saves };
   }
 
   /** A load that no worker has heard of yet is withdrawn and returned. */
@@ -82,6 +119,7 @@ export class RequestLedger {
       const entry = this.#entries.get(requestId);
       if (!entry?.isFinished || !entry.awaitsSaves) continue;
       entry.awaitsSaves = false;
+      entry.saves = [];
       if (!entry.awaitsLoad) this.#tell(requestId, saved);
     }
     return { finished: { loaded, saved }, loads };
@@ -92,10 +130,22 @@ export class RequestLedger {
     set.push(requestId);
   }
 
+  #nextNumber(): number {
+    this.#transfers += 1;
+    return this.#transfers;
+  }
+
+  #checkLife(requestId: string): void {
+    if (!this.#entries.get(requestId)?.isFinished) return;
+    throw new Error(
+      `request ${requestId} has finished and its blocks are held: its id is free when acceptFinished has returned it`,
+    );
+  }
+
   #entryOf(requestId: string): Entry {
     const held = this.#entries.get(requestId);
     if (held) return held;
-    const entry = { load: null, hasSaves: false, isFinished: false, awaitsLoad: false, awaitsSaves: false };
+    const entry = { load: null, saves: [], hasSaves: false, isFinished: false, awaitsLoad: false, awaitsSaves: false };
     this.#entries.set(requestId, entry);
     return entry;
   }

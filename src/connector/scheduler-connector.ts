@@ -28,8 +28,10 @@ import { type SchedulerTelemetry, schedulerTelemetry } from '../telemetry/connec
 import { wallTimeMs } from '../wall-time.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
 import { harmless, Listeners } from './callbacks.ts';
+import { copiedSave } from './copied.ts';
 import { Distrust } from './distrust.ts';
 import { type BlockIds, type BlockIdsByGroup, blockIdsByGroup, loadIntentFrom } from './hits.ts';
+import { Inheritance } from './inheritance.ts';
 import { Leases } from './leases.ts';
 import type { ConnectorMetadata, FinishedTransfers, LoadIntent } from './metadata.ts';
 import {
@@ -93,6 +95,7 @@ export class SchedulerConnector {
   #distrust = new Distrust();
   #queries: CacheQueries;
   #ledger = new RequestLedger();
+  #inheritance = new Inheritance(this.#ledger);
   #announcementListeners = new Listeners<Announcement>();
   #telemetry: SchedulerTelemetry;
   /** The machine's announcement that the service's was made of. */
@@ -213,11 +216,18 @@ export class SchedulerConnector {
    * `blockIds[i]`. `null`, or the end of the list, leaves blocks of the hit where they are. A list alone is for group 0;
    * a request with several groups loads them together, and a hit of a group that is not named here is given back.
    *
-   * `false`: a hit is gone, and those of the other groups are given back; treat all as misses. Throws a RangeError, and
-   * gives the hits back, where a list is longer than its hit.
+   * `false`: a hit is gone, and those of the other groups are given back; treat all as misses. Gives the hits back and
+   * throws: a RangeError where a list is longer than its hit; an Error where a load of this request is still under way, or
+   * blocks of an earlier request by the same id are still held.
    */
   scheduleLoad(requestId: string, blockIds: BlockIds | BlockIdsByGroup): boolean {
     const byGroup = blockIdsByGroup(blockIds);
+    try {
+      this.#ledger.checkLoad(requestId);
+    } catch (error) {
+      this.#queries.release(requestId);
+      throw error;
+    }
     const taken = this.#queries.take(requestId, Object.keys(byGroup).map(Number));
     if (taken === null) return false;
     try {
@@ -229,13 +239,17 @@ export class SchedulerConnector {
     return true;
   }
 
-  /** Saves these blocks in the next step. Best effort: a save that fails is only a later miss. */
+  /**
+   * Saves these blocks in the next step. Best effort: a save that fails is only a later miss. Throws a RangeError where the
+   * lists differ in length, and an Error where blocks of an earlier request by the same id are still held.
+   */
   scheduleSave({ requestId, groupId = 0, blockIds, blockHashes }: Save): void {
     checkGroupId(groupId);
     if (blockIds.length !== blockHashes.length) {
       throw new RangeError(`request ${requestId}: ${blockIds.length} block ids and ${blockHashes.length} hashes`);
     }
-    this.#ledger.scheduleSave({ requestId, epoch: this.#service.announcement.epoch, groupId, blockIds, blockHashes });
+    const { epoch } = this.#service.announcement;
+    this.#ledger.scheduleSave(copiedSave({ requestId, epoch, groupId, blockIds, blockHashes }));
   }
 
   /** Gives up the hits of this request that will not be loaded, in one group or in all. */
@@ -258,6 +272,11 @@ export class SchedulerConnector {
     // A hit that is held may be on what is distrusted from now on.
     if (this.#distrust.accept(report)) this.#queries.releaseAll();
     this.#send({ type: 'report.received', report });
+    // Of a late report the machine keeps nothing.
+    const { workerBootId } = this.#actor.getSnapshot().context.reports[report.rank] ?? report;
+    if (!this.#inheritance.noteWorker(report.rank, workerBootId)) return;
+    this.#service = { ...this.#service, announcement: this.#told(this.#announced) };
+    this.#announce(this.#service.announcement);
   }
 
   /**
@@ -266,6 +285,10 @@ export class SchedulerConnector {
    */
   acceptFinished(ended: FinishedTransfers & { readonly failedLoads?: readonly string[] }): FinishedTransfers {
     const { finished, loads } = this.#ledger.settle(ended);
+    if (this.#inheritance.forgetEnded()) {
+      const { inherited: _, ...announcement } = this.#service.announcement;
+      this.#service = { ...this.#service, announcement };
+    }
     const failed = new Set(ended.failedLoads);
     // A rank that did not load left its share: the lease would pin the blocks until it expires.
     for (const load of loads) if (failed.has(load.requestId)) this.#releaseLoad(load);
@@ -342,7 +365,7 @@ export class SchedulerConnector {
     const epoch = snapshot.hasTag('cacheUsable') ? announcement.epoch : null;
     const isNews = announcement !== this.#announced;
     this.#announced = announcement;
-    this.#service = { announcement: isNews ? this.#traced(announcement) : before.announcement, epoch };
+    this.#service = { announcement: isNews ? this.#told(announcement) : before.announcement, epoch };
     if (isNews && announcement.action === 'register') this.#serverDeath.forget();
     if (isNews) this.#announce(this.#service.announcement);
     if (before.epoch === null && epoch !== null) {
@@ -353,10 +376,15 @@ export class SchedulerConnector {
     this.#board.post(snapshot.value, announcement.epoch, evidence?.fault ?? null);
   }
 
-  /** With the trace that the ranks' own spans belong to. */
-  #traced(announcement: Announcement): Announcement {
+  /** With the trace that the ranks' own spans belong to, and what replaced workers have left. */
+  #told(announcement: Announcement): Announcement {
     const traceparent = this.#telemetry.traceparent();
-    return traceparent === undefined ? announcement : { ...announcement, traceparent };
+    const { left } = this.#inheritance;
+    return {
+      ...announcement,
+      ...(traceparent === undefined ? {} : { traceparent }),
+      ...(left.length === 0 ? {} : { inherited: left }),
+    };
   }
 
   #announce(announcement: Announcement): void {

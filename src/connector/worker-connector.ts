@@ -234,7 +234,14 @@ export class WorkerConnector {
 
   /** The push form of {@link acceptMetadata}. Repeats and late ones do no harm. */
   acceptAnnouncement(announcement: Announcement): void {
-    this.#send({ type: 'announcement.received', announcement });
+    const { inherited = [], ...word } = announcement;
+    this.#send({ type: 'announcement.received', announcement: word });
+    const { rank, workerBootId } = this.#actor.getSnapshot().context;
+    for (const left of inherited) {
+      if (left.rank === rank && left.workerBootId === workerBootId) {
+        this.#transfers.ledger.inherit(word.epoch.schedulerBootId, left);
+      }
+    }
   }
 
   /** vLLM: `build_connector_worker_meta`. Carry it to {@link SchedulerConnector.acceptReport} after every step. */
@@ -397,6 +404,7 @@ export class WorkerConnector {
 
   #follow(snapshot: SnapshotFrom<typeof workerMachine>): void {
     const { announcement, fault } = snapshot.context;
+    if (announcement?.epoch.schedulerBootId) this.#transfers.ledger.follow(announcement.epoch.schedulerBootId);
     this.#board.post(snapshot.value, announcement?.epoch ?? null, fault);
     this.#pushReport();
   }

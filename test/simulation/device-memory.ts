@@ -1,4 +1,5 @@
 import type { Tensor } from '../../src/engine/tensor-registry.ts';
+import { decodeIpcWrapper, encodeIpcWrapper } from '../../src/registration/ipc-wrapper.ts';
 import type { SimulatedProcess } from './event-loop.ts';
 import type { Kernel } from './kernel.ts';
 
@@ -26,9 +27,26 @@ export class DeviceMemory {
     kernel.deviceMemories.set(this.id, this);
   }
 
-  /** What a registration sends in the place of a pickled handle. */
+  /** As torch would share it; the handle is the memory's number. */
   get wrapperBytes(): Uint8Array<ArrayBuffer> {
-    return Uint8Array.from([this.id >> 8, this.id & 0xff]);
+    const memoryHandle = Buffer.alloc(64);
+    memoryHandle.writeUInt32BE(this.id);
+    return Uint8Array.from(
+      encodeIpcWrapper({
+        deviceIndex: this.deviceId,
+        memoryHandle,
+        storageSizeBytes: this.bytes.length,
+        storageOffsetBytes: 0,
+        refCounterFile: new Uint8Array(),
+        refCounterSlot: 0,
+        eventHandle: new Uint8Array(64),
+        eventSyncRequired: false,
+        dtype: 'uint8',
+        shape: [this.bytes.length],
+        stride: [1],
+        deviceUuid: '00000000-0000-0000-0000-000000000000',
+      }),
+    );
   }
 
   get isFreed(): boolean {
@@ -56,7 +74,8 @@ export function openTensor(
   trouble: CopyTrouble,
   wrapper: Uint8Array,
 ): Tensor {
-  const memory = kernel.deviceMemories.get((wrapper[0]! << 8) | wrapper[1]!);
+  const { memoryHandle } = decodeIpcWrapper(wrapper);
+  const memory = kernel.deviceMemories.get(Buffer.from(memoryHandle).readUInt32BE());
   if (memory === undefined || memory.isFreed) throw new Error('the memory has been freed');
   let isMapped = true;
   memory.mappedBy.add(server);

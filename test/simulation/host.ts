@@ -86,10 +86,10 @@ export class Host {
     this.isStopped = true;
   }
 
-  /** A rank is another process now, with other memory; whatever the one before had under way is over. */
+  /** A rank is another process now, with other memory, and tells of what the one before had under way. */
   rankReplaced(index: number): void {
     this.#inScheduler(() => {
-      this.#tally.excuse(index, [...this.#requests.keys(), ...this.#held.keys()]);
+      this.#tally.replaced(index);
       for (const request of [...this.#requests.values()]) this.#finish(request);
       this.#awaitedRanks.get(index)?.(nothing);
       this.#acceptEnded();
@@ -101,7 +101,9 @@ export class Host {
     this.#generation += 1;
     this.#formerMetadata = this.#lastMetadata ?? this.#formerMetadata;
     this.#lastMetadata = null;
-    this.#finishedIds = [...this.#requests.keys(), ...this.#held.keys()];
+    // It names its requests from the first again.
+    this.#lastId = 0;
+    this.#finishedIds = [];
     this.#requests.clear();
     this.#held.clear();
     this.#tally = new RankTally(this.instance.shape.worldSize);
@@ -205,7 +207,10 @@ export class Host {
       if (isSettled || this.excusedMs > excusedBeforeMs) return;
       this.#kernel.report(new Violation(2, `the query of ${request.id} is not answered`));
     });
-    void scheduler.query({ requestId: request.id, blockHashes: request.hashes }).then((outcome) => {
+    const blockHashes = request.hashes.map((hash) => Uint8Array.from(hash));
+    const outcome = scheduler.query({ requestId: request.id, blockHashes });
+    this.#reuse(blockHashes);
+    void outcome.then((outcome) => {
       isSettled = true;
       this.#tallies.queries += 1;
       if (!wasUsable && (outcome.kind !== 'miss' || this.#kernel.loop.nowMs !== startMs)) {
@@ -244,6 +249,12 @@ export class Host {
     this.#startRunning(request);
   }
 
+  /** The memory of hashes that were handed in: others take their place at once. */
+  #reuse(hashes: readonly Uint8Array[]): void {
+    const prefix = `${this.instance.shape.namespace}/${this.#random.int(1, PREFIXES)}`;
+    for (const [i, hash] of hashes.entries()) hash.set(chainHash(prefix, i));
+  }
+
   #startRunning(request: HostRequest): void {
     request.stage = 'running';
     request.stepsLeft = this.#random.int(1, 4);
@@ -255,11 +266,12 @@ export class Host {
     if (!request.isSaved) {
       request.isSaved = true;
       const blockIds = request.blocks.slice(request.hit);
-      const blockHashes = request.hashes.slice(request.hit);
+      const blockHashes = request.hashes.slice(request.hit).map((hash) => Uint8Array.from(hash));
       this.pool.compute(blockIds, blockHashes);
       if (blockIds.length > 0) {
         this.pool.lendToSave(blockIds);
         scheduler.scheduleSave({ requestId: request.id, blockIds, blockHashes });
+        this.#reuse(blockHashes);
         this.#tallies.saves += 1;
       }
       return;

@@ -133,8 +133,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'query id without digest',
     file: 'src/connector/cache-queries.ts',
-    find: '{digest}`, query)',
-    replace: "{''}`, query)",
+    find: '{digest}`, named)',
+    replace: "{''}`, named)",
     why: "a prefetch's result is taken for another query's",
   },
   {
@@ -220,6 +220,27 @@ export const mutants: readonly Mutant[] = [
     find: 'hashes.set(keyOf(hash), Uint8Array.from(hash));',
     replace: '',
     why: 'the scheduler never hears which hashes are not to be used',
+  },
+  {
+    name: 'replaced worker not told of',
+    file: 'src/connector/worker-connector.ts',
+    find: 'if (left.rank === rank && left.workerBootId === workerBootId) {',
+    replace: 'if (false) {',
+    why: 'requests wait for what a process that is gone had under way',
+  },
+  {
+    name: 'ends told to any scheduler',
+    file: 'src/connector/transfer-ledger.ts',
+    find: "if (kind === 'load') book.loaded.push(requestId);",
+    replace: "if (kind === 'load') this.#book.loaded.push(requestId);",
+    why: "the end of a former scheduler's load is told as that of a new one's by the same id",
+  },
+  {
+    name: 'hashes of saves not copied',
+    file: 'src/connector/copied.ts',
+    find: 'const bytes = Buffer.concat(hashes);',
+    replace: 'if (hashes) return [...hashes];\n  const bytes = Buffer.concat(hashes);',
+    why: 'what the host writes over them next is what the blocks are stored under',
   },
   {
     name: 'late answer accepted',

@@ -1,0 +1,184 @@
+import { describe, expect, it } from 'vitest';
+import { type SaveIntent, WorkerConnector } from '../../../src/connector/index.ts';
+import { TransferLedger } from '../../../src/connector/transfer-ledger.ts';
+import { hashesOf } from '../../support/engine-rank.ts';
+import { own } from '../../support/own.ts';
+import { startEngine } from '../../support/story.ts';
+import { layersOf, TestInstance } from '../../support/test-instance.ts';
+import { warmHashes, warmRank } from '../../support/warm-rank.ts';
+import { eventually } from '../../support/within.ts';
+
+const NEVER_ENDS = { copyDelayMs: 600_000 };
+
+async function loading() {
+  const engine = await startEngine();
+  const warm = await warmRank(engine);
+  await engine.fault({ copyDelayMs: 400 });
+  warm.instance.scheduler.scheduleLoad('loads', [4]);
+  warm.instance.step();
+  return { engine, ...warm };
+}
+
+describe('two lives under one name', () => {
+  it('a load of a request whose load is under way is an error at the call, and its hit is given back', async () => {
+    const { instance, engine } = await loading();
+    const { scheduler } = instance;
+    await instance.hit('loads', warmHashes);
+    const releasesBefore = await engine.rpcCount('release');
+    expect(() => scheduler.scheduleLoad('loads', [5, 6, 7])).toThrow('request loads has a load under way');
+    expect(scheduler.heldPositions('loads')).toEqual([]);
+    await eventually('the release', async () => ((await engine.rpcCount('release')) > releasesBefore ? true : null));
+    expect((await instance.ended('loads', 'loaded')).failedLoads).toEqual([]);
+    await instance.hit('loads', warmHashes);
+    expect(scheduler.scheduleLoad('loads', [5, 6, 7])).toBe(true);
+    expect((await instance.ended('loads', 'loaded')).failedLoads).toEqual([]);
+  });
+
+  it('an id whose blocks are held is not free: a load or a save of another request by it is an error', async () => {
+    const { instance } = await loading();
+    const { scheduler } = instance;
+    expect(instance.finish('loads')).toBe(true);
+    const save = { requestId: 'loads', blockIds: [0], blockHashes: hashesOf(1, 'other') };
+    expect(() => scheduler.scheduleSave(save)).toThrow('its blocks are held');
+    expect(() => scheduler.scheduleLoad('loads', [1])).toThrow('its blocks are held');
+    await instance.ended('loads', 'loaded');
+    scheduler.scheduleSave(save);
+    expect(instance.finish('loads')).toBe(true);
+    await instance.ended('loads', 'saved');
+  });
+
+  it("what ends of a former scheduler's request is not told as the end of a new one by the same id", () => {
+    const ledger = new TransferLedger(() => {});
+    const load = (schedulerBootId: string) =>
+      ledger.begin('load', { requestId: 'r', epoch: { schedulerBootId, counter: 1 }, transfer: 1, leases: [] });
+    const former = load('former');
+    const next = load('next');
+    former?.end({ requestId: 'r', groupIds: [0], blockIds: [3], reason: 'of the former' });
+    expect(ledger.take([])).toEqual({ loaded: [], saved: [] });
+    expect(ledger.takeErrors()).toEqual([]);
+    expect([ledger.isIdle, ledger.requestsUnderWay]).toEqual([false, ['r']]);
+    next?.end();
+    expect(ledger.take([])).toEqual({ loaded: ['r'], saved: [] });
+    expect(ledger.isIdle).toBe(true);
+  });
+
+  it('a message that comes twice begins its transfers once', async () => {
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine);
+    instance.scheduler.scheduleSave({ requestId: 'saves', blockIds: [0], blockHashes: hashesOf(1, 'once') });
+    instance.finish('saves');
+    const metadata = instance.scheduler.buildMetadata();
+    const saved = await engine.rpcCount('save');
+    for (let times = 0; times < 3; times++) worker.save(metadata.saves);
+    const end = await eventually('the end', () => {
+      const { saved } = worker.takeFinished(['saves']);
+      return saved.length > 0 ? saved : null;
+    });
+    expect(end).toEqual(['saves']);
+    expect((await engine.rpcCount('save')) - saved).toBe(1);
+    expect(worker.takeFinished(['saves']).saved).toEqual([]);
+  });
+});
+
+describe('memory of the host that is used again as soon as a call has returned', () => {
+  it('does not change what a save of the scheduler, or of a worker, is stored under', async () => {
+    const engine = await startEngine();
+    const { instance, worker, memory } = await warmRank(engine);
+    const overwrite = (hashes: readonly Uint8Array[]) => {
+      for (const hash of hashes) hash.fill(0xee);
+    };
+    const given = hashesOf(2, 'given').map((hash) => Uint8Array.from(hash));
+    const blockIds = [4, 5];
+    instance.scheduler.scheduleSave({ requestId: 'saves', blockIds, blockHashes: given });
+    overwrite(given);
+    blockIds.fill(0);
+    const { saves } = instance.scheduler.buildMetadata();
+    const received: SaveIntent[] = structuredClone(saves) as SaveIntent[];
+    for (const [n, block] of [4, 5].entries()) memory.fill(block, 70 + n);
+    worker.save(received);
+    for (const { blockHashes } of received) overwrite(blockHashes);
+    instance.finish('saves');
+    await instance.ended('saves', 'saved');
+    await instance.hit('asks', hashesOf(2, 'given'));
+    instance.scheduler.scheduleLoad('asks', [6, 7]);
+    await instance.ended('asks', 'loaded');
+    expect([6, 7].map((block, n) => memory.holds(block, 70 + n))).toEqual([true, true]);
+  });
+
+  it('does not change what a query asks for', async () => {
+    const engine = await startEngine();
+    const { instance } = await warmRank(engine);
+    const blockHashes = warmHashes.map((hash) => Uint8Array.from(hash));
+    const outcome = instance.scheduler.query({ requestId: 'asks', blockHashes });
+    for (const hash of blockHashes) hash.fill(0xee);
+    expect(await outcome).toEqual({ kind: 'hit', blocks: warmHashes.length });
+  });
+});
+
+describe('a worker that was replaced', () => {
+  async function replaced(isFinishedBefore: boolean) {
+    const engine = await startEngine();
+    const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 2 })).start();
+    await instance.reached('connected');
+    for (const memory of instance.memory) memory.fill(0, 1);
+    await instance.save('warm', [0], hashesOf(1));
+    await instance.hit('loads', hashesOf(1));
+    await engine.fault(NEVER_ENDS);
+    instance.scheduler.scheduleLoad('loads', [4]);
+    instance.scheduler.scheduleSave({ requestId: 'saves', blockIds: [3], blockHashes: hashesOf(1, 'late') });
+    instance.step();
+    if (isFinishedBefore) {
+      instance.finish('saves');
+      instance.step();
+    }
+    const old = instance.workers[1]!;
+    void old.stop();
+    const { instanceId } = instance.scheduler;
+    const place = { rank: 1, tpRank: 1, tpSize: 2, worldSize: 2, deviceId: 1 };
+    const fresh = new WorkerConnector({
+      endpoint: `http://${engine.grpcAddress}`,
+      instanceId,
+      namespace: instanceId,
+      ...place,
+    });
+    (instance.workers as WorkerConnector[])[1] = fresh;
+    fresh.onReport((report) => instance.scheduler.acceptReport(report));
+    instance.scheduler.onAnnounce((announcement) => fresh.acceptAnnouncement(announcement));
+    fresh.registerKvCaches(layersOf(instance.memory[1]!));
+    // The other rank still has its part: it ends with the copies of the server.
+    await engine.fault({ copyDelayMs: null });
+    return { engine, instance, fresh };
+  }
+
+  it.each([
+    ['before', true],
+    ['after', false],
+  ])('has its transfers told as failed, once, whether a request finished %s', async (_, isFinishedBefore) => {
+    const { engine, instance } = await replaced(isFinishedBefore);
+    const told: string[] = [];
+    if (!isFinishedBefore) expect(instance.finish('saves')).toBe(true);
+    engine.signal('SIGKILL');
+    await eventually('both ends', () => {
+      const { loaded, saved, failedLoads } = instance.step();
+      told.push(...loaded.map((id) => `${id} loaded`), ...saved.map((id) => `${id} saved`));
+      told.push(...failedLoads.map((id) => `${id} failed`));
+      return told.length >= 3 ? true : null;
+    });
+    expect(told.toSorted()).toEqual(['loads failed', 'loads loaded', 'saves saved']);
+    expect(instance.step()).toEqual({ loaded: [], saved: [], failedLoads: [] });
+  });
+
+  it('is told of what it had under way as long as somebody waits for it, and no longer', async () => {
+    const { engine, instance } = await replaced(false);
+    await eventually('the word', () => (instance.scheduler.buildMetadata().announcement.inherited ? true : null));
+    instance.finish('saves');
+    engine.signal('SIGKILL');
+    const waiting = new Set(['loads', 'saves']);
+    await eventually('both ends', () => {
+      const { loaded, saved } = instance.step();
+      for (const id of [...loaded, ...saved]) waiting.delete(id);
+      return waiting.size === 0 ? true : null;
+    });
+    expect(instance.scheduler.buildMetadata().announcement.inherited).toBeUndefined();
+  });
+});
