@@ -60,6 +60,10 @@ export const budgetTable = {
     default: null,
     end: 'a load or save of unknown outcome is failed: an unsafe release, which a late copy can turn into wrong bytes for every instance of the namespace',
   },
+  saveWaitTimeoutMs: {
+    default: 10_000,
+    end: 'a save that could not be sent, because as many as may be are not answered, is given up: its blocks are free',
+  },
   logRepeatWindowMs: { default: 60_000, end: 'what a log line was repeated meanwhile is told in one line' },
   preemptionToldAfterMs: { default: 5_000, end: 'a preemption that still waits is told; it goes on waiting' },
 } as const;

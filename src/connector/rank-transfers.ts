@@ -112,6 +112,7 @@ export class RankTransfers {
   async preempted(requestIds: readonly string[], signal?: AbortSignal): Promise<string[]> {
     const { budgets, observer } = this.#options;
     signal?.throwIfAborted();
+    this.withdrawUnsent('preempted before it was sent', requestIds);
     const wait = { requestIds: new Set(requestIds), unsafe: new Set<string>() };
     const given = Promise.withResolvers<never>();
     const giveUp = () => given.reject(signal?.reason);
@@ -136,7 +137,13 @@ export class RankTransfers {
     return { requests, blocks, waitedMs: this.#options.budgets.preemptionToldAfterMs };
   }
 
+  /** Gives up what has not been sent, of these requests or of all: the server knows nothing of it. */
+  withdrawUnsent(message: string, requestIds?: readonly string[]): void {
+    this.#saves.withdraw({ kind: 'unreachable', message }, requestIds && new Set(requestIds));
+  }
+
   abandonAll(): void {
+    this.withdrawUnsent('the connector was stopped');
     for (const transfer of this.#transfers) {
       transfer.abandon({ kind: 'unreachable', message: 'the connector was stopped' });
     }

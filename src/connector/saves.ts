@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
-import type { Budgets } from '../../machines/index.ts';
+import type { Budgets, Fault } from '../../machines/index.ts';
 import { SaveLayerSchema, type SaveRequest, SaveRequestSchema } from '../gen/pegaflow/engine_pb.ts';
+import { patientTimer } from '../patient-timer.ts';
 import type { ServerLink } from '../rpc/connection.ts';
 import { type KvCacheLayer, layerNamesOf } from './kv-caches.ts';
 import type { SaveIntent } from './metadata.ts';
@@ -14,16 +15,80 @@ export interface SaveSource {
   readonly layers: readonly KvCacheLayer[];
 }
 
-/** Saves under way. The server reads the blocks until it answers. */
+/** Of one rank at one server: more would queue there, where nobody can take them back. */
+export const SAVES_IN_FLIGHT_MAX = 4;
+
+interface UnsentSave {
+  readonly server: ServerLink;
+  readonly requestId: string;
+  readonly send: () => void;
+  readonly giveUp: (fault: Fault) => void;
+  readonly cancelWait: () => void;
+}
+
+/**
+ * Saves under way. The server reads the blocks until it answers. At most {@link SAVES_IN_FLIGHT_MAX} are sent; the rest wait
+ * here, and are given up, their blocks free, as soon as nobody wants them any more.
+ */
 export class Saves {
   #budgets: Budgets;
   #transfers = new Set<Transfer>();
+  /** Calls that are not answered, also of transfers that were released without proof. */
+  #calls = new WeakMap<ServerLink, number>();
+  #unsent: UnsentSave[] = [];
 
   constructor(budgets: Budgets) {
     this.#budgets = budgets;
   }
 
-  start(
+  start(server: ServerLink, source: SaveSource, intent: SaveIntent, events: TransferEvents): void {
+    const send = () => this.#send(server, source, intent, events);
+    if (this.#callsAt(server) < SAVES_IN_FLIGHT_MAX) send();
+    else this.#queue(server, send, intent, events);
+  }
+
+  /** Gives up what has not been sent, of these requests or of all: the server knows nothing of it. */
+  withdraw(fault: Fault, requestIds?: ReadonlySet<string>): void {
+    const unwanted = this.#unsent.filter(({ requestId }) => requestIds?.has(requestId) ?? true);
+    this.#unsent = this.#unsent.filter((unsent) => !unwanted.includes(unsent));
+    for (const { cancelWait, giveUp } of unwanted) {
+      cancelWait();
+      giveUp(fault);
+    }
+  }
+
+  #queue(server: ServerLink, send: () => void, { requestId, blockIds }: SaveIntent, events: TransferEvents): void {
+    const sinceMs = performance.now();
+    const giveUp = (fault: Fault) => {
+      const subject = { kind: 'save', requestId, blockIds } as const;
+      events.ended({ kind: 'failed', by: 'answer', fault }, subject, performance.now() - sinceMs);
+    };
+    const cancelWait = patientTimer(this.#budgets.saveWaitTimeoutMs, () => {
+      this.#unsent = this.#unsent.filter((other) => other !== unsent);
+      giveUp({ kind: 'timedOut', message: 'not sent: the saves before it are not answered' });
+    });
+    const unsent = { server, requestId, send, giveUp, cancelWait };
+    this.#unsent.push(unsent);
+  }
+
+  #sendNext(server: ServerLink): void {
+    const next = this.#unsent.find((unsent) => unsent.server === server);
+    if (!next || this.#callsAt(server) >= SAVES_IN_FLIGHT_MAX) return;
+    this.#unsent = this.#unsent.filter((unsent) => unsent !== next);
+    next.cancelWait();
+    next.send();
+  }
+
+  #callsAt(server: ServerLink): number {
+    return this.#calls.get(server) ?? 0;
+  }
+
+  #answered(server: ServerLink): void {
+    this.#calls.set(server, this.#callsAt(server) - 1);
+    this.#sendNext(server);
+  }
+
+  #send(
     server: ServerLink,
     { layers, ...rank }: SaveSource,
     { requestId, groupId, blockIds, blockHashes }: SaveIntent,
@@ -33,12 +98,14 @@ export class Saves {
     const subject = { kind: 'save', requestId, blockIds } as const;
     const transfer = new Transfer(subject, server, this.#budgets, events, release);
     this.#transfers.add(transfer);
+    this.#calls.set(server, this.#callsAt(server) + 1);
     server
       .call((client) => client.save(saveRequest(rank, layerNamesOf(layers, groupId), blockIds, blockHashes)))
       .then(
         () => transfer.succeed('answer'),
         (error) => transfer.rpcFailed(error),
-      );
+      )
+      .finally(() => this.#answered(server));
   }
 
   get transfers(): Transfer[] {

@@ -405,6 +405,7 @@ export class WorkerConnector {
   #follow(snapshot: SnapshotFrom<typeof workerMachine>): void {
     const { announcement, fault } = snapshot.context;
     if (announcement?.epoch.schedulerBootId) this.#transfers.ledger.follow(announcement.epoch.schedulerBootId);
+    if (!snapshot.hasTag('cacheUsable')) this.#transfers.withdrawUnsent('not connected any more');
     this.#board.post(snapshot.value, announcement?.epoch ?? null, fault);
     this.#pushReport();
   }

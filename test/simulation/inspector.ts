@@ -1,5 +1,5 @@
 import { type Epoch, isSameEpoch } from '../../machines/index.ts';
-import type { UnsafeRelease } from '../../src/connector/index.ts';
+import type { SaveIntent, UnsafeRelease } from '../../src/connector/index.ts';
 import type {
   LoadRequest,
   QueryRequest,
@@ -136,9 +136,11 @@ export class Inspector {
     const { state } = rank.worker.status;
     const { epoch } = rank.worker.takeReport();
     call.note = epoch;
-    if (isSaveOfNothing(call.request as SaveRequest)) return;
-    const given = rank.startingSave?.epoch;
-    this.#saves.set(call, saveName(rank, rank.startingSave?.requestId ?? ''));
+    const request = call.request as SaveRequest;
+    if (isSaveOfNothing(request)) return;
+    const save = rank.handedSaves.findLast((handed) => isSaveOf(handed, request));
+    const given = save?.epoch;
+    this.#saves.set(call, saveName(rank, save?.requestId ?? ''));
     if (given !== undefined && epoch !== null && isSameEpoch(given, epoch) && state === 'connected') return;
     this.#kernel.report(new Violation(3, `a save of epoch ${given?.counter} was sent in ${state} ${epoch?.counter}`));
   }
@@ -236,3 +238,10 @@ export class Inspector {
 
 const saveName = ({ workerBootId, index }: Rank, requestId: string) =>
   `rank ${index} (${workerBootId.slice(0, 4)}): the save of ${requestId}`;
+
+function isSaveOf({ blockIds, blockHashes }: SaveIntent, { saves: [layer] }: SaveRequest): boolean {
+  if (layer === undefined || layer.blockIds.length !== blockIds.length) return false;
+  const isEqual = (blockId: number, i: number) =>
+    blockId === blockIds[i] && Buffer.compare(layer.blockHashes[i]!, blockHashes[i]!) === 0;
+  return layer.blockIds.every(isEqual);
+}

@@ -40,8 +40,8 @@ export interface Rank {
   readonly memories: readonly DeviceMemory[];
   /** Epochs in which the server told this very process that it is registered. */
   readonly confirmed: Epoch[];
-  /** The save whose RPC is being sent. */
-  startingSave: SaveIntent | null;
+  /** The newest saves that it was told to make. */
+  readonly handedSaves: SaveIntent[];
   /** Names of the hashes that it has told not to use, whoever heard it. */
   readonly said: Set<string>;
   /** Boot ids of the schedulers that it has followed; the last is the present one. */
@@ -176,7 +176,7 @@ export class Instance {
       workerBootId,
       memories,
       confirmed: [],
-      startingSave: null,
+      handedSaves: [],
       said,
       followed,
     };

@@ -243,6 +243,13 @@ export const mutants: readonly Mutant[] = [
     why: 'what the host writes over them next is what the blocks are stored under',
   },
   {
+    name: 'any number of saves in flight',
+    file: 'src/connector/saves.ts',
+    find: 'if (this.#callsAt(server) < SAVES_IN_FLIGHT_MAX) send();',
+    replace: 'if (server) send();',
+    why: 'saves queue where nobody can take them back',
+  },
+  {
     name: 'late answer accepted',
     file: 'machines/worker.ts',
     find: 'isAnswerLate: ({ context }) => !isAttemptCurrent(context),',

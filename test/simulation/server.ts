@@ -1,6 +1,7 @@
 import { create, type Message } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { createNoopMeter } from '@opentelemetry/api';
+import { SAVES_IN_FLIGHT_MAX } from '../../src/connector/saves.ts';
 import { noCopyThread } from '../../src/engine/copy-queue.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import type { EngineClock } from '../../src/engine/engine-clock.ts';
@@ -23,6 +24,7 @@ import type { Kernel, Listener } from './kernel.ts';
 import { isSaveOfNothing, type ServedCall, services } from './remote-call.ts';
 import { linkOf } from './stand-ins/link.ts';
 import { LoadState } from './stand-ins/native-bindings.ts';
+import { Violation } from './violation.ts';
 
 export interface ServerOptions {
   readonly port: number;
@@ -145,6 +147,9 @@ export class SimulatedServer {
     };
     services.set(connection, (call) => {
       calls.add(call);
+      if ([...calls].filter(isSaving).length > SAVES_IN_FLIGHT_MAX) {
+        this.#kernel.report(new Violation('W', `more than ${SAVES_IN_FLIGHT_MAX} saves of one rank are under way`));
+      }
       void this.#serve(call).finally(() => calls.delete(call));
     });
     connection.send('client', () => linkOf.get(connection)?.settled());
@@ -187,13 +192,21 @@ export class SimulatedServer {
     const method = EngineService.methods.find(({ localName }) => localName === call.method)!;
     const { instanceId = '' } = call.request as { instanceId?: string };
     if (call.method === 'registerContextBatch') this.#stuckInstances.delete(instanceId);
-    if (this.#stuckInstances.has(instanceId) && movesBlocks(call)) return;
+    if (this.#stuckInstances.has(instanceId) && movesBlocks(call)) await forEver();
     const caller = { headers: {}, signal: call.signal, dropConnection: () => call.connection.reset() };
     const answer = await this.#handlers[method.localName as UnaryMethod](call.request as Message, caller);
     if (!call.signal.aborted) call.answer(create(method.output, answer));
   }
 }
 
-function movesBlocks({ method, request }: ServedCall): boolean {
-  return method === 'load' || (method === 'save' && !isSaveOfNothing(request as SaveRequest));
+function isSaving({ method, request }: ServedCall): boolean {
+  return method === 'save' && !isSaveOfNothing(request as SaveRequest);
+}
+
+function forEver(): Promise<never> {
+  return new Promise(() => {});
+}
+
+function movesBlocks(call: ServedCall): boolean {
+  return call.method === 'load' || isSaving(call);
 }

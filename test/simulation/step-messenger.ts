@@ -26,6 +26,9 @@ export interface StepOrder {
 /** Milliseconds that a message between processes takes; sometimes the host takes its time. */
 const CARRIED_MS = { from: 0.05, usually: 2, seldom: 300 };
 
+/** More than may wait to be sent. */
+const SAVES_KEPT = 200;
+
 interface MadeReport {
   readonly report: RankReport;
   readonly madeMs: number;
@@ -67,11 +70,9 @@ export class StepMessenger {
     const isKnown = repeated !== null && rank.followed.has(repeated.announcement.epoch.schedulerBootId);
     if (this.#isPulled && isKnown) worker.acceptMetadata(repeated);
     worker.startLoad(metadata.loads);
-    for (const save of metadata.saves) {
-      rank.startingSave = save;
-      worker.save([save]);
-      rank.startingSave = null;
-    }
+    rank.handedSaves.push(...metadata.saves);
+    if (rank.handedSaves.length > SAVES_KEPT) rank.handedSaves.splice(0, rank.handedSaves.length - SAVES_KEPT);
+    worker.save(metadata.saves);
     const failedLoads = worker.takeLoadErrors().map(({ requestId }) => requestId);
     const { loaded, saved } = worker.takeFinished(finishedIds);
     const report = worker.takeReport();

@@ -1,5 +1,5 @@
 /** The invariants of design §8, by number; letters are promises that it makes elsewhere, `D` any other defect. */
-export type Invariant = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 'V' | 'L' | 'D';
+export type Invariant = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 'V' | 'L' | 'W' | 'D';
 
 const names: Readonly<Record<Invariant, string>> = {
   1: 'a query outside connected is a miss without an RPC',
@@ -15,6 +15,7 @@ const names: Readonly<Record<Invariant, string>> = {
   11: 'what was loaded is, byte for byte, what was saved under that hash',
   V: 'what has arrived is heard before a verdict by time',
   L: 'a lease that nobody will load is given back',
+  W: 'what cannot be withdrawn counts against a small limit',
   D: 'nothing is thrown that nobody catches',
 };
 

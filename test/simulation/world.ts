@@ -193,6 +193,7 @@ function drawBudgets(random: Random): Budgets {
     loadPollIntervalMs: random.pick([5, 20, 50]),
     transferStalledAfterMs: random.pick([2_000, 30_000]),
     unsafeReleaseAfterMs: random.pick([2_000, 8_000, 30_000]),
+    saveWaitTimeoutMs: random.pick([300, 10_000]),
     loadingTimeoutMs: random.pick([500, 30_000]),
     stalledTimeoutMs: random.pick([10_000, 60_000]),
     drainedTimeoutMs: random.pick([4_000, 20_000]),

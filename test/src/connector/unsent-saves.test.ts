@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { budgetsFrom } from '../../../machines/index.ts';
+import { SAVES_IN_FLIGHT_MAX, Saves } from '../../../src/connector/saves.ts';
+import type { SaveResponse } from '../../../src/gen/pegaflow/engine_pb.ts';
+import type { EngineClient, ServerLink } from '../../../src/rpc/connection.ts';
+import { hashesOf } from '../../support/engine-rank.ts';
+import { startEngine } from '../../support/story.ts';
+import { TransferRecord } from '../../support/transfer-record.ts';
+import { warmRank } from '../../support/warm-rank.ts';
+import { eventually, within } from '../../support/within.ts';
+
+const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
+const UNSENT = IDS.slice(SAVES_IN_FLIGHT_MAX);
+const rank = { instanceId: 'i', tpRank: 0, ppRank: 0, deviceId: 0, layers: [] };
+
+/** A server that answers when it is told to. */
+function silentServer() {
+  const answers: (() => void)[] = [];
+  const client = {
+    save: () => new Promise<SaveResponse>((resolve) => answers.push(() => resolve({} as SaveResponse))),
+  } as unknown as EngineClient;
+  const server = {
+    call: (rpc: (client: EngineClient) => unknown) => rpc(client),
+    link: { end: null },
+    watch: () => () => {},
+  };
+  return { server: server as unknown as ServerLink, answers };
+}
+
+function saving(budgets = {}) {
+  const saves = new Saves(budgetsFrom(budgets));
+  const start = (server: ServerLink, requestId: string) => {
+    const record = new TransferRecord();
+    const epoch = { schedulerBootId: 'boot', counter: 1 };
+    saves.start(server, rank, { requestId, epoch, groupId: 0, blockIds: [0], blockHashes: [] }, record.events);
+    return record;
+  };
+  return { saves, start };
+}
+
+describe('saves beyond those that may be in flight', () => {
+  it('are sent when earlier ones are answered, in their order', async () => {
+    const { server, answers } = silentServer();
+    const { start } = saving();
+    const records = IDS.map((requestId) => start(server, requestId));
+    expect(answers.length).toBe(SAVES_IN_FLIGHT_MAX);
+    for (let n = 0; n < IDS.length; n++) {
+      answers[n]?.();
+      await eventually(`the end of ${IDS[n]}`, () => (records[n]!.said.length > 0 ? true : null));
+    }
+    expect(records.flatMap(({ said }) => said)).toEqual(IDS.map(() => 'succeeded by answer'));
+  });
+
+  it('do not wait for what another link has not answered', () => {
+    const { start } = saving();
+    const [old, fresh] = [silentServer(), silentServer()];
+    for (const requestId of IDS) start(old.server, requestId);
+    for (const requestId of IDS) start(fresh.server, requestId);
+    expect(fresh.answers.length).toBe(SAVES_IN_FLIGHT_MAX);
+  });
+
+  it('are given up when nobody wants them any more, of single requests or all; what was sent is not', () => {
+    const { server, answers } = silentServer();
+    const { saves, start } = saving();
+    const records = IDS.map((requestId) => start(server, requestId));
+    const [fifth, sixth] = UNSENT;
+    const fault = { kind: 'unreachable', message: 'preempted' } as const;
+    saves.withdraw(fault, new Set([sixth!, IDS[0]!]));
+    expect(records.map(({ said }) => said)).toEqual([...IDS.slice(0, 5).map(() => []), ['failed by answer']]);
+    saves.withdraw(fault);
+    expect(records[IDS.indexOf(fifth!)]?.said).toEqual(['failed by answer']);
+    expect(answers.length).toBe(SAVES_IN_FLIGHT_MAX);
+  });
+
+  it('are given up when they have waited for their budget', async () => {
+    const { server, answers } = silentServer();
+    const { start } = saving({ saveWaitTimeoutMs: 20 });
+    const records = IDS.map((requestId) => start(server, requestId));
+    await eventually('the end', () => (records[5]!.said.length > 0 ? true : null));
+    expect(records.map(({ said }) => said.length)).toEqual([0, 0, 0, 0, 1, 1]);
+    expect(answers.length).toBe(SAVES_IN_FLIGHT_MAX);
+  });
+
+  it('let preemptions and the end of a link pass at once, while what was sent stays held', async () => {
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine, { budgets: { pingIntervalMs: 100, pingTimeoutMs: 500 } });
+    await engine.fault({ copyDelayMs: 600_000 });
+    for (const [n, requestId] of IDS.entries()) {
+      instance.scheduler.scheduleSave({ requestId, blockIds: [n], blockHashes: hashesOf(1, requestId) });
+      instance.finish(requestId);
+    }
+    const told = new Set(instance.step().saved);
+    const toldAre = (requestIds: readonly string[]) =>
+      eventually(`the end of ${requestIds.join()}`, () => {
+        for (const requestId of instance.step().saved) told.add(requestId);
+        return requestIds.every((requestId) => told.has(requestId)) ? true : null;
+      });
+    const [fifth, sixth] = UNSENT;
+    await within(5_000, 'the preemption', worker.handlePreemptions([sixth!]));
+    await toldAre([sixth!]);
+    expect([...told]).toEqual([sixth]);
+    engine.signal('SIGSTOP');
+    await toldAre(UNSENT);
+    expect([...told].toSorted()).toEqual([fifth, sixth]);
+    expect(worker.quarantine('save').blocks).toBe(SAVES_IN_FLIGHT_MAX);
+    engine.signal('SIGCONT');
+  });
+});
