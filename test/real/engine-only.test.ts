@@ -16,6 +16,7 @@ it('the tests that no published server is asked are these', () => {
     'S-13: nothing of ours runs between the registry of memory and that of instances',
     'S-18: memory that is registered again has the same address, and a copy under way goes on there',
     'S-19: a lease lives for 600 s, and no flag makes that less',
+    'S-30: a server that has ended takes its mappings along, so that nothing can add up over several of them',
     'S-59: nothing of ours runs between the registry of memory and that of instances',
   ]);
 });

@@ -242,7 +242,9 @@ describe('registrations', { timeout: 60_000 }, () => {
         await hold({ engine, proxy, instance });
         await instance.at(path);
         const outcome = await within(10_000, `the stop at ${path}`, instance.scheduler.stop());
-        if (outcome.kind === 'clean' && engine.isRunning) expect(await instancesAt(engine), path).toEqual([]);
+        // A server that drains closes its HTTP port before it has ended, and keeps nothing.
+        const answers = engine.isRunning && path !== 'degraded.draining';
+        if (outcome.kind === 'clean' && answers) expect(await instancesAt(engine), path).toEqual([]);
       } finally {
         await instance[Symbol.asyncDispose]();
         proxy.cut();

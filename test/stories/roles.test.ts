@@ -10,7 +10,7 @@ import { BLIND_LAUNCHER, canBlind } from '../support/netns.ts';
 import { own } from '../support/own.ts';
 import { RoleProcess } from '../support/role-process.ts';
 import type { ServerProcess } from '../support/server-process.ts';
-import type { ServerOptions } from '../support/server-under-test.ts';
+import { itNeeds, type ServerOptions } from '../support/server-under-test.ts';
 import { endpointOf, instancesAt, kill, startEngine, successorOf } from '../support/story.ts';
 import { publishedUnderTest } from '../support/version-under-test.ts';
 import { eventually } from '../support/within.ts';
@@ -147,18 +147,21 @@ describe('roles in processes of their own', { timeout: 60_000 }, () => {
     },
   );
 
-  it('S-30: the same handles are opened by twenty servers one after the other, and nothing stays mapped', async () => {
-    const { scheduler, ranks, replaceEngine } = await startRolesHere();
-    const mapped: number[] = [];
-    let counter = 0;
-    for (let server = 0; server < 20; server += 1) {
-      const after = counter;
-      counter = await scheduler.inServiceAfter(after);
-      await Promise.all(ranks.map((rank) => rank.inServiceAfter(after)));
-      mapped.push(mappedObjects());
-      await replaceEngine();
-    }
-    expect(mapped).toEqual(mapped.map(() => mapped[0]));
-    expect(mapped[0]).toBeGreaterThan(0);
-  });
+  itNeeds('many lives in one process')(
+    'S-30: the same handles are opened by twenty servers one after the other, and nothing stays mapped',
+    async () => {
+      const { scheduler, ranks, replaceEngine } = await startRolesHere();
+      const mapped: number[] = [];
+      let counter = 0;
+      for (let server = 0; server < 20; server += 1) {
+        const after = counter;
+        counter = await scheduler.inServiceAfter(after);
+        await Promise.all(ranks.map((rank) => rank.inServiceAfter(after)));
+        mapped.push(mappedObjects());
+        await replaceEngine();
+      }
+      expect(mapped).toEqual(mapped.map(() => mapped[0]));
+      expect(mapped[0]).toBeGreaterThan(0);
+    },
+  );
 });

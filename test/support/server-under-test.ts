@@ -37,6 +37,8 @@ export const absences = {
   'a pause between its two stores': 'nothing of ours runs between the registry of memory and that of instances',
   'copies that end with their registration':
     'memory that is registered again has the same address, and a copy under way goes on there',
+  'many lives in one process':
+    'a server that has ended takes its mappings along, so that nothing can add up over several of them',
   'a crash that copies on': 'a process that is killed takes its memory along at once',
 } as const;
 

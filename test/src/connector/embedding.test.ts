@@ -156,9 +156,9 @@ describe('embedding', () => {
       .join('\n');
     for (const [name, row] of Object.entries(budgetTable)) {
       expect(name).toMatch(/Ms$/);
-      expect(row.default).toBeGreaterThan(0);
+      if (row.default !== null) expect(row.default).toBeGreaterThan(0);
       expect(row.end).not.toBe('');
-      expect(sources, `${name} is used`).toMatch(new RegExp(`udgets\\.${name}\\b|\\b${name}\\b.*budgets`));
+      expect(sources, `${name} is used`).toMatch(new RegExp(`udgets\\.${name}\\b|\\b${name}\\b.*udgets`));
     }
   });
 });

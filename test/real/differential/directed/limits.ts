@@ -167,21 +167,28 @@ const order = many(
   used,
 );
 
-const fragments = many(
-  ...singles,
-  ...numbered(0, 2047)
-    .filter((_, index) => index % 8 === 0)
-    .map((word, index) => query('i', word, { as: `q${index}` })),
-  save('i', ['l0'], ids(8), words(0, 7, 'g'), { visible: '' }),
-  used,
-  present('i', `${words(0, 15)} ${words(0, 7, 'g')}`),
-  save('i', ['l0'], ids(7), words(0, 6, 'h'), { visible: '' }),
-  save('i', ['l0'], ids(20), words(0, 19, 'j'), { visible: '' }),
-  used,
-  ...Array.from({ length: 256 }, (_, index) => release(`$q${index}`)),
-  save('i', ['l0'], ids(8), words(0, 7, 'g')),
-  used,
-);
+/** In pieces of one block each a Save finds room between the leased ones. */
+const fragments = (isBlockwise: boolean) => {
+  const saveOf = (count: number, prefix: string) => {
+    const saved = words(0, count - 1, prefix);
+    return save('i', ['l0'], ids(count), saved, isBlockwise ? {} : { visible: '' });
+  };
+  return many(
+    ...singles,
+    ...numbered(0, 2047)
+      .filter((_, index) => index % 8 === 0)
+      .map((word, index) => query('i', word, { as: `q${index}` })),
+    saveOf(8, 'g'),
+    used,
+    present('i', `${words(0, 15)} ${words(0, 7, 'g')}`),
+    saveOf(7, 'h'),
+    saveOf(20, 'j'),
+    used,
+    ...Array.from({ length: 256 }, (_, index) => release(`$q${index}`)),
+    save('i', ['l0'], ids(8), words(0, 7, 'g')),
+    used,
+  );
+};
 
 const inPool = (name: string, poolSizeBytes: number, steps: readonly Step[], isBlockwise = false): Sequence => ({
   name: `limits: ${name}${isBlockwise ? ', block by block' : ''}`,
@@ -200,8 +207,8 @@ export const limitSequences: readonly Sequence[] = [
   inPool('blocks as large as the pool', MIB, large),
   inPool('what a size is rounded to', MIB, sizes),
   inPool('the order of eviction', 8 * MIB, order),
-  inPool('a pool in fragments', 8 * MIB, fragments),
+  inPool('a pool in fragments', 8 * MIB, fragments(false)),
   inPool('a full pool', MIB, full, true),
   inPool('one Save is one piece of memory', MIB, batch, true),
-  inPool('a pool in fragments', 8 * MIB, fragments, true),
+  inPool('a pool in fragments', 8 * MIB, fragments(true), true),
 ];
