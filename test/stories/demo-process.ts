@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { countLeaks, identifyProcess, type ProcessIdentity } from '../../src/demo/leaks.ts';
+import type { RunReport } from '../../src/demo/report.ts';
 import { installed } from '../real/installation.ts';
 import { atEnd } from '../support/own.ts';
 import { publishedUnderTest } from '../support/version-under-test.ts';
@@ -84,6 +85,12 @@ export function startCommand(...args: string[]): CommandProcess {
       void ended.then(({ code }) => reject(new Error(`ended with ${code} before ${pattern}: ${texts.stderr}`)));
     });
   return { child, ended, line };
+}
+
+/** The report of a demo that was asked for `--json`. @throws Error with what it said where there is none */
+export function reportIn({ code, stdout, stderr }: Ended): RunReport {
+  if (stdout === '') throw new Error(`the demo ended with ${code} and without a report: ${stderr}`);
+  return JSON.parse(stdout) as RunReport;
 }
 
 /** Every living process below `pid`, at any depth. */

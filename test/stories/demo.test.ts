@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { RunReport } from '../../src/demo/report.ts';
-import { descendantsOf, leftOf, NOTHING_LEFT, serverUnderTest, startDemo } from './demo-process.ts';
+import { descendantsOf, leftOf, NOTHING_LEFT, reportIn, serverUnderTest, startDemo } from './demo-process.ts';
 
 const RUN_TIMEOUT_MS = 150_000;
 const SMALL = ['--requests', '40', '--restarts', '3', '--outage-ms', '0..300'];
@@ -10,15 +9,15 @@ describe('the demo', () => {
     ['two ranks', ['--ranks', '2']],
     ['ranks that share their blocks', ['--ranks', '2', '--model', 'deepseek-v3', '--requests', '20']],
   ])('with %s: no byte is wrong after three restarts', { timeout: RUN_TIMEOUT_MS }, async (_, args) => {
-    const { code, stdout } = await startDemo(...SMALL, ...args, '--json').ended;
-    const report = JSON.parse(stdout) as RunReport;
+    const ended = await startDemo(...SMALL, ...args, '--json').ended;
+    const report = reportIn(ended);
     expect(report).toMatchObject({
       ok: true,
       zeros: { wrongBytes: 0, hungCalls: 0, requestsReportedOtherThanOnce: 0, ...NOTHING_LEFT },
       oracle: { comparable: true, disagreements: [] },
     });
-    expect(code).toBe(0);
-    expect(stdout.trim().split('\n')).toHaveLength(1);
+    expect(ended.code).toBe(0);
+    expect(ended.stdout.trim().split('\n')).toHaveLength(1);
     expect(report.restarts.map(({ stop }) => stop)).toEqual(['kill', 'kill at once', 'graceful']);
     for (const restart of report.restarts) {
       expect(restart.detectionMs).toBeGreaterThan(0);

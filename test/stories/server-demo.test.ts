@@ -2,8 +2,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import type { RunReport } from '../../src/demo/report.ts';
-import { descendantsOf, leftOf, NOTHING_LEFT, serverUnderTest, startDemoWith as startDemo } from './demo-process.ts';
+import {
+  descendantsOf,
+  leftOf,
+  NOTHING_LEFT,
+  reportIn,
+  serverUnderTest,
+  startDemoWith as startDemo,
+} from './demo-process.ts';
 import { ENGINE, ServerScripts } from './server-scripts.ts';
 
 const RUN_TIMEOUT_MS = 150_000;
@@ -30,8 +36,8 @@ describe('the demo with a server of the user', () => {
   ])('kills and drains a command %s', { timeout: RUN_TIMEOUT_MS }, async (_, path) => {
     const log = join(scripts.folder, 'server.log');
     const demo = startDemo('--server', path, '--server-log', log, ...SMALL, '--json');
-    const { code, stdout, stderr } = await demo.ended;
-    const report = JSON.parse(stdout) as RunReport;
+    const ended = await demo.ended;
+    const report = reportIn(ended);
     expect(report).toMatchObject({
       ok: true,
       zeros: { wrongBytes: 0, hungCalls: 0, requestsReportedOtherThanOnce: 0, ...NOTHING_LEFT },
@@ -44,8 +50,8 @@ describe('the demo with a server of the user', () => {
     expect(report.serverLog?.warnings).toBeGreaterThanOrEqual(4);
     const warnings = readFileSync(log, 'utf8').split('\n').filter(isWarning);
     expect(warnings).toHaveLength(report.serverLog?.warnings ?? -1);
-    expect(stderr).toContain('server stopped: graceful');
-    expect(code).toBe(0);
+    expect(ended.stderr).toContain('server stopped: graceful');
+    expect(ended.code).toBe(0);
   });
 
   test('gives it the pool, and the flags after "--"', { timeout: RUN_TIMEOUT_MS }, async () => {
