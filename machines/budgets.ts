@@ -43,6 +43,15 @@ export const budgetTable = {
     end: 'the session is handed back to a draining server although a rank is not idle',
   },
   drainedTimeoutMs: { default: 600_000, end: 'a host that drained and never resumed: the server is dialled again' },
+  rankGraceMs: { default: 250, end: 'a rank does not serve: queries miss until it does; saves do not wait for this' },
+  rankSilenceMs: {
+    default: 5_000,
+    end: 'a rank was not heard although the host carries messages: queries miss until it is; ranks with a channel report five times as often',
+  },
+  rankAwayMs: {
+    default: 30_000,
+    end: 'a rank neither serves nor was replaced: the instance is unregistered, and registered again when the rank is there',
+  },
   stopTimeoutMs: { default: 2_000, end: 'stop answers "unconfirmed"' },
   pingIntervalMs: { default: 1_000, end: 'a ping is sent on every link' },
   pingTimeoutMs: { default: 1_500, end: 'the link is taken for lost' },

@@ -12,7 +12,13 @@ export type SchedulerDomainEvent =
   /** The server refuses this work as such: none is given to it but for a try now and then. */
   | { readonly type: 'breaker.opened'; readonly breaker: BreakerName; readonly fault: Fault }
   /** A try was well: the work goes on. */
-  | { readonly type: 'breaker.closed'; readonly breaker: BreakerName };
+  | { readonly type: 'breaker.closed'; readonly breaker: BreakerName }
+  /** A clear, or the end of a session, goes ahead although these ranks did not say that they are quiet. */
+  | { readonly type: 'wait.unanswered'; readonly ranks: readonly number[] }
+  /** A rank does not serve, or is not heard: nothing is promised and nothing saved without it. */
+  | { readonly type: 'rank.missed'; readonly rank: number; readonly fault: Fault }
+  /** It serves again, or another process does in its place. */
+  | { readonly type: 'rank.returned'; readonly rank: number };
 
 export type WorkerDomainEvent =
   /** Asked at the start, the server showed that it could carry out no load of this rank. */

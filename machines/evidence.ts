@@ -25,6 +25,14 @@ export function desertion({ rank }: RankReport): Evidence {
   return { of: 'rank', fault: { kind: 'forgotten', message, lost: 'device' } };
 }
 
+/** Every rank registered, and the scheduler's server does not have them all. */
+export function apartEvidence(survey: Survey): Evidence {
+  const found =
+    survey.kind === 'incomplete' ? `has ${survey.registered} of ${survey.expected} ranks` : 'has none of them';
+  const message = `all ranks registered, and the server of the scheduler ${found}: do all roles reach the same server?`;
+  return { of: 'audit', fault: { kind: 'forgotten', message, lost: 'instance' } };
+}
+
 const REMOVED_AGAIN =
   ', again: another replica uses the same instance id, or somebody cleans up instances at the server; its log has both';
 

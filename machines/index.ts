@@ -13,7 +13,7 @@ export type {
   Survey,
 } from './messages.ts';
 export { pathFrom, stateOf } from './path.ts';
-export type { Lineage, RankReports } from './ranks.ts';
+export { type Lineage, type RankReports, servesIn, unservingRanks } from './ranks.ts';
 export { schedulerMachine } from './scheduler.ts';
 export type {
   Cleared,

@@ -19,6 +19,11 @@ export interface Announcement {
    * change: a late word of one that has ended cannot. Absent: none.
    */
   readonly recalls?: readonly Recall[];
+  /**
+   * With `register`: ranks registered where this scheduler does not find them, so the roles may be at different servers.
+   * Dial again before you register. Absent: no.
+   */
+  readonly dialsAfresh?: true;
   /** With `register`: the server's version, which a registration has to name. Absent where an older scheduler speaks. */
   readonly serverVersion?: string;
   /** The trace that this belongs to, as W3C Trace Context writes it; carried, and never looked at. Absent without one. */
@@ -88,6 +93,10 @@ export interface RankReport {
   readonly idle: boolean;
   /** Whether the rank begins loads and saves that it is told of. */
   readonly serves: boolean;
+  /** Whether its link to the server is up. Absent where an older rank speaks. */
+  readonly reaches?: boolean;
+  /** A rank that the host gave a channel reports again within so many milliseconds, whatever happens. Absent without one. */
+  readonly againWithinMs?: number;
   /** Of the server that took this rank's last registration. Absent before the first. */
   readonly serverVersion?: string;
   /** Names a layer that has, or may have, a storage offset, which some servers do not check. Absent: there is none. */

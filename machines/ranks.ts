@@ -30,6 +30,16 @@ export function refusalIn(reports: RankReports, epoch: Epoch): RankReport | unde
   );
 }
 
+/** Whether a rank begins loads and saves in this epoch, as far as it said. */
+export function servesIn(report: RankReport | null | undefined, epoch: Epoch): boolean {
+  return speaksOf(report, epoch) && report.serves;
+}
+
+/** The ranks that do not. */
+export function unservingRanks(reports: RankReports, epoch: Epoch): readonly number[] {
+  return reports.flatMap((report, rank) => (servesIn(report, epoch) ? [] : [rank]));
+}
+
 /** Whether a rank had heard this announcement when it reported. One that has stopped hears no more, and an older one does not say. */
 function answers({ epoch, number, outcome }: RankReport, announcement: Announcement): boolean {
   if (outcome === 'stopped' || number === undefined || announcement.number === undefined) return true;
@@ -41,8 +51,7 @@ function answers({ epoch, number, outcome }: RankReport, announcement: Announcem
  * with the last step, and a rank that never reported may follow a scheduler before this one.
  */
 export function unquietRanks(reports: RankReports, wait: Announcement): readonly number[] {
-  const isQuiet = (report: RankReport | null) =>
-    report !== null && report.idle && !report.serves && answers(report, wait);
+  const isQuiet = (report: RankReport | null) => report?.idle === true && !report.serves && answers(report, wait);
   return reports.flatMap((report, rank) => (isQuiet(report) ? [] : [rank]));
 }
 

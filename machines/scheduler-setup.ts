@@ -1,10 +1,20 @@
 /** What the scheduler's statechart is made of: its context and events, and every actor, guard, action and delay by name. */
-import { assign, type ErrorActorEvent, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
+import {
+  assign,
+  type ErrorActorEvent,
+  emit,
+  enqueueActions,
+  fromCallback,
+  fromPromise,
+  setup,
+  spawnChild,
+  stopChild,
+} from 'xstate';
 import { attemptCeilingMs, paceCeilingMs, pushbackMs, voidCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import type { SchedulerDomainEvent } from './domain-events.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
-import { desertion, type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
+import { apartEvidence, desertion, type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
 import { type Fault, isDenial, type LinkEndCause } from './faults.ts';
 import type { Announcement, RankReport, Survey } from './messages.ts';
 import {
@@ -21,6 +31,8 @@ import {
   recallsFor,
   refusalIn,
   refutes,
+  unquietRanks,
+  unservingRanks,
   unstoppedRank,
   upholds,
 } from './ranks.ts';
@@ -57,6 +69,18 @@ export interface SchedulerContext extends SchedulerInput {
   readonly clearTookMs: number;
   /** The newest observation that something was lost or went wrong. */
   readonly evidence: Evidence | null;
+  /** Ranks whose absence was told, and whose return was not. */
+  readonly missedRanks: readonly number[];
+  /** Those of them that were not heard since. */
+  readonly silentRanks: readonly number[];
+  /** Ranks without which nothing is registered again: they were away for too long. */
+  readonly awaitedRanks: readonly number[];
+  /** Generations in a row that no rank's server and the scheduler's agree on; from the second on they are not the same. */
+  readonly generationsApart: number;
+  /** Ranks registered at a server that is not the scheduler's: what it holds is out of reach. */
+  readonly hasStrayed: boolean;
+  /** The roles are at different servers, and the link is older than the finding. */
+  readonly mustRedial: boolean;
   /** Worker processes that were replaced: their late words count for nothing. Bounded. */
   readonly formerWorkers: readonly FormerWorker[];
   /** Reports of a generation or a process that was over when they arrived. */
@@ -77,6 +101,8 @@ export type SchedulerEvent =
   | { readonly type: 'session.ended'; readonly fault: Fault }
   | { readonly type: 'rpc.failed'; readonly fault: Fault }
   | { readonly type: 'report.received'; readonly report: RankReport }
+  /** A rank does not serve, or was not heard, for longer than is borne. */
+  | { readonly type: 'rank.missed'; readonly rank: number; readonly isSilent: boolean; readonly fault: Fault }
   | { readonly type: 'announcement.delivered'; readonly epoch: Epoch }
   /** The server is about to be restarted: let go of it. */
   | { readonly type: 'drain' }
@@ -93,6 +119,7 @@ export type Retired = StopOutcome | { readonly kind: 'unreachable'; readonly rea
 
 type FaultParams = { readonly fault: Fault };
 type SurveyParams = { readonly survey: Survey };
+type MissedParams = { readonly rank: number; readonly isSilent: boolean; readonly fault: Fault };
 type VersionParams = { readonly version: string };
 
 export const schedulerSetup = setup({
@@ -109,6 +136,8 @@ export const schedulerSetup = setup({
     link: fromCallback<SchedulerEvent>(unprovided('link')),
     openSession: fromPromise<void>(unprovided('openSession')),
     survey: fromPromise<Survey>(unprovided('survey')),
+    /** Tells of ranks that do not serve, or are not heard: `rank.missed`. */
+    watchRanks: fromCallback<SchedulerEvent>(unprovided('watchRanks')),
     clear: fromPromise<Cleared>(unprovided('clear')),
     /** Tells the server's version. */
     probeVersion: fromPromise<string>(unprovided('probeVersion')),
@@ -128,8 +157,14 @@ export const schedulerSetup = setup({
       survey.kind === 'notFound' && context.reports.includes(null),
     areRanksStopped: ({ context }) => unstoppedRank(context.reports) === undefined,
     areRanksConfirmed: ({ context }) => allConfirm(context.reports, context.announcement.epoch),
+    areRanksServing: ({ context: { reports, announcement, silentRanks } }) =>
+      silentRanks.length === 0 && unservingRanks(reports, announcement.epoch).length === 0,
+    isRankAwaited: ({ context }) => context.awaitedRanks.length > 0,
+    areRolesApart: ({ context }, { survey }: SurveyParams) =>
+      survey.kind !== 'sealed' && allConfirm(context.reports, context.announcement.epoch),
+    mustRedial: ({ context }) => context.mustRedial,
     mustPause: ({ context }) =>
-      context.voidGenerations >= 2 || pushbackMs(context.evidence?.fault, context.budgets) > 0,
+      context.mustRedial || context.voidGenerations >= 2 || pushbackMs(context.evidence?.fault, context.budgets) > 0,
     hasTrouble: ({ context }) => context.voidGenerations >= 2,
     isServerBusy: ({ context }) => paceCeilingMs(context.clearTookMs, context.worldSize, context.budgets) > 0,
     isRefusedByVersion: ({ context }) =>
@@ -155,6 +190,8 @@ export const schedulerSetup = setup({
   actions: {
     openLink: spawnChild('link', { id: 'link' }),
     dropLink: stopChild('link'),
+    watchRanks: spawnChild('watchRanks', { id: 'watchRanks' }),
+    unwatchRanks: stopChild('watchRanks'),
     recordLinkLoss: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'link', fault }) as const }),
     recordSessionLoss: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'session', fault }) as const }),
     recordDrain: assign({
@@ -193,6 +230,29 @@ export const schedulerSetup = setup({
       return version === null ? {} : { serverVersion: version, versionRefusals: context.versionRefusals + 1 };
     }),
     forgetVersionRefusals: assign({ versionRefusals: 0 }),
+    recordMissed: assign(({ context }, { rank, isSilent, fault }: MissedParams) => ({
+      evidence: { of: 'rank', fault } as const,
+      missedRanks: [...context.missedRanks.filter((other) => other !== rank), rank],
+      silentRanks: isSilent ? [...context.silentRanks, rank] : context.silentRanks,
+    })),
+    tellUnanswered: emit(({ context: { reports, announcement } }) => {
+      return { type: 'wait.unanswered', ranks: unquietRanks(reports, announcement) } as const;
+    }),
+    tellMissed: emit((_, { rank, fault }: MissedParams) => ({ type: 'rank.missed', rank, fault }) as const),
+    tellReturned: enqueueActions(({ context, enqueue }) => {
+      for (const rank of context.missedRanks) enqueue.emit({ type: 'rank.returned', rank });
+      enqueue.assign({ missedRanks: [] });
+    }),
+    awaitMissedRanks: assign(({ context: { reports, announcement, silentRanks } }) => ({
+      awaitedRanks: [...new Set([...silentRanks, ...unservingRanks(reports, announcement.epoch)])],
+    })),
+    recordApart: assign(({ context }, { survey }: SurveyParams) => ({
+      ...apartOnceMore(context),
+      evidence: apartEvidence(survey),
+    })),
+    /** A server that holds what the last generation left there refuses the next one. */
+    countApart: assign(({ context }) => (context.generationsApart > 0 ? apartOnceMore(context) : {})),
+    forgetRedial: assign({ mustRedial: false }),
     recordReport: assign(({ context }, { report }: { report: RankReport }) => received(context, report)),
     countTurnedAway: assign({ turnedAway: ({ context }) => context.turnedAway + 1 }),
     countFailedAttempt: assign({ failedAttempts: ({ context }) => context.failedAttempts + 1 }),
@@ -213,6 +273,7 @@ export const schedulerSetup = setup({
       announcement: ({ context }) => ({
         ...announced(context, 'register', nextEpoch(context)),
         serverVersion: versionToAnnounce(context),
+        ...(context.generationsApart >= APART_FROM ? { dialsAfresh: true as const } : {}),
       }),
       isServerNew: false,
     }),
@@ -224,6 +285,10 @@ export const schedulerSetup = setup({
       serverVersion: ({ context }) => context.announcement.serverVersion ?? context.serverVersion,
       failedAttempts: 0,
       turnedAway: 0,
+      silentRanks: [],
+      awaitedRanks: [],
+      generationsApart: 0,
+      mustRedial: false,
       voidGenerations: ({ context }) => context.voidGenerations + 1,
     }),
     /** After stalled work not before another trouble has come: until then the same is to be expected again. */
@@ -242,6 +307,7 @@ export const schedulerSetup = setup({
     sessionTimeout: ({ context }) => context.budgets.sessionTimeoutMs,
     surveyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
     quiesceTimeout: ({ context }) => context.budgets.quiesceTimeoutMs,
+    rankAwayTimeout: ({ context }) => context.budgets.rankAwayMs,
     stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
     voidBackoff: ({ context: { voidGenerations, evidence, budgets } }) =>
@@ -274,6 +340,18 @@ function observed(context: SchedulerContext, evidence: Evidence): Partial<Schedu
   return { evidence, lineage: isDenial(evidence.fault) ? null : context.lineage };
 }
 
+/** One generation may have been undone by somebody between a rank's Register and the read-back. */
+const APART_FROM = 2;
+
+function apartOnceMore({ generationsApart, hasStrayed }: SchedulerContext): Partial<SchedulerContext> {
+  const isCertain = generationsApart + 1 >= APART_FROM;
+  return {
+    generationsApart: generationsApart + 1,
+    hasStrayed: hasStrayed || isCertain,
+    mustRedial: isCertain,
+  };
+}
+
 const FORMER_WORKERS_PER_RANK = 4;
 
 /** Said by a process that was replaced, or before what its process said last. */
@@ -283,7 +361,7 @@ function isOvertaken({ announcement, reports, formerWorkers }: SchedulerContext,
 }
 
 function received(context: SchedulerContext, report: RankReport): Partial<SchedulerContext> {
-  const { announcement, reports, formerWorkers, lateReports } = context;
+  const { announcement, reports, formerWorkers, lateReports, silentRanks, awaitedRanks } = context;
   const held = reports[report.rank];
   if (held === undefined) return {};
   const { epoch } = announcement;
@@ -293,6 +371,13 @@ function received(context: SchedulerContext, report: RankReport): Partial<Schedu
   const former = isReplaced ? [...others, { workerBootId: held.workerBootId, counter: epoch.counter }] : others;
   return {
     reports: reports.with(report.rank, report),
+    silentRanks: without(silentRanks, report.rank),
+    awaitedRanks: report.reaches === false ? awaitedRanks : without(awaitedRanks, report.rank),
     formerWorkers: former.slice(-FORMER_WORKERS_PER_RANK * reports.length),
   };
+}
+
+/** The same list where there is nothing to leave out: a report comes with every step. */
+function without(ranks: readonly number[], rank: number): readonly number[] {
+  return ranks.includes(rank) ? ranks.filter((other) => other !== rank) : ranks;
 }

@@ -4,6 +4,7 @@
  * Invariants, each proved by a test of the same name:
  * - an instance is published as connected only after the server said sealed and every rank's current boot confirmed
  *   its own registration in that epoch
+ * - it stays in service only while every rank serves in that epoch, and a rank that stays away ends the instance
  * - the session is open before anything is asked or registered
  * - nothing is kept that this scheduler did not publish itself
  * - a generation passes its clear only when the clear was answered
@@ -16,12 +17,19 @@ import { not } from 'xstate';
 import { type Fault, faultFrom } from './faults.ts';
 import type { RankReport } from './messages.ts';
 import { rankWithOpenRegister, unstoppedRank } from './ranks.ts';
-import { type Retired, type SchedulerContext, type StopOutcome, schedulerSetup } from './scheduler-setup.ts';
+import {
+  type Retired,
+  type SchedulerContext,
+  type SchedulerEvent,
+  type StopOutcome,
+  schedulerSetup,
+} from './scheduler-setup.ts';
 
 const surveyOf = <T>({ event }: { event: { readonly output: T } }) => ({ survey: event.output });
 const reportOf = ({ event }: { event: { readonly report: RankReport } }) => ({ report: event.report });
 const errorOf = ({ event }: { event: { readonly error: unknown } }) => ({ fault: faultFrom(event.error) });
 const faultOf = ({ event }: { event: { readonly fault: Fault } }) => ({ fault: event.fault });
+const missedOf = ({ event }: { event: Extract<SchedulerEvent, { type: 'rank.missed' }> }) => event;
 const versionOf = ({ event }: { event: { readonly output: string } }) => ({ version: event.output });
 const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
 
@@ -53,6 +61,12 @@ export const schedulerMachine = schedulerSetup.createMachine({
     isServerNew: false,
     clearTookMs: 0,
     evidence: null,
+    missedRanks: [],
+    silentRanks: [],
+    awaitedRanks: [],
+    generationsApart: 0,
+    hasStrayed: false,
+    mustRedial: false,
     formerWorkers: [],
     lateReports: 0,
     stopOutcome: null,
@@ -70,9 +84,17 @@ export const schedulerMachine = schedulerSetup.createMachine({
   states: {
     connected: {
       tags: 'cacheUsable',
-      entry: 'publish',
+      entry: ['publish', 'tellReturned', 'watchRanks'],
+      exit: 'unwatchRanks',
       initial: 'settling',
       on: {
+        'rank.missed': {
+          target: 'degraded.missingRank',
+          actions: [
+            { type: 'recordMissed', params: missedOf },
+            { type: 'tellMissed', params: missedOf },
+          ],
+        },
         'link.ended': { target: 'degraded', actions: loseLink },
         'session.ended': { target: 'degraded', actions: loseSession },
         'drain.announced': { target: 'degraded.draining', actions: 'recordDrain' },
@@ -148,11 +170,31 @@ export const schedulerMachine = schedulerSetup.createMachine({
             },
           },
         },
+        /** Nothing is lost yet: what is registered is good, and would be again with the rank. */
+        missingRank: {
+          always: { guard: 'areRanksServing', target: 'assessing' },
+          on: {
+            'drain.announced': { target: 'draining', actions: 'recordDrain' },
+            'report.received': [
+              {
+                guard: { type: 'isRefutation', params: reportOf },
+                target: 'assessing',
+                actions: [
+                  { type: 'recordReport', params: reportOf },
+                  { type: 'recordRankFault', params: reportOf },
+                ],
+              },
+              { actions: { type: 'recordReport', params: reportOf } },
+            ],
+          },
+          // Its memory would stay mapped at the server for ever.
+          after: { rankAwayTimeout: { target: '#scheduler.reRegistering.voided', actions: 'awaitMissedRanks' } },
+        },
         /** Ending the session unmaps our memory at the server, so the ranks finish their copies first. */
         draining: {
           entry: 'announceWait',
           always: { guard: 'areRanksQuiet', target: '#scheduler.reconnecting.waiting' },
-          after: { drainTimeout: '#scheduler.reconnecting.waiting' },
+          after: { drainTimeout: { target: '#scheduler.reconnecting.waiting', actions: 'tellUnanswered' } },
         },
       },
     },
@@ -173,7 +215,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
             // The ranks dial while the session is opened and the instance cleared.
             'link.opened': {
               target: '#scheduler.reRegistering',
-              actions: ['announceWait', 'forgetVersionRefusals'],
+              actions: ['announceWait', 'forgetVersionRefusals', 'forgetRedial'],
             },
             'link.ended': [
               {
@@ -252,7 +294,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
             onDone: { guard: { type: 'isNothingMapped', params: surveyOf }, target: 'clearing' },
             onError: attemptRefused,
           },
-          after: { quiesceTimeout: 'clearing' },
+          after: { quiesceTimeout: { target: 'clearing', actions: 'tellUnanswered' } },
         },
         clearing: {
           entry: 'forgetLineage',
@@ -278,10 +320,13 @@ export const schedulerMachine = schedulerSetup.createMachine({
         pacing: {
           always: [
             { guard: 'isVersionBarred', target: '#scheduler.incompatible', actions: 'recordBarredVersion' },
+            { guard: 'isRankAwaited', target: 'awaitingRanks' },
             { guard: not('isServerBusy'), target: 'announcing', actions: 'announceRegister' },
           ],
           after: { registrationPace: { target: 'announcing', actions: 'announceRegister' } },
         },
+        /** The instance is unregistered: without these ranks it would only be registered in vain, again and again. */
+        awaitingRanks: { always: { guard: not('isRankAwaited'), target: 'pacing' } },
         /** No budget runs: a host without a channel of its own makes no steps while it is idle. */
         announcing: {
           on: {
@@ -303,7 +348,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
             // A fresh link ends the session, and with it what the ranks that vouched may still copy on.
             { guard: 'isKeepRefused', target: '#scheduler.degraded.draining', actions: ['recordRefusal', 'countVoid'] },
             // A rank that follows another scheduler answers this generation no more, and is recalled by the next one.
-            { guard: 'isRegisterVain', target: 'voided', actions: ['recordRefusal', 'adoptVersionTold'] },
+            { guard: 'isRegisterVain', target: 'voided', actions: ['recordRefusal', 'adoptVersionTold', 'countApart'] },
             { guard: 'areRanksConfirmed', target: 'readingBack' },
           ],
           initial: 'waiting',
@@ -322,6 +367,11 @@ export const schedulerMachine = schedulerSetup.createMachine({
               { guard: { type: 'isSealedAndConfirmed', params: surveyOf }, target: '#scheduler.connected' },
               // A rank may have taken its word back meanwhile.
               { guard: { type: 'isSealed', params: surveyOf }, target: 'voided', actions: 'recordRefusal' },
+              {
+                guard: { type: 'areRolesApart', params: surveyOf },
+                target: 'voided',
+                actions: { type: 'recordApart', params: surveyOf },
+              },
               { target: 'voided', actions: { type: 'recordSurvey', params: surveyOf } },
             ],
             onError: attemptRefused,
@@ -334,7 +384,14 @@ export const schedulerMachine = schedulerSetup.createMachine({
           always: [{ guard: 'mustPause', target: 'pausing' }, { target: 'quiescing' }],
         },
         pausing: {
-          after: { voidBackoff: [{ guard: 'hasLineage', target: 'surveying' }, { target: 'quiescing' }] },
+          after: {
+            voidBackoff: [
+              // Whoever dials afresh may find the server that the others are at.
+              { guard: 'mustRedial', target: '#scheduler.reconnecting' },
+              { guard: 'hasLineage', target: 'surveying' },
+              { target: 'quiescing' },
+            ],
+          },
         },
       },
     },
@@ -385,7 +442,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
             // The server may be the same, and still copy.
             resume: '#scheduler.degraded.draining',
           },
-          after: { drainTimeout: 'handedBack' },
+          after: { drainTimeout: { target: 'handedBack', actions: 'tellUnanswered' } },
         },
         handedBack: { entry: 'dropLink' },
       },
@@ -440,10 +497,15 @@ export const schedulerMachine = schedulerSetup.createMachine({
  * A rank that was told to register and has not said that it stopped may still register after the clear. And where nobody could
  * be asked, nothing is left only if nothing was registered, or with a process that is dead.
  */
-function stopOutcome({ announcement, reports, isServerNew }: SchedulerContext, retired: Retired): StopOutcome {
+function stopOutcome(context: SchedulerContext, retired: Retired): StopOutcome {
+  const { announcement, reports, isServerNew, hasStrayed } = context;
   if (retired.kind === 'unconfirmed') return retired;
   if (announcement.epoch.counter === 0) return { kind: 'clean' };
   if (retired.kind === 'unreachable' && !isServerNew) return { kind: 'unconfirmed', reason: retired.reason };
+  if (hasStrayed) {
+    const reason = 'ranks had registered at another server than the scheduler’s, which may still hold the instance';
+    return { kind: 'unconfirmed', reason };
+  }
   const unstopped = unstoppedRank(reports);
   if (unstopped !== undefined) {
     return { kind: 'unconfirmed', reason: `rank ${unstopped} did not say that it stopped` };

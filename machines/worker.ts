@@ -43,6 +43,8 @@ export interface WorkerContext extends WorkerInput {
   readonly formerSchedulers: readonly Epoch[];
   /** How often another scheduler was followed than before. */
   readonly turn: number;
+  /** Number of the announcement that was held when the link was opened; 0 before the first. */
+  readonly dialedFor: number;
   /** The last Register is under way, or was given up without an answer: the server may still take it. */
   readonly isRegisterOpen: boolean;
   /** Answers to a Register of an epoch that was over when they arrived. */
@@ -115,6 +117,10 @@ export const workerMachine = setup({
       announcement.action === 'stop' && isNewsTo(context, announcement),
     isToldToStop: ({ context }) => context.announcement?.action === 'stop',
     isToldToRegister: ({ context }) => isToldToRegister(context),
+    isToldToDial: ({ context }) =>
+      isToldToRegister(context) &&
+      context.announcement?.dialsAfresh === true &&
+      context.dialedFor !== context.announcement.number,
     /** The server that this generation was announced for is gone. */
     isRegisterVain: ({ context }, { cause }: { cause: LinkEndCause }) =>
       cause === 'refused' && isToldToRegister(context),
@@ -135,6 +141,7 @@ export const workerMachine = setup({
     voidUnanswered: assign(({ context }) =>
       context.outcome === 'pending' && isAttemptCurrent(context) ? { outcome: 'failed' as const } : {},
     ),
+    noteDial: assign({ dialedFor: ({ context }) => context.announcement?.number ?? 0 }),
     beginAttempt: assign({ attempted: ({ context }) => context.announcement?.epoch ?? null }),
     openRegister: assign({ isRegisterOpen: true }),
     closeRegister: assign({ isRegisterOpen: false }),
@@ -188,6 +195,7 @@ export const workerMachine = setup({
     failedDials: 0,
     formerSchedulers: [],
     turn: 0,
+    dialedFor: 0,
     isRegisterOpen: false,
     lateAnswers: 0,
   }),
@@ -285,8 +293,8 @@ export const workerMachine = setup({
           entry: 'openLink',
           on: {
             'link.opened': [
-              { guard: 'isConfirmedAndInService', target: '#worker.degraded.verifying' },
-              { target: '#worker.reRegistering' },
+              { guard: 'isConfirmedAndInService', target: '#worker.degraded.verifying', actions: 'noteDial' },
+              { target: '#worker.reRegistering', actions: 'noteDial' },
             ],
             'link.ended': [
               {
@@ -312,6 +320,8 @@ export const workerMachine = setup({
         deciding: {
           always: [
             { guard: 'isToldToStop', target: '#worker.stopping' },
+            // The name may lead elsewhere by now; what is under way on the old link has been waited for.
+            { guard: 'isToldToDial', target: '#worker.reconnecting' },
             { guard: 'isToldToRegister', target: 'registering' },
             { guard: 'isToldToKeep', target: 'verifying' },
             { guard: 'isConfirmedAndInService', target: '#worker.connected' },

@@ -139,14 +139,16 @@ describe('invariants', () => {
     },
   );
 
-  it('6: an instance is published as connected only after the server said sealed and every rank’s current boot confirmed its own registration in that epoch', async () => {
+  it('6: an instance is in service only after the server said sealed and every rank’s current boot confirmed its own registration in that epoch, and only while every rank serves', async () => {
     const engine = await startEngine();
     const instanceId = 'only-once-sealed';
     const predecessor = startInstance(endpointOf(engine), { instanceId, worldSize: 1 });
     await predecessor.reached('connected');
+    const proxy = await startProxy(engine);
+    const rankEndpoint = [endpointOf(engine), proxy.endpoint];
     const successor = own(
       // Blocks of two ranks are laid out otherwise than those of one.
-      new TestInstance(`http://${engine.grpcAddress}`, { instanceId, worldSize: 2, namespace: 'of two ranks' }),
+      new TestInstance(endpointOf(engine), { instanceId, worldSize: 2, namespace: 'of two ranks', rankEndpoint }),
     );
     await engine.fault({ methods: { registerContextBatch: { delayMs: 100 } } });
     const states: string[] = [];
@@ -158,6 +160,17 @@ describe('invariants', () => {
     await successor.reached('connected');
     expect(states.filter((state) => state.startsWith('connected'))).toEqual(['connected with 2']);
     expect(states.at(-1)).toBe('connected with 2');
+
+    await proxy.refuse();
+    proxy.cut();
+    await eventually('a miss', async () => {
+      const { kind } = await successor.scheduler.query({ requestId: 'asks', blockHashes: warmHashes });
+      return kind === 'miss' && !successor.scheduler.isInService ? true : null;
+    });
+    expect(successor.scheduler.takesSaves).toBe(false);
+    await proxy.admit();
+    await successor.reached('connected');
+    expect(successor.scheduler.takesSaves).toBe(true);
   });
 
   it('7: a lost registration is noticed and replayed whoever lost it, and without a restart too (S-43)', async () => {
@@ -278,6 +291,21 @@ describe('invariants', () => {
     }
     const { text } = await engine.http('GET', '/instances');
     expect(text).toBe('{"instances":[]}');
+
+    await engine.fault({ methods: { unregisterContext: { delayMs: 300, times: 1 } } });
+    const proxy = await startProxy(engine);
+    const registering = startInstance(endpointOf(engine), { rankEndpoint: proxy.endpoint });
+    await registering.at('reRegistering.clearing');
+    await eventually('the links of the ranks', () => (proxy.connections === 2 ? true : null));
+    // What the ranks send from now on may arrive at any time, or never.
+    proxy.strand();
+    await registering.at('reRegistering.sealing');
+    const [given] = await Promise.all([
+      registering.scheduler.stop(),
+      ...registering.workers.map((worker) => worker.stop()),
+    ]);
+    const reason = expect.stringMatching(/^rank \d gave up a RegisterContextBatch without an answer/);
+    expect(given).toEqual({ kind: 'unconfirmed', reason });
 
     const frozen = startInstance(endpointOf(engine), { budgets: { stopTimeoutMs: 400 } });
     await frozen.reached('connected');

@@ -278,4 +278,18 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     what: 'A long outage at a port that the kernel also gives to outgoing connections: a dial connects to itself',
     mustHold: 'as refused; the port is free for the server at once',
   },
+  'S-71': {
+    what: 'A clear is due while a rank was told of a load a moment ago, or was never heard',
+    mustHold: 'the clear waits for answers to its own announcement, bounded',
+    simulated: ['stalledProcess', 'schedulerDeath'],
+  },
+  'S-72': {
+    what: 'One rank cannot reach the server, or its process dies and nobody replaces it',
+    mustHold: 'queries miss and no rank saves; the rank is named; its memory does not stay mapped',
+    simulated: ['ambushedRank', 'rankDeath'],
+  },
+  'S-73': {
+    what: 'A late message of an old scheduler reaches a rank after that of its successor',
+    mustHold: 'the successor is followed again with its next word',
+  },
 };

@@ -7,17 +7,17 @@ import type { InstanceOwner, OwnerOf } from './owners.ts';
 
 export interface RetiringOwner extends InstanceOwner {
   /** Settles when the news of the server's death, if there is any, has come. */
-  readonly deathNews: () => Promise<void>;
+  readonly deathNews: (signal: AbortSignal) => Promise<void>;
 }
 
 /** The last act: unregisters over the link there is, or over a fresh one. */
 export const createRetire = (ownerOf: OwnerOf<RetiringOwner>) =>
-  fromPromise<Retired>(async ({ system }) => {
+  fromPromise<Retired>(async ({ system, signal }) => {
     const { connection, session, deathNews } = ownerOf(system);
     try {
       const server = await reach(connection);
       if (!(server instanceof ServerLink)) {
-        await deathNews();
+        await deathNews(signal);
         return { kind: 'unreachable', reason: server.message };
       }
       await clearInstance(server, session.instanceId);

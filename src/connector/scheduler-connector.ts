@@ -13,6 +13,7 @@ import {
   type SchedulerEvent,
   type StopOutcome,
   schedulerMachine,
+  unservingRanks,
   voidCeilingMs,
 } from '../../machines/index.ts';
 import { createClear } from '../actors/clear.ts';
@@ -22,10 +23,12 @@ import { Owners } from '../actors/owners.ts';
 import { createProbeVersion } from '../actors/probe-version.ts';
 import { createRetire, type RetiringOwner } from '../actors/retire.ts';
 import { createSurvey } from '../actors/survey.ts';
+import { type AttendanceOwner, createWatchRanks } from '../actors/watch-ranks.ts';
 import { patientClock } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
 import { type SchedulerTelemetry, schedulerTelemetry } from '../telemetry/connector-telemetry.ts';
 import { wallTimeMs } from '../wall-time.ts';
+import { Attendance } from './attendance.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
 import { harmless, Listeners } from './callbacks.ts';
 import { copiedSave } from './copied.ts';
@@ -63,13 +66,14 @@ export interface Save {
   readonly blockHashes: readonly Uint8Array[];
 }
 
-const owners = new Owners<SessionOwner & RetiringOwner>();
+const owners = new Owners<SessionOwner & RetiringOwner & AttendanceOwner>();
 
 const machine = schedulerMachine.provide({
   actors: {
     link: createLink<SchedulerEvent>(owners.of),
     openSession: createOpenSession(owners.of),
     survey: createSurvey(owners.of),
+    watchRanks: createWatchRanks(owners.of),
     clear: createClear(owners.of),
     probeVersion: createProbeVersion(owners.of),
     retire: createRetire(owners.of),
@@ -91,6 +95,7 @@ export class SchedulerConnector {
   #actor: Actor<typeof schedulerMachine>;
   #board: StatusBoard;
   #serverDeath: ServerDeath;
+  #attendance: Attendance;
   #leases: Leases;
   #distrust = new Distrust();
   #queries: CacheQueries;
@@ -135,10 +140,12 @@ export class SchedulerConnector {
     owners.set(this.#actor.system, {
       connection: this.#connection,
       session: { instanceId, namespace, tpSize, worldSize },
-      deathNews: () => this.#serverDeath.news(budgets.settleMs),
+      deathNews: (signal) => this.#serverDeath.news(budgets.settleMs, signal),
       onSessionEnded: (fault) => this.#send({ type: 'session.ended', fault }),
+      watchRanks: (onMissed) => this.#attendance.watch(onMissed),
     });
     const { value, context } = this.#actor.getSnapshot();
+    this.#attendance = new Attendance(context.reports, context.announcement.epoch, budgets);
     this.#announced = context.announcement;
     this.#service = { announcement: context.announcement, epoch: null };
     this.#board = new StatusBoard(value, context.announcement.epoch);
@@ -239,17 +246,27 @@ export class SchedulerConnector {
     return true;
   }
 
+  /** Whether a save would be scheduled: a server is in service, and by its newest report every rank can save. */
+  get takesSaves(): boolean {
+    const { epoch } = this.#service;
+    return epoch !== null && unservingRanks(this.#actor.getSnapshot().context.reports, epoch).length === 0;
+  }
+
   /**
-   * Saves these blocks in the next step. Best effort: a save that fails is only a later miss. Throws a RangeError where the
-   * lists differ in length, and an Error where blocks of an earlier request by the same id are still held.
+   * Saves these blocks in the next step. Best effort: a save that fails is only a later miss. `false`: nothing is saved,
+   * and nothing told, because not every rank can; blocks that some ranks alone save would fill the pool and never be a hit.
+   * Throws a RangeError where the lists differ in length, and an Error where blocks of an earlier request by the same id are
+   * still held.
    */
-  scheduleSave({ requestId, groupId = 0, blockIds, blockHashes }: Save): void {
+  scheduleSave({ requestId, groupId = 0, blockIds, blockHashes }: Save): boolean {
     checkGroupId(groupId);
     if (blockIds.length !== blockHashes.length) {
       throw new RangeError(`request ${requestId}: ${blockIds.length} block ids and ${blockHashes.length} hashes`);
     }
+    if (!this.takesSaves) return false;
     const { epoch } = this.#service.announcement;
     this.#ledger.scheduleSave(copiedSave({ requestId, epoch, groupId, blockIds, blockHashes }));
+    return true;
   }
 
   /** Gives up the hits of this request that will not be loaded, in one group or in all. */
@@ -260,6 +277,7 @@ export class SchedulerConnector {
   /** vLLM: `build_connector_meta`. Call it once a step and carry the result to every rank. */
   buildMetadata(): ConnectorMetadata {
     this.#confirmDelivery();
+    this.#attendance.carried();
     return { announcement: this.#service.announcement, ...this.#ledger.drain() };
   }
 
@@ -360,7 +378,8 @@ export class SchedulerConnector {
   }
 
   #follow(snapshot: SnapshotFrom<typeof schedulerMachine>): void {
-    const { announcement, evidence } = snapshot.context;
+    const { announcement, evidence, reports } = snapshot.context;
+    this.#attendance.observe(reports, announcement.epoch);
     const before = this.#service;
     const epoch = snapshot.hasTag('cacheUsable') ? announcement.epoch : null;
     const isNews = announcement !== this.#announced;

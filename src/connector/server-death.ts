@@ -39,12 +39,13 @@ export class ServerDeath {
     this.#unwatch = unwatch;
   }
 
-  /** The news of a death may be under way: settles when it is here, or after so many milliseconds. */
-  async news(withinMs: number): Promise<void> {
+  /** The news of a death may be under way: settles when it is here, after so many milliseconds, or with `signal`. */
+  async news(withinMs: number, signal: AbortSignal): Promise<void> {
     const { proof } = this.#connection;
-    if (proof === null || proof.kind === 'none') return;
+    if (proof === null || proof.kind === 'none' || signal.aborted) return;
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(late.resolve, withinMs);
+    signal.addEventListener('abort', () => late.resolve(), { once: true });
     await Promise.race([this.#dead.promise, late.promise]);
     clearTimeout(timer);
   }

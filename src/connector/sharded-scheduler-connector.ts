@@ -161,11 +161,12 @@ export class ShardedSchedulerConnector {
 
   /**
    * Saves these blocks on all shards in the next step; on none while a server is not in service, for a block that one
-   * shard lacks is no hit. Best effort: a save that fails is only a later miss.
+   * shard lacks is no hit. Best effort: a save that fails is only a later miss. `false`: nothing is saved, and nothing told.
    */
-  scheduleSave(save: Save): void {
-    if (!this.isInService) return;
+  scheduleSave(save: Save): boolean {
+    if (!this.#shards.every((shard) => shard.takesSaves)) return false;
     for (const shard of this.#shards) shard.scheduleSave(save);
+    return true;
   }
 
   /** Gives up the hits of this request that will not be loaded, in one group or in all. */

@@ -21,5 +21,7 @@ export function shardedStatus(shards: readonly ConnectorStatus[]): ShardedStatus
   const worst = shards.reduce((worst, status) =>
     DISTANCE_FROM_SERVICE[status.state] > DISTANCE_FROM_SERVICE[worst.state] ? status : worst,
   );
-  return { ...worst, openBreakers: shards.flatMap(({ openBreakers }) => openBreakers), shards };
+  const openBreakers = shards.flatMap((status) => status.openBreakers);
+  const missedRanks = shards.flatMap((status) => status.missedRanks);
+  return { ...worst, openBreakers, missedRanks, shards };
 }

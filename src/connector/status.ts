@@ -24,6 +24,16 @@ export interface ConnectorStatus {
   readonly fault: Fault | null;
   /** Work that is turned off because the server refuses it, although the registration is good. Empty at a rank. */
   readonly openBreakers: readonly OpenBreaker[];
+  /** Ranks without which nothing is promised and nothing saved. Empty at a rank. */
+  readonly missedRanks: readonly MissedRank[];
+}
+
+export interface MissedRank {
+  readonly rank: number;
+  /** What it said last, or that it said nothing. */
+  readonly fault: Fault;
+  /** When it was missed, in milliseconds of wall time with fraction. */
+  readonly sinceMs: number;
 }
 
 export interface OpenBreaker {
@@ -61,6 +71,7 @@ export class StatusBoard {
       fault: null,
       sinceMs: wallTimeMs(),
       openBreakers: [],
+      missedRanks: [],
     };
   }
 
@@ -90,7 +101,7 @@ export class StatusBoard {
 }
 
 function noted(
-  { openBreakers }: ConnectorStatus,
+  { openBreakers, missedRanks }: ConnectorStatus,
   event: SchedulerDomainEvent | WorkerDomainEvent,
   sinceMs: number,
 ): Partial<ConnectorStatus> {
@@ -101,6 +112,14 @@ function noted(
     }
     case 'breaker.closed':
       return { openBreakers: openBreakers.filter(({ breaker }) => breaker !== event.breaker) };
+    case 'rank.missed': {
+      const { rank, fault } = event;
+      return { missedRanks: [...missedRanks.filter((other) => other.rank !== rank), { rank, fault, sinceMs }] };
+    }
+    case 'rank.returned':
+      return { missedRanks: missedRanks.filter(({ rank }) => rank !== event.rank) };
+    case 'wait.unanswered':
+      return {};
     case 'loads.impossible':
       return { fault: event.fault };
   }

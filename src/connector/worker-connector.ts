@@ -21,7 +21,7 @@ import { createLink } from '../actors/link.ts';
 import { Owners } from '../actors/owners.ts';
 import { createRegister, type RegistrationOwner } from '../actors/register.ts';
 import { createVerify, type VerifyOwner } from '../actors/verify.ts';
-import { patientClock } from '../patient-timer.ts';
+import { patientClock, patientTimer } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
 import type { OurMemory } from '../rpc/memory-holder.ts';
 import { type ConnectorTelemetry, workerTelemetry } from '../telemetry/connector-telemetry.ts';
@@ -81,6 +81,8 @@ interface WorkerOwner extends RegistrationOwner, VerifyOwner {
   readonly settled: () => Promise<void>;
 }
 
+const REPORTS_IN_SILENCE = 5;
+
 const owners = new Owners<WorkerOwner>();
 
 const machine = workerMachine.provide({
@@ -117,6 +119,7 @@ export class WorkerConnector {
   #unsafeReleaseListeners = new Listeners<UnsafeRelease>();
   #reportsMade = 0;
   #lastReport: RankReport;
+  #cancelRepeat: (() => void) | null = null;
   #endClaim: () => void = () => {};
   #stopped: Promise<WorkerStopOutcome> | null = null;
 
@@ -196,6 +199,7 @@ export class WorkerConnector {
     this.#named = null;
     void sweepLoadRecords();
     this.#actor.start();
+    this.#repeatReports();
   }
 
   get instanceId(): string {
@@ -266,16 +270,21 @@ export class WorkerConnector {
       fault,
       idle: ledger.isIdle,
       serves: this.#service !== null,
+      reaches: this.#connection.isUp,
       ...(serverVersion === null ? {} : { serverVersion }),
       ...(this.#layerWithOffset === undefined ? {} : { layerWithOffset: this.#layerWithOffset }),
       ...(distrust ? { distrust } : {}),
     };
   }
 
-  /** Tells `listener` the report there is and every change: the push form of {@link takeReport}. */
+  /**
+   * Tells `listener` the report there is, every change, and five times in `rankSilenceMs` the same again: the push form of
+   * {@link takeReport}.
+   */
   onReport(listener: (report: RankReport) => void): () => void {
     const unlisten = this.#reportListeners.add(listener);
-    listener(this.takeReport());
+    listener(this.#promised(this.takeReport()));
+    this.#repeatReports();
     return unlisten;
   }
 
@@ -352,6 +361,7 @@ export class WorkerConnector {
     await this.#transfers.settledWithin(this.#budgets.stopTimeoutMs / 4);
     const requestIds = this.#transfers.ledger.requestsUnderWay;
     this.#transfers.abandonAll();
+    this.#cancelRepeat?.();
     this.#connection[Symbol.dispose]();
     this.#endClaim();
     this.#endClaim = () => {};
@@ -424,11 +434,31 @@ export class WorkerConnector {
       report.number !== last.number ||
       report.idle !== last.idle ||
       report.serves !== last.serves ||
+      report.reaches !== last.reaches ||
       report.distrust !== last.distrust ||
       report.layerWithOffset !== last.layerWithOffset ||
       report.fault !== last.fault;
     if (!isNews) return;
+    this.#tell(report);
+  }
+
+  #tell(report: RankReport): void {
     this.#lastReport = report;
-    this.#reportListeners.tell(report);
+    this.#reportListeners.tell(this.#promised(report));
+  }
+
+  #promised(report: RankReport): RankReport {
+    return { ...report, againWithinMs: this.#budgets.rankSilenceMs / REPORTS_IN_SILENCE };
+  }
+
+  /** So that a scheduler that hears nothing knows that nobody is there to speak. */
+  #repeatReports(): void {
+    const isRunning = this.#actor.getSnapshot().status === 'active' && this.#layers.length > 0;
+    if (this.#cancelRepeat !== null || this.#reportListeners.isEmpty || !isRunning) return;
+    this.#cancelRepeat = patientTimer(this.#budgets.rankSilenceMs / REPORTS_IN_SILENCE, () => {
+      this.#cancelRepeat = null;
+      if (!this.#reportListeners.isEmpty) this.#tell(this.takeReport());
+      this.#repeatReports();
+    });
   }
 }

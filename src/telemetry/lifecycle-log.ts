@@ -90,6 +90,15 @@ export class LifecycleLog implements ConnectionObserver {
       case 'breaker.closed':
         this.#write('breakerClosed', { breaker: event.breaker });
         break;
+      case 'wait.unanswered':
+        this.#write('waitUnanswered', { ranks: event.ranks.join(', ') });
+        break;
+      case 'rank.missed':
+        this.#write('rankMissed', { missedRank: event.rank, ...this.#fault(event.fault) });
+        break;
+      case 'rank.returned':
+        this.#write('rankReturned', { missedRank: event.rank });
+        break;
     }
   }
 

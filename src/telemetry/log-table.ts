@@ -44,6 +44,21 @@ export const logTable = {
     message: 'the cache server takes work again that it had refused',
     fields: ['breaker'],
   },
+  waitUnanswered: {
+    level: 'warn',
+    message: 'the instance is unregistered although ranks did not say in time that they are quiet',
+    fields: ['ranks'],
+  },
+  rankMissed: {
+    level: 'warn',
+    message: 'a rank does not serve: queries miss and nothing is saved until it does',
+    fields: ['missedRank', 'fault'],
+  },
+  rankReturned: {
+    level: 'info',
+    message: 'a rank that was missed serves again',
+    fields: ['missedRank'],
+  },
   loadsImpossible: {
     level: 'error',
     message: 'the cache server can carry out no load of this rank',

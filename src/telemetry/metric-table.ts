@@ -151,6 +151,12 @@ export const metricTable = {
     description: '1 while the server refuses this work and it is turned off but for a try now and then',
     attributes: [...INSTANCE, 'pegaflow.breaker'],
   },
+  'pegaflow.connector.ranks.missed': {
+    kind: 'upDownCounter',
+    unit: '{rank}',
+    description: 'Ranks that do not serve, or are not heard, and without which nothing is promised and nothing saved',
+    attributes: INSTANCE,
+  },
   'pegaflow.connector.preemptions.held_up': {
     kind: 'counter',
     unit: '{preemption}',

@@ -44,13 +44,19 @@ export class SchedulerMetrics implements Omit<SchedulerObserver, 'refusedInUnkno
 
   happened(event: SchedulerDomainEvent): void {
     const open = this.#instruments['pegaflow.connector.breakers.open'];
-    const attributes = { ...this.#identity, 'pegaflow.breaker': event.breaker };
+    const missed = this.#instruments['pegaflow.connector.ranks.missed'];
     switch (event.type) {
       case 'breaker.opened':
-        open.add(1, attributes);
+        open.add(1, { ...this.#identity, 'pegaflow.breaker': event.breaker });
         break;
       case 'breaker.closed':
-        open.add(-1, attributes);
+        open.add(-1, { ...this.#identity, 'pegaflow.breaker': event.breaker });
+        break;
+      case 'rank.missed':
+        missed.add(1, this.#identity);
+        break;
+      case 'rank.returned':
+        missed.add(-1, this.#identity);
         break;
     }
   }

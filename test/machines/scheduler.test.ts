@@ -32,6 +32,7 @@ function harness({ worldSize = 2, serverVersions = 'tested' as ServerVersions, a
         survey: script.promise<Survey>('survey'),
         clear: script.promise<Cleared>('clear'),
         probeVersion: script.promise<string>('probeVersion'),
+        watchRanks: script.watch<SchedulerEvent>(),
         retire: script.promise<Retired>('retire'),
       },
     }),
@@ -574,7 +575,7 @@ describe('scheduler machine', () => {
     };
     const before = (h: ReturnType<typeof harness>) => ({ number: (h.context().announcement.number ?? 0) - 1 });
 
-    it('a report from before the wait, of another scheduler’s wait or of a rank that was never heard is none', async () => {
+    it('S-71: a report from before the wait, of another scheduler’s wait or of a rank that was never heard is none', async () => {
       const h = await toBarrier();
       for (const rank of [0, 1]) h.report(rank, before(h));
       expect(h.path()).toBe('reRegistering.quiescing');
@@ -612,10 +613,14 @@ describe('scheduler machine', () => {
       h.script.tell({ type: 'link.opened' });
       await h.script.answer('openSession');
       await h.script.answer('survey', sealed);
+      const told: unknown[] = [];
+      h.actor.on('wait.unanswered', ({ ranks }) => told.push(ranks));
+      h.report(0, { outcome: 'pending' });
       h.script.clock.tick(budgets.quiesceTimeoutMs - 1);
       expect(h.path()).toBe('reRegistering.quiescing');
       h.script.clock.tick(1);
       expect(h.path()).toBe('reRegistering.clearing.waiting');
+      expect(told).toEqual([[1]]);
 
       const first = harness();
       await first.toSession();
@@ -659,6 +664,124 @@ describe('scheduler machine', () => {
     await h.script.answer('clear', { tookMs: 1 });
     h.deliver();
     expect(h.path()).toBe('reRegistering.sealing.waiting');
+  });
+
+  describe('it stays in service only while every rank serves in that epoch, and a rank that stays away ends the instance', () => {
+    const fault: Fault = { kind: 'unreachable', message: 'rank 1: no report for 5000 ms' };
+    const missed = (isSilent: boolean) => ({ type: 'rank.missed', rank: 1, isSilent, fault }) as const;
+    const away = async (isSilent: boolean, answersWaits = true) => {
+      const h = harness({ answersWaits });
+      const told: unknown[] = [];
+      h.actor.on('*', (event) => told.push(event));
+      await h.toServing();
+      h.report(0, { serves: true });
+      if (!isSilent) h.report(1);
+      h.actor.send(missed(isSilent));
+      expect(h.path()).toBe('degraded.missingRank');
+      expect(h.actor.getSnapshot().hasTag('cacheUsable')).toBe(false);
+      return { ...h, told };
+    };
+
+    it.each([true, false])(
+      'a rank that is back within the budget is asked for nothing anew (silent: %s)',
+      async (isSilent) => {
+        const h = await away(isSilent);
+        expect(h.context().evidence).toEqual({ of: 'rank', fault });
+        h.report(0, { serves: true });
+        expect(h.path()).toBe('degraded.missingRank');
+        h.report(1, { serves: true });
+        expect(h.path()).toBe('degraded.surveying');
+        await h.script.answer('survey', sealed);
+        expect([h.path(), h.context().announcement.epoch.counter]).toEqual(['connected.settling', 1]);
+        expect(h.told).toEqual([
+          { type: 'rank.missed', rank: 1, fault },
+          { type: 'rank.returned', rank: 1 },
+        ]);
+      },
+    );
+
+    it('one that stays away ends the instance, and is waited for before anything is registered again', async () => {
+      const h = await away(true, false);
+      h.script.clock.tick(budgets.rankAwayMs);
+      expect(h.path()).toBe('reRegistering.quiescing');
+      h.script.clock.tick(budgets.quiesceTimeoutMs);
+      await h.script.answer('clear', { tookMs: 1 });
+      expect(h.path()).toBe('reRegistering.awaitingRanks');
+      h.script.clock.tick(3_600_000);
+      h.report(0, { outcome: 'pending' });
+      expect(h.path()).toBe('reRegistering.awaitingRanks');
+      h.report(1, { workerBootId: 'successor', outcome: 'pending', reaches: false });
+      expect(h.path()).toBe('reRegistering.awaitingRanks');
+      h.report(1, { workerBootId: 'successor', outcome: 'pending', reaches: true });
+      expect(h.path()).toBe('reRegistering.announcing');
+      h.deliver();
+      h.report(0);
+      h.report(1, { workerBootId: 'successor' });
+      await h.script.answer('survey', sealed);
+      expect(h.path()).toBe('connected.settling');
+      expect(h.told.at(-1)).toEqual({ type: 'rank.returned', rank: 1 });
+    });
+
+    it('another process in its place re-forms the instance at once', async () => {
+      const h = await away(true);
+      h.report(1, { workerBootId: 'successor', epoch: null, outcome: 'pending' });
+      expect(h.path()).toBe('degraded.surveying');
+      await h.script.answer('survey', sealed);
+      expect(h.path()).toBe('reRegistering.quiescing');
+    });
+
+    it('a server that goes meanwhile is no reason to wait for the rank', async () => {
+      const h = await away(false);
+      h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+      expect(h.path()).toBe('reconnecting.dialing');
+    });
+  });
+
+  describe('roles at different servers dial afresh until they meet', () => {
+    const refused = { outcome: 'failed', fault: { kind: 'rejected', message: 'already registered' } } as const;
+    const toApart = async () => {
+      const h = harness();
+      await h.toSealing();
+      for (const rank of [0, 1]) h.report(rank);
+      await h.script.answer('survey', notFound);
+      expect(h.context().evidence?.fault.message).toContain('do all roles reach the same server?');
+      await h.script.answer('clear', { tookMs: 1 });
+      // Once, somebody may have undone it.
+      expect(h.context().announcement.dialsAfresh).toBe(undefined);
+      h.deliver();
+      h.report(0, refused);
+      expect(h.path()).toBe('reRegistering.pausing');
+      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      expect([h.path(), h.script.links.length]).toEqual(['reconnecting.dialing', 2]);
+      return h;
+    };
+
+    it('from the second generation on that ranks and server do not agree on', async () => {
+      const h = await toApart();
+      await h.toSession();
+      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      await h.script.answer('clear', { tookMs: 1 });
+      expect(h.context().announcement.dialsAfresh).toBe(true);
+      h.deliver();
+      for (const rank of [0, 1]) h.report(rank);
+      await h.script.answer('survey', sealed);
+      expect(h.path()).toBe('connected.settling');
+      h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'not found', lost: 'instance' } });
+      await h.script.answer('survey', notFound);
+      while (h.path() !== 'reRegistering.announcing') await h.answerAll();
+      expect(h.context().announcement.dialsAfresh).toBe(undefined);
+    });
+
+    it('the stop says that another server may still hold the instance', async () => {
+      const h = await toApart();
+      h.actor.send({ type: 'stop' });
+      for (const rank of [0, 1]) h.report(rank, { outcome: 'stopped' });
+      await h.script.answer('retire', { kind: 'clean' });
+      expect(h.actor.getSnapshot().output).toMatchObject({
+        kind: 'unconfirmed',
+        reason: expect.stringContaining('another server than the scheduler’s'),
+      });
+    });
   });
 
   it('who listens after the death of the last one never mapped our memory: nobody is waited for, whenever the news comes', async () => {

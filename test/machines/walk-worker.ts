@@ -30,7 +30,8 @@ export const workerPlan = {
   }),
   outputs: {},
   errors: [...faults.map((fault) => new FaultError(fault)), new Error('unclassified'), undefined],
-  situationIn: ({ announcement, outcome, attempted, fault, formerSchedulers, isRegisterOpen }) => ({
+  situationIn: ({ announcement, outcome, attempted, fault, formerSchedulers, isRegisterOpen, dialedFor }) => ({
+    mustDial: announcement?.dialsAfresh === true && dialedFor !== announcement.number,
     isRegisterOpen,
     action: announcement?.action,
     outcome,
@@ -56,7 +57,9 @@ function announcementsFor({ announcement, formerSchedulers, workerBootId, turn }
   ];
   const actions = ['wait', 'register', 'keep', 'stop'] as const;
   const recalled = formerSchedulers.slice(-1).map((epoch) => ({ epoch, recalls: [{ workerBootId, turn }], number: 9 }));
-  const words = [...epochs.map((epoch) => ({ epoch })), ...recalled];
+  const next = { ...held, counter: held.counter + 1 };
+  const afresh = { epoch: next, number: (announcement?.number ?? 0) + 1, dialsAfresh: true } as const;
+  const words = [afresh, ...epochs.map((epoch) => ({ epoch })), ...recalled];
   return words.flatMap((word) => actions.map((action) => ({ ...word, action })));
 }
 

@@ -315,7 +315,7 @@ describe('worker machine', () => {
       return { ...h, hear };
     };
 
-    it('the scheduler that it put aside recalls the rank with its next word', async () => {
+    it('S-73: the scheduler that it put aside recalls the rank with its next word', async () => {
       const h = await ledAway();
       const { turn, formerSchedulers } = h.context();
       expect([turn, formerSchedulers.map(({ schedulerBootId }) => schedulerBootId)]).toEqual([1, ['living']]);
@@ -341,6 +341,19 @@ describe('worker machine', () => {
       expect(h.path()).toBe('connected');
       expect(h.context().announcement?.epoch.schedulerBootId).toBe('boot');
     });
+  });
+
+  it('a rank that is told to dial afresh leaves its link before it registers, once', async () => {
+    const h = harness();
+    await h.toConnected();
+    const epoch = { schedulerBootId: 'boot', counter: 2 };
+    const announcement = { epoch, action: 'register', number: 7, dialsAfresh: true } as const;
+    h.actor.send({ type: 'announcement.received', announcement });
+    expect([h.path(), h.script.links.length, h.script.openLinks]).toEqual(['reconnecting.dialing', 2, 1]);
+    h.script.tell({ type: 'link.opened' });
+    expect(h.path()).toBe('reRegistering.registering.waiting');
+    await h.script.answer('register');
+    expect(h.path()).toBe('connected');
   });
 
   it('of one scheduler the later word counts, also within an epoch', async () => {

@@ -135,6 +135,7 @@ const schedulerLures: Readonly<Record<string, Lure>> = {
   ),
   'connected.serving': () => {},
   'degraded.surveying': hold('queryPrefetch'),
+  'degraded.missingRank': all(dropSyns, resetRank),
   'degraded.draining': all(longer(3_000, busy), goAway),
   'reconnecting.dialing': all(dropSyns, resetScheduler),
   'reconnecting.waiting': all(dropSyns, resetScheduler),

@@ -269,10 +269,10 @@ export class Host {
       const blockHashes = request.hashes.slice(request.hit).map((hash) => Uint8Array.from(hash));
       this.pool.compute(blockIds, blockHashes);
       if (blockIds.length > 0) {
-        this.pool.lendToSave(blockIds);
-        scheduler.scheduleSave({ requestId: request.id, blockIds, blockHashes });
+        const isScheduled = scheduler.scheduleSave({ requestId: request.id, blockIds, blockHashes });
+        if (isScheduled) this.pool.lendToSave(blockIds);
+        if (isScheduled) this.#tallies.saves += 1;
         this.#reuse(blockHashes);
-        this.#tallies.saves += 1;
       }
       return;
     }

@@ -106,7 +106,8 @@ export class Inspector {
   #clearSent({ connection }: RemoteCall, instance: Instance): void {
     const { state } = instance.scheduler.status;
     const { reRegisteringMs } = this.#hearingOf(instance);
-    const isInTime = this.#kernel.loop.nowMs - reRegisteringMs < instance.shape.budgets.quiesceTimeoutMs;
+    // Its timer fires at the bound, but for the last bits of the sum.
+    const isInTime = this.#kernel.loop.nowMs - reRegisteringMs < instance.shape.budgets.quiesceTimeoutMs - 1;
     if (state !== 'reRegistering' || !isInTime) return;
     const isLinked = ({ process }: Rank) =>
       [...this.#kernel.connections].some(

@@ -53,6 +53,20 @@ export const mutants: readonly Mutant[] = [
     why: 'the clear goes ahead on a report from before the wait',
   },
   {
+    name: 'saves without every rank',
+    file: 'src/connector/scheduler-connector.ts',
+    find: '    if (!this.takesSaves) return false;\n',
+    replace: '',
+    why: 'some ranks alone save, and what they saved fills the pool',
+  },
+  {
+    name: 'in service without every rank',
+    file: 'src/connector/attendance.ts',
+    find: 'const isAbsent = !servesIn(report, epoch);',
+    replace: 'const isAbsent = false;',
+    why: 'hits are promised that a rank cannot load',
+  },
+  {
     name: 'clear before the session',
     file: 'machines/scheduler.ts',
     find: "target: '#scheduler.reRegistering',\n              actions: ['announceWait', 'forgetVersionRefusals'],",

@@ -180,11 +180,13 @@ describe('faults of the network', { timeout: 60_000 }, () => {
     expect(published).not.toContain('connected');
     unlisten();
     const apart = epochOf(instance);
+    // The ranks' links to the first one live on: they dial afresh because they are told to.
     back.target = green.grpcAddress;
-    back.cut();
     await inServiceAfter(instance, apart - 1);
     await provesItself(instance);
     expect(await instancesAt(green)).toHaveLength(1);
+    const reason = expect.stringContaining('another server than the scheduler’s');
+    expect(await instance.scheduler.stop()).toEqual({ kind: 'unconfirmed', reason });
   });
 
   itNeeds('a pause between its two stores')(

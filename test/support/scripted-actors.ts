@@ -31,6 +31,11 @@ export class Script {
     });
   }
 
+  /** Says nothing by itself. */
+  watch<Event extends EventObject>() {
+    return fromCallback<Event>(() => {});
+  }
+
   promise<Output, Input extends NonReducibleUnknown = NonReducibleUnknown>(name: string) {
     return fromPromise<Output, Input>(
       ({ signal }) =>

@@ -27,8 +27,8 @@ export interface TestInstanceOptions {
   readonly stages?: readonly Required<Pick<RankOptions, 'layerNames' | 'layerGroupIds'>>[];
   /** Where both halves tell what they do. Default: what is registered globally, and no log. */
   readonly telemetry?: TelemetryOptions;
-  /** Where the ranks find the server. Default: where the scheduler does. */
-  readonly rankEndpoint?: string;
+  /** Where the ranks find the server, all or each. Default: where the scheduler does. */
+  readonly rankEndpoint?: string | readonly string[];
 }
 
 /** What one call of {@link TestInstance.step} told. */
@@ -42,6 +42,8 @@ export interface StepResult {
 export class TestInstance implements AsyncDisposable {
   scheduler: SchedulerConnector;
   readonly workers: readonly WorkerConnector[];
+  /** The rank whose reports {@link step} loses. */
+  deafTo: number | null = null;
   readonly memory: readonly TestRank[];
   #connection: TestConnection;
   #schedulerOptions: SchedulerConnectorOptions;
@@ -87,9 +89,10 @@ export class TestInstance implements AsyncDisposable {
           ...stages?.[rank],
         }),
     );
-    const rankEndpoint = given.rankEndpoint ?? endpoint;
+    const { rankEndpoint = endpoint } = given;
+    const endpointAt = (rank: number) => (typeof rankEndpoint === 'string' ? rankEndpoint : rankEndpoint[rank]!);
     this.workers = this.memory.map(
-      (_, rank) => new WorkerConnector({ ...shared, endpoint: rankEndpoint, rank, ...placeOf(rank) }),
+      (_, rank) => new WorkerConnector({ ...shared, endpoint: endpointAt(rank), rank, ...placeOf(rank) }),
     );
   }
 
@@ -153,7 +156,7 @@ export class TestInstance implements AsyncDisposable {
       worker.acceptMetadata(metadata);
       worker.startLoad(metadata.loads);
       worker.save(metadata.saves);
-      if (!this.#isPushed) this.scheduler.acceptReport(worker.takeReport());
+      if (!this.#isPushed && worker.rank !== this.deafTo) this.scheduler.acceptReport(worker.takeReport());
     }
     const finishedRequests = this.#finishedRequests.splice(0);
     const ended = { loaded: [] as string[], saved: [] as string[] };
@@ -191,9 +194,9 @@ export class TestInstance implements AsyncDisposable {
     blockHashes: readonly Uint8Array[],
     groupId = 0,
   ): Promise<void> {
-    this.scheduler.scheduleSave({ requestId, groupId, blockIds, blockHashes });
+    const isScheduled = this.scheduler.scheduleSave({ requestId, groupId, blockIds, blockHashes });
     this.finish(requestId);
-    await this.ended(requestId, 'saved');
+    if (isScheduled) await this.ended(requestId, 'saved');
   }
 
   /** Asks until all of these blocks are a hit: visibility comes after the end of the save. */

@@ -10,6 +10,7 @@ const shards = (...states: ConnectorState[]) =>
     sinceMs: shard,
     fault: null,
     openBreakers: [],
+    missedRanks: [],
   }));
 
 it.each<[ConnectorState[], number]>([

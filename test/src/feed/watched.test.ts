@@ -30,6 +30,7 @@ function watched() {
         survey: script.promise<Survey>('survey'),
         clear: script.promise<Cleared>('clear'),
         probeVersion: script.promise<string>('probeVersion'),
+        watchRanks: script.watch<SchedulerEvent>(),
         retire: script.promise<Retired>('retire'),
       },
     }),
@@ -43,6 +44,7 @@ function watched() {
     sinceMs: 0,
     fault: null,
     openBreakers: [],
+    missedRanks: [],
   };
   const inspect = (listener: (event: InspectionEvent) => void) => actor.system.inspect(listener).unsubscribe;
   const records: FeedRecord[] = [];
