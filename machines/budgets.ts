@@ -55,6 +55,10 @@ export const budgetTable = {
   stopTimeoutMs: { default: 2_000, end: 'stop answers "unconfirmed"' },
   pingIntervalMs: { default: 1_000, end: 'a ping is sent on every link' },
   pingTimeoutMs: { default: 1_500, end: 'the link is taken for lost' },
+  oldLinkGraceMs: {
+    default: 1_000,
+    end: 'the server answers on a new link and is silent on the old one for so long: that is closed, and what it owes waits for another proof',
+  },
   queryTimeoutMs: { default: 2_000, end: 'the query is a miss and the link is surveyed' },
   loadingTimeoutMs: { default: 30_000, end: 'a query that is still "loading" is a miss' },
   leaseReuseMs: { default: 300_000, end: 'a hit that was not loaded is given up and asked for again' },
@@ -73,6 +77,19 @@ export const budgetTable = {
     default: 10_000,
     end: 'a save that could not be sent, because as many as may be are not answered, is given up: its blocks are free',
   },
+  proofTimeoutMs: {
+    default: 1_000,
+    end: 'a rank that cannot prove the end of what it had under way keeps those blocks held, and the others register',
+  },
+  proofPollIntervalMs: {
+    default: 5,
+    end: 'the server’s threads are looked at again; 20 times as long while in service',
+  },
+  proofRetryFirstMs: {
+    default: 1_000,
+    end: 'first wait before a rank tries again to prove that transfers in doubt are over',
+  },
+  proofRetryMaxMs: { default: 60_000, end: 'longest such wait' },
   logRepeatWindowMs: { default: 60_000, end: 'what a log line was repeated meanwhile is told in one line' },
   preemptionToldAfterMs: { default: 5_000, end: 'a preemption that still waits is told; it goes on waiting' },
 } as const;

@@ -4,7 +4,7 @@ import type { Lineage } from './ranks.ts';
 
 /** An observation that something was lost or went wrong, and whose it is. */
 export interface Evidence {
-  readonly of: 'link' | 'session' | 'drain' | 'rpc' | 'rank' | 'audit';
+  readonly of: 'link' | 'session' | 'drain' | 'rpc' | 'rank' | 'doubt' | 'audit';
   readonly fault: Fault;
 }
 

@@ -3,7 +3,15 @@ export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
 export type { BreakerName, SchedulerDomainEvent, WorkerDomainEvent } from './domain-events.ts';
 export { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 export type { Evidence } from './evidence.ts';
-export { type Fault, FaultError, type FaultKind, faultFrom, type LinkEndCause, type LostThing } from './faults.ts';
+export {
+  type Fault,
+  FaultError,
+  type FaultKind,
+  faultFrom,
+  isDenial,
+  type LinkEndCause,
+  type LostThing,
+} from './faults.ts';
 export type {
   Announcement,
   InheritedTransfers,

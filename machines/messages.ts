@@ -91,6 +91,15 @@ export interface RankReport {
   readonly fault: Fault | null;
   /** No load may still write and no save may still read this rank's memory. */
   readonly idle: boolean;
+  /**
+   * A clear would meet no copy of this rank, as far as it can know: what is under way is in doubt alone, and the server's queues
+   * have passed it. Absent where an older rank speaks: as `idle`.
+   */
+  readonly isQuiet?: boolean;
+  /** Of what is under way and that only proof can end, whether the end of its registration would be that. Absent: `none`. */
+  readonly doubt?: 'none' | 'provable' | 'held';
+  /** A new generation would prove the end of what is in doubt. Absent: no. */
+  readonly asksProof?: boolean;
   /** Whether the rank begins loads and saves that it is told of. */
   readonly serves: boolean;
   /** Whether its link to the server is up. Absent where an older rank speaks. */

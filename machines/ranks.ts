@@ -51,7 +51,8 @@ function answers({ epoch, number, outcome }: RankReport, announcement: Announcem
  * with the last step, and a rank that never reported may follow a scheduler before this one.
  */
 export function unquietRanks(reports: RankReports, wait: Announcement): readonly number[] {
-  const isQuiet = (report: RankReport | null) => report?.idle === true && !report.serves && answers(report, wait);
+  const isQuiet = (report: RankReport | null) =>
+    report !== null && (report.isQuiet ?? report.idle) && !report.serves && answers(report, wait);
   return reports.flatMap((report, rank) => (isQuiet(report) ? [] : [rank]));
 }
 
@@ -77,6 +78,16 @@ export function deserterFrom(reports: RankReports, { epoch, recalls = [] }: Anno
     (report): report is RankReport =>
       report !== null && recallsFor([report], epoch).some((recall) => !isRecalled(recall)),
   );
+}
+
+/** The first rank that asks in this epoch for a generation, to prove with it the end of what it has in doubt. */
+export function proofAskedIn(reports: RankReports, epoch: Epoch): RankReport | undefined {
+  return reports.find((report): report is RankReport => speaksOf(report, epoch) && report.asksProof === true);
+}
+
+/** Whether no rank waits to see the end of what the instance's clear has ended. */
+export function noneProves(reports: RankReports): boolean {
+  return reports.every((report) => report?.doubt !== 'provable');
 }
 
 export function lineageOf(reports: RankReports, epoch: Epoch): Lineage {

@@ -27,6 +27,8 @@ import {
   isLate,
   type Lineage,
   lineageOf,
+  noneProves,
+  proofAskedIn,
   type RankReports,
   recallsFor,
   refusalIn,
@@ -155,6 +157,11 @@ export const schedulerSetup = setup({
     /** The first start: who was never heard has nothing at this server, if it exists at all. */
     isNothingMapped: ({ context }, { survey }: SurveyParams) =>
       survey.kind === 'notFound' && context.reports.includes(null),
+    isProofAsked: ({ context }) => proofAskedIn(context.reports, context.announcement.epoch) !== undefined,
+    /** Nothing speaks against the registration, so a clear that would meet a running copy can wait. */
+    isForProofAlone: ({ context: { evidence, lineage, reports } }) =>
+      evidence?.of === 'doubt' && lineage !== null && upholds(reports, lineage),
+    areDoubtsOver: ({ context }) => noneProves(context.reports),
     areRanksStopped: ({ context }) => unstoppedRank(context.reports) === undefined,
     areRanksConfirmed: ({ context }) => allConfirm(context.reports, context.announcement.epoch),
     areRanksServing: ({ context: { reports, announcement, silentRanks } }) =>
@@ -208,6 +215,14 @@ export const schedulerSetup = setup({
     recordClear: assign({ clearTookMs: (_, { tookMs }: Cleared) => tookMs }),
     recordRankFault: assign({
       evidence: ({ context }, { report }: { report: RankReport }) => rankEvidence(context.lineage, report),
+    }),
+    recordDoubt: assign({
+      evidence: ({ context: { reports, announcement, evidence } }) => {
+        const asking = proofAskedIn(reports, announcement.epoch);
+        if (asking === undefined) return evidence;
+        const message = `rank ${asking.rank}: transfers of unknown outcome: a new generation proves that they are over`;
+        return { of: 'doubt', fault: { kind: 'unreachable', message } } as const;
+      },
     }),
     recordRefusal: assign({
       evidence: ({ context }) => {
@@ -308,6 +323,7 @@ export const schedulerSetup = setup({
     surveyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
     quiesceTimeout: ({ context }) => context.budgets.quiesceTimeoutMs,
     rankAwayTimeout: ({ context }) => context.budgets.rankAwayMs,
+    proofTimeout: ({ context }) => context.budgets.proofTimeoutMs,
     stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
     voidBackoff: ({ context: { voidGenerations, evidence, budgets } }) =>

@@ -86,6 +86,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
       tags: 'cacheUsable',
       entry: ['publish', 'tellReturned', 'watchRanks'],
       exit: 'unwatchRanks',
+      // The registration is good, and its end is the cheapest proof of what somebody's lost link left open.
+      always: { guard: 'isProofAsked', target: '#scheduler.reRegistering.quiescing', actions: 'recordDoubt' },
       initial: 'settling',
       on: {
         'rank.missed': {
@@ -276,7 +278,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
                 target: 'announcing',
                 actions: 'announceKeep',
               },
-              { target: 'quiescing' },
+              { target: 'quiescing', actions: 'forgetLineage' },
             ],
             onError: attemptRefused,
           },
@@ -294,14 +296,19 @@ export const schedulerMachine = schedulerSetup.createMachine({
             onDone: { guard: { type: 'isNothingMapped', params: surveyOf }, target: 'clearing' },
             onError: attemptRefused,
           },
-          after: { quiesceTimeout: { target: 'clearing', actions: 'tellUnanswered' } },
+          after: {
+            quiesceTimeout: [
+              { guard: 'isForProofAlone', target: 'surveying' },
+              { target: 'clearing', actions: 'tellUnanswered' },
+            ],
+          },
         },
         clearing: {
           entry: 'forgetLineage',
           invoke: {
             src: 'clear',
             onDone: {
-              target: 'pacing',
+              target: 'proving',
               actions: [{ type: 'recordClear', params: ({ event }) => event.output }],
             },
             onError: attemptRefused,
@@ -312,6 +319,14 @@ export const schedulerMachine = schedulerSetup.createMachine({
             /** Never cancelled: that would leave the instance half-done. */
             stalled: { tags: 'stalled', after: { stalledTimeout: attemptUnanswered('UnregisterContext') } },
           },
+        },
+        /**
+         * Registered again, the memory is mapped at the same address, and copies of the registration that was cleared would go on
+         * there. What cannot be proved by then stays held by its rank.
+         */
+        proving: {
+          always: { guard: 'areDoubtsOver', target: 'pacing' },
+          after: { proofTimeout: 'pacing' },
         },
         /**
          * Many instances that lost one server come back to it at once. The slower it answers, the wider they spread what

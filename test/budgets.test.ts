@@ -10,9 +10,11 @@ const budgets = budgetsFrom();
 /** Waits whose code names no budget itself: the budget comes from whoever made the thing. */
 const HANDED_ON = [
   ['src/connector/leases.ts', 'timeoutMs', ['releaseTimeoutMs']],
+  ['src/connector/proof-seeker.ts', 'this.#restMs', ['proofRetryFirstMs', 'proofRetryMaxMs']],
   ['src/connector/rank-transfers.ts', 'timeoutMs', ['stopTimeoutMs']],
+  ['src/connector/server-death.ts', 'withinMs', ['settleMs']],
   ['src/connector/transfer.ts', 'delayMs', ['transferStalledAfterMs', 'unsafeReleaseAfterMs']],
-  ['src/rpc/death-watch.ts', 'this.#settleMs', ['settleMs']],
+  ['src/rpc/death-watch.ts', 'this.#options.settleMs', ['settleMs']],
   ['src/rpc/link.ts', 'this.#options.pingIntervalMs', ['pingIntervalMs']],
   ['src/rpc/link.ts', 'this.#options.pingTimeoutMs', ['pingTimeoutMs']],
   ['src/telemetry/repeats.ts', 'this.#windowMs', ['logRepeatWindowMs']],

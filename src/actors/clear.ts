@@ -31,7 +31,7 @@ export function clearInstance(server: ServerLink, instanceId: string): Promise<v
 
 async function unregister(server: ServerLink, instanceId: string): Promise<void> {
   try {
-    await server.call((client) => client.unregisterContext({ instanceId }));
+    await server.callAlone((client) => client.unregisterContext({ instanceId }));
   } catch (error) {
     const isGone = error instanceof FaultError && error.fault.lost === 'instance';
     if (!isGone) throw error;

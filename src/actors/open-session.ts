@@ -1,6 +1,6 @@
 import { fromPromise } from 'xstate';
 import { type Fault, FaultError } from '../../machines/index.ts';
-import type { Connection, ServerLink } from '../rpc/connection.ts';
+import type { Connection } from '../rpc/connection.ts';
 import type { OwnerOf } from './owners.ts';
 
 interface SessionIdentity {
@@ -24,14 +24,15 @@ export interface SessionOwner {
 export const createOpenSession = (ownerOf: OwnerOf<SessionOwner>) =>
   fromPromise<void>(({ system }) => {
     const { connection, session, onSessionEnded } = ownerOf(system);
-    return openSession(connection.server, session, onSessionEnded);
+    return openSession(connection, session, onSessionEnded);
   });
 
 async function openSession(
-  server: ServerLink,
+  connection: Connection,
   identity: SessionIdentity,
   onEnded: (fault: Fault) => void,
 ): Promise<void> {
+  const { server } = connection;
   const headers = Promise.withResolvers<void>();
   let isOpen = false;
   const end = (error: unknown) => {
@@ -47,6 +48,9 @@ async function openSession(
   );
   await headers.promise;
   isOpen = true;
+  // Its end would drop the registration: until another session has taken its place, a silent link is kept.
+  server.owe();
+  connection.dropOld();
 }
 
 async function readToTheEnd(stream: AsyncIterable<unknown>): Promise<void> {

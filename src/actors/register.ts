@@ -14,6 +14,8 @@ export interface RegistrationOwner {
   readonly registration: (epoch: Epoch, serverVersion?: string) => RegisterContextRequest;
   /** What of ours the server maps then. */
   readonly memory: () => OurMemory;
+  /** Called before a Register is sent; what comes back is called once it was answered OK. */
+  readonly noteRegistration: (epoch: Epoch) => () => void;
 }
 
 /**
@@ -22,11 +24,13 @@ export interface RegistrationOwner {
  */
 export const createRegister = (ownerOf: OwnerOf<RegistrationOwner>) =>
   fromPromise<void, RegistrationInput>(async ({ input, system }) => {
-    const { connection, registration, memory } = ownerOf(system);
+    const { connection, registration, memory, noteRegistration } = ownerOf(system);
     const request = registration(input.epoch, input.serverVersion);
     const { server } = connection;
     connection.beginRegistration(memory());
-    await server.call((client) => client.registerContextBatch(request));
+    const noteAnswer = noteRegistration(input.epoch);
+    await server.callAlone((client) => client.registerContextBatch(request));
     // From now on it holds memory of ours; before, the search would have found nothing and delayed the recovery.
     server.identify();
+    noteAnswer();
   });

@@ -17,6 +17,8 @@ interface Flight {
   readonly transfer: Transfer;
   readonly record: LoadState;
   readonly refuted: TransferEvents['refuted'];
+  /** The server has taken it. */
+  isAccepted: boolean;
   cancelSettling: (() => void) | undefined;
 }
 
@@ -44,7 +46,7 @@ export class Loads {
     const { requestId } = intent;
     const subject = { kind: 'load', requestId, blockIds: destinationsOf(intent) } as const;
     const transfer = new Transfer(subject, server, this.#budgets, events, release);
-    const flight: Flight = { transfer, record, refuted: events.refuted, cancelSettling: undefined };
+    const flight: Flight = { transfer, record, refuted: events.refuted, isAccepted: false, cancelSettling: undefined };
     this.#flights.add(flight);
     this.#pollTimer ??= setTimeout(this.#poll, this.#budgets.loadPollIntervalMs);
     const { layers, ...rank } = target;
@@ -57,11 +59,39 @@ export class Loads {
           loads: intent.leases.map((leased) => leaseLoadOf(leased, intent.leases)),
         }),
       )
-      .catch((error) => transfer.rpcFailed(error));
+      .then(
+        () => {
+          flight.isAccepted = true;
+        },
+        (error) => transfer.rpcFailed(error),
+      );
   }
 
   get transfers(): Transfer[] {
     return [...this.#flights].map(({ transfer }) => transfer);
+  }
+
+  isAccepted(transfer: Transfer): boolean {
+    return this.#flightOf(transfer)?.isAccepted === true;
+  }
+
+  /**
+   * The server copies no more for it. One that succeeded says so in its record; the others wait for the settling time: a task
+   * that fails at once returns without waiting for the copies that it had queued.
+   */
+  proveOver(transfer: Transfer): void {
+    const flight = this.#flightOf(transfer);
+    if (flight === undefined) return;
+    this.#look(flight);
+    const fault = { kind: 'unreachable', message: 'the registration that it belonged to is gone' } as const;
+    flight.cancelSettling ??= patientTimer(this.#budgets.settleMs, () => {
+      if (flight.record.state() > 0) transfer.succeed('record');
+      else transfer.fail(fault, 'threadsGone');
+    });
+  }
+
+  #flightOf(transfer: Transfer): Flight | undefined {
+    return [...this.#flights].find((flight) => flight.transfer === transfer);
   }
 
   #poll = (): void => {

@@ -41,5 +41,5 @@ export class Quarantine {
 }
 
 function noEnds(): Record<TransferEnd, number> {
-  return { record: 0, answer: 0, strongProof: 0, weakProof: 0, unsafeRelease: 0 };
+  return { record: 0, answer: 0, strongProof: 0, weakProof: 0, threadsGone: 0, unsafeRelease: 0 };
 }

@@ -7,6 +7,7 @@ import { copiedLoad, copiedSave } from './copied.ts';
 import type { KvCacheLayer } from './kv-caches.ts';
 import { destinationsOf, Loads } from './loads.ts';
 import type { FailedLoad, LeasedBlocks, LoadIntent, SaveIntent } from './metadata.ts';
+import { type Doubts, ProofSeeker } from './proof-seeker.ts';
 import { Quarantine } from './quarantine.ts';
 import { Saves } from './saves.ts';
 import type { Transfer, TransferEvents, TransferOutcome, UnsafeRelease } from './transfer.ts';
@@ -49,6 +50,8 @@ export interface RankTransfersOptions {
   readonly service: () => RankService | null;
   readonly onDoubt: (doubt: Doubt) => void;
   readonly onUnsafeRelease: (release: UnsafeRelease) => void;
+  /** The epoch of the registration that the server has, as far as is known. */
+  readonly registeredIn: () => Epoch | null;
   /** Something ended, or is distrusted, that was not before. */
   readonly onNews: () => void;
 }
@@ -64,7 +67,12 @@ export class RankTransfers {
   readonly ledger: TransferLedger;
   readonly quarantine = new Quarantine();
   readonly unsafeSaves: UnsafeSaves;
+  readonly proofs: ProofSeeker;
   #options: RankTransfersOptions;
+  /** Of every transfer under way, the epoch of the registration that it was begun on. */
+  #registeredIn = new WeakMap<Transfer, Epoch>();
+  /** In doubt, and known to be behind in the server's queues, or gone with what was in them. */
+  #passed = new WeakSet<Transfer>();
   #loads: Loads;
   #saves: Saves;
   #preemptions = new Set<{ readonly requestIds: ReadonlySet<string>; readonly unsafe: Set<string> }>();
@@ -75,6 +83,36 @@ export class RankTransfers {
     this.unsafeSaves = new UnsafeSaves(options.onNews);
     this.#loads = new Loads(options.budgets);
     this.#saves = new Saves(options.budgets);
+    this.proofs = new ProofSeeker({
+      budgets: options.budgets,
+      deviceId: options.rank.deviceId,
+      connection: options.connection,
+      doubts: () => this.#doubts(),
+      service: options.service,
+      registeredIn: options.registeredIn,
+      followSaves: (server, registeredIn) => {
+        const { rank, layersIn } = options;
+        return this.#saves.follow(server, { ...rank, layers: layersIn(registeredIn) });
+      },
+      prove: (registeredIn) => this.#prove(registeredIn),
+      passed: (registeredIn) => {
+        for (const transfer of this.#inDoubtOf(registeredIn)) this.#passed.add(transfer);
+      },
+      onNews: options.onNews,
+    });
+  }
+
+  /**
+   * Whether a clear would meet no copy of this rank, as far as can be known: nothing is under way but what is in doubt, and that
+   * the server's queues have passed, or it belongs to an earlier registration.
+   */
+  get isQuiet(): boolean {
+    const current = this.#options.registeredIn();
+    return this.#transfers.every((transfer) => {
+      const epoch = this.#registeredIn.get(transfer);
+      if (!transfer.isInDoubt) return false;
+      return this.#passed.has(transfer) || current === null || epoch === undefined || !isSameEpoch(epoch, current);
+    });
   }
 
   startLoad(intent: LoadIntent): void {
@@ -144,6 +182,7 @@ export class RankTransfers {
 
   abandonAll(): void {
     this.withdrawUnsent('the connector was stopped');
+    this.proofs[Symbol.dispose]();
     for (const transfer of this.#transfers) {
       transfer.abandon({ kind: 'unreachable', message: 'the connector was stopped' });
     }
@@ -156,6 +195,45 @@ export class RankTransfers {
 
   get #transfers(): Transfer[] {
     return [...this.#loads.transfers, ...this.#saves.transfers];
+  }
+
+  #inDoubtOf(registeredIn: Epoch): Transfer[] {
+    return this.#transfers.filter((transfer) => {
+      const epoch = this.#registeredIn.get(transfer);
+      return transfer.isInDoubt && epoch !== undefined && isSameEpoch(epoch, registeredIn);
+    });
+  }
+
+  #doubts(): Doubts[] {
+    const epochs: Epoch[] = [];
+    for (const transfer of this.#transfers) {
+      const epoch = transfer.isInDoubt ? this.#registeredIn.get(transfer) : undefined;
+      if (epoch !== undefined && !epochs.some((one) => isSameEpoch(one, epoch))) epochs.push(epoch);
+    }
+    return epochs.map((registeredIn) => {
+      const open = this.#inDoubtOf(registeredIn).filter((transfer) => !this.#passed.has(transfer));
+      const loads = open.filter(({ subject }) => subject.kind === 'load');
+      const acceptedLoads = loads.filter((transfer) => this.#loads.isAccepted(transfer)).length;
+      return {
+        registeredIn,
+        saves: open.length - loads.length,
+        acceptedLoads,
+        otherLoads: loads.length - acceptedLoads,
+      };
+    });
+  }
+
+  /** The server copies no more for that registration, so an answer that is still on its way changes nothing either. */
+  #prove(registeredIn: Epoch): void {
+    for (const transfer of this.#transfers) {
+      const epoch = this.#registeredIn.get(transfer);
+      if (!transfer.isSuspected || epoch === undefined || !isSameEpoch(epoch, registeredIn)) continue;
+      if (transfer.subject.kind === 'load') this.#loads.proveOver(transfer);
+      else {
+        const fault = { kind: 'unreachable', message: 'the registration that it belonged to is gone' } as const;
+        transfer.fail(fault, 'threadsGone');
+      }
+    }
   }
 
   /** Why nothing was sent, or `null`. */
@@ -215,7 +293,10 @@ export class RankTransfers {
         this.stats[`${kind}s`][outcome.kind] += 1;
         observer.ended({ kind, outcome: outcome.kind, tookMs });
         ended(outcome);
+        this.proofs.review();
       },
+      begun: (transfer) => this.#registeredIn.set(transfer, registeredIn),
+      doubted: () => this.proofs.review(),
       refused: (fault) => onDoubt({ fault, isRefutation: false, registeredIn }),
       refuted: (fault) => onDoubt({ fault, isRefutation: true, registeredIn }),
       suspected: (subject) => {

@@ -1,11 +1,14 @@
+import { randomBytes } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
-import type { Budgets, Fault } from '../../machines/index.ts';
+import { type Budgets, type Fault, faultFrom, isDenial } from '../../machines/index.ts';
 import { SaveLayerSchema, type SaveRequest, SaveRequestSchema } from '../gen/pegaflow/engine_pb.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { ServerLink } from '../rpc/connection.ts';
 import { type KvCacheLayer, layerNamesOf } from './kv-caches.ts';
 import type { SaveIntent } from './metadata.ts';
 import { Transfer, type TransferEvents } from './transfer.ts';
+
+const MARKER_HASH_BYTES = 32;
 
 export interface SaveSource {
   readonly instanceId: string;
@@ -106,6 +109,22 @@ export class Saves {
         (error) => transfer.rpcFailed(error),
       )
       .finally(() => this.#answered(server));
+  }
+
+  /**
+   * One block of one layer under a hash that nobody asks for: its answer comes after everything that the server's queue of saves
+   * holds now. A registration that is gone has none. Anything else, such as a full pool, is no answer to the question.
+   */
+  async follow(server: ServerLink, { layers, ...rank }: SaveSource): Promise<boolean> {
+    const [layer] = layers;
+    if (layer === undefined) return false;
+    const request = saveRequest(rank, [layer.name], [0], [randomBytes(MARKER_HASH_BYTES)]);
+    try {
+      await server.call((client) => client.save(request));
+      return true;
+    } catch (error) {
+      return isDenial(faultFrom(error));
+    }
   }
 
   get transfers(): Transfer[] {

@@ -332,6 +332,7 @@ export class SchedulerConnector {
     // Said from within a step of the machine, it is heeded after that step.
     await Promise.resolve();
     await waitFor(this.#actor, (snapshot) => !snapshot.hasTag('handingBack'));
+    this.#connection.dropOld();
   }
 
   /** The server may be back: looks for it at once. */

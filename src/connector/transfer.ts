@@ -15,9 +15,10 @@ export interface TransferSubject {
  * - `record`: the server wrote the load's end into its shared-memory record
  * - `answer`: the server answered the RPC, or never received it
  * - `strongProof`, `weakProof`: the server is dead
+ * - `threadsGone`: the threads that copied for its registration have ended, and the process lives
  * - `unsafeRelease`: `unsafeReleaseAfterMs` or the connector's stop; the server may still touch the blocks
  */
-export type TransferEnd = 'record' | 'answer' | 'strongProof' | 'weakProof' | 'unsafeRelease';
+export type TransferEnd = 'record' | 'answer' | 'strongProof' | 'weakProof' | 'threadsGone' | 'unsafeRelease';
 
 export type TransferOutcome =
   | { readonly kind: 'succeeded'; readonly by: TransferEnd }
@@ -32,12 +33,16 @@ export interface UnsafeRelease extends TransferSubject {
 }
 
 export interface TransferEvents {
+  /** Once, before anything is sent. */
+  readonly begun: (transfer: Transfer) => void;
   /** Once for each transfer, with the milliseconds since it began. */
   readonly ended: (outcome: TransferOutcome, subject: TransferSubject, tookMs: number) => void;
   /** The RPC failed while the link lives: perhaps evidence. */
   readonly refused: (fault: Fault) => void;
   /** The server said yes and did not do it, on a link that lives: the registration itself is in doubt. */
   readonly refuted: (fault: Fault) => void;
+  /** From now on {@link Transfer.isInDoubt}; perhaps more than once. */
+  readonly doubted: () => void;
   /** At most once: from now on only a record, an answer or proof of death says when the blocks are free. */
   readonly suspected: (subject: TransferSubject) => void;
   /** At most once, and only after `suspected`. */
@@ -60,6 +65,8 @@ export class Transfer {
   #startedMs = performance.now();
   #state: 'underWay' | 'suspected' | 'over' = 'underWay';
   #isReleased = false;
+  /** No answer will come, or none has come for long. */
+  #isUnanswered = false;
 
   /** `release` frees what the transfer holds; it runs once, before `ended`. */
   constructor(
@@ -73,16 +80,28 @@ export class Transfer {
     this.#server = server;
     this.#events = events;
     this.#release = release;
+    events.begun(this);
     this.#unwatch = server.watch({
       lost: () => this.#suspect(),
+      gone: () => this.#doubt(),
       dead: (proof) => {
         const fault = { kind: 'unreachable', message: `the server is dead (${proof} proof)` } as const;
         this.fail(fault, proof === 'strong' ? 'strongProof' : 'weakProof');
       },
     });
     const after = (delayMs: number, then: () => void) => this.#cancelBudgets.push(patientTimer(delayMs, then));
-    after(transferStalledAfterMs, () => this.#stall(transferStalledAfterMs));
+    after(transferStalledAfterMs, () => this.#stall());
     if (unsafeReleaseAfterMs !== null) after(unsafeReleaseAfterMs, () => this.#giveUp(unsafeReleaseAfterMs));
+  }
+
+  /** Only a record or proof will end it, as far as is known: a link that is read on may still bring the answer. */
+  get isInDoubt(): boolean {
+    return this.#state === 'suspected' && (this.#isUnanswered || this.#server.isGone);
+  }
+
+  /** Whether its link or its answer is gone, for good or for now. */
+  get isSuspected(): boolean {
+    return this.#state === 'suspected';
   }
 
   succeed(by: TransferEnd): void {
@@ -100,8 +119,12 @@ export class Transfer {
     if (this.#state === 'over') return;
     const fault = faultFrom(error);
     if (this.#server.link.end === null) this.#events.refused(fault);
-    if (isFinal) this.fail(fault, 'answer');
-    else this.#suspect();
+    if (isFinal) {
+      this.fail(fault, 'answer');
+      return;
+    }
+    this.#isUnanswered = true;
+    this.#doubt();
   }
 
   /** Hands the blocks back although nothing proves that the server is done with them. The transfer is still followed. */
@@ -119,15 +142,23 @@ export class Transfer {
   }
 
   /** A server that answers pings and finishes no work shows it here only. */
-  #stall(afterMs: number): void {
-    const message = `no end of a ${this.subject.kind} after ${afterMs} ms: the server may still touch the blocks`;
-    if (this.#server.link.end === null) this.#events.refuted({ kind: 'timedOut', message });
-    this.#suspect();
+  #stall(): void {
+    this.#isUnanswered = true;
+    this.#doubt();
   }
 
+  /** For a host that has declared a time; where the link lives, it is evidence too. */
   #giveUp(afterMs: number): void {
     const message = `unknown outcome after ${afterMs} ms: the server may still touch the blocks`;
-    this.abandon({ kind: 'timedOut', message });
+    const fault = { kind: 'timedOut', message } as const;
+    if (this.#server.link.end === null) this.#events.refuted(fault);
+    this.abandon(fault);
+  }
+
+  #doubt(): void {
+    if (this.#state === 'over') return;
+    this.#suspect();
+    this.#events.doubted();
   }
 
   #suspect(): void {

@@ -139,6 +139,7 @@ export class WorkerConnector {
       budgets: this.#budgets,
       interceptor,
       isDirect: options.direct ?? false,
+      onProof: () => this.#transfers.proofs.review(),
       onStall: (stallMs) => observer.stalled(stallMs),
       onUnknownRefusal: (fault) => observer.refusedInUnknownWords(fault),
     });
@@ -158,6 +159,7 @@ export class WorkerConnector {
       observer,
       layersIn: (epoch) => this.#layersIn(epoch),
       service: () => this.#service,
+      registeredIn: () => this.#actor.getSnapshot().context.registeredIn,
       onDoubt: (doubt) => this.#weigh(doubt),
       onUnsafeRelease: (release) => this.#unsafeReleaseListeners.tell(release),
       onNews: () => this.#tellNews(),
@@ -174,6 +176,7 @@ export class WorkerConnector {
       memory: () => this.#memory,
       layerNameIn: (epoch) => this.#layersIn(epoch)[0]?.name ?? '',
       rank,
+      noteRegistration: (epoch) => this.#transfers.proofs.register(epoch),
       settled: () => this.#transfers.ledger.settled(),
     });
     this.#board = new StatusBoard(this.#actor.getSnapshot().value, null);
@@ -252,7 +255,7 @@ export class WorkerConnector {
   takeReport(): RankReport {
     const { context } = this.#actor.getSnapshot();
     const { rank, workerBootId, announcement, outcome, fault, serverVersion, formerSchedulers } = context;
-    const { ledger, unsafeSaves } = this.#transfers;
+    const { ledger, proofs, unsafeSaves } = this.#transfers;
     const { distrust } = unsafeSaves;
     this.#reportsMade += 1;
     return {
@@ -269,6 +272,9 @@ export class WorkerConnector {
       ...(context.isRegisterOpen ? { isRegisterOpen: true } : {}),
       fault,
       idle: ledger.isIdle,
+      isQuiet: this.#transfers.isQuiet,
+      doubt: proofs.doubt,
+      asksProof: proofs.asksIn(announcement?.epoch ?? null),
       serves: this.#service !== null,
       reaches: this.#connection.isUp,
       ...(serverVersion === null ? {} : { serverVersion }),
@@ -417,6 +423,7 @@ export class WorkerConnector {
     if (announcement?.epoch.schedulerBootId) this.#transfers.ledger.follow(announcement.epoch.schedulerBootId);
     if (!snapshot.hasTag('cacheUsable')) this.#transfers.withdrawUnsent('not connected any more');
     this.#board.post(snapshot.value, announcement?.epoch ?? null, fault);
+    this.#transfers.proofs.review();
     this.#pushReport();
   }
 
@@ -433,6 +440,9 @@ export class WorkerConnector {
       report.epoch !== last.epoch ||
       report.number !== last.number ||
       report.idle !== last.idle ||
+      report.isQuiet !== last.isQuiet ||
+      report.doubt !== last.doubt ||
+      report.asksProof !== last.asksProof ||
       report.serves !== last.serves ||
       report.reaches !== last.reaches ||
       report.distrust !== last.distrust ||

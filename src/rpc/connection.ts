@@ -1,6 +1,7 @@
 import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
 import { type Budgets, type Fault, FaultError } from '../../machines/index.ts';
 import { Engine } from '../gen/pegaflow/engine_pb.ts';
+import { patientTimer } from '../patient-timer.ts';
 import { publicEndpoint } from '../redacted.ts';
 import { type DeathWaiter, DeathWatch } from './death-watch.ts';
 import { createGrpcTransport } from './grpc-transport.ts';
@@ -44,12 +45,15 @@ export type ServerProof =
   | { readonly kind: 'none'; readonly reason: NoProof };
 
 /**
- * What a connector knows of one server: at most one link, and of earlier links whatever still matters to transfers
- * that they left behind.
+ * What a connector knows of one server: at most one link, at most one older link that is silent and still owes an answer, and
+ * of earlier links whatever still matters to transfers that they left behind.
  */
 export class Connection {
   #options: ConnectionOptions;
   #current: ServerLink | null = null;
+  /** Silent, and read on. */
+  #old: ServerLink | null = null;
+  #cancelGrace = () => {};
   /** Of ended links: servers that are not known to be dead and on whose death somebody waits. */
   #mourned = new Set<DeathWatch>();
   #search: HolderSearch | null = null;
@@ -62,6 +66,11 @@ export class Connection {
   /** What would prove the death of the server that holds the last registration. `null` until somebody looked. */
   get proof(): ServerProof | null {
     return this.#proof;
+  }
+
+  /** Processes that hold what was registered last, once they are known. */
+  get holders(): readonly number[] {
+    return this.#proof?.kind === 'process' ? this.#proof.pids : [];
   }
 
   /** A registration of this memory is about to be sent, or was made: from now on transfers are about this one. */
@@ -82,6 +91,11 @@ export class Connection {
 
   get isUp(): boolean {
     return this.#current?.link.isUp ?? false;
+  }
+
+  /** An older link is silent and may still bring answers. */
+  get isReadingOn(): boolean {
+    return this.#old !== null;
   }
 
   /** The link in use. Throws a FaultError of kind `unreachable` when there is none. */
@@ -105,11 +119,47 @@ export class Connection {
       down: (end) => {
         for (const death of this.#mourned) death.look();
         if (server.death.isAwaited) this.#mourn(server.death);
+        if (server.link.isReadOn) this.#readOn(server);
         events.down(end);
       },
     });
+    server.onAnswer = () => {
+      if (this.#current === server && server.link.end === null) this.#judgeOld();
+    };
     this.#current = server;
     return () => server.drop();
+  }
+
+  /** Ends the older link. It is worth nothing any more once a new session took the place of the one on it. */
+  dropOld(): void {
+    this.#old?.link.destroy();
+  }
+
+  #readOn(server: ServerLink): void {
+    // What waits on one that is still older waits for another proof.
+    this.#old?.link.destroy();
+    this.#old = server;
+    server.onGone = () => {
+      if (this.#old !== server) return;
+      this.#cancelGrace();
+      this.#cancelGrace = () => {};
+      this.#old = null;
+    };
+  }
+
+  /** The server answers on the new link: what stays silent on the old one is not silent for its sake. */
+  #judgeOld(): void {
+    const old = this.#old;
+    if (old === null || old.isJudged) return;
+    old.isJudged = true;
+    const listen = () => {
+      const bytesBefore = old.link.bytesRead;
+      this.#cancelGrace = patientTimer(this.#options.budgets.oldLinkGraceMs, () => {
+        if (old.link.bytesRead > bytesBefore) listen();
+        else old.link.destroy();
+      });
+    };
+    listen();
   }
 
   #mourn(death: DeathWatch): void {
@@ -118,7 +168,8 @@ export class Connection {
   }
 
   [Symbol.dispose](): void {
-    this.#current?.drop();
+    this.#current?.link.destroy();
+    this.#old?.link.destroy();
     for (const death of this.#mourned) death[Symbol.dispose]();
     this.#search?.[Symbol.dispose]();
   }
@@ -133,6 +184,17 @@ export class ServerLink {
   #onUnknownRefusal: ConnectionOptions['onUnknownRefusal'];
   #search: () => HolderSearch | null;
   #lostListeners = new Set<() => void>();
+  #goneListeners = new Set<() => void>();
+  /** Answers that are worth waiting for on this very link: of loads and saves, and what depends on the end of a session. */
+  #owed = 0;
+  /** Calls that must not be followed by a link beside theirs while nobody knows what became of them. */
+  #unanswered = 0;
+  /** Called whenever the server answered. */
+  onAnswer: () => void = () => {};
+  /** Called when a link that was read on is gone. */
+  onGone: () => void = () => {};
+  /** Whether somebody counts how long it stays silent. */
+  isJudged = false;
 
   constructor(
     { endpoint, budgets, interceptor, onStall, onUnknownRefusal, isDirect = false }: ConnectionOptions,
@@ -161,6 +223,13 @@ export class ServerLink {
           for (const lost of this.#lostListeners) lost();
           events.down(end);
           this.death.outliveLink();
+          if (!this.link.isReadOn) this.#tellGone();
+        },
+        isOwed: () => this.#owed > 0 && this.#unanswered === 0,
+        gone: (cause) => {
+          if (cause === 'closed' || cause === 'reset') this.death.observeClose();
+          this.onGone();
+          this.#tellGone();
         },
       },
     );
@@ -181,10 +250,36 @@ export class ServerLink {
   /** Makes a call; whatever goes wrong comes as an RpcError. */
   async call<T>(rpc: (client: EngineClient) => Promise<T>): Promise<T> {
     try {
-      return await rpc(this.client);
+      const answer = await rpc(this.client);
+      this.onAnswer();
+      return answer;
     } catch (error) {
-      throw this.refused(error);
+      const refusal = this.refused(error);
+      if (refusal.isFinal) this.onAnswer();
+      throw refusal;
     }
+  }
+
+  /** As {@link call}, for Register and Unregister: a link that owes their answer is never read on beside another one. */
+  async callAlone<T>(rpc: (client: EngineClient) => Promise<T>): Promise<T> {
+    this.#unanswered += 1;
+    try {
+      return await this.call(rpc);
+    } finally {
+      this.#unanswered -= 1;
+    }
+  }
+
+  /** Something depends on this very link until the function that comes back is called. */
+  owe(): () => void {
+    this.#owed += 1;
+    let isOwed = true;
+    return () => {
+      if (!isOwed) return;
+      isOwed = false;
+      this.#owed -= 1;
+      if (this.#owed === 0 && this.link.isReadOn) this.link.destroy();
+    };
   }
 
   /** What went wrong with a call on this link. */
@@ -202,14 +297,27 @@ export class ServerLink {
   /**
    * Tells `waiter` of the end of the link and of the server's death, until the function that comes back is called.
    */
-  watch({ lost, dead }: LinkWaiter): () => void {
+  watch({ lost, gone, dead }: LinkWaiter): () => void {
     this.identify();
     this.#lostListeners.add(lost);
     const unwatch = this.death.watch(dead);
+    if (gone !== undefined) this.#goneListeners.add(gone);
+    const settle = gone === undefined ? () => {} : this.owe();
     return () => {
       this.#lostListeners.delete(lost);
+      if (gone !== undefined) this.#goneListeners.delete(gone);
       unwatch();
+      settle();
     };
+  }
+
+  /** Nothing will come on this link any more. */
+  get isGone(): boolean {
+    return this.link.end !== null && !this.link.isReadOn;
+  }
+
+  #tellGone(): void {
+    for (const gone of this.#goneListeners) gone();
   }
 
   drop(): void {
@@ -220,6 +328,11 @@ export class ServerLink {
 export interface LinkWaiter {
   /** The link ended; what the server does is not known any more. Not called for a link that had ended before. */
   readonly lost: () => void;
+  /**
+   * Nothing will come on the link any more: at once after `lost`, or when a silent link is read no longer. Whoever wants to know
+   * waits for an answer on this very link, so that it is read on while it is silent.
+   */
+  readonly gone?: () => void;
   readonly dead: DeathWaiter;
 }
 

@@ -16,6 +16,13 @@ export interface LinkEvents {
   readonly draining: () => void;
   /** Once. Nothing follows it. */
   readonly down: (end: LinkEnd) => void;
+  /**
+   * The peer is silent: whether it owes an answer that is worth waiting for on this very connection. Then the link has ended for
+   * whoever wants to use it, and is read on until {@link Link.destroy} or its own end. Default: no.
+   */
+  readonly isOwed?: () => boolean;
+  /** Once, after a link that was read on: it is not any more. */
+  readonly gone?: (cause: LinkEndCause) => void;
   /** A ping left so many milliseconds too late: our own event loop stood still. */
   readonly stalled?: (stallMs: number) => void;
 }
@@ -53,6 +60,7 @@ export class Link {
   #isUp = false;
   #isDraining = false;
   #end: LinkEnd | null = null;
+  #isReadOn = false;
   #pingTimer: NodeJS.Timeout | undefined;
 
   constructor(options: LinkOptions, events: LinkEvents) {
@@ -102,6 +110,15 @@ export class Link {
     return this.#end;
   }
 
+  /** The link has ended because its peer is silent, and answers to what was asked on it are still taken. */
+  get isReadOn(): boolean {
+    return this.#isReadOn;
+  }
+
+  get bytesRead(): number {
+    return this.#socket.bytesRead;
+  }
+
   /** The two ends of the connection, as this host names them; `null` before TCP is connected. */
   get addresses(): ConnectionAddresses | null {
     const { localAddress, localPort, remoteAddress, remotePort } = this.#socket;
@@ -109,8 +126,13 @@ export class Link {
     return { localAddress, localPort, remoteAddress, remotePort };
   }
 
-  /** Ends the connection and every RPC on it, at once. */
+  /** Ends the connection and every RPC on it, at once; one that is read on stays. */
   drop(): void {
+    if (!this.#isReadOn) this.#finish('dropped', 'the link was given up');
+  }
+
+  /** As {@link drop}, also where the link is read on. */
+  destroy(): void {
     this.#finish('dropped', 'the link was given up');
   }
 
@@ -156,17 +178,36 @@ export class Link {
 
   /** The error with which we destroyed the session comes back here as well. */
   #fail(error: NodeJS.ErrnoException): void {
-    if (this.#end === null) this.#finish(causeOf(error), errorText(error));
+    if (this.#end === null || this.#isReadOn) this.#finish(causeOf(error), errorText(error));
   }
 
   #finish(cause: LinkEndCause, message: string): void {
-    if (this.#end !== null) return;
-    this.#end = { cause, fault: { kind: 'unreachable', message: `${this.authority}: ${message}` } };
+    if (this.#end !== null && !this.#isReadOn) return;
+    const wasReadOn = this.#isReadOn;
+    this.#isReadOn = false;
+    this.#end ??= this.#ended(cause, message);
     clearTimeout(this.#pingTimer);
     // With an error: without one, Node leaves the RPCs that wait for an answer waiting.
     this.#session.destroy(new ConnectError(this.#end.fault.message, Code.Unavailable), constants.NGHTTP2_CANCEL);
     this.#socket.destroy();
+    if (wasReadOn) this.#events.gone?.(cause);
+    else this.#events.down(this.#end);
+  }
+
+  /** Closed, the answers that a frozen peer still owes would be lost: nothing else proves so cheaply that it is done. */
+  #finishSilent(message: string): void {
+    if (!this.#events.isOwed?.()) {
+      this.#finish('pingLost', message);
+      return;
+    }
+    this.#end = this.#ended('pingLost', message);
+    this.#isReadOn = true;
+    clearTimeout(this.#pingTimer);
     this.#events.down(this.#end);
+  }
+
+  #ended(cause: LinkEndCause, message: string): LinkEnd {
+    return { cause, fault: { kind: 'unreachable', message: `${this.authority}: ${message}` } };
   }
 
   #schedulePing(): void {
@@ -210,7 +251,7 @@ export class Link {
         } else if (performance.now() - dueMs > STALLED_MS) {
           this.#listen(bytesBefore, true);
         } else {
-          this.#finish('pingLost', `no answer to a ping in ${this.#options.pingTimeoutMs} ms`);
+          this.#finishSilent(`no answer to a ping in ${this.#options.pingTimeoutMs} ms`);
         }
       }),
     );

@@ -73,6 +73,31 @@ export async function copyThreads(pid: number, deviceId: number): Promise<readon
   return threads.filter((thread) => thread !== null);
 }
 
+/** `ending`: the process itself ends, so that the end of its threads says nothing of the copies that they had begun. */
+export type ThreadsLeft = 'some' | 'none' | 'ending';
+
+/** Whether any of these threads of a process is still there. */
+export async function threadsLeft(pid: number, threads: readonly CopyThread[]): Promise<ThreadsLeft> {
+  const statOf = (path: string) => readFile(`/proc/${path}/stat`, 'latin1').catch(() => null);
+  const stats = await Promise.all(threads.map(({ tid }) => statOf(`${pid}/task/${tid}`)));
+  const isThere = ({ startTicks }: CopyThread, i: number) => {
+    const stat = stats[i];
+    return typeof stat === 'string' && startTicksIn(stat) === startTicks;
+  };
+  if (threads.some(isThere)) return 'some';
+  // Looked at last: a process that lives now did not end them by its own end.
+  const leader = await statOf(String(pid));
+  return leader === null || ENDING_STATES.includes(stateIn(leader)) ? 'ending' : 'none';
+}
+
+/** proc(5): zombie and dead. */
+const ENDING_STATES = ['Z', 'X', 'x'];
+
+/** proc(5): the third field of `stat`, after the name in brackets. */
+function stateIn(stat: string): string {
+  return stat.slice(stat.lastIndexOf(')') + 2).charAt(0);
+}
+
 /** Time since boot as threads' starts are told, in 1/100 s. */
 export function ticksNow(): number {
   return Math.floor(uptime() * TICKS_PER_S);

@@ -31,7 +31,7 @@ export const attributeTable = {
   },
   'pegaflow.outage.cause': {
     description: 'The first evidence; `start` at the first connection, `planned` where the host asked for it',
-    values: ['link', 'session', 'drain', 'rpc', 'rank', 'audit', 'start', 'planned'],
+    values: ['link', 'session', 'drain', 'rpc', 'rank', 'doubt', 'audit', 'start', 'planned'],
   },
   'pegaflow.server.end': {
     description:
@@ -41,7 +41,7 @@ export const attributeTable = {
   'pegaflow.outage.outcome': { description: 'What ended it', values: ['connected', 'stopped'] },
   'pegaflow.evidence': {
     description: 'Where it was observed',
-    values: ['link', 'session', 'drain', 'rpc', 'rank', 'audit'],
+    values: ['link', 'session', 'drain', 'rpc', 'rank', 'doubt', 'audit'],
   },
   'pegaflow.fault.kind': { description: 'What it was', values: FAULT_KINDS },
   'pegaflow.query.outcome': { description: 'What a query found', values: ['hit', 'loading', 'miss'] },
@@ -56,7 +56,7 @@ export const attributeTable = {
   },
   'pegaflow.quarantine.end': {
     description: 'What ended the doubt',
-    values: ['record', 'answer', 'strongProof', 'weakProof', 'unsafeRelease'],
+    values: ['record', 'answer', 'strongProof', 'weakProof', 'threadsGone', 'unsafeRelease'],
   },
   'pegaflow.breaker': { description: 'The work that is turned off', values: ['saves', 'loads'] },
   'pegaflow.registration.outcome': {

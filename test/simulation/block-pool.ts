@@ -29,6 +29,8 @@ export class BlockPool {
   #blocks: Block[];
   #free: number[];
   #buried: number[] = [];
+  /** Blocks that a rank had read to learn how far the server is, as `rank block`; each once. */
+  #markers = new Set<string>();
   #taints: Taints;
   #tallies: Tallies;
   #livingServers: () => readonly SimulatedProcess[];
@@ -136,10 +138,15 @@ export class BlockPool {
     }
   }
 
+  markerSent(rank: number, blockId: number): void {
+    this.#markers.add(`${rank} ${blockId}`);
+  }
+
   /** A server's copy reads or writes a block of one rank. */
   touched(touch: 'read' | 'write', blockId: number, rank: number, server: SimulatedProcess): void {
     const block = this.#blocks[blockId]!;
     if (touch === 'write' ? block.isLoading : block.isSaving) return;
+    if (touch === 'read' && this.#markers.delete(`${rank} ${blockId}`)) return;
     if (!block.unsafeFor.has(`${rank} ${server.pid}`)) {
       // Reported, not thrown: the engine would take it for a copy that failed.
       const message = `${server.name} ${touch}s block ${blockId} of rank ${rank}, which was handed back`;

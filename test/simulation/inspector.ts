@@ -140,10 +140,21 @@ export class Inspector {
     const request = call.request as SaveRequest;
     if (isSaveOfNothing(request)) return;
     const save = rank.handedSaves.findLast((handed) => isSaveOf(handed, request));
-    const given = save?.epoch;
-    this.#saves.set(call, saveName(rank, save?.requestId ?? ''));
-    if (given !== undefined && epoch !== null && isSameEpoch(given, epoch) && state === 'connected') return;
-    this.#kernel.report(new Violation(3, `a save of epoch ${given?.counter} was sent in ${state} ${epoch?.counter}`));
+    if (save === undefined) {
+      this.#markerSent(request, instance, rank);
+      return;
+    }
+    const given = save.epoch;
+    this.#saves.set(call, saveName(rank, save.requestId));
+    if (epoch !== null && isSameEpoch(given, epoch) && state === 'connected') return;
+    this.#kernel.report(new Violation(3, `a save of epoch ${given.counter} was sent in ${state} ${epoch?.counter}`));
+  }
+
+  /** A rank asks whether the queue of saves has moved on: one block under a hash that nobody knows. */
+  #markerSent({ saves }: SaveRequest, instance: Instance, { index }: Rank): void {
+    const blockIds = saves.flatMap((layer) => layer.blockIds);
+    if (blockIds.length === 1) instance.onMarker(index, blockIds[0]!);
+    else this.#kernel.report(new Violation(3, `rank ${index} saves ${blockIds.length} blocks that nobody gave it`));
   }
 
   #headed(call: RemoteCall): void {

@@ -60,6 +60,8 @@ export class Instance {
   onStatus: () => void = () => {};
   /** Called when a machine came to a state; the rank's where it is one's. */
   onPath: (machine: MachineName, path: string, rank: number | null) => void = () => {};
+  /** Called when a rank sends a save of one block that no request asked for. */
+  onMarker: (rank: number, blockId: number) => void = () => {};
   onUnsafeRelease: (rank: Rank, release: UnsafeRelease) => void = () => {};
   #kernel: Kernel;
   #coverage: Coverage;

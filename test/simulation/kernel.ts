@@ -20,6 +20,14 @@ export interface Listener {
 const LATENCY_MS = { from: 0.05, to: 0.4 };
 const LINES_KEPT = 400;
 
+/** A thread of a server that copies for one registration. */
+export interface CopyThread {
+  readonly tid: number;
+  readonly name: string;
+  readonly startMs: number;
+  readonly process: SimulatedProcess;
+}
+
 export class Kernel {
   readonly loop = new EventLoop();
   /** The device's own queues: nothing stops them. */
@@ -29,6 +37,10 @@ export class Kernel {
   /** Behind `Math.random` and the randomness of `node:crypto`. */
   readonly productRandom: Random;
   readonly connections = new Set<Connection>();
+  /** Of all servers, until they end. */
+  readonly threads = new Set<CopyThread>();
+  /** Servers that have not begun to end. */
+  readonly livingPids = new Set<number>();
   /** What the records of loads say, by name. */
   readonly loadStates = new Map<string, { state: number; readonly owner: SimulatedProcess }>();
   readonly deviceMemories = new Map<number, DeviceMemory>();
@@ -44,6 +56,7 @@ export class Kernel {
   #listeners = new Map<number, Listener>();
   #lastInode = 70_000;
   #lastPort = 40_000;
+  #lastTid = 0;
 
   constructor(seed: number) {
     this.random = new Random(seed, 'kernel');
@@ -57,6 +70,13 @@ export class Kernel {
 
   newInode(): string {
     return String(++this.#lastInode);
+  }
+
+  /** As a server starts one; the function that comes back ends it. */
+  startThread(process: SimulatedProcess, name: string): () => void {
+    const thread = { tid: ++this.#lastTid, name, startMs: this.loop.nowMs, process };
+    this.threads.add(thread);
+    return () => this.threads.delete(thread);
   }
 
   latencyMs(): number {

@@ -126,8 +126,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a broken link ends a transfer',
     file: 'src/connector/transfer.ts',
-    find: "if (error instanceof RpcError && error.isFinal) this.fail(fault, 'answer');\n    else this.#suspect();",
-    replace: "this.fail(fault, 'answer');",
+    find: "    if (isFinal) {\n      this.fail(fault, 'answer');",
+    replace: "    if (fault !== null) {\n      this.fail(fault, 'answer');",
     why: 'suspicion is taken for death',
   },
   {
@@ -140,8 +140,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a load is sent twice',
     file: 'src/connector/loads.ts',
-    find: '      .catch((error) => transfer.rpcFailed(error));',
-    replace: '      .catch((error) => { transfer.rpcFailed(error); this.start(server, target, intent, events); });',
+    find: '        (error) => transfer.rpcFailed(error),\n      );\n  }',
+    replace:
+      '        (error) => { transfer.rpcFailed(error); this.start(server, target, intent, events); },\n      );\n  }',
     why: 'the second ends what the first has ended',
   },
   {
@@ -196,9 +197,30 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'blocks handed back by time',
     file: 'src/connector/transfer.ts',
-    find: '    this.#suspect();\n  }\n\n  #giveUp',
-    replace: '    this.#suspect();\n    this.fail({ kind: "timedOut", message }, "answer");\n  }\n\n  #giveUp',
+    find: '    this.#isUnanswered = true;\n    this.#doubt();\n  }\n\n  /** For a host',
+    replace: "    this.fail({ kind: 'timedOut', message: '' }, 'answer');\n  }\n\n  /** For a host",
     why: 'time is taken for proof',
+  },
+  {
+    name: 'threads taken for gone',
+    file: 'src/connector/proof-seeker.ts',
+    find: "if (this.#isDisposed || left.some((one) => one !== 'none')) continue;",
+    replace: 'if (this.#isDisposed) continue;',
+    why: 'blocks are free while a copy of the old registration still runs',
+  },
+  {
+    name: 'nobody asks for proof',
+    file: 'src/connector/proof-seeker.ts',
+    find: "      this.#step = 'asking';\n",
+    replace: '',
+    why: 'what a lost link left open stays held for as long as the server lives',
+  },
+  {
+    name: 'a silent link is read on for ever',
+    file: 'src/rpc/connection.ts',
+    find: '        else old.link.destroy();\n',
+    replace: '',
+    why: 'what a half-open link owes is never proved to be over',
   },
   {
     name: 'finished without waiting for saves',
@@ -287,8 +309,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'endless transfer is no evidence',
     file: 'src/connector/transfer.ts',
-    find: "if (this.#server.link.end === null) this.#events.refuted({ kind: 'timedOut', message });",
-    replace: '',
+    find: '  #stall(): void {\n    this.#isUnanswered = true;\n    this.#doubt();',
+    replace: '  #stall(): void {',
     why: 'a server that answers every ping and ends no work is never cured',
   },
   {

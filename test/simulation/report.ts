@@ -42,6 +42,7 @@ export class Report {
       ['loads', `${amount(tallies.loads)}, ${amount(tallies.failedLoads)} failed`],
       ['saves', amount(tallies.saves)],
       ['verified', `${amount(tallies.verifiedBytes)} bytes`],
+      ['without proof', `${amount(tallies.unprovable)} times blocks stayed held until the server was killed`],
       ['unsafe releases', `${amount(tallies.unsafeReleases)}, ${amount(tallies.unsafeTouches)} blocks touched after`],
       [
         'wrong blocks',

@@ -148,8 +148,28 @@ class Run {
       if (!(await this.#until(() => replica().instance.isConnected, boundMs))) {
         throw new Violation(9, `${boundMs} ms after ${after}: ${pathsOf(replica())}`);
       }
+      await this.#proveEnds(replica, after, boundMs);
       await this.#proveFresh(replica, after, boundMs);
     }
+  }
+
+  /** Nothing stays in doubt at a server that answers; where its end cannot be proved, only the server's death does. */
+  async #proveEnds(replica: () => Replica, after: string, boundMs: number): Promise<void> {
+    const { budgets } = replica().instance.shape;
+    if (budgets.unsafeReleaseAfterMs !== null) return;
+    const ranks = () => replica().instance.ranks;
+    const isNothingHeld = () =>
+      ranks().every(({ worker }) => worker.quarantine('load').blocks + worker.quarantine('save').blocks === 0);
+    if (await this.#until(isNothingHeld, boundMs + budgets.proofRetryMaxMs)) return;
+    const doubts = ranks().map(({ worker }) => worker.takeReport().doubt);
+    if (doubts.includes('provable') || !doubts.includes('held'))
+      throw new Violation('P', `${doubts.join(', ')} long after ${after}`);
+    this.#tallies.unprovable += 1;
+    this.#kernel.journal.write('director', 'nothing but its death proves what the server is done with');
+    this.#world.server.kill(0);
+    this.#world.ensureServer();
+    if (await this.#until(isNothingHeld, boundMs)) return;
+    throw new Violation('P', `blocks are held although their server is dead: ${pathsOf(replica())}`);
   }
 
   async #proveFresh(replica: () => Replica, after: string, boundMs: number): Promise<void> {
@@ -206,5 +226,9 @@ function pathsOf({ host, instance }: Replica): string {
   const paths = [instance.scheduler, ...instance.ranks.map(({ worker }) => worker)]
     .map(({ status }) => `${status.path} (epoch ${status.epoch?.counter}; ${status.fault?.message})`)
     .join(' | ');
-  return `${paths} | host: ${host.describe()}`;
+  const doubts = instance.ranks.map(({ worker }) => {
+    const { doubt, idle, isQuiet } = worker.takeReport();
+    return idle ? 'idle' : `${doubt} in doubt${isQuiet ? ', quiet' : ''}`;
+  });
+  return `${paths} | ${doubts.join(', ')} | host: ${host.describe()}`;
 }

@@ -10,6 +10,8 @@ export const noTallies = () => ({
   failedLoads: 0,
   saves: 0,
   verifiedBytes: 0,
+  /** Times that blocks stayed held until the server was killed. */
+  unprovable: 0,
   unsafeReleases: 0,
   /** Touches of blocks that were released unsafely. */
   unsafeTouches: 0,

@@ -66,7 +66,7 @@ export class World {
     this.serverFaults = { copyDelayMs: random.pick([0.2, 5, 40]) };
     this.#poolSizeBytes = random.pick([400, 2_000]) * POOL_UNIT_BYTES * 4;
     this.startServer();
-    const budgets = drawBudgets(random);
+    const budgets = drawBudgets(random, kernel.arePidsVisible);
     const count = random.chance(0.25) ? 2 : 1;
     // One process plays many seeds: each has namespaces of its own.
     for (let i = 0; i < count; i++)
@@ -129,6 +129,7 @@ export class World {
     else server.faults.clear();
     server.faults.merge(this.serverFaults);
     server.copyTrouble.failingWrites = 0;
+    server.unstick();
     this.ensureServer();
   }
 
@@ -161,6 +162,7 @@ export class World {
     );
     pool.instance = instance;
     instance.onPath = (machine, path, rank) => this.#entered(shape.instanceId, machine, path, rank);
+    instance.onMarker = (rank, blockId) => pool.markerSent(rank, blockId);
     instance.onUnsafeRelease = (rank, release) => {
       pool.releasedUnsafely(rank, release);
       this.#inspector.releasedUnsafely(rank, release);
@@ -187,13 +189,15 @@ export class World {
   }
 }
 
-function drawBudgets(random: Random): Budgets {
+/** Where no proof can be had, only a declared time brings blocks back. */
+function drawBudgets(random: Random, isProofToBeHad: boolean): Budgets {
+  const unsafeReleaseAfterMs = random.pick([2_000, 8_000, 30_000]);
   return budgetsFrom({
     redialMaxMs: random.pick([25, 100, 250]),
     loadPollIntervalMs: random.pick([5, 20, 50]),
     transferStalledAfterMs: random.pick([2_000, 30_000]),
-    unsafeReleaseAfterMs: random.pick([2_000, 8_000, 30_000]),
     saveWaitTimeoutMs: random.pick([300, 10_000]),
+    unsafeReleaseAfterMs: isProofToBeHad && random.chance(0.7) ? null : unsafeReleaseAfterMs,
     loadingTimeoutMs: random.pick([500, 30_000]),
     stalledTimeoutMs: random.pick([10_000, 60_000]),
     drainedTimeoutMs: random.pick([4_000, 20_000]),

@@ -16,6 +16,8 @@ export class TransferRecord {
     refuted: ({ kind }) => this.said.push(`refuted: ${kind}`),
     suspected: () => this.said.push('suspected'),
     refusedAfterRelease: () => {},
+    begun: () => {},
+    doubted: () => {},
     releasedUnsafely: (release) => {
       this.releases.push(release);
       this.said.push('released unsafely');

@@ -19,6 +19,8 @@ export class Link {
   #isUp = false;
   #isDraining = false;
   #end: real.LinkEnd | null = null;
+  #isReadOn = false;
+  #bytesRead = 0;
   #calls = new Set<RemoteCall>();
   #pingVerdict: ScheduledEvent | null = null;
 
@@ -46,11 +48,23 @@ export class Link {
     return this.#end;
   }
 
+  get isReadOn(): boolean {
+    return this.#isReadOn;
+  }
+
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
   get addresses(): real.ConnectionAddresses | null {
     return this.#connection.server === null ? null : this.#connection.addresses;
   }
 
   drop(): void {
+    if (!this.#isReadOn) this.#finish('dropped', 'the link was given up');
+  }
+
+  destroy(): void {
     this.#finish('dropped', 'the link was given up');
   }
 
@@ -66,6 +80,7 @@ export class Link {
     if (this.#isDraining) throw new NotSentError(`${this.authority}: the server is draining`);
     const call = new RemoteCall(this.#connection, method, request, reply, () => {
       this.#calls.delete(call);
+      this.#bytesRead += 1;
       this.#closeIfDrained();
     });
     this.#calls.add(call);
@@ -105,14 +120,24 @@ export class Link {
     const { pingIntervalMs, pingTimeoutMs } = this.#options;
     const delayMs = random.between(0, pingIntervalMs) + pingTimeoutMs;
     this.#pingVerdict = loop.schedule(this.#connection.client, delayMs, 'io', () => {
-      if (this.#isUp) this.#finish('pingLost', `no answer to a ping in ${pingTimeoutMs} ms`);
+      if (!this.#isUp || this.#end !== null) return;
+      const message = `no answer to a ping in ${pingTimeoutMs} ms`;
+      if (!this.#events.isOwed?.()) {
+        this.#finish('pingLost', message);
+        return;
+      }
+      this.#end = { cause: 'pingLost', fault: { kind: 'unreachable', message: `${this.authority}: ${message}` } };
+      this.#isReadOn = true;
+      this.#events.down(this.#end);
     });
   }
 
   #finish(cause: LinkEndCause, message: string): void {
-    if (this.#end !== null) return;
+    if (this.#end !== null && !this.#isReadOn) return;
+    const wasReadOn = this.#isReadOn;
+    this.#isReadOn = false;
     const fault: Fault = { kind: 'unreachable', message: `${this.authority}: ${message}` };
-    this.#end = { cause, fault };
+    this.#end ??= { cause, fault };
     if (this.#pingVerdict !== null) this.#pingVerdict.isCancelled = true;
     this.#connection.closeByClient();
     const calls = [...this.#calls];
@@ -122,7 +147,8 @@ export class Link {
         for (const call of calls) call.fail(endedError(cause));
       });
     }
-    this.#events.down(this.#end);
+    if (wasReadOn) this.#events.gone?.(cause);
+    else this.#events.down(this.#end);
   }
 }
 

@@ -2,6 +2,7 @@
 import type * as real from '../../../src/rpc/memory-holder.ts';
 import { kernel } from '../kernel.ts';
 
+const TICK_MS = 10;
 /** Milliseconds that a look into /proc takes. */
 const READING_MS = { from: 0.1, to: 2 };
 
@@ -31,14 +32,29 @@ export function holdersOf(memory: real.OurMemory): Promise<readonly number[]> {
   return read(() => (memory.deviceId === null ? [] : [...pidsThatMap(memory)]));
 }
 
-/** The engine runs without them here. */
-export function copyThreads(): Promise<readonly real.CopyThread[]> {
-  return read(() => []);
+export function copyThreads(pid: number, deviceId: number): Promise<readonly real.CopyThread[]> {
+  const names = [`gpu${deviceId}-save`, `gpu${deviceId}-load`];
+  return read(() => {
+    const { arePidsVisible, threads } = kernel();
+    if (!arePidsVisible) return [];
+    return [...threads]
+      .filter((thread) => thread.process.pid === pid && names.includes(thread.name))
+      .map(({ tid, startMs }) => ({ tid, startTicks: Math.floor(startMs / TICK_MS) }));
+  });
 }
 
-export const ticksNow = (): number => kernel().loop.nowMs / 10;
+export function threadsLeft(pid: number, threads: readonly real.CopyThread[]): Promise<real.ThreadsLeft> {
+  return read(() => {
+    const there = [...kernel().threads].filter(({ process }) => process.pid === pid);
+    if (threads.some(({ tid }) => there.some((thread) => thread.tid === tid))) return 'some';
+    return kernel().livingPids.has(pid) ? 'none' : 'ending';
+  });
+}
+
+export const ticksNow = (): number => Math.floor(kernel().loop.nowMs / TICK_MS);
 
 holdsMemory satisfies typeof real.holdsMemory;
 holdersOf satisfies typeof real.holdersOf;
+threadsLeft satisfies typeof real.threadsLeft;
 copyThreads satisfies typeof real.copyThreads;
 ticksNow satisfies typeof real.ticksNow;

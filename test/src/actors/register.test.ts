@@ -6,7 +6,7 @@ import { createRegister } from '../../../src/actors/register.ts';
 async function registeredWith(call: () => Promise<unknown>) {
   const steps: string[] = [];
   const server = {
-    call: async () => {
+    callAlone: async () => {
       steps.push('register');
       await call();
       steps.push('answered');
@@ -14,7 +14,9 @@ async function registeredWith(call: () => Promise<unknown>) {
     identify: () => steps.push('identify'),
   };
   const beginRegistration = () => steps.push('begin');
-  const owner = { connection: { server, beginRegistration }, registration: () => ({}), memory: () => ({}) };
+  const noteRegistration = () => () => steps.push('note');
+  const connection = { server, beginRegistration };
+  const owner = { connection, registration: () => ({}), memory: () => ({}), noteRegistration };
   const register = createRegister(() => owner as never);
   const actor = createActor(register, { input: { epoch: { schedulerBootId: 'boot', counter: 1 } } as never });
   const ended = toPromise(actor);
@@ -25,7 +27,7 @@ async function registeredWith(call: () => Promise<unknown>) {
 
 describe('the registration of a rank', () => {
   test('searches for the process of the server that has accepted it, not before', async () => {
-    expect(await registeredWith(async () => {})).toEqual(['begin', 'register', 'answered', 'identify']);
+    expect(await registeredWith(async () => {})).toEqual(['begin', 'register', 'answered', 'identify', 'note']);
   });
 
   test('does not search for that of one that refuses it', async () => {

@@ -39,6 +39,8 @@ async function connected(options: SaveSinkOptions) {
         refused: () => {},
         refuted: () => {},
         suspected: () => {},
+        begun: () => {},
+        doubted: () => {},
         releasedUnsafely: () => {},
         refusedAfterRelease: () => {},
       };

@@ -114,7 +114,7 @@ describe('a stalled event loop', () => {
     engine.signal('SIGKILL');
     await engine.exited;
     // Not by its quarantine, which a proof that is read before the end of the link leaves empty.
-    const ended = { record: 0, answer: 0, weakProof: 0, unsafeRelease: 0 };
+    const ended = { record: 0, answer: 0, weakProof: 0, threadsGone: 0, unsafeRelease: 0 };
     expect(await host.did('endLoad')).toMatchObject({ failedLoads: ['loads'], ended, unsafeReleases: 0 });
   });
 });

@@ -11,7 +11,7 @@ function status(atMs: number, path: string, machine = 'scheduler'): DemoEvent {
 
 function refusals(atMs: number, rank: number, loads: number, saves: number): DemoEvent {
   const counts = (refused: number) => ({ succeeded: 0, failed: 0, refused });
-  const quarantineEnds = { record: 0, answer: 0, strongProof: 0, weakProof: 0, unsafeRelease: 0 };
+  const quarantineEnds = { record: 0, answer: 0, strongProof: 0, weakProof: 0, threadsGone: 0, unsafeRelease: 0 };
   const totals = { loads: counts(loads), saves: counts(saves), unsafeReleases: 0, quarantineEnds };
   return { type: 'worker.counted', atMs, rank, ...totals };
 }

@@ -1,0 +1,274 @@
+import { type Budgets, type Epoch, isSameEpoch } from '../../machines/index.ts';
+import { patientTimer } from '../patient-timer.ts';
+import type { Connection, ServerLink } from '../rpc/connection.ts';
+import { type CopyThread, copyThreads, threadsLeft, ticksNow } from '../rpc/memory-holder.ts';
+import type { RankService } from './rank-transfers.ts';
+
+/** Transfers of one registration that only proof can end. */
+export interface Doubts {
+  readonly registeredIn: Epoch;
+  /** Of each kind those that the server's queues are not known to have moved past. */
+  readonly saves: number;
+  /** The server took them: their records will say when they are over. */
+  readonly acceptedLoads: number;
+  /** Perhaps the server never heard of them. */
+  readonly otherLoads: number;
+}
+
+/**
+ * - `none`: nothing is in doubt
+ * - `provable`: something is, and the end of the registration that it belongs to can be seen
+ * - `held`: something is, and this rank cannot prove its end now
+ */
+export type DoubtOfRank = 'none' | 'provable' | 'held';
+
+export interface ProofSeekerOptions {
+  readonly budgets: Budgets;
+  readonly deviceId: number;
+  readonly connection: Connection;
+  readonly doubts: () => readonly Doubts[];
+  /** `null`: not in service. */
+  readonly service: () => RankService | null;
+  /** The epoch of the registration that the server has, as far as is known. */
+  readonly registeredIn: () => Epoch | null;
+  /** Goes through the server's queue of saves behind all that is in it; `false` where the answer is no proof of that. */
+  readonly followSaves: (server: ServerLink, registeredIn: Epoch) => Promise<boolean>;
+  /** What belongs to that registration and is in doubt is over. */
+  readonly prove: (registeredIn: Epoch) => void;
+  /** The queues have moved past what is in doubt now. */
+  readonly passed: (registeredIn: Epoch) => void;
+  readonly onNews: () => void;
+}
+
+/** A registration as the server made it: whoever it started to copy for us was started in that time. */
+interface Registration {
+  readonly epoch: Epoch;
+  readonly sinceTicks: number;
+  readonly untilTicks: number;
+  /** By process, once seen: ours, and whoever else's were started in that time. */
+  seen: readonly { readonly pid: number; readonly threads: readonly CopyThread[] }[] | null;
+  /** Where they were looked for last. */
+  searched: readonly number[];
+  isOver: boolean;
+}
+
+/** Polled so much more slowly while the registration is in service: nobody has asked for its end. */
+const IN_SERVICE_FACTOR = 20;
+
+/**
+ * Proves the end of transfers whose answer was lost. The server's copy threads of a registration end when the registration is
+ * gone and its last copy and handler are over, so: it lets the queues pass what is in doubt, because an Unregister under a
+ * running copy endangers everybody's, asks for a new generation, and sees the threads of the old one go.
+ */
+export class ProofSeeker {
+  #options: ProofSeekerOptions;
+  #registrations: Registration[] = [];
+  #step: 'idle' | 'asking' | 'resting' = 'idle';
+  #isPassing = false;
+  #isPolling = false;
+  #pollFactor = 1;
+  /** Of the service that the question was asked in. */
+  #askedIn: Epoch | null = null;
+  #restMs = 0;
+  #cancelRest = () => {};
+  #cancelPoll: (() => void) | null = null;
+  #isReviewDue = false;
+  #isDisposed = false;
+
+  constructor(options: ProofSeekerOptions) {
+    this.#options = options;
+  }
+
+  /** A new generation of all ranks would prove something. */
+  asksIn(epoch: Epoch | null): boolean {
+    return this.#step === 'asking' && epoch !== null && this.#isAskedIn(epoch);
+  }
+
+  get doubt(): DoubtOfRank {
+    const doubts = this.#options.doubts();
+    if (doubts.length === 0) return 'none';
+    return doubts.some(({ registeredIn }) => this.#isProvable(registeredIn)) ? 'provable' : 'held';
+  }
+
+  /** Call it before a Register is sent. The function that comes back is for its answer. */
+  register(epoch: Epoch): () => void {
+    const sinceTicks = ticksNow();
+    return () => {
+      const untilTicks = ticksNow();
+      this.#registrations.push({ epoch, sinceTicks, untilTicks, seen: null, searched: [], isOver: false });
+      this.review();
+    };
+  }
+
+  /** Something changed: what is in doubt, the link, or the service. */
+  review(): void {
+    if (this.#isReviewDue || this.#isDisposed) return;
+    this.#isReviewDue = true;
+    queueMicrotask(() => {
+      this.#isReviewDue = false;
+      if (!this.#isDisposed) this.#review();
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    this.#cancelRest();
+    this.#cancelPoll?.();
+  }
+
+  #review(): void {
+    const { doubts, registeredIn, onNews } = this.#options;
+    const before = [this.#step, this.doubt];
+    const current = registeredIn();
+    const inDoubt = doubts();
+    // The newest is about to become the current one.
+    const newest = this.#registrations.at(-1);
+    this.#registrations = this.#registrations.filter(
+      (one) => one === newest || inDoubt.some(({ registeredIn }) => isSameEpoch(registeredIn, one.epoch)),
+    );
+    for (const registration of this.#registrations) this.#search(registration);
+    const ofCurrent = inDoubt.find((one) => current !== null && isSameEpoch(one.registeredIn, current));
+    if (ofCurrent === undefined) this.#forget();
+    else this.#pursue(ofCurrent);
+    this.#pollSoon();
+    if (before[0] !== this.#step || before[1] !== this.doubt) onNews();
+  }
+
+  #forget(): void {
+    this.#cancelRest();
+    this.#restMs = 0;
+    this.#step = 'idle';
+  }
+
+  #pursue({ registeredIn, saves, acceptedLoads, otherLoads }: Doubts): void {
+    const { connection, service } = this.#options;
+    const serving = service();
+    // The generation that was asked for was none: the ranks could not be quiet in time.
+    if (this.#step === 'asking' && serving !== null && !this.#isAskedIn(serving.epoch)) this.#rest();
+    if (this.#step === 'resting') return;
+    if (saves + acceptedLoads + otherLoads > 0) {
+      if (!this.#isPassing && connection.isUp && !connection.isReadingOn)
+        void this.#pass(registeredIn, connection.server);
+    } else if (this.#step === 'idle' && serving !== null && this.#isProvable(registeredIn)) {
+      this.#step = 'asking';
+      this.#askedIn = serving.epoch;
+    }
+  }
+
+  #isAskedIn(epoch: Epoch): boolean {
+    return this.#askedIn !== null && isSameEpoch(this.#askedIn, epoch);
+  }
+
+  async #pass(registeredIn: Epoch, server: ServerLink): Promise<void> {
+    const { connection, passed } = this.#options;
+    this.#isPassing = true;
+    const hasPassed = await this.#movePast(registeredIn, server).catch(() => false);
+    this.#isPassing = false;
+    if (this.#isDisposed) return;
+    if (hasPassed) passed(registeredIn);
+    else if (connection.isUp && connection.server === server) this.#rest();
+    this.review();
+  }
+
+  /** Whether the server's queues have moved past all that was in doubt when this began. */
+  async #movePast(registeredIn: Epoch, server: ServerLink): Promise<boolean> {
+    const { budgets, doubts, followSaves } = this.#options;
+    const ofThis = () => doubts().find((one) => isSameEpoch(one.registeredIn, registeredIn));
+    let isLate = false;
+    const late = Promise.withResolvers<false>();
+    const cancel = patientTimer(budgets.quiesceTimeoutMs, () => {
+      isLate = true;
+      late.resolve(false);
+    });
+    try {
+      const { saves = 0 } = ofThis() ?? {};
+      const isBehindSaves = saves === 0 || (await Promise.race([followSaves(server, registeredIn), late.promise]));
+      if (!isBehindSaves) return false;
+      while (hasLoads(ofThis()) && !isLate) {
+        await new Promise<void>((resolve) => patientTimer(budgets.loadPollIntervalMs, resolve));
+      }
+      // One that nobody has answered, and whose record says nothing for so long, most likely never arrived.
+      return (ofThis()?.acceptedLoads ?? 0) === 0;
+    } finally {
+      cancel();
+    }
+  }
+
+  #rest(): void {
+    const { budgets } = this.#options;
+    this.#step = 'resting';
+    this.#restMs = Math.min(this.#restMs * 2 || budgets.proofRetryFirstMs, budgets.proofRetryMaxMs);
+    this.#cancelRest();
+    this.#cancelRest = patientTimer(this.#restMs, () => {
+      if (this.#step === 'resting') this.#step = 'idle';
+      this.review();
+    });
+  }
+
+  #isProvable(epoch: Epoch): boolean {
+    return this.#registrations.some((one) => isSameEpoch(one.epoch, epoch) && one.seen !== null && !one.isOver);
+  }
+
+  #search(registration: Registration): void {
+    const { connection, deviceId, registeredIn } = this.#options;
+    const current = registeredIn();
+    const isCurrent = current !== null && isSameEpoch(registration.epoch, current);
+    const { holders } = connection;
+    const isNew = holders.some((pid) => !registration.searched.includes(pid));
+    if (registration.seen !== null || !isCurrent || !isNew) return;
+    registration.searched = holders;
+    const { sinceTicks, untilTicks } = registration;
+    const look = async () => {
+      const seen = await Promise.all(
+        holders.map(async (pid) => {
+          const threads = (await copyThreads(pid, deviceId)).filter(
+            // The clock is read beside the call: a tick on either side may be ours, and one too many costs patience alone.
+            ({ startTicks }) => startTicks >= sinceTicks - 1 && startTicks <= untilTicks + 1,
+          );
+          return { pid, threads };
+        }),
+      );
+      const withThreads = seen.filter(({ threads }) => threads.length > 0);
+      if (withThreads.length === 0) return;
+      registration.seen ??= withThreads;
+      this.review();
+      this.#options.onNews();
+    };
+    void look().catch(() => {});
+  }
+
+  #pollSoon(): void {
+    const { budgets, doubts, service } = this.#options;
+    const factor = service() === null ? 1 : IN_SERVICE_FACTOR;
+    if (this.#isPolling || (this.#cancelPoll !== null && this.#pollFactor <= factor)) return;
+    this.#cancelPoll?.();
+    this.#cancelPoll = null;
+    const inDoubt = doubts();
+    const watched = this.#registrations.filter(
+      ({ epoch, seen, isOver }) =>
+        seen !== null && !isOver && inDoubt.some(({ registeredIn }) => isSameEpoch(registeredIn, epoch)),
+    );
+    if (watched.length === 0) return;
+    this.#pollFactor = factor;
+    this.#cancelPoll = patientTimer(budgets.proofPollIntervalMs * factor, () => void this.#poll(watched));
+  }
+
+  async #poll(watched: readonly Registration[]): Promise<void> {
+    this.#isPolling = true;
+    for (const registration of watched) {
+      const looks = (registration.seen ?? []).map(({ pid, threads }) => threadsLeft(pid, threads));
+      const left = await Promise.all(looks).catch(() => ['some']);
+      if (this.#isDisposed || left.some((one) => one !== 'none')) continue;
+      registration.isOver = true;
+      this.#options.prove(registration.epoch);
+      this.#options.onNews();
+    }
+    this.#isPolling = false;
+    this.#cancelPoll = null;
+    if (!this.#isDisposed) this.review();
+  }
+}
+
+function hasLoads(doubts: Doubts | undefined): boolean {
+  return doubts !== undefined && doubts.acceptedLoads + doubts.otherLoads > 0;
+}

@@ -1,0 +1,76 @@
+/** What proves that a server is done with the blocks of a transfer whose answer was lost. */
+import { describe, expect, it } from 'vitest';
+import { hashesOf } from '../../support/engine-rank.ts';
+import { connected, endpointOf, startEngine, startProxy } from '../../support/story.ts';
+import type { TestInstance } from '../../support/test-instance.ts';
+import { eventually } from '../../support/within.ts';
+
+const PROOF_MS = 15_000;
+
+async function startSave(instance: TestInstance, requestId: string, blockId: number): Promise<void> {
+  instance.scheduler.scheduleSave({ requestId, blockIds: [blockId], blockHashes: hashesOf(1, requestId) });
+  instance.finish(requestId);
+  instance.step();
+}
+
+const knowsThreads = (instance: TestInstance) =>
+  eventually(
+    'the ranks to be in service',
+    () => (instance.scheduler.status.path === 'connected.serving' ? true : null),
+    20_000,
+  );
+
+describe('proof without the death of the server', { timeout: 60_000 }, () => {
+  it('a frozen server answers on the old link after the thaw, and the registration outlives it', async () => {
+    const engine = await startEngine();
+    const budgets = { pingIntervalMs: 200, pingTimeoutMs: 500 };
+    const instance = await connected(endpointOf(engine), { worldSize: 2, budgets });
+    await knowsThreads(instance);
+    engine.signal('SIGSTOP');
+    await startSave(instance, 'frozen', 3);
+    for (const worker of instance.workers) {
+      await eventually('the doubt', () => (worker.quarantine('save').blocks > 0 ? true : null), PROOF_MS);
+    }
+    engine.signal('SIGCONT');
+    await instance.ended('frozen', 'saved', PROOF_MS);
+    for (const worker of instance.workers) {
+      expect(worker.quarantine('save')).toMatchObject({ blocks: 0, ended: { answer: 1, unsafeRelease: 0 } });
+      expect(worker.stats.saves).toMatchObject({ succeeded: 1, failed: 0 });
+    }
+    await instance.reached('connected');
+  });
+
+  it.each(['cut', 'reset'] as const)(
+    'after a link that was lost by a %s with saves on it, the end of the server’s threads gives the blocks back',
+    async (how) => {
+      const engine = await startEngine();
+      const proxy = await startProxy(engine);
+      const instance = await connected(endpointOf(engine), { worldSize: 1, rankEndpoint: proxy.endpoint });
+      await knowsThreads(instance);
+      const [worker] = instance.workers;
+      await engine.fault({ copyDelayMs: 300 });
+      await startSave(instance, 'lost', 3);
+      await engine.http('GET', '/faults');
+      proxy[how]();
+      await engine.fault({ copyDelayMs: null });
+      await instance.ended('lost', 'saved', PROOF_MS);
+      expect(worker!.quarantine('save')).toMatchObject({ blocks: 0, ended: { threadsGone: 1, unsafeRelease: 0 } });
+      expect(worker!.takeReport()).toMatchObject({ doubt: 'none' });
+      expect(worker!.takeReport().distrust).toBeUndefined();
+      await instance.reached('connected');
+      expect(instance.scheduler.status.epoch?.counter).toBe(2);
+    },
+  );
+
+  it('a rank that lost its link with nothing in doubt stays in its epoch', async () => {
+    const engine = await startEngine();
+    const proxy = await startProxy(engine);
+    const instance = await connected(endpointOf(engine), { worldSize: 1, rankEndpoint: proxy.endpoint });
+    await knowsThreads(instance);
+    const [worker] = instance.workers;
+    proxy.cut();
+    await eventually('the loss', () => (worker!.status.state !== 'connected' ? true : null), PROOF_MS);
+    await eventually('the rank to be back', () => (worker!.status.state === 'connected' ? true : null), PROOF_MS);
+    expect(worker!.status.epoch?.counter).toBe(1);
+  });
+});
