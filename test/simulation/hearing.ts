@@ -6,15 +6,27 @@ import type { Rank } from './instance.ts';
 class Hearing {
   #names = new Set<string>();
   #newestMadeMs = new Map<string, number>();
+  /** By worker process: its newest report, and since when its reports say that it does not serve. */
+  #newest = new Map<string, { readonly report: RankReport; readonly absentSinceMs: number | null }>();
 
-  note(report: RankReport, madeMs: number): void {
+  note(report: RankReport, madeMs: number, nowMs: number): void {
     const { workerBootId } = report;
+    const held = this.#newest.get(workerBootId);
+    if (held === undefined || report.sequence > held.report.sequence) {
+      const absentSinceMs = report.serves ? null : (held?.absentSinceMs ?? nowMs);
+      this.#newest.set(workerBootId, { report, absentSinceMs });
+    }
     for (const name of distrustedIn(report)) this.#names.add(name);
     this.#newestMadeMs.set(workerBootId, Math.max(madeMs, this.#newestMadeMs.get(workerBootId) ?? 0));
   }
 
   hasHeardOf(name: string): boolean {
     return this.#names.has(name) || this.#names.has('all');
+  }
+
+  /** Since when the newest reports of this process say that it does not serve; `null` where they say that it does. */
+  absentSinceMs({ workerBootId }: Pick<Rank, 'workerBootId'>): number | null {
+    return this.#newest.get(workerBootId)?.absentSinceMs ?? null;
   }
 
   /** When the newest report of that process was made, in milliseconds; 0 without one. */

@@ -1,6 +1,7 @@
 import type { ConnectorMetadata } from '../../src/connector/index.ts';
 import type { BlockPool } from './block-pool.ts';
 import { chainHash } from './content.ts';
+import { hearingOf } from './hearing.ts';
 import type { Instance } from './instance.ts';
 import type { Kernel } from './kernel.ts';
 import type { Random } from './random.ts';
@@ -270,6 +271,7 @@ export class Host {
       this.pool.compute(blockIds, blockHashes);
       if (blockIds.length > 0) {
         const isScheduled = scheduler.scheduleSave({ requestId: request.id, blockIds, blockHashes });
+        if (isScheduled) this.#checkAllServe();
         if (isScheduled) this.pool.lendToSave(blockIds);
         if (isScheduled) this.#tallies.saves += 1;
         this.#reuse(blockHashes);
@@ -279,6 +281,14 @@ export class Host {
     request.stepsLeft -= 1;
     if (request.stepsLeft <= 0) this.#finish(request);
     else if (this.#random.chance(0.1)) this.#preempt(request);
+  }
+
+  /** A save is for all ranks or for none. */
+  #checkAllServe(): void {
+    const { ranks, scheduler } = this.instance;
+    const absent = ranks.find((rank) => hearingOf(scheduler).absentSinceMs(rank) !== null);
+    if (absent === undefined) return;
+    this.#kernel.report(new Violation(6, `a save is scheduled while rank ${absent.index} does not serve`));
   }
 
   #preempt(request: HostRequest): void {

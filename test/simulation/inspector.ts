@@ -22,9 +22,14 @@ interface Hearing {
   sessionOn: unknown;
   wasConnected: boolean;
   leftConnectedMs: number;
+  connectedMs: number;
   reRegisteringMs: number;
+  deniedMs: number;
   state: string;
 }
+
+/** Milliseconds: this process may stand still for as long when the grace ends. */
+const GRACE_SLACK_MS = 1_000;
 
 /** Looks at every RPC and every publication from outside, with nothing but public facts, and reports what may not be. */
 export class Inspector {
@@ -95,20 +100,33 @@ export class Inspector {
     }
   }
 
-  #querySent(call: RemoteCall, { scheduler }: Instance): void {
-    const { state, epoch } = scheduler.status;
+  #querySent(call: RemoteCall, instance: Instance): void {
+    const { state, epoch } = instance.scheduler.status;
     call.note = epoch;
-    if ((call.request as QueryRequest).reqId === 'probe' || state === 'connected') return;
-    this.#kernel.report(new Violation(1, `a query was sent while ${state}`));
+    if ((call.request as QueryRequest).reqId === 'probe') return;
+    if (state !== 'connected') this.#kernel.report(new Violation(1, `a query was sent while ${state}`));
+    const absent = instance.ranks.find((rank) => this.#absentMs(instance, rank) > GRACE_SLACK_MS);
+    if (absent !== undefined) {
+      this.#kernel.report(new Violation(6, `a query was sent although rank ${absent.index} has not served for long`));
+    }
+  }
+
+  /** For how long beyond its grace a rank has said that it does not serve while the scheduler was in service. */
+  #absentMs(instance: Instance, rank: Rank): number {
+    const sinceMs = hearingOf(instance.scheduler).absentSinceMs(rank);
+    if (sinceMs === null) return 0;
+    const { connectedMs } = this.#hearingOf(instance);
+    return this.#kernel.loop.nowMs - Math.max(sinceMs, connectedMs) - instance.shape.budgets.rankGraceMs;
   }
 
   /** Before its bound the barrier of a clear is passed only on answers to it: then no rank serves any more. */
   #clearSent({ connection }: RemoteCall, instance: Instance): void {
     const { state } = instance.scheduler.status;
-    const { reRegisteringMs } = this.#hearingOf(instance);
+    const { reRegisteringMs, deniedMs } = this.#hearingOf(instance);
     // Its timer fires at the bound, but for the last bits of the sum.
     const isInTime = this.#kernel.loop.nowMs - reRegisteringMs < instance.shape.budgets.quiesceTimeoutMs - 1;
-    if (state !== 'reRegistering' || !isInTime) return;
+    // What the server has nothing of cannot be unmapped under a copy.
+    if (state !== 'reRegistering' || !isInTime || deniedMs >= reRegisteringMs) return;
     const isLinked = ({ process }: Rank) =>
       [...this.#kernel.connections].some(
         ({ client, server, isOpenAtClient }) => client === process && server === connection.server && isOpenAtClient,
@@ -175,6 +193,7 @@ export class Inspector {
     if (call.method === 'queryPrefetch') {
       const isSealed = outcome instanceof Error && /storage group \d+ out of range/.test(outcome.message);
       const hearing = this.#hearingOf(instance);
+      if (outcome instanceof Error && /not found/.test(outcome.message)) hearing.deniedMs = this.#kernel.loop.nowMs;
       if (isSealed) hearing.sealed = { epoch, atMs: this.#kernel.loop.nowMs };
       const answer = isOk ? (outcome as QueryResponse).outcome : null;
       if (answer?.case === 'ready') this.#leases.add(answer.value.lease, epoch, this.#kernel.loop.nowMs);
@@ -202,6 +221,7 @@ export class Inspector {
     if (state === 'reRegistering' && hearing.state !== state) hearing.reRegisteringMs = this.#kernel.loop.nowMs;
     hearing.state = state;
     const isPublished = state === 'connected' && !hearing.wasConnected;
+    if (isPublished) hearing.connectedMs = this.#kernel.loop.nowMs;
     if (hearing.wasConnected && state !== 'connected') hearing.leftConnectedMs = this.#kernel.loop.nowMs;
     hearing.wasConnected = state === 'connected';
     if (!isPublished || epoch === null) return;
@@ -229,7 +249,9 @@ export class Inspector {
       sessionOn: null,
       wasConnected: false,
       leftConnectedMs: 0,
+      connectedMs: 0,
       reRegisteringMs: 0,
+      deniedMs: -1,
       state: '',
     };
     this.#hearings.set(scheduler, fresh);

@@ -128,7 +128,7 @@ export class Instance {
   /** The scheduler hears a report; one that has only just begun to start hears nothing. */
   accept(report: RankReport, madeMs: number): void {
     if (this.isWithoutScheduler) return;
-    hearingOf(this.scheduler).note(report, madeMs);
+    hearingOf(this.scheduler).note(report, madeMs, this.#kernel.loop.nowMs);
     this.scheduler.acceptReport(report);
   }
 
