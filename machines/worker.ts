@@ -60,6 +60,8 @@ export type WorkerEvent =
   /** The server said yes to the registration and no to using it. */
   | { readonly type: 'registration.refuted'; readonly fault: Fault }
   | { readonly type: 'announcement.received'; readonly announcement: Announcement }
+  /** The host has put other memory in the place of what is registered: a life of its own. */
+  | { readonly type: 'memory.replaced'; readonly workerBootId: string }
   | { readonly type: 'stop' };
 
 /** The epoch whose registration is made, or looked for. */
@@ -142,6 +144,15 @@ export const workerMachine = setup({
       context.outcome === 'pending' && isAttemptCurrent(context) ? { outcome: 'failed' as const } : {},
     ),
     noteDial: assign({ dialedFor: ({ context }) => context.announcement?.number ?? 0 }),
+    /** What was registered, or tried, was the memory before: it takes another epoch to register this one. */
+    beginLife: assign(({ context }, { workerBootId }: { workerBootId: string }) => ({
+      workerBootId,
+      registeredIn: null,
+      serverVersion: null,
+      ...(context.attempted === null && context.outcome === 'pending'
+        ? {}
+        : { outcome: 'lost' as const, attempted: null, fault: OTHER_MEMORY }),
+    })),
     beginAttempt: assign({ attempted: ({ context }) => context.announcement?.epoch ?? null }),
     openRegister: assign({ isRegisterOpen: true }),
     closeRegister: assign({ isRegisterOpen: false }),
@@ -204,6 +215,11 @@ export const workerMachine = setup({
     // What fails after its state was left says nothing any more; XState would end the machine.
     'xstate.error.actor.*': {},
     'announcement.received': { guard: isNews, target: '.reRegistering', actions: adopt },
+    // On a link of its own: an answer that is still to come speaks of the memory before.
+    'memory.replaced': {
+      target: '.reconnecting',
+      actions: { type: 'beginLife', params: ({ event }) => ({ workerBootId: event.workerBootId }) },
+    },
   },
   initial: 'reconnecting',
   states: {
@@ -366,7 +382,7 @@ export const workerMachine = setup({
               after: { stalledTimeout: '#worker.reconnecting' },
             },
             stopping: {
-              on: { stop: {}, 'announcement.received': {}, 'drain.announced': {} },
+              on: { stop: {}, 'announcement.received': {}, 'memory.replaced': {}, 'drain.announced': {} },
               after: { registerStopTimeout: '#worker.stopping' },
             },
           },
@@ -398,7 +414,7 @@ export const workerMachine = setup({
 
     /** Serves nothing; what is under way is followed to its end, if the link still lives. */
     stopping: {
-      on: { stop: {}, 'announcement.received': {} },
+      on: { stop: {}, 'announcement.received': {}, 'memory.replaced': {} },
       invoke: { src: 'settleTransfers', onDone: 'stopped', onError: 'stopped' },
       after: { transfersStopTimeout: 'stopped' },
     },
@@ -473,6 +489,8 @@ const NOTHING_TO_KEEP: Fault = { kind: 'forgotten', message: 'this rank has no r
 function isNoAnswer({ kind }: Fault): boolean {
   return kind === 'unreachable' || kind === 'timedOut';
 }
+
+const OTHER_MEMORY: Fault = { kind: 'forgotten', message: 'the host registers other memory now', lost: 'device' };
 
 function isConfirmed({ outcome }: WorkerContext): boolean {
   return outcome === 'registered' || outcome === 'kept';

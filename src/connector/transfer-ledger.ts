@@ -75,16 +75,14 @@ export class TransferLedger {
 
   /** `null`: this very transfer was begun before, and its message came again. */
   begin(kind: Kind, { requestId, epoch: { schedulerBootId }, transfer }: LoadIntent | SaveIntent): TransferLife | null {
-    if (!this.#books.has(schedulerBootId)) this.follow(schedulerBootId);
-    const book = this.#books.get(schedulerBootId)!;
+    const book = this.#bookOf(schedulerBootId);
     if (transfer !== undefined && !isFirst(book, transfer)) return null;
     return this.#begin(kind, requestId, book);
   }
 
   /** What a worker that this one took the place of had under way: over, and nobody else will tell it. */
   inherit(schedulerBootId: string, { loads, saves }: Pick<InheritedTransfers, 'loads' | 'saves'>): void {
-    const book = this.#books.get(schedulerBootId);
-    if (!book) return;
+    const book = this.#bookOf(schedulerBootId);
     for (const { transfer, ...load } of loads) {
       if (!isFirst(book, transfer)) continue;
       this.#begin('load', load.requestId, book).end({ ...load, reason: 'the worker that had begun it was replaced' });
@@ -129,6 +127,12 @@ export class TransferLedger {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.add({ requestIds: wanted, resolve });
     await promise;
+  }
+
+  /** One of whom nothing was heard before is followed. */
+  #bookOf(schedulerBootId: string): Book {
+    if (!this.#books.has(schedulerBootId)) this.follow(schedulerBootId);
+    return this.#books.get(schedulerBootId)!;
   }
 
   #begin(kind: Kind, requestId: string, book: Book): TransferLife {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { type Actor, createActor, fromPromise, type SnapshotFrom, toPromise } from 'xstate';
 import {
   type Announcement,
@@ -186,13 +187,23 @@ export class WorkerConnector {
   }
 
   /**
-   * vLLM: `register_kv_caches`. Keeps the layers for every registration to come, and begins to look for the server. Throws an
-   * Error where a connector of this process that has not stopped registered another layout of blocks in the same namespace at the
-   * same server.
+   * vLLM: `register_kv_caches`. Keeps a copy of the layers for every registration to come, and begins to look for the server.
+   * Again with other memory, it ends the registration of the memory before at once, and the new one is registered under a
+   * `workerBootId` of its own; with the same, it does nothing. Throws an Error where a load or save of the memory before is still
+   * under way, and where a connector of this process that has not stopped registered another layout of blocks in the same
+   * namespace at the same server.
    */
-  registerKvCaches(layers: readonly KvCacheLayer[]): void {
-    if (layers.length === 0) throw new RangeError('no KV cache layers');
-    for (const { groupId } of layers) checkGroupId(groupId);
+  registerKvCaches(given: readonly KvCacheLayer[]): void {
+    if (given.length === 0) throw new RangeError('no KV cache layers');
+    for (const { groupId } of given) checkGroupId(groupId);
+    const layers = given.map((layer) => ({ ...layer, wrapperBytes: Uint8Array.from(layer.wrapperBytes) }));
+    const isOther = this.#layers.length > 0;
+    if (isOther && isDeepStrictEqual(layers, this.#layers)) return;
+    if (isOther && !this.#transfers.ledger.isIdle) {
+      throw new Error(
+        'loads or saves of the KV caches that are registered are under way: register others when they have ended',
+      );
+    }
     const claimed = claimLayout(this.#options, layers);
     this.#endClaim();
     this.#endClaim = claimed;
@@ -203,6 +214,7 @@ export class WorkerConnector {
     void sweepLoadRecords();
     this.#actor.start();
     this.#repeatReports();
+    if (isOther) this.#send({ type: 'memory.replaced', workerBootId: randomUUID() });
   }
 
   get instanceId(): string {

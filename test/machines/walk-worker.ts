@@ -26,6 +26,7 @@ export const workerPlan = {
       type: 'announcement.received',
       announcement,
     })),
+    'memory.replaced': [{ type: 'memory.replaced', workerBootId: 'other' }],
     stop: [{ type: 'stop' }],
   }),
   outputs: {},
@@ -106,6 +107,11 @@ export const workerTables: Tables = {
     {
       event: 'announcement.received',
       because: 'a rank that stops obeys nobody',
+      in: ['reRegistering.registering.stopping', 'stopping'],
+    },
+    {
+      event: 'memory.replaced',
+      because: 'a rank that stops registers nothing more',
       in: ['reRegistering.registering.stopping', 'stopping'],
     },
     { event: 'stop', because: 'it is under way', in: ['reRegistering.registering.stopping', 'stopping'] },

@@ -67,6 +67,41 @@ describe('worker machine', () => {
     expect(wordFirst.script.openLinks).toBe(1);
   });
 
+  it('other memory is another life: it serves nothing until it was registered in another epoch, on another link', async () => {
+    const h = harness();
+    await h.toConnected();
+    h.actor.send({ type: 'memory.replaced', workerBootId: 'other' });
+    expect([h.isServing(), h.path()]).toEqual([false, 'reconnecting.dialing']);
+    expect(h.context()).toMatchObject({ workerBootId: 'other', outcome: 'lost', registeredIn: null });
+    h.script.tell({ type: 'link.opened' });
+    expect(h.path()).toBe('reRegistering.waiting');
+    h.announce(1);
+    expect(h.path()).toBe('reRegistering.waiting');
+    h.announce(2);
+    await h.script.answer('register');
+    expect([h.isServing(), h.context().outcome]).toEqual([true, 'registered']);
+  });
+
+  it('other memory is registered in an epoch in which none was', async () => {
+    const h = harness();
+    h.actor.send({ type: 'memory.replaced', workerBootId: 'other' });
+    h.script.tell({ type: 'link.opened' });
+    h.announce(1);
+    expect(h.path()).toBe('reRegistering.registering.waiting');
+    await h.script.answer('register');
+    expect(h.context()).toMatchObject({ workerBootId: 'other', outcome: 'registered' });
+  });
+
+  it('other memory voids a Register of the memory before that is not answered', async () => {
+    const h = harness();
+    h.script.tell({ type: 'link.opened' });
+    h.announce(1);
+    h.actor.send({ type: 'memory.replaced', workerBootId: 'other' });
+    expect(h.context()).toMatchObject({ outcome: 'lost', attempted: null, isRegisterOpen: true });
+    h.script.tell({ type: 'link.opened' });
+    expect(h.path()).toBe('reRegistering.waiting');
+  });
+
   it('a worker serves only in the announced epoch and only when the server confirmed it there', async () => {
     const h = harness();
     expect(h.isServing()).toBe(false);

@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest';
+import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
 import { type SaveIntent, WorkerConnector } from '../../../src/connector/index.ts';
 import { TransferLedger } from '../../../src/connector/transfer-ledger.ts';
-import { hashesOf } from '../../support/engine-rank.ts';
+import { hashesOf, TestConnection, TestRank } from '../../support/engine-rank.ts';
 import { own } from '../../support/own.ts';
-import { startEngine } from '../../support/story.ts';
+import type { ServerProcess } from '../../support/server-process.ts';
+import { endpointOf, startEngine } from '../../support/story.ts';
 import { layersOf, TestInstance } from '../../support/test-instance.ts';
 import { warmHashes, warmRank } from '../../support/warm-rank.ts';
 import { eventually } from '../../support/within.ts';
 
-const NEVER_ENDS = { copyDelayMs: 600_000 };
+const SLOW = { copyDelayMs: 500 };
 
 async function loading() {
   const engine = await startEngine();
@@ -123,7 +125,7 @@ describe('a worker that was replaced', () => {
     for (const memory of instance.memory) memory.fill(0, 1);
     await instance.save('warm', [0], hashesOf(1));
     await instance.hit('loads', hashesOf(1));
-    await engine.fault(NEVER_ENDS);
+    await engine.fault(SLOW);
     instance.scheduler.scheduleLoad('loads', [4]);
     instance.scheduler.scheduleSave({ requestId: 'saves', blockIds: [3], blockHashes: hashesOf(1, 'late') });
     instance.step();
@@ -145,19 +147,16 @@ describe('a worker that was replaced', () => {
     fresh.onReport((report) => instance.scheduler.acceptReport(report));
     instance.scheduler.onAnnounce((announcement) => fresh.acceptAnnouncement(announcement));
     fresh.registerKvCaches(layersOf(instance.memory[1]!));
-    // The other rank still has its part: it ends with the copies of the server.
-    await engine.fault({ copyDelayMs: null });
-    return { engine, instance, fresh };
+    return { instance };
   }
 
   it.each([
     ['before', true],
     ['after', false],
   ])('has its transfers told as failed, once, whether a request finished %s', async (_, isFinishedBefore) => {
-    const { engine, instance } = await replaced(isFinishedBefore);
+    const { instance } = await replaced(isFinishedBefore);
     const told: string[] = [];
     if (!isFinishedBefore) expect(instance.finish('saves')).toBe(true);
-    engine.signal('SIGKILL');
     await eventually('both ends', () => {
       const { loaded, saved, failedLoads } = instance.step();
       told.push(...loaded.map((id) => `${id} loaded`), ...saved.map((id) => `${id} saved`));
@@ -169,10 +168,9 @@ describe('a worker that was replaced', () => {
   });
 
   it('is told of what it had under way as long as somebody waits for it, and no longer', async () => {
-    const { engine, instance } = await replaced(false);
+    const { instance } = await replaced(false);
     await eventually('the word', () => (instance.scheduler.buildMetadata().announcement.inherited ? true : null));
     instance.finish('saves');
-    engine.signal('SIGKILL');
     const waiting = new Set(['loads', 'saves']);
     await eventually('both ends', () => {
       const { loaded, saved } = instance.step();
@@ -180,5 +178,47 @@ describe('a worker that was replaced', () => {
       return waiting.size === 0 ? true : null;
     });
     expect(instance.scheduler.buildMetadata().announcement.inherited).toBeUndefined();
+  });
+});
+
+describe('KV caches that are registered again', () => {
+  /** Other memory for the same rank. */
+  function otherMemory(engine: ServerProcess, { options }: TestRank): TestRank {
+    const { client } = own(new TestConnection(endpointOf(engine)));
+    return own(new TestRank(client, createEmulatedDriver({ deviceCount: 1 }), { ...options }));
+  }
+
+  it('in other memory, take the place of those before: what is saved and loaded then is theirs', async () => {
+    const engine = await startEngine();
+    const { instance, worker, memory } = await warmRank(engine);
+    const { workerBootId } = worker.takeReport();
+    const fresh = otherMemory(engine, memory);
+    worker.registerKvCaches(layersOf(fresh));
+    expect(worker.takeReport()).toMatchObject({ serves: false });
+    expect(worker.takeReport().workerBootId).not.toBe(workerBootId);
+    await eventually('service', () => (worker.takeReport().serves ? true : null));
+    await instance.reached('connected');
+    memory.fill(5, 99);
+    fresh.fill(4, 44);
+    await instance.save('saves', [4], hashesOf(1, 'fresh'));
+    await instance.hit('asks', hashesOf(1, 'fresh'));
+    instance.scheduler.scheduleLoad('asks', [5]);
+    expect((await instance.ended('asks', 'loaded')).failedLoads).toEqual([]);
+    expect([fresh.holds(5, 44), memory.holds(5, 99)]).toEqual([true, true]);
+  });
+
+  it('in the same memory, change nothing', async () => {
+    const engine = await startEngine();
+    const { worker, memory } = await warmRank(engine);
+    const { workerBootId } = worker.takeReport();
+    worker.registerKvCaches(layersOf(memory));
+    expect(worker.takeReport()).toMatchObject({ workerBootId, serves: true });
+  });
+
+  it('are refused while something of those before is under way', async () => {
+    const { engine, worker, memory } = await loading();
+    const fresh = otherMemory(engine, memory);
+    expect(() => worker.registerKvCaches(layersOf(fresh))).toThrow('are under way');
+    expect(worker.takeReport().serves).toBe(true);
   });
 });
