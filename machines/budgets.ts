@@ -60,6 +60,10 @@ export const budgetTable = {
     end: 'the server answers on a new link and is silent on the old one for so long: that is closed, and what it owes waits for another proof',
   },
   queryTimeoutMs: { default: 2_000, end: 'the query is a miss and the link is surveyed' },
+  abandonedQueryTimeoutMs: {
+    default: 30_000,
+    end: 'a query that was given up and is still not answered is withdrawn: a lease that it brought expires at the server',
+  },
   loadingTimeoutMs: { default: 30_000, end: 'a query that is still "loading" is a miss' },
   leaseReuseMs: { default: 300_000, end: 'a hit that was not loaded is given up and asked for again' },
   releaseTimeoutMs: { default: 2_000, end: 'the lease is left to expire at the server' },

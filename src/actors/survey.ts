@@ -1,10 +1,8 @@
 import { fromPromise } from 'xstate';
 import type { Survey } from '../../machines/index.ts';
 import { surveyFrom } from '../rpc/fault-from-rpc.ts';
+import { PROBE_GROUP } from '../rpc/vital-calls.ts';
 import type { InstanceOwner, OwnerOf } from './owners.ts';
-
-/** No instance has so many storage groups: asking for it tells how far the registration is, and touches nothing. */
-const IMPOSSIBLE_GROUP = 0xffff_ffff;
 
 /** Asks how much of the instance is registered at the server. */
 export const createSurvey = (ownerOf: OwnerOf<InstanceOwner>) =>
@@ -13,7 +11,7 @@ export const createSurvey = (ownerOf: OwnerOf<InstanceOwner>) =>
     const { server } = connection;
     const { instanceId } = session;
     try {
-      await server.client.queryPrefetch({ instanceId, reqId: 'probe', groupId: IMPOSSIBLE_GROUP }, { signal });
+      await server.client.queryPrefetch({ instanceId, reqId: 'probe', groupId: PROBE_GROUP }, { signal });
     } catch (error) {
       return surveyFrom(server.refused(error));
     }

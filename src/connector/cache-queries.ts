@@ -2,6 +2,7 @@ import { type Budgets, type Epoch, type Fault, FaultError, faultFrom, isSameEpoc
 import type { QueryReady, QueryResponse } from '../gen/pegaflow/engine_pb.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { SchedulerObserver } from '../telemetry/observers.ts';
+import { AbandonedQueries } from './abandoned-queries.ts';
 import { ByGroup } from './by-group.ts';
 import type { Distrust } from './distrust.ts';
 import { blocksOf, type FoundBlocks, type Hit, isEnough, namedQuery, outcomeOf, type TakenHits } from './hits.ts';
@@ -43,12 +44,14 @@ export class CacheQueries {
   readonly stats: SchedulerStats = { queries: noQueries(), blocks: { asked: 0, hit: 0 }, fencedResults: 0 };
   #options: CacheQueriesOptions;
   #hits = new ByGroup<Hit>();
+  #abandoned: AbandonedQueries;
   /** The newest query that is under way. */
   #asked = new ByGroup<symbol>();
   #loading = new ByGroup<{ readonly digest: string; readonly sinceMs: number }>();
 
   constructor(options: CacheQueriesOptions) {
     this.#options = options;
+    this.#abandoned = new AbandonedQueries(options.budgets);
   }
 
   async query(query: Query): Promise<QueryOutcome> {
@@ -113,6 +116,7 @@ export class CacheQueries {
       this.#hits.delete(requestId, groupId);
       leases.release(held);
     }
+    if (this.#abandoned.isFull) return miss('failed');
     const named = { ...query, blockHashes: copiedHashes() };
     const asked = Symbol(requestId);
     this.#asked.set(requestId, groupId, asked);
@@ -146,12 +150,14 @@ export class CacheQueries {
     const blockHashes = query.blockHashes as Uint8Array[];
     const waitForFullPrefix = isAllOrNothing && groupId > 0;
     const request = { instanceId, blockHashes, reqId, groupId, waitForFullPrefix };
-    const answered = server.call((client) => client.queryPrefetch(request));
+    const withdrawal = new AbortController();
+    const answered = server.call((client) => client.queryPrefetch(request, { signal: withdrawal.signal }));
     return new Promise((resolve, reject) => {
       const cancel = patientTimer(budgets.queryTimeoutMs, () => {
         const message = `no answer to a query in ${budgets.queryTimeoutMs} ms`;
         reject(new FaultError({ kind: 'timedOut', message }));
         answered.then(({ outcome }) => this.#supersede(server, leaseOf(outcome))).catch(() => {});
+        this.#abandoned.add(answered, () => withdrawal.abort());
       });
       answered
         .finally(cancel)

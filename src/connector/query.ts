@@ -25,7 +25,7 @@ export type QueryOutcome =
 /**
  * - `notCached`: the server has none of these blocks, or not all where all were asked for
  * - `notConnected`: there is no server in service; no RPC was made
- * - `failed`: the server refused, or did not answer in time
+ * - `failed`: the server refused, or did not answer in time, or leaves too many earlier queries unanswered to be asked
  * - `superseded`: the answer belongs to an epoch that is over, or came when the request had finished or asked anew
  * - `distrusted`: the server may hold other content under the first of these hashes: see {@link ReportedDistrust}
  */

@@ -46,7 +46,7 @@ export class Saves {
 
   start(server: ServerLink, source: SaveSource, intent: SaveIntent, events: TransferEvents): void {
     const send = () => this.#send(server, source, intent, events);
-    if (this.#callsAt(server) < SAVES_IN_FLIGHT_MAX) send();
+    if (this.#hasRoomAt(server)) send();
     else this.#queue(server, send, intent, events);
   }
 
@@ -76,10 +76,14 @@ export class Saves {
 
   #sendNext(server: ServerLink): void {
     const next = this.#unsent.find((unsent) => unsent.server === server);
-    if (!next || this.#callsAt(server) >= SAVES_IN_FLIGHT_MAX) return;
+    if (!next || !this.#hasRoomAt(server)) return;
     this.#unsent = this.#unsent.filter((unsent) => unsent !== next);
     next.cancelWait();
     next.send();
+  }
+
+  #hasRoomAt(server: ServerLink): boolean {
+    return this.#callsAt(server) < Math.min(SAVES_IN_FLIGHT_MAX, server.link.streams.ordinaryLimit);
   }
 
   #callsAt(server: ServerLink): number {

@@ -2,8 +2,9 @@ import { Code, ConnectError, type Interceptor, type Transport, type UnaryRequest
 import { createTransport } from '@connectrpc/connect/protocol-grpc';
 import { createNodeHttpClient } from '@connectrpc/connect-node';
 import { Engine, type SaveRequest } from '../gen/pegaflow/engine_pb.ts';
-import type { Link } from './link.ts';
+import { type Link, NotSentError } from './link.ts';
 import { slicedSave } from './sliced-save.ts';
+import { isVital } from './vital-calls.ts';
 
 type Next = Parameters<Interceptor>[0];
 
@@ -23,7 +24,9 @@ const PREFIX_BYTES = 5;
  */
 export function createGrpcTransport({ link, maxMessageBytes, interceptors }: GrpcTransportOptions): Transport {
   const bodies = new WeakMap<Headers, AsyncIterable<Uint8Array>>();
+  const vital = new WeakSet<Headers>();
   const slicing: Interceptor = (next) => (request) => {
+    if (isVital(request)) vital.add(request.header);
     if (request.method !== Engine.method.save || request.stream) return next(request);
     return sliced(next, request);
   };
@@ -31,12 +34,20 @@ export function createGrpcTransport({ link, maxMessageBytes, interceptors }: Grp
     bodies.set(request.header, bodyOf(request.message as SaveRequest, maxMessageBytes));
     return await next(request);
   };
-  const client = createNodeHttpClient({ httpVersion: '2', sessionProvider: () => link });
+  const clientOf = (isVitalCall: boolean) => {
+    const sessionManager = leavingWithItsStream(link, isVitalCall);
+    return createNodeHttpClient({ httpVersion: '2', sessionProvider: () => sessionManager });
+  };
+  const [vitalClient, ordinaryClient] = [clientOf(true), clientOf(false)];
   return createTransport({
     baseUrl: link.authority,
     httpClient: (request) => {
       const body = bodies.get(request.header);
-      return client(body === undefined ? request : { ...request, body });
+      const sent = body === undefined ? request : { ...request, body };
+      const isVitalCall = vital.has(request.header);
+      const client = isVitalCall ? vitalClient : ordinaryClient;
+      const room = link.streams.enter(isVitalCall, request.signal, withdrawn);
+      return room === null ? client(sent) : room.then(() => client(sent));
     },
     useBinaryFormat: true,
     // The last one is the closest to the network.
@@ -47,6 +58,33 @@ export function createGrpcTransport({ link, maxMessageBytes, interceptors }: Grp
     readMaxBytes: maxMessageBytes,
     writeMaxBytes: maxMessageBytes,
   });
+}
+
+function withdrawn(): NotSentError {
+  return new NotSentError('the call was given up before there was room for it');
+}
+
+/** Who was let through by the gate of the link gives up the place with the stream, or where there is none. */
+function leavingWithItsStream(
+  link: Link,
+  isVitalCall: boolean,
+): Pick<Link, 'authority' | 'request' | 'notifyResponseByteRead'> {
+  const leave = () => link.streams.leave(isVitalCall);
+  return {
+    authority: link.authority,
+    notifyResponseByteRead: () => {},
+    request: async (...given) => {
+      try {
+        const stream = await link.request(...given);
+        if (stream.closed) leave();
+        else stream.once('close', leave);
+        return stream;
+      } catch (error) {
+        leave();
+        throw error;
+      }
+    },
+  };
 }
 
 function bodyOf(message: SaveRequest, maxMessageBytes: number): AsyncIterable<Uint8Array> {

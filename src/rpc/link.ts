@@ -3,6 +3,8 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Fault, LinkEndCause } from '../../machines/index.ts';
 import { errorCodes, errorText, isLocalFailure } from '../error-text.ts';
+import { lookUps } from './look-up.ts';
+import { StreamGate } from './stream-gate.ts';
 
 export interface LinkEnd {
   readonly cause: LinkEndCause;
@@ -53,6 +55,7 @@ const STREAM_WINDOW_BYTES = 1 << 20;
  */
 export class Link {
   readonly authority: string;
+  readonly streams = new StreamGate();
   #socket: Socket;
   #session: ClientHttp2Session;
   #events: LinkEvents;
@@ -68,7 +71,8 @@ export class Link {
     this.authority = origin;
     this.#events = events;
     this.#options = options;
-    const socket = connectTcp({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80), noDelay: true });
+    const host = hostname.replace(/^\[|\]$/g, '');
+    const socket = connectTcp({ host, port: Number(port || 80), noDelay: true, lookup: lookUps.lookup });
     this.#socket = socket;
     // Before HTTP/2 hears of the connection and sends into it.
     socket.once('connect', () => this.#refuseItself());
@@ -86,6 +90,9 @@ export class Link {
       this.#schedulePing();
       events.up();
     });
+    this.#session.on('remoteSettings', ({ maxConcurrentStreams }) =>
+      this.streams.setLimit(maxConcurrentStreams ?? Number.POSITIVE_INFINITY),
+    );
     this.#session.on('goaway', (code) => {
       if (code !== constants.NGHTTP2_NO_ERROR) {
         this.#finish('protocolError', `the server ended the connection with HTTP/2 error ${code}`);
@@ -144,7 +151,7 @@ export class Link {
   ): Promise<ClientHttp2Stream> {
     if (this.#end !== null) throw new NotSentError(this.#end.fault.message);
     // Node would queue it, to fail when the connection ends.
-    if (this.#isDraining) throw new NotSentError(`${this.authority}: the server is draining`);
+    if (this.#isDraining) throw this.#drainingError();
     const stream = this.#session.request({ ...headers, ':method': method, ':path': path });
     // What ends it in this very turn comes before connect-node can listen, and would end the process.
     stream.on('error', () => {});
@@ -159,9 +166,14 @@ export class Link {
   /** For connect-node, whose own manager puts off its pings with it. */
   notifyResponseByteRead(): void {}
 
+  #drainingError(): NotSentError {
+    return new NotSentError(`${this.authority}: the server is draining`);
+  }
+
   #drain(): void {
     if (this.#isDraining || this.#end !== null) return;
     this.#isDraining = true;
+    this.streams.close(this.#drainingError());
     this.#events.draining();
   }
 
@@ -187,6 +199,7 @@ export class Link {
     this.#isReadOn = false;
     this.#end ??= this.#ended(cause, message);
     clearTimeout(this.#pingTimer);
+    this.streams.close(new NotSentError(this.#end.fault.message));
     // With an error: without one, Node leaves the RPCs that wait for an answer waiting.
     this.#session.destroy(new ConnectError(this.#end.fault.message, Code.Unavailable), constants.NGHTTP2_CANCEL);
     this.#socket.destroy();

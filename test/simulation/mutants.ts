@@ -281,7 +281,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'any number of saves in flight',
     file: 'src/connector/saves.ts',
-    find: 'if (this.#callsAt(server) < SAVES_IN_FLIGHT_MAX) send();',
+    find: 'if (this.#hasRoomAt(server)) send();',
     replace: 'if (server) send();',
     why: 'saves queue where nobody can take them back',
   },

@@ -2,6 +2,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Fault, LinkEndCause } from '../../../machines/index.ts';
 import type * as real from '../../../src/rpc/link.ts';
+import { StreamGate } from '../../../src/rpc/stream-gate.ts';
 import type { Connection } from '../connection.ts';
 import type { ScheduledEvent } from '../event-loop.ts';
 import { kernel } from '../kernel.ts';
@@ -13,6 +14,7 @@ export class NotSentError extends Error {
 
 export class Link {
   readonly authority: string;
+  readonly streams = new StreamGate();
   #connection: Connection;
   #events: real.LinkEvents;
   #options: real.LinkOptions;

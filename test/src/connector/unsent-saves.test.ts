@@ -3,6 +3,7 @@ import { budgetsFrom } from '../../../machines/index.ts';
 import { SAVES_IN_FLIGHT_MAX, Saves } from '../../../src/connector/saves.ts';
 import type { SaveResponse } from '../../../src/gen/pegaflow/engine_pb.ts';
 import type { EngineClient, ServerLink } from '../../../src/rpc/connection.ts';
+import { StreamGate } from '../../../src/rpc/stream-gate.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { startEngine } from '../../support/story.ts';
 import { TransferRecord } from '../../support/transfer-record.ts';
@@ -21,7 +22,7 @@ function silentServer() {
   } as unknown as EngineClient;
   const server = {
     call: (rpc: (client: EngineClient) => unknown) => rpc(client),
-    link: { end: null },
+    link: { end: null, streams: new StreamGate() },
     watch: () => () => {},
   };
   return { server: server as unknown as ServerLink, answers };

@@ -137,7 +137,7 @@ describe('Link', () => {
     );
     // TCP knows no multicast: the kernel refuses the dial, and nothing leaves this host.
     named('224.0.0.1', '127.0.0.3');
-    const mixed = await new Watched(port, { host: 'several' }).down();
+    const mixed = await new Watched(port, { host: 'several.mixed' }).down();
     expect(mixed.cause).toBe('reset');
     expect(mixed.fault.message).toMatch(/ENETUNREACH 224\.0\.0\.1:.*; connect ECONNREFUSED 127\.0\.0\.3:/);
   });
