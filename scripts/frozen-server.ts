@@ -1,0 +1,127 @@
+/**
+ * Two hosts of two ranks share a namespace at a published server, which is frozen at a random moment while every rank saves. Each
+ * host uses blocks again as soon as they are handed back, and loads what the other saved: no byte may be wrong. Prints a line a
+ * round; exit 1 where one was, or where something stayed held.
+ */
+import { Command } from 'commander';
+import { hashesOf } from '../test/support/engine-rank.ts';
+import { RealServer } from '../test/support/real-server.ts';
+import { TestInstance } from '../test/support/test-instance.ts';
+import { eventually } from '../test/support/within.ts';
+
+const BLOCKS = [0, 1, 2, 3, 4, 5];
+const TARGET = 7;
+const REUSED = 250;
+/** From the thaw until nothing may be held any more, in milliseconds. */
+const HELD_MAX_MS = 2_000;
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+class Host {
+  readonly instance: TestInstance;
+  #name: string;
+
+  constructor(endpoint: string, name: string) {
+    this.#name = name;
+    this.instance = new TestInstance(endpoint, { instanceId: name, namespace: 'frozen', worldSize: 2 }).start();
+  }
+
+  hashOf(round: number, block: number): Uint8Array {
+    return hashesOf(1, `${this.#name} ${round} ${block}`)[0]!;
+  }
+
+  valueOf = (round: number, block: number) => ((round * 31 + block * 7 + this.#name.length) % 200) + 1;
+
+  startSaves(round: number): void {
+    const { scheduler, memory } = this.instance;
+    for (const block of BLOCKS) {
+      for (const rank of memory) rank.fill(block, this.valueOf(round, block));
+      const requestId = `${this.#name} ${round} ${block}`;
+      scheduler.scheduleSave({ requestId, blockIds: [block], blockHashes: [this.hashOf(round, block)] });
+      this.instance.finish(requestId);
+    }
+  }
+
+  /** Steps until all saves of the round are told; each block is overwritten as soon as it is. */
+  async reuse(round: number): Promise<void> {
+    let left = BLOCKS.length;
+    while (left > 0) {
+      for (const requestId of this.instance.step().saved) {
+        const block = Number(requestId.split(' ').at(-1));
+        for (const rank of this.instance.memory) rank.fill(block, REUSED);
+        left -= requestId.startsWith(`${this.#name} ${round} `) ? 1 : 0;
+      }
+      await sleep(5);
+    }
+  }
+
+  get held(): number {
+    return this.instance.workers.reduce((sum, worker) => sum + worker.quarantine('save').blocks, 0);
+  }
+
+  get isDistrusting(): boolean {
+    return this.instance.workers.some((worker) => (worker.takeReport().distrust?.hashes.length ?? 0) > 0);
+  }
+
+  /** How many blocks that another host saved come back, and how many of those are wrong. */
+  async load(other: Host, round: number): Promise<{ hits: number; wrong: number }> {
+    const found = { hits: 0, wrong: 0 };
+    for (const block of BLOCKS) {
+      const requestId = `reads ${other.#name} ${round} ${block}`;
+      const outcome = await this.instance.scheduler.query({ requestId, blockHashes: [other.hashOf(round, block)] });
+      if (outcome.kind !== 'hit') continue;
+      this.instance.scheduler.scheduleLoad(requestId, [TARGET]);
+      const { failedLoads } = await this.instance.ended(requestId, 'loaded', 30_000);
+      if (failedLoads.length > 0) continue;
+      found.hits += 1;
+      const isRight = this.instance.memory.every((rank) => rank.holds(TARGET, other.valueOf(round, block)));
+      if (!isRight) found.wrong += 1;
+    }
+    return found;
+  }
+}
+
+interface Plan {
+  readonly freezeMs: number;
+  readonly rounds: number;
+}
+
+async function play({ freezeMs, rounds }: Plan): Promise<boolean> {
+  await using server = await RealServer.start({ version: '0.25.1' });
+  const hosts = ['a', 'bb'].map((name) => new Host(`http://${server.grpcAddress}`, name));
+  let isRight = true;
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const { instance } of hosts) await instance.reached('connected');
+    await server.fault({ copyDelayMs: 20 });
+    for (const host of hosts) host.startSaves(round);
+    const reused = hosts.map((host) => host.reuse(round));
+    await sleep(Math.random() * 120);
+    server.signal('SIGSTOP');
+    await sleep(freezeMs);
+    server.signal('SIGCONT');
+    const thawedMs = performance.now();
+    await server.fault({ copyDelayMs: null });
+    await Promise.all(reused);
+    for (const { instance } of hosts) await instance.reached('connected');
+    await eventually('nothing to be held', () => (hosts.every(({ held }) => held === 0) ? true : null), 60_000);
+    const heldMs = Math.round(performance.now() - thawedMs);
+    const [ofA, ofB] = [await hosts[1]!.load(hosts[0]!, round), await hosts[0]!.load(hosts[1]!, round)];
+    const wrong = ofA.wrong + ofB.wrong;
+    const isDistrusting = hosts.some((host) => host.isDistrusting);
+    const epochs = hosts.map(({ instance }) => instance.scheduler.status.epoch?.counter);
+    process.stdout.write(
+      `round ${round}: over ${heldMs} ms after the thaw, ${ofA.hits + ofB.hits} blocks loaded, ${wrong} wrong, ` +
+        `distrust ${isDistrusting}, epochs ${epochs.join(' ')}\n`,
+    );
+    if (wrong > 0 || isDistrusting || heldMs > HELD_MAX_MS) isRight = false;
+  }
+  for (const { instance } of hosts) await instance[Symbol.asyncDispose]();
+  return isRight;
+}
+
+const command = new Command('frozen-server')
+  .description('freezes a published server under saves of two hosts and verifies every byte')
+  .option('--freeze-ms <ms>', 'how long it is frozen each time', Number, 33_000)
+  .option('--rounds <n>', 'how often', Number, 50)
+  .parse();
+process.exitCode = (await play(command.opts<Plan>())) ? 0 : 1;
