@@ -15,7 +15,7 @@ export const budgetTable = {
   sessionTimeoutMs: { default: 2_000, end: 'no session headers: the link is dropped and dialled again' },
   surveyTimeoutMs: {
     default: 2_000,
-    end: 'no answer to a probe: a fresh link; after an audit one more probe first, after a version probe the next one',
+    end: 'no answer to a probe: it is asked again, ever more slowly, while the link lives; within a generation: a fresh link',
   },
   quiesceTimeoutMs: {
     default: 2_000,
@@ -28,6 +28,10 @@ export const budgetTable = {
   stalledTimeoutMs: { default: 60_000, end: 'a stalled Register or Unregister: the link is dropped and dialled again' },
   voidBackoffFirstMs: { default: 20, end: 'ceiling of the wait after a second void generation; then the next' },
   voidBackoffMaxMs: { default: 5_000, end: 'highest ceiling of that wait; then the next generation' },
+  outlivedMs: {
+    default: 2_000,
+    end: 'in service for so long: the troubles before are forgotten, unless the generation before lived as long; then after 4, at last after 16 times as long',
+  },
   pushbackMaxMs: { default: 10_000, end: 'longest pushback of the server that is obeyed; then the next attempt' },
   paceFromMs: { default: 50, end: 'a clear that took longer shows a busy server: the registrations are spread' },
   paceMaxMs: { default: 2_000, end: 'highest ceiling of that wait; then the ranks register' },
@@ -58,6 +62,10 @@ export const budgetTable = {
   oldLinkGraceMs: {
     default: 1_000,
     end: 'the server answers on a new link and is silent on the old one for so long: that is closed, and what it owes waits for another proof',
+  },
+  pingIntervalMaxMs: {
+    default: 600_000,
+    end: 'longest wait between pings of links to a peer that ended others because of too many; then a ping is sent',
   },
   queryTimeoutMs: { default: 2_000, end: 'the query is a miss and the link is surveyed' },
   abandonedQueryTimeoutMs: {

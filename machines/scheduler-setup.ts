@@ -65,6 +65,10 @@ export interface SchedulerContext extends SchedulerInput {
   /** Attempts in a row whose link ended otherwise than by a refused dial: a server that sheds load, a proxy without one. */
   readonly turnedAway: number;
   readonly voidGenerations: number;
+  /** How long the generation in service has lived, in steps that grow fourfold. */
+  readonly life: number;
+  /** The same of the one before it, at its end. */
+  readonly lastLife: number;
   /** The process that held the last registration is proved to be dead: what listens now never mapped our memory. */
   readonly isServerNew: boolean;
   /** How long the server took for the last clear, in milliseconds: its registration thread serves one call at a time. */
@@ -123,6 +127,11 @@ type FaultParams = { readonly fault: Fault };
 type SurveyParams = { readonly survey: Survey };
 type MissedParams = { readonly rank: number; readonly isSilent: boolean; readonly fault: Fault };
 type VersionParams = { readonly version: string };
+
+/** From one step of a life in service to the next. */
+const LIFE_GROWTH = 4;
+/** Steps after which every trouble is over. */
+const LONGEST_LIFE = 3;
 
 export const schedulerSetup = setup({
   types: {} as {
@@ -276,8 +285,8 @@ export const schedulerSetup = setup({
     countRefusal: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1 }),
     forgetLineage: assign({ lineage: null }),
     /** Nobody listens: who comes next is met as quickly as the first. Of what the last one still does that says nothing. */
-    forgetPacing: assign({ voidGenerations: 0, turnedAway: 0 }),
-    forgetServer: assign({ lineage: null, voidGenerations: 0, turnedAway: 0, isServerNew: true }),
+    forgetPacing: assign({ voidGenerations: 0, turnedAway: 0, lastLife: 0 }),
+    forgetServer: assign({ lineage: null, voidGenerations: 0, turnedAway: 0, lastLife: 0, isServerNew: true }),
     /** Ranks that answered a `wait` begin nothing until another word comes: it is not said twice, and they answer once. */
     announceWait: assign(({ context }) => {
       const { announcement, reports } = context;
@@ -294,7 +303,7 @@ export const schedulerSetup = setup({
     }),
     announceKeep: assign({ announcement: ({ context }) => announced(context, 'keep', nextEpoch(context)) }),
     announceStop: assign({ announcement: ({ context }) => announced(context, 'stop') }),
-    /** Counted as void until it has outlived its first audit: what is lost again and again is repeated ever slower. */
+    /** Counted as void until it has lived for a while: what is lost again and again is repeated ever slower. */
     publish: assign({
       lineage: ({ context }) => lineageOf(context.reports, context.announcement.epoch),
       serverVersion: ({ context }) => context.announcement.serverVersion ?? context.serverVersion,
@@ -304,12 +313,16 @@ export const schedulerSetup = setup({
       awaitedRanks: [],
       generationsApart: 0,
       mustRedial: false,
+      life: 0,
       voidGenerations: ({ context }) => context.voidGenerations + 1,
     }),
     /** After stalled work not before another trouble has come: until then the same is to be expected again. */
-    forgetVoids: assign({
-      voidGenerations: ({ context }) => (isWorkStall(context.evidence) ? context.voidGenerations : 0),
+    outlive: assign(({ context: { life, lastLife, evidence } }) => {
+      const lived = life + 1;
+      const isOver = lived > Math.min(lastLife, LONGEST_LIFE - 1) && !isWorkStall(evidence);
+      return isOver ? { life: lived, voidGenerations: 0 } : { life: lived };
     }),
+    recordLife: assign({ lastLife: ({ context }) => context.life }),
     recordStop: assign({ stopOutcome: (_, { outcome }: { outcome: StopOutcome }) => outcome }),
   },
   delays: {
@@ -328,6 +341,9 @@ export const schedulerSetup = setup({
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
     voidBackoff: ({ context: { voidGenerations, evidence, budgets } }) =>
       Math.max(voidCeilingMs(voidGenerations, budgets), pushbackMs(evidence?.fault, budgets)),
+    livedBriefly: ({ context }) => context.budgets.outlivedMs,
+    livedLonger: ({ context }) => LIFE_GROWTH * context.budgets.outlivedMs,
+    livedLong: ({ context }) => LIFE_GROWTH ** 2 * context.budgets.outlivedMs,
     auditFirst: ({ context }) => context.budgets.auditFirstMs,
     auditInterval: ({ context }) => context.budgets.auditIntervalMs,
     versionProbeInterval: ({ context }) => context.budgets.versionProbeIntervalMs,

@@ -55,6 +55,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
     failedAttempts: 0,
     turnedAway: 0,
     voidGenerations: 0,
+    life: 0,
+    lastLife: 0,
     serverVersions: input.serverVersions ?? 'tested',
     serverVersion: null,
     versionRefusals: 0,
@@ -85,10 +87,16 @@ export const schedulerMachine = schedulerSetup.createMachine({
     connected: {
       tags: 'cacheUsable',
       entry: ['publish', 'tellReturned', 'watchRanks'],
-      exit: 'unwatchRanks',
+      exit: ['unwatchRanks', 'recordLife'],
       // The registration is good, and its end is the cheapest proof of what somebody's lost link left open.
       always: { guard: 'isProofAsked', target: '#scheduler.reRegistering.quiescing', actions: 'recordDoubt' },
       initial: 'settling',
+      // A backoff is forgotten when this one has lived several times as long as the one before, or for long enough.
+      after: {
+        livedBriefly: { actions: 'outlive' },
+        livedLonger: { actions: 'outlive' },
+        livedLong: { actions: 'outlive' },
+      },
       on: {
         'rank.missed': {
           target: 'degraded.missingRank',
@@ -132,8 +140,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
             },
           },
         },
-        /** A generation that outlived its first audit: the trouble before it is over. */
-        serving: { entry: 'forgetVoids', after: { auditInterval: 'auditing' } },
+        serving: { after: { auditInterval: 'auditing' } },
       },
     },
 
@@ -165,10 +172,11 @@ export const schedulerMachine = schedulerSetup.createMachine({
             ],
             onError: { target: '#scheduler.reconnecting', actions: { type: 'recordLinkLoss', params: errorOf } },
           },
+          // Pings say whether the link lives: one that does is kept, with its session.
           after: {
             surveyTimeout: {
-              target: '#scheduler.reconnecting',
-              actions: { type: 'recordLinkLoss', params: timeout('the survey') },
+              target: 'unanswered',
+              actions: [{ type: 'recordRpcFault', params: timeout('the survey') }, 'countRefusal'],
             },
           },
         },
@@ -191,6 +199,17 @@ export const schedulerMachine = schedulerSetup.createMachine({
           },
           // Its memory would stay mapped at the server for ever.
           after: { rankAwayTimeout: { target: '#scheduler.reRegistering.voided', actions: 'awaitMissedRanks' } },
+        },
+        /** The server lives and is slow: asked again, ever more slowly. */
+        unanswered: {
+          on: {
+            'drain.announced': { target: 'draining', actions: 'recordDrain' },
+            'rpc.failed': {
+              guard: { type: 'isDenied', params: faultOf },
+              actions: { type: 'recordRpcFault', params: faultOf },
+            },
+          },
+          after: { voidBackoff: 'surveying' },
         },
         /** Ending the session unmaps our memory at the server, so the ranks finish their copies first. */
         draining: {

@@ -58,9 +58,12 @@ export class Connection {
   #mourned = new Set<DeathWatch>();
   #search: HolderSearch | null = null;
   #proof: ServerProof | null = null;
+  /** Of links to come. */
+  #pingIntervalMs: number;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    this.#pingIntervalMs = options.budgets.pingIntervalMs;
   }
 
   /** What would prove the death of the server that holds the last registration. `null` until somebody looked. */
@@ -110,7 +113,8 @@ export class Connection {
   /** Dials a fresh link in place of whatever was there. The function that comes back drops it. */
   open(events: ConnectionEvents): () => void {
     this.#current?.drop();
-    const server = new ServerLink(this.#options, () => this.#search, {
+    const budgets = { ...this.#options.budgets, pingIntervalMs: this.#pingIntervalMs };
+    const server = new ServerLink({ ...this.#options, budgets }, () => this.#search, {
       up: () => {
         for (const death of this.#mourned) death.look();
         events.up();
@@ -120,7 +124,7 @@ export class Connection {
         for (const death of this.#mourned) death.look();
         if (server.death.isAwaited) this.#mourn(server.death);
         if (server.link.isReadOn) this.#readOn(server);
-        events.down(end);
+        events.down(end.isPingAbuse ? this.#pingLess(end, budgets) : end);
       },
     });
     server.onAnswer = () => {
@@ -160,6 +164,14 @@ export class Connection {
       });
     };
     listen();
+  }
+
+  /** gRPC proposal A8: who complains is pinged half as often from then on. */
+  #pingLess(end: LinkEnd, { pingIntervalMs, pingIntervalMaxMs }: Budgets): LinkEnd {
+    this.#pingIntervalMs = Math.max(this.#pingIntervalMs, Math.min(pingIntervalMaxMs, 2 * pingIntervalMs));
+    const { fault } = end;
+    const message = `${fault.message}: pinged every ${pingIntervalMs} ms, and from now on every ${this.#pingIntervalMs} ms`;
+    return { ...end, fault: { ...fault, message } };
   }
 
   #mourn(death: DeathWatch): void {

@@ -39,6 +39,8 @@ export class HolderSearch implements Disposable {
     if (this.#deaths.has(death)) return;
     this.#deaths.add(death);
     death.atEnd(() => this.#deaths.delete(death));
+    // Who serves under this registration on a link that is up is another than one that is dead.
+    if (this.#holder?.hasExited) this.#forgetHolder();
     this.lookFor(death, ends);
   }
 
@@ -51,6 +53,10 @@ export class HolderSearch implements Disposable {
 
   [Symbol.dispose](): void {
     this.#isDisposed = true;
+    this.#forgetHolder();
+  }
+
+  #forgetHolder(): void {
     this.#holder?.[Symbol.dispose]();
     this.#holder = null;
   }

@@ -27,6 +27,10 @@ export class HolderWatch implements Disposable {
     this.exited = Promise.all(watches.map(({ exited }) => exited)).then(() => {});
   }
 
+  get hasExited(): boolean {
+    return this.#watches.every(({ hasExited }) => hasExited);
+  }
+
   retain(): this {
     this.#users += 1;
     return this;

@@ -9,6 +9,8 @@ import { StreamGate } from './stream-gate.ts';
 export interface LinkEnd {
   readonly cause: LinkEndCause;
   readonly fault: Fault;
+  /** The peer ended the connection because it was pinged too often (gRPC: ENHANCE_YOUR_CALM, `too_many_pings`). */
+  readonly isPingAbuse?: true;
 }
 
 export interface LinkEvents {
@@ -34,7 +36,7 @@ export interface LinkOptions {
   readonly endpoint: string;
   /** Wait between the answer to a ping and the next one, in milliseconds. gRPC: `GRPC_ARG_KEEPALIVE_TIME_MS`. */
   readonly pingIntervalMs: number;
-  /** How long a ping may go unanswered, in milliseconds. gRPC: `GRPC_ARG_KEEPALIVE_TIMEOUT_MS`. */
+  /** How long there may be silence after a ping was due, in milliseconds. gRPC: `GRPC_ARG_KEEPALIVE_TIMEOUT_MS`. */
   readonly pingTimeoutMs: number;
 }
 
@@ -64,6 +66,8 @@ export class Link {
   #isDraining = false;
   #end: LinkEnd | null = null;
   #isReadOn = false;
+  #pingsSent = 0;
+  /** The next ping, or the verdict on the last one: there is never more than one of either. */
   #pingTimer: NodeJS.Timeout | undefined;
 
   constructor(options: LinkOptions, events: LinkEvents) {
@@ -93,12 +97,9 @@ export class Link {
     this.#session.on('remoteSettings', ({ maxConcurrentStreams }) =>
       this.streams.setLimit(maxConcurrentStreams ?? Number.POSITIVE_INFINITY),
     );
-    this.#session.on('goaway', (code) => {
-      if (code !== constants.NGHTTP2_NO_ERROR) {
-        this.#finish('protocolError', `the server ended the connection with HTTP/2 error ${code}`);
-      } else {
-        this.#drain();
-      }
+    this.#session.on('goaway', (code, _lastStreamId, debugData) => {
+      if (code === constants.NGHTTP2_NO_ERROR) this.#drain();
+      else this.#refuse(code, debugData === undefined ? '' : textOf(debugData));
     });
     // Stays attached for life: a session that is destroyed with an error emits it a turn later.
     this.#session.on('error', (error) => this.#fail(error));
@@ -193,11 +194,19 @@ export class Link {
     if (this.#end === null || this.#isReadOn) this.#finish(causeOf(error), errorText(error));
   }
 
-  #finish(cause: LinkEndCause, message: string): void {
+  /** GOAWAY with an error; its debug data are for people, and this one word for everybody. */
+  #refuse(code: number, said: string): void {
+    const isPingAbuse = code === constants.NGHTTP2_ENHANCE_YOUR_CALM && said === 'too_many_pings';
+    const why = said === '' ? '' : ` (${said})`;
+    const message = `the server ended the connection with HTTP/2 error ${code}${why}`;
+    this.#finish('protocolError', message, isPingAbuse ? { isPingAbuse } : {});
+  }
+
+  #finish(cause: LinkEndCause, message: string, details: Pick<LinkEnd, 'isPingAbuse'> = {}): void {
     if (this.#end !== null && !this.#isReadOn) return;
     const wasReadOn = this.#isReadOn;
     this.#isReadOn = false;
-    this.#end ??= this.#ended(cause, message);
+    this.#end ??= { ...this.#ended(cause, message), ...details };
     clearTimeout(this.#pingTimer);
     this.streams.close(new NotSentError(this.#end.fault.message));
     // With an error: without one, Node leaves the RPCs that wait for an answer waiting.
@@ -224,6 +233,7 @@ export class Link {
   }
 
   #schedulePing(): void {
+    clearTimeout(this.#pingTimer);
     const dueMs = performance.now() + this.#options.pingIntervalMs;
     const ping = () => {
       const lateMs = performance.now() - dueMs;
@@ -233,42 +243,58 @@ export class Link {
     this.#pingTimer = setTimeout(ping, this.#options.pingIntervalMs).unref();
   }
 
+  /** Also after a GOAWAY: what is under way on a connection that is half open would wait for ever. */
   #ping(): void {
-    if (this.#end !== null || this.#session.closed) return;
+    if (this.#end !== null || this.#session.destroyed) return;
     const bytesBefore = this.#socket.bytesRead;
-    this.#session.ping(() => {
-      clearTimeout(this.#pingTimer);
-      if (this.#end === null) this.#schedulePing();
-    });
+    this.#pingsSent += 1;
+    const number = this.#pingsSent;
+    // Node refuses a ping while ten are unanswered. Nor does the answer to an earlier one end this wait.
+    const answered = (error: Error | null) => {
+      if (error === null && number === this.#pingsSent && this.#end === null) this.#schedulePing();
+    };
+    // After a GOAWAY Node sends no ping; empty SETTINGS have to be answered as well.
+    if (this.#session.closed) this.#session.settings({}, answered);
+    else this.#session.ping(answered);
     this.#listen(bytesBefore);
   }
 
   #listen(bytesBefore: number, isPutOff = false): void {
     const dueMs = performance.now() + this.#options.pingTimeoutMs;
     const judge = () => this.#judgeSilence(bytesBefore, isPutOff ? Number.POSITIVE_INFINITY : dueMs);
+    clearTimeout(this.#pingTimer);
     this.#pingTimer = setTimeout(judge, this.#options.pingTimeoutMs).unref();
   }
 
   /**
+   * Silence is that no byte has come since a ping was due. Whether that ping was answered, or could be sent at all, does not
+   * matter: some proxies answer none.
+   *
    * After a stall of our own event loop this timer runs before the answer that has long arrived is read. So one full turn
-   * of the loop reads first, and any byte since the ping counts as life. And the ping itself may have left only after the
-   * stall: a late verdict is put off by another timeout, once, or a loop that is never quick would find no peer dead.
+   * of the loop reads first. And the ping itself may have left only after the stall: a late verdict is put off by another
+   * timeout, once, or a loop that is never quick would find no peer dead.
    */
   #judgeSilence(bytesBefore: number, dueMs: number): void {
+    const number = this.#pingsSent;
+    const timer = this.#pingTimer;
     setImmediate(() =>
       setImmediate(() => {
-        if (this.#end !== null) return;
-        if (this.#socket.bytesRead > bytesBefore) {
-          clearTimeout(this.#pingTimer);
-          this.#schedulePing();
-        } else if (performance.now() - dueMs > STALLED_MS) {
-          this.#listen(bytesBefore, true);
-        } else {
-          this.#finishSilent(`no answer to a ping in ${this.#options.pingTimeoutMs} ms`);
-        }
+        if (this.#end !== null || number !== this.#pingsSent || timer !== this.#pingTimer) return;
+        if (this.#socket.bytesRead > bytesBefore) this.#schedulePing();
+        else if (performance.now() - dueMs > STALLED_MS) this.#listen(bytesBefore, true);
+        else this.#finishSilent(`no answer to a ping in ${this.#options.pingTimeoutMs} ms`);
       }),
     );
   }
+}
+
+/** Longest debug data of a GOAWAY that are told, in bytes. */
+const MAX_TOLD_BYTES = 200;
+
+/** Debug data are whatever the peer likes; what is no printable ASCII is no words. */
+function textOf(debugData: ArrayBufferView): string {
+  const bytes = Buffer.from(debugData.buffer, debugData.byteOffset, Math.min(debugData.byteLength, MAX_TOLD_BYTES));
+  return bytes.toString('latin1').replaceAll(/[^ -~]/g, '?');
 }
 
 /** A timer so much too late shows that our own event loop stood still; a busy one is late by less. */

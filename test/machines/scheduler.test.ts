@@ -96,6 +96,7 @@ function harness({ worldSize = 2, serverVersions = 'tested' as ServerVersions, a
     await toConnected();
     script.clock.tick(budgets.auditFirstMs);
     await script.answer('survey', sealed);
+    script.clock.tick(budgets.outlivedMs - budgets.auditFirstMs);
   };
   /** Whatever is waited for happens, as it does where nothing is wrong. */
   const answerAll = async () => {
@@ -369,6 +370,7 @@ describe('scheduler machine', () => {
     h.script.clock.tick(budgets.auditFirstMs);
     await h.script.answer('survey', sealed);
     expect(h.path()).toBe('connected.serving');
+    h.script.clock.tick(budgets.outlivedMs - budgets.auditFirstMs);
     h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'not found', lost: 'instance' } });
     await h.script.answer('survey', notFound);
     expect(h.path()).toBe('reRegistering.clearing.waiting');
@@ -400,8 +402,11 @@ describe('scheduler machine', () => {
     expect(pausesMs[3]).toBeGreaterThanOrEqual(budgets.voidBackoffFirstMs * 16);
     h.actor.send({ type: 'rpc.failed', fault: { kind: 'defect', message: 'something else' } });
     await h.script.answer('survey', sealed);
-    h.script.clock.tick(budgets.auditFirstMs);
-    await h.script.answer('survey', sealed);
+    const endMs = h.script.clock.now + 16 * budgets.outlivedMs;
+    while (h.script.clock.now < endMs) {
+      h.script.clock.tick(500);
+      if (h.path() === 'connected.auditing') await h.script.answer('survey', sealed);
+    }
     expect(h.context().voidGenerations).toBe(0);
   });
 
@@ -1138,7 +1143,64 @@ describe('scheduler machine', () => {
     audit.script.clock.tick(budgets.auditFirstMs + budgets.surveyTimeoutMs);
     expect(audit.path()).toBe('degraded.surveying');
     audit.script.clock.tick(budgets.surveyTimeoutMs);
-    expect(audit.path()).toBe('reconnecting.dialing');
+    expect(audit.path()).toBe('degraded.unanswered');
+  });
+
+  it('a link that lives is kept while surveys go unanswered, and they come ever more slowly', async () => {
+    const h = harness();
+    await h.toServing();
+    h.actor.send({ type: 'rpc.failed', fault: { kind: 'timedOut', message: 'no answer to a query' } });
+    const waitsMs: number[] = [];
+    while (h.script.clock.now < budgets.stalledTimeoutMs / 2) {
+      h.script.clock.tick(budgets.surveyTimeoutMs);
+      expect(h.path()).toBe('degraded.unanswered');
+      const sinceMs = h.script.clock.now;
+      while (h.path() === 'degraded.unanswered') h.script.clock.tick(1);
+      waitsMs.push(h.script.clock.now - sinceMs);
+    }
+    expect(waitsMs[0]).toBe(budgets.voidBackoffFirstMs);
+    expect(waitsMs.at(-1)).toBeGreaterThan(1_000);
+    expect(waitsMs).toEqual(waitsMs.toSorted((a, b) => a - b));
+    expect(h.script.links).toHaveLength(1);
+    await h.script.answer('survey', sealed);
+    expect(h.path()).toBe('connected.settling');
+  });
+
+  it('a backoff is forgotten only when a connection has lived several times as long as the one before', async () => {
+    const h = harness();
+    await h.toConnected();
+    const lose = async () => {
+      h.script.tell({ type: 'link.ended', cause: 'reset', fault: gone });
+      while (h.path() !== 'reconnecting.dialing') h.script.clock.tick(1);
+      const sinceMs = h.script.clock.now;
+      h.script.tell({ type: 'link.opened' });
+      await h.script.answer('openSession');
+      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      const waitedMs = h.script.clock.now - sinceMs;
+      await h.script.answer('survey', sealed);
+      h.deliver();
+      for (const rank of [0, 1]) h.report(rank, { outcome: 'kept' });
+      await h.script.answer('survey', sealed);
+      expect(h.path()).toBe('connected.settling');
+      return waitedMs;
+    };
+    const live = async (lifeMs: number) => {
+      const endMs = h.script.clock.now + lifeMs;
+      while (h.script.clock.now < endMs) {
+        h.script.clock.tick(100);
+        if (h.path() === 'connected.auditing') await h.script.answer('survey', sealed);
+      }
+    };
+    await live(budgets.outlivedMs);
+    expect(await lose()).toBe(0);
+    const waitsMs = [];
+    for (let round = 0; round < 8; round += 1) {
+      await live(1_500);
+      waitsMs.push(await lose());
+    }
+    expect(waitsMs.at(-1)).toBeGreaterThan(1_000);
+    await live(16 * budgets.outlivedMs);
+    expect(await lose()).toBe(0);
   });
 
   /** How long it waits after each of so many attempts that end so, in milliseconds. */

@@ -21,7 +21,8 @@ function pidsThatMap({ deviceId }: real.OurMemory): Set<number> {
     (memory) => deviceId === null || (memory.owner === loop.current && memory.deviceId === deviceId),
   );
   if (!arePidsVisible) return new Set();
-  return new Set(wanted.flatMap(({ mappedBy }) => [...mappedBy].map(({ pid }) => pid)));
+  const holders = wanted.flatMap(({ mappedBy }) => [...mappedBy]);
+  return new Set(holders.filter(({ isDead }) => !isDead).map(({ pid }) => pid));
 }
 
 export function holdsMemory(pid: number, memory: real.OurMemory): Promise<boolean> {

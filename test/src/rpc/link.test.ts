@@ -13,9 +13,14 @@ import { ConnectError } from '@connectrpc/connect';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Link, type LinkEnd, NotSentError } from '../../../src/rpc/link.ts';
 import { stallEventLoop } from '../../support/stall-event-loop.ts';
+import { TcpProxy } from '../../support/tcp-proxy.ts';
 import { eventually, within } from '../../support/within.ts';
 
 const actualConnect = http2.connect;
+
+const EMPTY_SETTINGS = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+/** Of the connection, by one byte. */
+const WINDOW_UPDATE = Buffer.from([0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 const closers: (() => unknown)[] = [];
 
 afterEach(async () => {
@@ -228,12 +233,72 @@ describe('Link', () => {
   });
 
   it('tells a peer that answers no ping, and no sooner than the ping timeout', async () => {
-    const port = await tcpServer((socket) => socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])));
+    const port = await tcpServer((socket) => socket.write(EMPTY_SETTINGS));
     const watched = new Watched(port, { pingIntervalMs: 20, pingTimeoutMs: 100 });
     await watched.up();
     const sinceMs = performance.now();
     expect((await watched.down()).cause).toBe('pingLost');
     expect(performance.now() - sinceMs).toBeGreaterThanOrEqual(100);
+  });
+
+  it('takes a peer for living that answers no ping and sends other bytes, and for lost when those end', async () => {
+    const sockets: Socket[] = [];
+    const port = await tcpServer((socket) => {
+      sockets.push(socket);
+      socket.on('error', () => {});
+      socket.write(EMPTY_SETTINGS);
+    });
+    const watched = new Watched(port, { pingIntervalMs: 10, pingTimeoutMs: 100 });
+    await watched.up();
+    let frames = 0;
+    const traffic = setInterval(() => {
+      frames += 1;
+      sockets[0]!.write(WINDOW_UPDATE);
+    }, 20);
+    closers.push(() => clearInterval(traffic));
+    // Node sends no more pings once ten are unanswered, after about a second.
+    await eventually('more traffic than pings are sent in', () => (frames >= 100 ? true : null), 15_000);
+    clearInterval(traffic);
+    expect(watched.facts).toEqual(['up']);
+    expect((await watched.down()).cause).toBe('pingLost');
+  });
+
+  it('finds a peer dead after its GOAWAY too, while a call is under way', async () => {
+    const { port, session, server } = await http2Server();
+    server.on('stream', (stream) => {
+      stream.on('error', () => {});
+      stream.respond({ ':status': 200 });
+    });
+    const proxy = await TcpProxy.start(`127.0.0.1:${port}`);
+    closers.push(() => proxy[Symbol.asyncDispose]());
+    const { hostname: host, port: proxyPort } = new URL(proxy.endpoint);
+    const watched = new Watched(Number(proxyPort), { host, pingIntervalMs: 20, pingTimeoutMs: 500 });
+    await watched.up();
+    const call = await watched.link.request('POST', '/pegaflow.Engine/Session', {});
+    await once(call, 'response');
+    const peer = await session;
+    peer.goaway(0);
+    await watched.draining();
+    await within(5_000, 'a question after the GOAWAY', once(peer, 'remoteSettings'));
+    expect(watched.link.end).toBe(null);
+    proxy.strand();
+    expect((await watched.down()).cause).toBe('pingLost');
+  });
+
+  it('tells what a GOAWAY with an error says, and that it was for too many pings', async () => {
+    const { port, session } = await http2Server();
+    const watched = new Watched(port);
+    await watched.up();
+    (await session).goaway(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, Buffer.from('too_many_pings'));
+    const end = await watched.down();
+    expect(end).toMatchObject({ cause: 'protocolError', isPingAbuse: true });
+    expect(end.fault.message).toContain('HTTP/2 error 11 (too_many_pings)');
+    const other = await http2Server();
+    const second = new Watched(other.port);
+    await second.up();
+    (await other.session).goaway(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, Buffer.from('calm\u001b[31m'));
+    const { fault, isPingAbuse } = await second.down();
+    expect([fault.message.split('error ')[1], isPingAbuse]).toEqual(['11 (calm?[31m)', undefined]);
   });
 
   it('S-49: does not take its own stalled event loop for a dead peer', async () => {
@@ -249,7 +314,7 @@ describe('Link', () => {
   });
 
   it('finds a dead peer although its own event loop is never quick', async () => {
-    const port = await tcpServer((socket) => socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])));
+    const port = await tcpServer((socket) => socket.write(EMPTY_SETTINGS));
     const watched = new Watched(port, { pingIntervalMs: 20, pingTimeoutMs: 100 });
     await watched.up();
     const deadlineMs = performance.now() + 4_000;
