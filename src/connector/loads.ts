@@ -83,6 +83,7 @@ export class Loads {
     const flight = this.#flightOf(transfer);
     if (flight === undefined) return;
     this.#look(flight);
+    if (!this.#flights.has(flight)) return;
     const fault = { kind: 'unreachable', message: 'the registration that it belonged to is gone' } as const;
     flight.cancelSettling ??= patientTimer(this.#budgets.settleMs, () => {
       if (flight.record.state() > 0) transfer.succeed('record');

@@ -41,3 +41,26 @@ it('S-49: a refusal that arrived during a stall is heard before a failed record 
   await eventually('the end', () => (record.outcomes.length > 0 ? true : null));
   expect(record.said).toEqual(['refused: forgotten', 'failed by answer']);
 });
+
+it('a load whose record says that it is over ends once, also where its registration is proved to be gone in that moment', async () => {
+  let recordName = '';
+  const load = ({ loadStateShm }: { loadStateShm: string }) => {
+    recordName = loadStateShm;
+    return new Promise<never>(() => {});
+  };
+  const call = (rpc: (client: EngineClient) => Promise<unknown>) => rpc({ load } as unknown as EngineClient);
+  const server = { link: { end: null }, call, watch: () => () => {} } as unknown as ServerLink;
+  const record = new TransferRecord();
+  const loads = new Loads(budgets);
+  loads.start(server, target, intent, record.events);
+  const attached = LoadState.attach(recordName);
+  attached.signal(1);
+  attached[Symbol.dispose]();
+  const [transfer] = loads.transfers;
+  loads.proveOver(transfer!);
+  loads.proveOver(transfer!);
+  expect(record.said).toEqual(['succeeded by record']);
+  // Whatever would still look at the record finds that it is gone, and throws.
+  await new Promise((resolve) => setTimeout(resolve, 2 * budgets.settleMs));
+  expect(record.said).toEqual(['succeeded by record']);
+});
