@@ -6,13 +6,21 @@
 import type { Fault } from './faults.ts';
 
 /** What a breaker turns off while it is open. */
-export type BreakerName = 'saves' | 'loads';
+export type BreakerName = 'saves' | 'loads' | 'queries';
 
-export type SchedulerDomainEvent =
+/** What is observed beside the scheduler's machine or below it; it passes this on. */
+export type PassedOnEvent =
   /** The server refuses this work as such: none is given to it but for a try now and then. */
   | { readonly type: 'breaker.opened'; readonly breaker: BreakerName; readonly fault: Fault }
   /** A try was well: the work goes on. */
   | { readonly type: 'breaker.closed'; readonly breaker: BreakerName }
+  /** A load of these blocks failed twice: it is their own fault, and they are no hits for a while. */
+  | { readonly type: 'blocks.withdrawn'; readonly blocks: number; readonly fault: Fault };
+
+export type SchedulerDomainEvent =
+  | PassedOnEvent
+  /** The server refuses each registration in the same words: the next one is made after `retryMs` milliseconds. */
+  | { readonly type: 'registration.parked'; readonly fault: Fault; readonly retryMs: number }
   /** A clear, or the end of a session, goes ahead although these ranks did not say that they are quiet. */
   | { readonly type: 'wait.unanswered'; readonly ranks: readonly number[] }
   /** A rank does not serve, or is not heard: nothing is promised and nothing saved without it. */

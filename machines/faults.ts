@@ -19,7 +19,7 @@ export interface Fault {
  * - `forgotten`: the server answers, but has lost our registration or lease
  * - `incompatible`: the server speaks another version
  * - `rejected`: the server answered no to this request; says nothing about the registration
- * - `defect`: anything unrecognised; treated as evidence against the registration
+ * - `defect`: what should not be: the registration is there and cannot be used, or an answer that makes no sense
  */
 export type FaultKind = 'unreachable' | 'timedOut' | 'forgotten' | 'incompatible' | 'rejected' | 'defect';
 

@@ -112,6 +112,23 @@ export interface RankReport {
   readonly layerWithOffset?: string;
   /** Absent while there never was any. */
   readonly distrust?: ReportedDistrust;
+  /** What the server made of this process's work. Absent while it refused none. */
+  readonly work?: { readonly loads: ReportedWork; readonly saves: ReportedWork };
+}
+
+/** Of one kind of work, since the rank's process began. */
+export interface ReportedWork {
+  /** Pieces that were carried out. */
+  readonly succeeded: number;
+  /** The newest refusals: of the work as such, not for want of a registration or of a server. */
+  readonly refusals: readonly ReportedRefusal[];
+}
+
+export interface ReportedRefusal {
+  /** Counts from 1: a refusal that is repeated in the next report is the same one. */
+  readonly number: number;
+  readonly requestId: string;
+  readonly fault: Fault;
 }
 
 /**

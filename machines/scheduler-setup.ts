@@ -11,8 +11,9 @@ import {
   stopChild,
 } from 'xstate';
 import { attemptCeilingMs, paceCeilingMs, pushbackMs, voidCeilingMs } from './backoff.ts';
+import { breakerMachine } from './breaker.ts';
 import type { Budgets } from './budgets.ts';
-import type { SchedulerDomainEvent } from './domain-events.ts';
+import type { BreakerName, PassedOnEvent, SchedulerDomainEvent } from './domain-events.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
 import { apartEvidence, desertion, type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
 import { type Fault, isDenial, type LinkEndCause } from './faults.ts';
@@ -69,6 +70,8 @@ export interface SchedulerContext extends SchedulerInput {
   readonly life: number;
   /** The same of the one before it, at its end. */
   readonly lastLife: number;
+  /** Generations in a row that the server refused in the same words. */
+  readonly refusedAlike: { readonly words: string; readonly count: number };
   /** The process that held the last registration is proved to be dead: what listens now never mapped our memory. */
   readonly isServerNew: boolean;
   /** How long the server took for the last clear, in milliseconds: its registration thread serves one call at a time. */
@@ -110,6 +113,7 @@ export type SchedulerEvent =
   /** A rank does not serve, or was not heard, for longer than is borne. */
   | { readonly type: 'rank.missed'; readonly rank: number; readonly isSilent: boolean; readonly fault: Fault }
   | { readonly type: 'announcement.delivered'; readonly epoch: Epoch }
+  | PassedOnEvent
   /** The server is about to be restarted: let go of it. */
   | { readonly type: 'drain' }
   | { readonly type: 'resume' }
@@ -132,6 +136,7 @@ type VersionParams = { readonly version: string };
 const LIFE_GROWTH = 4;
 /** Steps after which every trouble is over. */
 const LONGEST_LIFE = 3;
+export const NOT_REFUSED = { words: '', count: 0 } as const;
 
 export const schedulerSetup = setup({
   types: {} as {
@@ -140,7 +145,8 @@ export const schedulerSetup = setup({
     input: SchedulerInput;
     output: StopOutcome;
     emitted: SchedulerDomainEvent;
-    tags: 'cacheUsable' | 'stalled' | 'handingBack';
+    tags: 'cacheUsable' | 'stalled' | 'handingBack' | 'parked';
+    children: { readonly [breaker in BreakerName]: 'breaker' };
   },
   actors: {
     /** Owns one link and its session from the dial to the end: `link.opened`, then facts. */
@@ -154,6 +160,7 @@ export const schedulerSetup = setup({
     probeVersion: fromPromise<string>(unprovided('probeVersion')),
     /** Unregisters over whatever link there is, or a fresh one. */
     retire: fromPromise<Retired>(unprovided('retire')),
+    breaker: breakerMachine,
   },
   guards: {
     isLinkLost: ({ context }) => context.evidence?.of === 'link' || context.evidence?.of === 'session',
@@ -182,6 +189,9 @@ export const schedulerSetup = setup({
     mustPause: ({ context }) =>
       context.mustRedial || context.voidGenerations >= 2 || pushbackMs(context.evidence?.fault, context.budgets) > 0,
     hasTrouble: ({ context }) => context.voidGenerations >= 2,
+    isParkDue: ({ context: { refusedAlike, budgets } }) => refusedAlike.count >= alikeToPark(budgets),
+    isNewProcess: ({ context }, { report }: { report: RankReport }) =>
+      !isOvertaken(context, report) && context.reports[report.rank]?.workerBootId !== report.workerBootId,
     isServerBusy: ({ context }) => paceCeilingMs(context.clearTookMs, context.worldSize, context.budgets) > 0,
     isRefusedByVersion: ({ context }) =>
       refusalIn(context.reports, context.announcement.epoch)?.fault?.kind === 'incompatible' &&
@@ -208,7 +218,10 @@ export const schedulerSetup = setup({
     dropLink: stopChild('link'),
     watchRanks: spawnChild('watchRanks', { id: 'watchRanks' }),
     unwatchRanks: stopChild('watchRanks'),
-    recordLinkLoss: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'link', fault }) as const }),
+    recordLinkLoss: assign({
+      evidence: (_, { fault }: FaultParams) => ({ of: 'link', fault }) as const,
+      refusedAlike: NOT_REFUSED,
+    }),
     recordSessionLoss: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'session', fault }) as const }),
     recordDrain: assign({
       evidence: {
@@ -245,6 +258,21 @@ export const schedulerSetup = setup({
         return (isAllowed ? objectionTo(version, reports) : null) ?? rankEvidence(lineage, refusal);
       },
     }),
+    /** A refusal that says when to come back is none for good, and what no server said is none at all. */
+    countAlike: assign({
+      refusedAlike: ({ context: { evidence, refusedAlike } }) => {
+        const fault = evidence?.fault;
+        if (fault === undefined || fault.retryAfterMs !== undefined || !isForGood(fault)) return NOT_REFUSED;
+        const words = `${fault.message.replace(/\d+/g, '#')} ${fault.serverVersion ?? ''}`;
+        return { words, count: words === refusedAlike.words ? refusedAlike.count + 1 : 1 };
+      },
+    }),
+    forgetAlike: assign({ refusedAlike: NOT_REFUSED }),
+    tellParked: emit(({ context }) => ({
+      type: 'registration.parked' as const,
+      fault: context.evidence?.fault ?? { kind: 'rejected' as const, message: 'refused' },
+      retryMs: parkedMs(context),
+    })),
     recordBarredVersion: assign({
       evidence: ({ context }) => objectionTo(versionToAnnounce(context), context.reports) ?? context.evidence,
     }),
@@ -314,6 +342,7 @@ export const schedulerSetup = setup({
       generationsApart: 0,
       mustRedial: false,
       life: 0,
+      refusedAlike: NOT_REFUSED,
       voidGenerations: ({ context }) => context.voidGenerations + 1,
     }),
     /** After stalled work not before another trouble has come: until then the same is to be expected again. */
@@ -323,6 +352,10 @@ export const schedulerSetup = setup({
       return isOver ? { life: lived, voidGenerations: 0 } : { life: lived };
     }),
     recordLife: assign({ lastLife: ({ context }) => context.life }),
+    passOn: emit((_, event: PassedOnEvent) => event),
+    renewBreakers: enqueueActions(({ enqueue }) => {
+      for (const breaker of breakers) enqueue.sendTo(breaker, { type: 'renewed' } as const);
+    }),
     recordStop: assign({ stopOutcome: (_, { outcome }: { outcome: StopOutcome }) => outcome }),
   },
   delays: {
@@ -344,6 +377,7 @@ export const schedulerSetup = setup({
     livedBriefly: ({ context }) => context.budgets.outlivedMs,
     livedLonger: ({ context }) => LIFE_GROWTH * context.budgets.outlivedMs,
     livedLong: ({ context }) => LIFE_GROWTH ** 2 * context.budgets.outlivedMs,
+    parkedRetry: ({ context }) => parkedMs(context),
     auditFirst: ({ context }) => context.budgets.auditFirstMs,
     auditInterval: ({ context }) => context.budgets.auditIntervalMs,
     versionProbeInterval: ({ context }) => context.budgets.versionProbeIntervalMs,
@@ -352,6 +386,23 @@ export const schedulerSetup = setup({
     stopStepTimeout: ({ context }) => context.budgets.stopTimeoutMs / 2,
   },
 });
+
+/** Refusals in the same words after which the backoff between generations has grown to its end. */
+function alikeToPark({ voidBackoffFirstMs, voidBackoffMaxMs }: Budgets): number {
+  return Math.max(1, 2 + Math.ceil(Math.log2(voidBackoffMaxMs / voidBackoffFirstMs)));
+}
+
+/** Until the next generation after one that was refused in the same words again and again, in milliseconds. */
+function parkedMs({ refusedAlike: { count }, budgets }: SchedulerContext): number {
+  return Math.min(budgets.parkedMaxMs, budgets.parkedFirstMs * 2 ** Math.max(0, count - alikeToPark(budgets)));
+}
+
+/** Whether the server itself said no, and may say so for ever. */
+function isForGood({ kind }: Fault): boolean {
+  return kind === 'rejected' || kind === 'defect' || kind === 'incompatible';
+}
+
+export const breakers = ['saves', 'loads', 'queries'] as const satisfies readonly BreakerName[];
 
 function nextEpoch({ announcement: { epoch } }: SchedulerContext): Epoch {
   return { ...epoch, counter: epoch.counter + 1 };

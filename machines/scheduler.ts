@@ -14,10 +14,13 @@
  * - after faults stop, every machine reaches connected with no operator
  */
 import { not } from 'xstate';
+import type { PassedOnEvent } from './domain-events.ts';
 import { type Fault, faultFrom } from './faults.ts';
 import type { RankReport } from './messages.ts';
 import { rankWithOpenRegister, unstoppedRank } from './ranks.ts';
 import {
+  breakers,
+  NOT_REFUSED,
   type Retired,
   type SchedulerContext,
   type SchedulerEvent,
@@ -33,6 +36,7 @@ const missedOf = ({ event }: { event: Extract<SchedulerEvent, { type: 'rank.miss
 const versionOf = ({ event }: { event: { readonly output: string } }) => ({ version: event.output });
 const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
 
+const passOn = { type: 'passOn', params: ({ event }: { event: PassedOnEvent }) => event } as const;
 const loseLink = { type: 'recordLinkLoss', params: faultOf } as const;
 const loseSession = { type: 'recordSessionLoss', params: faultOf } as const;
 const lostLink = <P>(params: P) =>
@@ -44,6 +48,15 @@ const attemptRefused = {
   actions: [{ type: 'recordLinkLoss', params: errorOf }, 'countRefusal'],
 } as const;
 const attemptUnanswered = (what: string) => lostLink(timeout(what));
+
+/** Outweighs what the survey may find: that would be somebody else's. */
+const whileSurveyed = {
+  'drain.announced': { target: 'draining', actions: 'recordDrain' },
+  'rpc.failed': {
+    guard: { type: 'isDenied', params: faultOf },
+    actions: { type: 'recordRpcFault', params: faultOf },
+  },
+} as const;
 
 export const schedulerMachine = schedulerSetup.createMachine({
   id: 'scheduler',
@@ -57,6 +70,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
     voidGenerations: 0,
     life: 0,
     lastLife: 0,
+    refusedAlike: NOT_REFUSED,
     serverVersions: input.serverVersions ?? 'tested',
     serverVersion: null,
     versionRefusals: 0,
@@ -81,7 +95,16 @@ export const schedulerMachine = schedulerSetup.createMachine({
     'xstate.error.actor.*': {},
     'report.received': { actions: { type: 'recordReport', params: reportOf } },
     'server.died': { actions: 'forgetServer' },
+    'breaker.opened': { actions: passOn },
+    'breaker.closed': { actions: passOn },
+    'blocks.withdrawn': { actions: passOn },
   },
+  /** For as long as the machine lives: a breaker outlives registrations. */
+  invoke: breakers.map((breaker) => ({
+    id: breaker,
+    src: 'breaker' as const,
+    input: ({ context }) => ({ breaker, budgets: context.budgets }),
+  })),
   initial: 'reconnecting',
   states: {
     connected: {
@@ -156,14 +179,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
           always: [{ guard: 'isLinkLost', target: '#scheduler.reconnecting' }, { target: 'surveying' }],
         },
         surveying: {
-          // Outweighs what the survey may find: that would be somebody else's.
-          on: {
-            'drain.announced': { target: 'draining', actions: 'recordDrain' },
-            'rpc.failed': {
-              guard: { type: 'isDenied', params: faultOf },
-              actions: { type: 'recordRpcFault', params: faultOf },
-            },
-          },
+          on: whileSurveyed,
           invoke: {
             src: 'survey',
             onDone: [
@@ -201,16 +217,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
           after: { rankAwayTimeout: { target: '#scheduler.reRegistering.voided', actions: 'awaitMissedRanks' } },
         },
         /** The server lives and is slow: asked again, ever more slowly. */
-        unanswered: {
-          on: {
-            'drain.announced': { target: 'draining', actions: 'recordDrain' },
-            'rpc.failed': {
-              guard: { type: 'isDenied', params: faultOf },
-              actions: { type: 'recordRpcFault', params: faultOf },
-            },
-          },
-          after: { voidBackoff: 'surveying' },
-        },
+        unanswered: { on: whileSurveyed, after: { voidBackoff: 'surveying' } },
         /** Ending the session unmaps our memory at the server, so the ranks finish their copies first. */
         draining: {
           entry: 'announceWait',
@@ -269,6 +276,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
           invoke: {
             src: 'openSession',
             onDone: [
+              { guard: 'isParkDue', target: 'parked' },
               { guard: 'hasTrouble', target: 'pausing' },
               { guard: 'hasLineage', target: 'surveying' },
               { target: 'quiescing' },
@@ -353,7 +361,11 @@ export const schedulerMachine = schedulerSetup.createMachine({
          */
         pacing: {
           always: [
-            { guard: 'isVersionBarred', target: '#scheduler.incompatible', actions: 'recordBarredVersion' },
+            {
+              guard: 'isVersionBarred',
+              target: '#scheduler.incompatible',
+              actions: ['recordBarredVersion', 'countVoid', 'countAlike'],
+            },
             { guard: 'isRankAwaited', target: 'awaitingRanks' },
             { guard: not('isServerBusy'), target: 'announcing', actions: 'announceRegister' },
           ],
@@ -378,11 +390,20 @@ export const schedulerMachine = schedulerSetup.createMachine({
               target: 'announcing',
               actions: ['recordRefusal', 'adoptVersionTold', 'announceRegister'],
             },
-            { guard: 'isRefusedByVersion', target: '#scheduler.incompatible', actions: 'recordRefusal' },
+            // A rank may refuse a version that this scheduler takes, as one of an older release does: not at once again.
+            {
+              guard: 'isRefusedByVersion',
+              target: '#scheduler.incompatible',
+              actions: ['recordRefusal', 'countVoid', 'countAlike'],
+            },
             // A fresh link ends the session, and with it what the ranks that vouched may still copy on.
             { guard: 'isKeepRefused', target: '#scheduler.degraded.draining', actions: ['recordRefusal', 'countVoid'] },
             // A rank that follows another scheduler answers this generation no more, and is recalled by the next one.
-            { guard: 'isRegisterVain', target: 'voided', actions: ['recordRefusal', 'adoptVersionTold', 'countApart'] },
+            {
+              guard: 'isRegisterVain',
+              target: 'voided',
+              actions: ['recordRefusal', 'countAlike', 'adoptVersionTold', 'countApart'],
+            },
             { guard: 'areRanksConfirmed', target: 'readingBack' },
           ],
           initial: 'waiting',
@@ -398,7 +419,11 @@ export const schedulerMachine = schedulerSetup.createMachine({
           invoke: {
             src: 'survey',
             onDone: [
-              { guard: { type: 'isSealedAndConfirmed', params: surveyOf }, target: '#scheduler.connected' },
+              {
+                guard: { type: 'isSealedAndConfirmed', params: surveyOf },
+                target: '#scheduler.connected',
+                actions: 'renewBreakers',
+              },
               // A rank may have taken its word back meanwhile.
               { guard: { type: 'isSealed', params: surveyOf }, target: 'voided', actions: 'recordRefusal' },
               {
@@ -415,7 +440,28 @@ export const schedulerMachine = schedulerSetup.createMachine({
         },
         voided: {
           entry: 'countVoid',
-          always: [{ guard: 'mustPause', target: 'pausing' }, { target: 'quiescing' }],
+          always: [
+            { guard: 'isParkDue', target: 'parked' },
+            { guard: 'mustPause', target: 'pausing' },
+            { target: 'quiescing' },
+          ],
+        },
+        /** Refused for good, as it seems: only somebody who reads the words can mend that. */
+        parked: {
+          tags: 'parked',
+          entry: 'tellParked',
+          on: {
+            'report.received': [
+              {
+                // Other memory, or another version of us: what was refused is over.
+                guard: { type: 'isNewProcess', params: reportOf },
+                target: 'quiescing',
+                actions: [{ type: 'recordReport', params: reportOf }, 'forgetAlike'],
+              },
+              { actions: { type: 'recordReport', params: reportOf } },
+            ],
+          },
+          after: { parkedRetry: 'quiescing' },
         },
         pausing: {
           after: {

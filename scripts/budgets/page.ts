@@ -1,5 +1,12 @@
 import type { AnyStateMachine } from 'xstate';
-import { type Budgets, budgetsFrom, budgetTable, schedulerMachine, workerMachine } from '../../machines/index.ts';
+import {
+  type Budgets,
+  breakerMachine,
+  budgetsFrom,
+  budgetTable,
+  schedulerMachine,
+  workerMachine,
+} from '../../machines/index.ts';
 import { budgetsOf } from '../statecharts/delay-names.ts';
 import { edgesOf } from '../statecharts/edges.ts';
 import { longestMs, recoveries } from './recovery.ts';
@@ -22,7 +29,9 @@ export function budgetsPage(): string {
     '| --- | ---: | --- | --- | --- |',
     ...names.map((name) => {
       const { default: defaultMs, end } = budgetTable[name];
-      const states = [schedulerMachine, workerMachine].flatMap((machine) => statesThatWait(machine, name));
+      const states = [schedulerMachine, workerMachine, breakerMachine].flatMap((machine) =>
+        statesThatWait(machine, name),
+      );
       const cells = [
         `\`${name}\``,
         defaultMs?.toLocaleString('en') ?? 'never',

@@ -292,4 +292,19 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     what: 'A late message of an old scheduler reaches a rank after that of its successor',
     mustHold: 'the successor is followed again with its next word',
   },
+  'S-74': {
+    what: 'The server refuses saves as such: a full disk, a pool smaller than one save, a method that it lacks',
+    mustHold: 'saves are turned off, told once, tried ever more rarely; nothing else stops',
+    simulated: ['refusedSaves'],
+  },
+  'S-75': {
+    what: 'Loads fail for good: all, or those of one block',
+    mustHold: 'the promise is taken back: a miss for the request, the block, or all; never a loop of generations',
+    simulated: ['refusedLoads', 'failedCopies'],
+  },
+  'S-76': { what: 'Queries hang while probes are answered', mustHold: 'after a few they miss at once; one is tried' },
+  'S-77': {
+    what: 'A registration that can never succeed',
+    mustHold: 'parked, with the words of the server; minutes between tries; resumes by itself',
+  },
 };

@@ -21,6 +21,8 @@ export function budgetsOf(machine: AnyStateMachine, delay: string): (keyof Budge
     turnedAway: 0,
     failedDials: 0,
     voidGenerations: 2,
+    refusedAlike: { words: '', count: 0 },
+    waits: 0,
     clearTookMs: 1,
     worldSize: 1,
   };

@@ -1,6 +1,6 @@
 /** Where connectors stand, for a terminal. */
 import Table from 'cli-table3';
-import type { Cache } from '../feed/record.ts';
+import type { Cache, MachineSeen } from '../feed/record.ts';
 import type { FeedStatus } from '../feed/source.ts';
 import { duration, percent } from './numbers.ts';
 import { visible } from './terminal.ts';
@@ -22,7 +22,7 @@ export function statusText(status: FeedStatus, columns = Number.POSITIVE_INFINIT
       : [
           `server: ${nameOf(server.what)}${server.how ? ` (${nameOf(server.how)})` : ''} for ${duration(atMs - server.atMs)}`,
         ];
-  return [table, ...caches.map(cacheLine), ...serverLine].join('\n');
+  return [table, ...machines.flatMap(breakerLines), ...caches.map(cacheLine), ...serverLine].join('\n');
 }
 
 function machineTable({ machines, atMs }: FeedStatus, longestEvidence: number): string {
@@ -36,6 +36,13 @@ function machineTable({ machines, atMs }: FeedStatus, longestEvidence: number): 
     table.push([nameOf(machine), nameOf(state), duration(atMs - sinceMs), nameOf(epoch ?? '-'), found]);
   }
   return table.toString();
+}
+
+function breakerLines({ machine, openBreakers = [] }: MachineSeen): string[] {
+  return openBreakers.map(
+    ({ breaker, message }) =>
+      `${nameOf(machine)}: ${nameOf(breaker)} are turned off but for a try now and then: ${nameOf(message)}`,
+  );
 }
 
 function cacheLine({ instance, queries, askedBlocks, hitBlocks, missesDegraded }: Cache): string {

@@ -3,6 +3,7 @@ import type { QueryReady, QueryResponse } from '../gen/pegaflow/engine_pb.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { SchedulerObserver } from '../telemetry/observers.ts';
 import { AbandonedQueries } from './abandoned-queries.ts';
+import type { Breakers } from './breakers.ts';
 import { ByGroup } from './by-group.ts';
 import type { Distrust } from './distrust.ts';
 import { blocksOf, type FoundBlocks, type Hit, isEnough, namedQuery, outcomeOf, type TakenHits } from './hits.ts';
@@ -17,6 +18,7 @@ import {
   type QueryCounts,
   type QueryOutcome,
 } from './query.ts';
+import type { RefusedWork } from './refused-work.ts';
 import { isServing, type Server, type ServiceOptions } from './service.ts';
 
 /** Counts since the start. */
@@ -32,12 +34,16 @@ export interface CacheQueriesOptions extends ServiceOptions {
   readonly budgets: Budgets;
   readonly leases: Leases;
   readonly distrust: Distrust;
+  readonly refusedWork: Pick<RefusedWork, 'takeWithdrawn' | 'loadablePrefix'>;
+  readonly breakers: Pick<Breakers, 'admit' | 'isTrying' | 'begin' | 'passed' | 'tell'>;
   readonly observer: SchedulerObserver;
   /** Told of what speaks against the link or the registration. */
   readonly suspect: (fault: Fault) => void;
 }
 
 const NOT_CONNECTED = miss('notConnected');
+/** Who answers queries: one for all. */
+const SERVER = 'server';
 
 /** Asks the server for blocks, and holds what it leased until the request loads it or gives it up. */
 export class CacheQueries {
@@ -47,6 +53,8 @@ export class CacheQueries {
   #abandoned: AbandonedQueries;
   /** The newest query that is under way. */
   #asked = new ByGroup<symbol>();
+  /** The request whose hit is the try of a load. */
+  #triedFor: string | null = null;
   #loading = new ByGroup<{ readonly digest: string; readonly sinceMs: number }>();
 
   constructor(options: CacheQueriesOptions) {
@@ -106,23 +114,47 @@ export class CacheQueries {
 
   async #query(query: Query): Promise<QueryOutcome> {
     const { requestId, groupId = 0 } = query;
-    const { connection, service, leases } = this.#options;
+    const { service, leases, breakers } = this.#options;
     const { epoch } = service();
     if (epoch === null) return NOT_CONNECTED;
     const { digest, copiedHashes } = namedQuery(epoch, query);
     const held = this.#hits.get(requestId, groupId);
-    if (held && this.#isFresh(held, epoch, digest) && isEnough(held, query)) return outcomeOf(held);
-    if (held) {
+    const refusal = this.#refusalOf(requestId, groupId);
+    const isHeldGood =
+      refusal === null && held !== undefined && this.#isFresh(held, epoch, digest) && isEnough(held, query);
+    if (held && !isHeldGood) {
       this.#hits.delete(requestId, groupId);
       leases.release(held);
     }
-    if (this.#abandoned.isFull) return miss('failed');
-    const named = { ...query, blockHashes: copiedHashes() };
+    if (refusal !== null) return refusal;
+    if (!isHeldGood && this.#abandoned.isFull) return miss('failed');
+    const isTry = breakers.begin('loads');
+    if (isTry) this.#triedFor = requestId;
+    const outcome = isHeldGood
+      ? outcomeOf(held)
+      : await this.#lookUp({ ...query, blockHashes: copiedHashes() }, epoch, digest);
+    if (isTry && outcome.kind !== 'hit') breakers.tell('loads', { type: 'voided' });
+    return outcome;
+  }
+
+  /** Why the server is not asked for this request now, or `null`. */
+  #refusalOf(requestId: string, groupId: number): QueryOutcome | null {
+    const { refusedWork, breakers } = this.#options;
+    if (refusedWork.takeWithdrawn(requestId, groupId)) return miss('withdrawn');
+    const mayLoad = breakers.admit('loads') || (breakers.isTrying('loads') && this.#triedFor === requestId);
+    return mayLoad && breakers.admit('queries') ? null : miss('breakerOpen');
+  }
+
+  async #lookUp(named: Query, epoch: Epoch, digest: string): Promise<QueryOutcome> {
+    const { requestId, groupId = 0 } = named;
+    const { connection, breakers } = this.#options;
     const asked = Symbol(requestId);
     this.#asked.set(requestId, groupId, asked);
+    const isTry = breakers.begin('queries');
     try {
       const { server } = connection;
       const outcome = await this.#ask(server, `${requestId}/${digest}`, named);
+      breakers.passed('queries', SERVER);
       const isWanted = this.#isServing(epoch) && this.#asked.get(requestId, groupId) === asked;
       if (outcome.case === 'loading' && isWanted) return this.#stillLoading(named, digest);
       const ready = outcome.case === 'ready' ? outcome.value : null;
@@ -133,7 +165,10 @@ export class CacheQueries {
         ? miss('notCached')
         : this.#accept(named, ready, { epoch, lease, digest });
     } catch (error) {
-      this.#suspect(faultFrom(error), epoch);
+      const fault = faultFrom(error);
+      if (isAgainstQueries(fault)) breakers.tell('queries', { type: 'refused', source: SERVER, words: '', fault });
+      else if (isTry) breakers.tell('queries', { type: 'voided' });
+      this.#suspect(fault, epoch);
       return miss('failed');
     } finally {
       if (this.#asked.get(requestId, groupId) === asked) this.#asked.delete(requestId, groupId);
@@ -176,24 +211,25 @@ export class CacheQueries {
   #accept(query: Query, ready: QueryReady, held: HeldLease & Pick<Hit, 'digest'>): QueryOutcome {
     const { requestId, groupId = 0, blockHashes } = query;
     const found = blocksOf(ready, query);
-    const trusted = found && this.#trusted(found, query);
+    const loadable = found && upTo(found, this.#options.refusedWork.loadablePrefix(hashesAt(found, query)));
+    const trusted = loadable && upTo(loadable, this.#options.distrust.trustedPrefix(hashesAt(loadable, query)));
     if (trusted !== null && isEnough(trusted, query)) {
-      const hit = { ...held, ...trusted, leasedBlocks: found!.blocks, groupId, sinceMs: performance.now() };
+      const hit = {
+        ...held,
+        ...trusted,
+        blockHashes: hashesAt(trusted, query),
+        leasedBlocks: found!.blocks,
+        groupId,
+        sinceMs: performance.now(),
+      };
       this.#hits.set(requestId, groupId, hit);
       return outcomeOf(hit);
     }
     this.#options.leases.release(held);
-    if (found !== null) return miss(isEnough(found, query) ? 'distrusted' : 'notCached');
+    if (loadable !== null && isEnough(loadable, query)) return miss('distrusted');
+    if (found !== null) return miss(isEnough(found, query) ? 'withdrawn' : 'notCached');
     const message = `${ready.numHitBlocks} hits at [${ready.hitPositions}] of ${blockHashes.length} blocks cannot be`;
     throw new FaultError({ kind: 'defect', message });
-  }
-
-  /** As much of what was found as nothing speaks against. */
-  #trusted({ blocks: found, positions }: FoundBlocks, { blockHashes }: Query): FoundBlocks {
-    const hashes =
-      positions === null ? blockHashes.slice(0, found) : positions.map((position) => blockHashes[position]!);
-    const blocks = this.#options.distrust.trustedPrefix(hashes);
-    return { blocks, positions: positions?.slice(0, blocks) ?? null };
   }
 
   #isServing(epoch: Epoch): boolean {
@@ -218,11 +254,24 @@ export class CacheQueries {
     this.#options.observer.fenced();
   }
 
-  /** A refusal of one request says nothing about the registration; everything else is evidence, in its own epoch. */
+  /** A refusal in known words says nothing about the registration; everything else has it looked for, in its own epoch. */
   #suspect(fault: Fault, epoch: Epoch): void {
     if (!isSameEpoch(epoch, this.#options.service().announcement.epoch)) this.#countFenced();
-    else if (fault.kind !== 'rejected') this.#options.suspect(fault);
+    else if (fault.kind !== 'rejected' || fault.isUnknown) this.#options.suspect(fault);
   }
+}
+
+/** Whether the next query will fare no better. */
+function isAgainstQueries({ kind, isUnknown }: Fault): boolean {
+  return kind === 'timedOut' || kind === 'incompatible' || isUnknown === true;
+}
+
+function hashesAt({ blocks, positions }: FoundBlocks, { blockHashes }: Query): readonly Uint8Array[] {
+  return positions === null ? blockHashes.slice(0, blocks) : positions.map((position) => blockHashes[position]!);
+}
+
+function upTo({ positions }: FoundBlocks, blocks: number): FoundBlocks {
+  return { blocks, positions: positions?.slice(0, blocks) ?? null };
 }
 
 /** A copy: the decoded bytes are a view that would keep the whole received chunk alive. */

@@ -17,6 +17,8 @@ export interface Hit extends HeldLease, FoundBlocks {
   readonly groupId: number;
   /** What was asked for. */
   readonly digest: string;
+  /** Of the blocks that may be loaded, in order. */
+  readonly blockHashes: readonly Uint8Array[];
   /** All blocks of the lease; those beyond `blocks` are not to be used. */
   readonly leasedBlocks: number;
   /** When the lease was given, in milliseconds of the monotonic clock. */

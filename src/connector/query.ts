@@ -28,8 +28,17 @@ export type QueryOutcome =
  * - `failed`: the server refused, or did not answer in time, or leaves too many earlier queries unanswered to be asked
  * - `superseded`: the answer belongs to an epoch that is over, or came when the request had finished or asked anew
  * - `distrusted`: the server may hold other content under the first of these hashes: see {@link ReportedDistrust}
+ * - `withdrawn`: the load of the last hit failed, of this request or twice of the first of these blocks
+ * - `breakerOpen`: the server fails queries or loads again and again, so that only one is tried now and then; no RPC was made
  */
-export type MissReason = 'notCached' | 'notConnected' | 'failed' | 'superseded' | 'distrusted';
+export type MissReason =
+  | 'notCached'
+  | 'notConnected'
+  | 'failed'
+  | 'superseded'
+  | 'distrusted'
+  | 'withdrawn'
+  | 'breakerOpen';
 
 export const miss = (reason: MissReason): QueryOutcome => ({ kind: 'miss', reason });
 
@@ -37,7 +46,17 @@ export const miss = (reason: MissReason): QueryOutcome => ({ kind: 'miss', reaso
 export type QueryCounts = Record<'hit' | 'loading' | MissReason, number>;
 
 export function noQueries(): QueryCounts {
-  return { hit: 0, loading: 0, notCached: 0, notConnected: 0, failed: 0, superseded: 0, distrusted: 0 };
+  return {
+    hit: 0,
+    loading: 0,
+    notCached: 0,
+    notConnected: 0,
+    failed: 0,
+    superseded: 0,
+    distrusted: 0,
+    withdrawn: 0,
+    breakerOpen: 0,
+  };
 }
 
 /** Blocks of the queries that hit or missed, and of them those that hit. */

@@ -13,6 +13,7 @@ import { Saves } from './saves.ts';
 import type { Transfer, TransferEvents, TransferOutcome, UnsafeRelease } from './transfer.ts';
 import { TransferLedger, type TransferLife } from './transfer-ledger.ts';
 import { UnsafeSaves } from './unsafe-saves.ts';
+import { WorkReport } from './work-report.ts';
 
 /** Counts since the start. `refused`: without an RPC: not in service, of another epoch, or impossible. */
 export interface TransferStats {
@@ -66,6 +67,7 @@ export class RankTransfers {
   };
   readonly ledger: TransferLedger;
   readonly quarantine = new Quarantine();
+  readonly work = new WorkReport();
   readonly unsafeSaves: UnsafeSaves;
   readonly proofs: ProofSeeker;
   #options: RankTransfersOptions;
@@ -257,7 +259,9 @@ export class RankTransfers {
       this.#loads.start(connection.server, { ...rank, layers }, intent, events);
       return null;
     } catch (error) {
-      return faultFrom(error).message;
+      const fault = faultFrom(error);
+      this.work.failed('load', intent.requestId, fault);
+      return fault.message;
     }
   }
 
@@ -292,6 +296,8 @@ export class RankTransfers {
         if (this.quarantine.leave(subject, outcome.by)) observer.leftQuarantine(kind, blockIds.length, outcome.by);
         this.stats[`${kind}s`][outcome.kind] += 1;
         observer.ended({ kind, outcome: outcome.kind, tookMs });
+        if (outcome.kind === 'succeeded') this.work.succeeded(kind);
+        else this.work.failed(kind, subject.requestId, outcome.fault);
         ended(outcome);
         this.proofs.review();
       },

@@ -35,12 +35,18 @@ export class RequestLedger {
     );
   }
 
-  /** Throws as {@link checkLoad} does. */
-  scheduleLoad(load: LoadIntent): void {
+  /** Returns the load as the ranks will be told of it. Throws as {@link checkLoad} does. */
+  scheduleLoad(load: LoadIntent): LoadIntent {
     this.checkLoad(load.requestId);
     const numbered = { ...load, transfer: this.#nextNumber() };
     this.#entryOf(load.requestId).load = numbered;
     this.#loads.push(numbered);
+    return numbered;
+  }
+
+  /** The load of this request that has not ended on every rank. */
+  loadOf(requestId: string): LoadIntent | null {
+    return this.#entries.get(requestId)?.load ?? null;
   }
 
   /** Throws an Error where blocks of an earlier request by this id are held. */

@@ -29,6 +29,7 @@ import { Connection } from '../rpc/connection.ts';
 import { type SchedulerTelemetry, schedulerTelemetry } from '../telemetry/connector-telemetry.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { Attendance } from './attendance.ts';
+import { Breakers } from './breakers.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
 import { harmless, Listeners } from './callbacks.ts';
 import { copiedSave } from './copied.ts';
@@ -45,6 +46,7 @@ import {
   type MachineInspector,
 } from './options.ts';
 import type { Query, QueryOutcome } from './query.ts';
+import { RefusedWork } from './refused-work.ts';
 import { RequestLedger } from './request-ledger.ts';
 import { ServerDeath } from './server-death.ts';
 import type { Service } from './service.ts';
@@ -99,6 +101,8 @@ export class SchedulerConnector {
   #leases: Leases;
   #distrust = new Distrust();
   #queries: CacheQueries;
+  #breakers: Breakers;
+  #refusedWork: RefusedWork;
   #ledger = new RequestLedger();
   #inheritance = new Inheritance(this.#ledger);
   #announcementListeners = new Listeners<Announcement>();
@@ -155,8 +159,17 @@ export class SchedulerConnector {
       suspect: (fault: Fault) => this.#send({ type: 'rpc.failed', fault }),
     };
     this.#leases = new Leases({ ...shared, releaseTimeoutMs: budgets.releaseTimeoutMs });
+    this.#breakers = new Breakers(() => this.#actor.getSnapshot().children);
+    this.#refusedWork = new RefusedWork({
+      budgets,
+      breakers: this.#breakers,
+      loadOf: (requestId) => this.#ledger.loadOf(requestId),
+      onWithdrawn: (blocks, fault) => this.#send({ type: 'blocks.withdrawn', blocks, fault }),
+    });
     this.#queries = new CacheQueries({
       ...shared,
+      breakers: this.#breakers,
+      refusedWork: this.#refusedWork,
       instanceId,
       budgets,
       leases: this.#leases,
@@ -238,7 +251,11 @@ export class SchedulerConnector {
     const taken = this.#queries.take(requestId, Object.keys(byGroup).map(Number));
     if (taken === null) return false;
     try {
-      this.#ledger.scheduleLoad(loadIntentFrom(requestId, taken, byGroup));
+      const load = this.#ledger.scheduleLoad(loadIntentFrom(requestId, taken, byGroup));
+      this.#refusedWork.loadBegan(
+        load,
+        taken.hits.flatMap(({ blockHashes }) => blockHashes),
+      );
     } catch (error) {
       for (const hit of taken.hits) this.#leases.release(hit);
       throw error;
@@ -246,15 +263,19 @@ export class SchedulerConnector {
     return true;
   }
 
-  /** Whether a save would be scheduled: a server is in service, and by its newest report every rank can save. */
+  /**
+   * Whether a save would be scheduled: a server is in service and does not refuse saves, and by its newest report every rank
+   * can save.
+   */
   get takesSaves(): boolean {
     const { epoch } = this.#service;
-    return epoch !== null && unservingRanks(this.#actor.getSnapshot().context.reports, epoch).length === 0;
+    if (epoch === null || !this.#breakers.admit('saves')) return false;
+    return unservingRanks(this.#actor.getSnapshot().context.reports, epoch).length === 0;
   }
 
   /**
    * Saves these blocks in the next step. Best effort: a save that fails is only a later miss. `false`: nothing is saved,
-   * and nothing told, because not every rank can; blocks that some ranks alone save would fill the pool and never be a hit.
+   * and nothing told, because not every rank can, or because the server refuses saves and none is due to be tried; blocks that some ranks alone save would fill the pool and never be a hit.
    * Throws a RangeError where the lists differ in length, and an Error where blocks of an earlier request by the same id are
    * still held.
    */
@@ -266,6 +287,7 @@ export class SchedulerConnector {
     if (!this.takesSaves) return false;
     const { epoch } = this.#service.announcement;
     this.#ledger.scheduleSave(copiedSave({ requestId, epoch, groupId, blockIds, blockHashes }));
+    this.#breakers.begin('saves');
     return true;
   }
 
@@ -290,6 +312,7 @@ export class SchedulerConnector {
     // A hit that is held may be on what is distrusted from now on.
     if (this.#distrust.accept(report)) this.#queries.releaseAll();
     this.#send({ type: 'report.received', report });
+    this.#refusedWork.accept(report);
     // Of a late report the machine keeps nothing.
     const { workerBootId } = this.#actor.getSnapshot().context.reports[report.rank] ?? report;
     if (!this.#inheritance.noteWorker(report.rank, workerBootId)) return;
@@ -309,13 +332,18 @@ export class SchedulerConnector {
     }
     const failed = new Set(ended.failedLoads);
     // A rank that did not load left its share: the lease would pin the blocks until it expires.
-    for (const load of loads) if (failed.has(load.requestId)) this.#releaseLoad(load);
+    for (const load of loads) {
+      const isFailed = failed.has(load.requestId);
+      this.#refusedWork.loadEnded(load, isFailed);
+      if (isFailed) this.#releaseLoad(load);
+    }
     return finished;
   }
 
   /** vLLM: `request_finished`. `true`: hold the request's blocks until {@link acceptFinished} returns it. */
   requestFinished(requestId: string): boolean {
     this.#queries.forget(requestId);
+    this.#refusedWork.forget(requestId);
     const withdrawn = this.#ledger.withdrawLoad(requestId);
     if (withdrawn) this.#releaseLoad(withdrawn);
     return this.#ledger.finish(requestId);

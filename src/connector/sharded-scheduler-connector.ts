@@ -19,7 +19,15 @@ export interface ShardedSchedulerOptions
 }
 
 /** Where shards miss for several reasons, the first of these is told. */
-const MISS_REASONS: readonly MissReason[] = ['notConnected', 'failed', 'superseded', 'distrusted', 'notCached'];
+const MISS_REASONS: readonly MissReason[] = [
+  'notConnected',
+  'breakerOpen',
+  'failed',
+  'superseded',
+  'withdrawn',
+  'distrusted',
+  'notCached',
+];
 
 /**
  * The scheduler's half of a connector whose ranks are spread over several servers: one {@link SchedulerConnector} per

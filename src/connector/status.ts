@@ -119,6 +119,8 @@ function noted(
     case 'rank.returned':
       return { missedRanks: missedRanks.filter(({ rank }) => rank !== event.rank) };
     case 'wait.unanswered':
+    case 'blocks.withdrawn':
+    case 'registration.parked':
       return {};
     case 'loads.impossible':
       return { fault: event.fault };

@@ -48,6 +48,7 @@ import {
 } from './options.ts';
 import type { QuarantineCounts } from './quarantine.ts';
 import { type Doubt, type RankService, RankTransfers, type TransferStats } from './rank-transfers.ts';
+import { Spacing } from './spacing.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
 import type { UnsafeRelease } from './transfer.ts';
 
@@ -119,6 +120,7 @@ export class WorkerConnector {
   #settledListeners = new Listeners<void>();
   #unsafeReleaseListeners = new Listeners<UnsafeRelease>();
   #reportsMade = 0;
+  #copyFailures: Spacing;
   #lastReport: RankReport;
   #cancelRepeat: (() => void) | null = null;
   #endClaim: () => void = () => {};
@@ -131,6 +133,7 @@ export class WorkerConnector {
     checkRank('tpRank', options.tpRank, options.tpSize);
     this.#options = options;
     this.#budgets = budgetsFrom(options.budgets);
+    this.#copyFailures = new Spacing(this.#budgets.breakerFirstMs, this.#budgets.breakerMaxMs);
     const telemetry = workerTelemetry({ ...options, budgets: this.#budgets }, options.rank);
     const { inspect, interceptor, observer } = telemetry;
     this.#observer = observer;
@@ -267,7 +270,7 @@ export class WorkerConnector {
   takeReport(): RankReport {
     const { context } = this.#actor.getSnapshot();
     const { rank, workerBootId, announcement, outcome, fault, serverVersion, formerSchedulers } = context;
-    const { ledger, proofs, unsafeSaves } = this.#transfers;
+    const { ledger, proofs, unsafeSaves, work } = this.#transfers;
     const { distrust } = unsafeSaves;
     this.#reportsMade += 1;
     return {
@@ -292,6 +295,7 @@ export class WorkerConnector {
       ...(serverVersion === null ? {} : { serverVersion }),
       ...(this.#layerWithOffset === undefined ? {} : { layerWithOffset: this.#layerWithOffset }),
       ...(distrust ? { distrust } : {}),
+      ...(work.report ? { work: work.report } : {}),
     };
   }
 
@@ -408,8 +412,8 @@ export class WorkerConnector {
   }
 
   /**
-   * The server said no: to this request alone, perhaps for want of the registration, or against all expectation. What
-   * is said of a registration that is over says nothing about this one; a `keep` does not end it.
+   * The server said no: to this request alone, or perhaps for want of the registration. What is said of a registration
+   * that is over says nothing about this one; a `keep` does not end it.
    */
   #weigh({ fault, isRefutation, registeredIn }: Doubt): void {
     const current = this.#actor.getSnapshot().context.registeredIn;
@@ -419,8 +423,12 @@ export class WorkerConnector {
       return;
     }
     // "Incomplete" is what every rank hears until the last one has registered; whether it stays so the scheduler asks.
-    if (fault.kind === 'rejected' || fault.lost === 'seal') return;
-    this.#send({ type: isRefutation || fault.kind === 'defect' ? 'registration.refuted' : 'rpc.failed', fault });
+    // A method that the server lacks, as any other refusal, concerns what was asked.
+    if (fault.kind === 'rejected' || fault.kind === 'incompatible' || fault.lost === 'seal') return;
+    const isCopyFailure = fault.kind === 'defect' && fault.isUnknown !== true;
+    // It may be the block's own fault, which no registration cures.
+    if (isCopyFailure && !this.#copyFailures.isDue(performance.now())) return;
+    this.#send({ type: isRefutation || isCopyFailure ? 'registration.refuted' : 'rpc.failed', fault });
   }
 
   /** The one place that hears what the machine emits, and gives it a time. */
@@ -458,6 +466,7 @@ export class WorkerConnector {
       report.serves !== last.serves ||
       report.reaches !== last.reaches ||
       report.distrust !== last.distrust ||
+      report.work !== last.work ||
       report.layerWithOffset !== last.layerWithOffset ||
       report.fault !== last.fault;
     if (!isNews) return;

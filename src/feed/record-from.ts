@@ -1,4 +1,4 @@
-import type { Evidence, FeedRecord } from './record.ts';
+import type { Evidence, FeedRecord, OpenBreaker } from './record.ts';
 
 type Check = (value: unknown) => boolean;
 
@@ -12,12 +12,20 @@ const isEvidence: Check = (value) => {
   const { kind, message } = value as Partial<Evidence>;
   return isText(kind) && isText(message);
 };
+const areBreakers: Check = (value) =>
+  Array.isArray(value) &&
+  value.every((one: Partial<OpenBreaker> | null) => isText(one?.breaker) && isText(one?.message));
 const orNull =
   (check: Check): Check =>
   (value) =>
     value === null || (value !== undefined && check(value));
 
-type Fields<T> = { readonly [Field in Exclude<keyof T, 'type' | 'atMs'>]: Check };
+const orAbsent =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);
+
+type Fields<T> = { readonly [Field in Exclude<keyof T, 'type' | 'atMs'>]-?: Check };
 
 const FIELDS: { readonly [T in FeedRecord as T['type']]: Fields<T> } = {
   machine: {
@@ -29,7 +37,9 @@ const FIELDS: { readonly [T in FeedRecord as T['type']]: Fields<T> } = {
     epoch: orNull(isText),
     pid: isNumber,
     evidence: orNull(isEvidence),
+    openBreakers: orAbsent(areBreakers),
   },
+  breakers: { machine: isText, open: areBreakers },
   transition: {
     machine: isText,
     from: isText,

@@ -19,6 +19,11 @@ export class Standing {
         this.machines.set(machine, { ...seen, atMs, state: to, epoch, evidence: evidence ?? seen.evidence });
         break;
       }
+      case 'breakers': {
+        const seen = this.machines.get(record.machine);
+        if (seen !== undefined) this.machines.set(record.machine, { ...seen, openBreakers: record.open });
+        break;
+      }
       case 'cache':
         this.caches.set(record.instance, record);
         break;

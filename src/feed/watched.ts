@@ -1,10 +1,17 @@
 /** What a connector's machine does, told as records. */
 import type { AnyMachineSnapshot, InspectionEvent } from 'xstate';
-import { type Announcement, type Epoch, type Fault, pathFrom, type RankReport } from '../../machines/index.ts';
+import {
+  type Announcement,
+  type Epoch,
+  type Fault,
+  type PassedOnEvent,
+  pathFrom,
+  type RankReport,
+} from '../../machines/index.ts';
 import type { ConnectorStatus } from '../connector/index.ts';
 import { redacted } from '../redacted.ts';
 import { wallTimeMs } from '../wall-time.ts';
-import type { Evidence, FeedRecord, MachineId, MachineSeen } from './record.ts';
+import type { Evidence, FeedRecord, MachineId, MachineSeen, OpenBreaker } from './record.ts';
 import { type EventName, edgeTaken, eventNameOf, isStep, type StepInspection } from './step-inspection.ts';
 import { StepThinning } from './step-thinning.ts';
 
@@ -42,6 +49,14 @@ export function watchMachine(connector: Watched, instance: string, tell: (record
   let lastEvent: EventName | null = null;
   const thinning = new StepThinning();
   const lastWords = new Map<number, string>();
+  let open: readonly OpenBreaker[] = status.openBreakers.map(openBreakerFrom);
+
+  const note = (event: PassedOnEvent) => {
+    if (event.type === 'blocks.withdrawn') return;
+    const others = open.filter(({ breaker }) => breaker !== event.breaker);
+    open = event.type === 'breaker.opened' ? [...others, openBreakerFrom(event)] : others;
+    tell({ type: 'breakers', atMs: wallTimeMs(), machine, open });
+  };
 
   const hear = ({ rank, outcome, epoch }: RankReport) => {
     const name = wordsOf(outcome, epoch);
@@ -90,12 +105,15 @@ export function watchMachine(connector: Watched, instance: string, tell: (record
     epoch,
     pid,
     evidence: evidenceFrom(fault),
+    ...(open.length > 0 ? { openBreakers: open } : {}),
   });
   const see = (inspection: InspectionEvent) => {
     if (inspection.actorRef.sessionId !== inspection.rootId) return;
     if (isStep(inspection)) follow(inspection);
     else if (inspection.type === '@xstate.event' && inspection.event.type === 'report.received') {
       hear(inspection.event['report']);
+    } else if (inspection.type === '@xstate.event' && /^breaker\./.test(inspection.event.type)) {
+      note(inspection.event as PassedOnEvent);
     }
   };
   const stop = connector.inspect((inspection) => {
@@ -111,6 +129,10 @@ export function watchMachine(connector: Watched, instance: string, tell: (record
     tell({ type: 'gone', atMs: wallTimeMs(), machine });
   };
   return end;
+}
+
+function openBreakerFrom({ breaker, fault }: { readonly breaker: string; readonly fault: Fault }): OpenBreaker {
+  return { breaker, message: `${fault.kind}: ${redacted(fault.message)}` };
 }
 
 function machineId(instance: string, rank: number | null): MachineId {

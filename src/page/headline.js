@@ -2,10 +2,10 @@
 /** @import { Model } from './main.js' */
 import { element, icon, setAttribute, setText } from './dom.js';
 import { clock, duration } from './format.js';
-import { ranksOf, schedulerOf, stepAt } from './history.js';
+import { indexAt, ranksOf, schedulerOf, stepAt } from './history.js';
 import { outagesOf } from './outages.js';
 import { lookOf, topOf } from './states.js';
-import { evidenceInWords, outageInWords } from './words.js';
+import { breakersInWords, evidenceInWords, outageInWords } from './words.js';
 
 /**
  * @typedef {object} Headline
@@ -41,7 +41,10 @@ export function headlineOf({ history, instance, atMs }) {
       : history.truncatedBeforeMs === null
         ? 'no outage so far'
         : `no outage since ${clock(history.truncatedBeforeMs).slice(0, 8)}`,
-    evidence: evidenceInWords(step.evidence, evidenceAgeMs(scheduler.steps, atMs)),
+    evidence: [
+      ...breakersInWords(scheduler.breakers[indexAt(scheduler.breakers, atMs)]?.open ?? []),
+      evidenceInWords(step.evidence, evidenceAgeMs(scheduler.steps, atMs)),
+    ].join('; '),
   };
 }
 

@@ -1,5 +1,5 @@
 /** All that a feed has said, so that any moment of it can be shown. Pure data; bounded. */
-/** @import { Cache, Evidence, FeedRecord, Header, MachineSeen, Message, ServerSeen } from '../feed/record.ts' */
+/** @import { Breakers, Cache, Evidence, FeedRecord, Header, MachineSeen, Message, ServerSeen } from '../feed/record.ts' */
 
 /**
  * From its time on a machine was in `state`.
@@ -22,6 +22,7 @@
  * @property {number | null} rank
  * @property {number | null} pid
  * @property {Step[]} steps In the order of time
+ * @property {Pick<Breakers, 'atMs' | 'open'>[]} breakers From its time on these were open; the newest of them are kept
  */
 
 /**
@@ -103,7 +104,8 @@ export function accept(history, record) {
     const last = machine.steps.at(-1);
     // The reader's clock told it, which may be behind the machine's.
     addStep(history, machine, stepTo('gone', Math.max(record.atMs, last?.atMs ?? record.atMs), last));
-  } else if (record.type === 'message') insert(history.messages, record);
+  } else if (record.type === 'breakers') acceptBreakers(machineOf(history, record.machine), record);
+  else if (record.type === 'message') insert(history.messages, record);
   else if (record.type === 'server') insert(history.servers, record);
   else if (record.type === 'cache') {
     const samples = history.caches.get(record.instance) ?? [];
@@ -161,13 +163,25 @@ export function ranksOf({ machines }, instance) {
 }
 
 /** @param {History} history @param {MachineSeen} record */
-function acceptMachine(history, { machine: id, kind, instance, rank, state, epoch, pid, atMs, evidence }) {
+function acceptMachine(
+  history,
+  { machine: id, kind, instance, rank, state, epoch, pid, atMs, evidence, openBreakers },
+) {
   const machine = machineOf(history, id);
+  if (openBreakers) acceptBreakers(machine, { atMs, open: openBreakers });
   Object.assign(machine, { kind, instance, rank, pid });
   const last = machine.steps.at(-1);
   if (last?.state === state) return;
   // It may have entered its state before it was thought to be gone.
   addStep(history, machine, { ...stepTo(state, Math.max(atMs, last?.atMs ?? atMs), last), epoch, evidence });
+}
+
+const BREAKERS_KEPT = 1_000;
+
+/** @param {Machine} machine @param {Pick<Breakers, 'atMs' | 'open'>} record */
+function acceptBreakers({ breakers }, { atMs, open }) {
+  insert(breakers, { atMs, open });
+  if (breakers.length > BREAKERS_KEPT) breakers.shift();
 }
 
 /**
@@ -195,6 +209,7 @@ function machineOf({ machines }, id) {
     rank: rank === undefined ? null : Number(rank),
     pid: null,
     steps: [],
+    breakers: [],
   };
   machines.set(id, machine);
   return machine;

@@ -47,6 +47,14 @@ export function outageInWords(outage, atMs) {
 }
 
 /**
+ * @param {readonly { readonly breaker: string; readonly message: string }[]} open
+ * @returns {string[]} one for each work that is turned off
+ */
+export function breakersInWords(open) {
+  return open.map(({ breaker, message }) => `${breaker} are turned off but for a try now and then: ${message}`);
+}
+
+/**
  * @param {{ readonly kind: string; readonly message: string } | null} evidence
  * @param {number | null} agoMs
  * @returns {string} what was noticed, in the connector's own words, and how long ago where that is known

@@ -4,8 +4,8 @@ import { type Link, NotSentError } from './link.ts';
 
 /**
  * The one place that reads what a server's refusal says. One code has several causes, so the text decides; text that
- * nobody knows is marked as such and takes the safe branch. The link is asked first: the death of a server reaches an RPC
- * under half a dozen codes.
+ * nobody knows is marked as such, and speaks against what was asked, not against the registration. The link is asked first:
+ * the death of a server reaches an RPC under half a dozen codes.
  */
 export function faultFromRpc(error: unknown, link: Pick<Link, 'end' | 'isDraining'>): Fault {
   if (error instanceof FaultError) return error.fault;
@@ -23,13 +23,29 @@ export function faultFromRpc(error: unknown, link: Pick<Link, 'end' | 'isDrainin
   const kind = kindByCode[error.code];
   if (kind !== undefined) return { kind, ...said };
   const isUnknown = isAnswer(error) ? { isUnknown: true as const } : {};
-  return { kind: error.code === Code.InvalidArgument ? 'rejected' : 'defect', ...said, ...isUnknown };
+  // A precondition is something about the instance: it is asked for, and found or not.
+  return { kind: error.code === Code.FailedPrecondition ? 'defect' : 'rejected', ...said, ...isUnknown };
 }
 
 /** A server that answers sends `grpc-status`; a status that the client made up has no metadata. */
-export function isAnswer(error: unknown): boolean {
+function isAnswer(error: unknown): boolean {
   return error instanceof ConnectError && error.metadata.has('grpc-status');
 }
+
+/**
+ * Whether the server itself has answered. CANCELLED, UNKNOWN, DEADLINE_EXCEEDED and UNAVAILABLE come from any proxy on the way
+ * and from a server that is dying: the call may still be under way.
+ */
+export function isServersWord(error: unknown): boolean {
+  return isAnswer(error) && !saidByAnybody.has((error as ConnectError).code);
+}
+
+const saidByAnybody: ReadonlySet<Code> = new Set([
+  Code.Canceled,
+  Code.Unknown,
+  Code.DeadlineExceeded,
+  Code.Unavailable,
+]);
 
 /** gRPC (proposal A6): how long the server wants to be left alone; a negative value means "do not ask again". */
 function pushbackIn(error: ConnectError): Pick<Fault, 'retryAfterMs'> {

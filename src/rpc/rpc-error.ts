@@ -1,20 +1,21 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { FaultError } from '../../machines/index.ts';
-import { faultFromRpc, isAnswer, isUnprocessed } from './fault-from-rpc.ts';
+import { faultFromRpc, isServersWord, isUnprocessed } from './fault-from-rpc.ts';
 import type { Link } from './link.ts';
 
 /** A call that failed, with its fault. */
 export class RpcError extends FaultError {
   /**
    * Nothing of the call is under way at the server: it said no itself, or the request never left this process. Anything
-   * else (a reset stream, a broken connection, garbage) says nothing about what the server still does.
+   * else (a reset stream, a broken connection, garbage, a word that a proxy may have said) says nothing about what the
+   * server still does.
    */
   readonly isFinal: boolean;
 
   constructor(error: unknown, link: Pick<Link, 'end' | 'isDraining'>) {
     super(faultFromRpc(error, link), { cause: error });
     this.name = 'RpcError';
-    this.isFinal = error instanceof FaultError || isAnswer(error) || isUnprocessed(error) || isTooLarge(error);
+    this.isFinal = error instanceof FaultError || isServersWord(error) || isUnprocessed(error) || isTooLarge(error);
   }
 }
 

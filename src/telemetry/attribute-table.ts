@@ -47,7 +47,7 @@ export const attributeTable = {
   'pegaflow.query.outcome': { description: 'What a query found', values: ['hit', 'loading', 'miss'] },
   'pegaflow.miss.reason': {
     description: 'Why it was a miss; `none` otherwise',
-    values: ['none', 'notCached', 'notConnected', 'failed', 'superseded', 'distrusted'],
+    values: ['none', 'notCached', 'notConnected', 'failed', 'superseded', 'distrusted', 'withdrawn', 'breakerOpen'],
   },
   'pegaflow.transfer.kind': { description: 'Which way blocks move', values: ['load', 'save'] },
   'pegaflow.transfer.outcome': {
@@ -58,7 +58,7 @@ export const attributeTable = {
     description: 'What ended the doubt',
     values: ['record', 'answer', 'strongProof', 'weakProof', 'threadsGone', 'unsafeRelease'],
   },
-  'pegaflow.breaker': { description: 'The work that is turned off', values: ['saves', 'loads'] },
+  'pegaflow.breaker': { description: 'The work that is turned off', values: ['saves', 'loads', 'queries'] },
   'pegaflow.registration.outcome': {
     description:
       'What the server said to one rank; `lost`: confirmed once, then refuted; `superseded`: a newer epoch came',

@@ -99,6 +99,12 @@ export class LifecycleLog implements ConnectionObserver {
       case 'rank.returned':
         this.#write('rankReturned', { missedRank: event.rank });
         break;
+      case 'registration.parked':
+        this.#write('parked', { retryMs: event.retryMs, ...this.#fault(event.fault) });
+        break;
+      case 'blocks.withdrawn':
+        this.#write('blocksWithdrawn', { blocks: event.blocks, ...this.#fault(event.fault) });
+        break;
     }
   }
 

@@ -59,6 +59,16 @@ export const logTable = {
     message: 'a rank that was missed serves again',
     fields: ['missedRank'],
   },
+  parked: {
+    level: 'error',
+    message: 'the cache server refuses each registration in the same words; somebody has to look',
+    fields: ['fault', 'retryMs'],
+  },
+  blocksWithdrawn: {
+    level: 'warn',
+    message: 'cached blocks could not be loaded twice; they are no hits for a while',
+    fields: ['blocks', 'fault'],
+  },
   loadsImpossible: {
     level: 'error',
     message: 'the cache server can carry out no load of this rank',

@@ -164,6 +164,12 @@ export const metricTable = {
       'Preemptions that waited longer than `preemptionToldAfterMs` for proof that the server is done with the blocks',
     attributes: RANK,
   },
+  'pegaflow.connector.blocks.withdrawn': {
+    kind: 'counter',
+    unit: '{block}',
+    description: 'Blocks that are no hit for a while because a load of them failed twice',
+    attributes: INSTANCE,
+  },
   'pegaflow.connector.event_loop.stall.duration': {
     kind: 'histogram',
     unit: 's',

@@ -1203,6 +1203,91 @@ describe('scheduler machine', () => {
     expect(await lose()).toBe(0);
   });
 
+  describe('a registration that the server refuses each time in the same words', () => {
+    const refusal: Fault = { kind: 'rejected', message: 'Internal: register tensor failed: no map 7' };
+    /** Refuses generations until one is not begun within 6 s; returns how many. */
+    const refuseAll = async (h: ReturnType<typeof harness>, fault: (n: number) => Fault) => {
+      h.report(1, { outcome: 'pending' });
+      for (let n = 0; n < 40; n += 1) {
+        h.report(0, { outcome: 'failed', fault: fault(n) });
+        for (let ms = 0; ms < 6_000 && !h.script.pending.includes('clear'); ms += 10) h.script.clock.tick(10);
+        if (!h.script.pending.includes('clear')) return n + 1;
+        await h.script.answer('clear', { tookMs: 1 });
+        h.deliver();
+      }
+      return 40;
+    };
+    const harnessHeard = () => {
+      const h = harness();
+      const parked: unknown[] = [];
+      h.actor.on('registration.parked', (event) => parked.push(event));
+      return { ...h, parked };
+    };
+
+    it('S-77 is parked after a few, with the words, and tried again after minutes, ever more slowly', async () => {
+      const h = harnessHeard();
+      await h.toSealing();
+      expect(await refuseAll(h, (n) => ({ ...refusal, message: `${refusal.message}${n}` }))).toBe(10);
+      expect([h.path(), h.script.openLinks]).toEqual(['reRegistering.parked', 1]);
+      expect(h.parked).toMatchObject([{ retryMs: 60_000, fault: { message: expect.stringContaining('no map') } }]);
+      h.script.clock.tick(60_000);
+      await h.script.answer('clear', { tookMs: 1 });
+      h.deliver();
+      h.report(0, { outcome: 'failed', fault: refusal });
+      expect(h.path()).toBe('reRegistering.parked');
+      expect(h.parked).toMatchObject([{ retryMs: 60_000 }, { retryMs: 120_000 }]);
+      h.script.clock.tick(120_000);
+      await h.script.answer('clear', { tookMs: 1 });
+      h.deliver();
+      for (const rank of [0, 1]) h.report(rank);
+      await h.script.answer('survey', sealed);
+      expect(h.path()).toBe('connected.settling');
+    });
+
+    it.each<[string, (n: number) => Fault]>([
+      ['in other words each time', (n) => ({ ...refusal, message: 'x'.repeat(n + 1) })],
+      ['and asks to come back', () => ({ ...refusal, retryAfterMs: 10 })],
+      ['because it cannot be reached', () => gone],
+    ])('is not parked where it is refused %s', async (_, fault) => {
+      const h = harnessHeard();
+      await h.toSealing();
+      expect(await refuseAll(h, fault)).toBe(40);
+      expect(h.parked).toEqual([]);
+    });
+
+    it.each<[string, (h: ReturnType<typeof harness>) => void, string]>([
+      [
+        'another server',
+        (h) => h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone }),
+        'reconnecting.waiting',
+      ],
+      [
+        'another process of a rank, which may have other memory',
+        (h) => h.report(0, { workerBootId: 'successor', epoch: null, outcome: 'pending' }),
+        'reRegistering.clearing.waiting',
+      ],
+    ])('is made at once with %s', async (_, change, path) => {
+      const h = harness();
+      await h.toSealing();
+      await refuseAll(h, () => refusal);
+      change(h);
+      expect(h.path()).toBe(path);
+      expect(h.context().refusedAlike.count).toBe(0);
+    });
+
+    it('is parked too where a rank refuses a version that this scheduler takes, as one of an older release does', async () => {
+      const h = harnessHeard();
+      await h.toSealing();
+      const version: Fault = { kind: 'incompatible', message: 'FailedPrecondition: another version' };
+      for (let n = 0; n < 400 && h.parked.length === 0; n += 1) {
+        if (h.path() === 'reRegistering.announcing') h.deliver();
+        if (h.path().startsWith('reRegistering.sealing')) h.report(0, { outcome: 'failed', fault: version });
+        else await h.answerAll();
+      }
+      expect(h.parked).toHaveLength(1);
+    });
+  });
+
   /** How long it waits after each of so many attempts that end so, in milliseconds. */
   function waitsAfter(h: ReturnType<typeof harness>, attempts: number, end: () => void): number[] {
     return Array.from({ length: attempts }, () => {

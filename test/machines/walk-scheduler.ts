@@ -28,7 +28,12 @@ type Variants = { readonly [type in SchedulerEvent['type']]: readonly Extract<Sc
 /** One rank stands for all: what several say together is tested with the reports themselves. */
 export const schedulerPlan = {
   machine: schedulerMachine,
-  input: { schedulerBootId: 'boot', worldSize: 1, budgets: budgetsFrom() },
+  // With so little patience that the first refusal is the end of it: few situations lead there.
+  input: {
+    schedulerBootId: 'boot',
+    worldSize: 1,
+    budgets: budgetsFrom({ voidBackoffFirstMs: 10_000 }),
+  },
   variants: (context: SchedulerContext): Variants => ({
     'link.opened': [{ type: 'link.opened' }],
     'link.ended': [
@@ -45,6 +50,9 @@ export const schedulerPlan = {
       { type: 'announcement.delivered', epoch: context.announcement.epoch },
       { type: 'announcement.delivered', epoch: { schedulerBootId: 'another', counter: 1 } },
     ],
+    'breaker.opened': [{ type: 'breaker.opened', breaker: 'saves', fault: unreachable }],
+    'breaker.closed': [{ type: 'breaker.closed', breaker: 'saves' }],
+    'blocks.withdrawn': [{ type: 'blocks.withdrawn', blocks: 1, fault: unreachable }],
     drain: [{ type: 'drain' }],
     resume: [{ type: 'resume' }],
     stop: [{ type: 'stop' }],
@@ -81,6 +89,7 @@ export const schedulerPlan = {
     isVersionTold: versionTold({ announcement, reports, ...context }) !== null,
     isVersionTrouble: context.versionRefusals > 0,
     hasOffset: reports[0]?.layerWithOffset !== undefined,
+    isPatienceOver: context.refusedAlike.count > 0,
     isPushedBack: context.evidence?.fault.retryAfterMs !== undefined,
   }),
 } satisfies Plan<SchedulerContext>;
@@ -132,7 +141,9 @@ const generation = [
   ...sealing,
   'reRegistering.readingBack',
   'reRegistering.pausing',
+  'reRegistering.parked',
 ];
+const surveyed = ['degraded.surveying'];
 const incompatible = ['incompatible.waiting', 'incompatible.probing'];
 const drained = ['drained.quiescing', 'drained.handedBack'];
 const stopping = ['stopping.stoppingRanks', 'stopping.retiring'];
@@ -145,7 +156,7 @@ export const schedulerTables: Tables = {
       because: 'a link says once that it is up, and only while it is dialled',
       in: [
         ...connected,
-        'degraded.surveying',
+        ...surveyed,
         'degraded.missingRank',
         'degraded.unanswered',
         'degraded.draining',
@@ -186,7 +197,7 @@ export const schedulerTables: Tables = {
       because: 'no announcement waits for its delivery',
       in: [
         ...connected,
-        'degraded.surveying',
+        ...surveyed,
         'degraded.missingRank',
         'degraded.unanswered',
         'degraded.draining',
@@ -219,7 +230,7 @@ export const schedulerTables: Tables = {
       because: 'nothing was drained',
       in: [
         ...connected,
-        'degraded.surveying',
+        ...surveyed,
         'degraded.missingRank',
         'degraded.unanswered',
         'degraded.draining',

@@ -118,6 +118,18 @@ describe('the headline', () => {
     });
   });
 
+  it('says what is turned off, as long as it is', () => {
+    const breakers = (atMs: number, open: { breaker: string; message: string }[]) =>
+      ({ type: 'breakers', atMs, machine: scheduler, open }) as const;
+    const history = historyOf([
+      ...connected(replica, 1000),
+      breakers(2000, [{ breaker: 'saves', message: 'rejected: disk full' }]),
+      breakers(3000, []),
+    ]);
+    const said = [1500, 2500, 3500].map((atMs) => headlineOf({ history, instance: 'replica-0', atMs }).evidence);
+    expect(said.map((evidence) => evidence.startsWith('saves are turned off'))).toEqual([false, true, false]);
+  });
+
   it('says how far a registration is', () => {
     const { title, meaning, since } = headlineOf({ history: told, instance: 'replica-0', atMs: 6065.01 });
     expect([title, since]).toEqual(['replica-0: re-registering', 'for 55 ms']);

@@ -1,3 +1,4 @@
+import { Code } from '@connectrpc/connect';
 import { storageOffsetFault, testedServerVersions } from '../../machines/index.ts';
 import type { MethodFault, RpcMethod } from '../../src/engine/faults.ts';
 import { ambush } from './ambush.ts';
@@ -203,6 +204,15 @@ const table = {
       world.stopFor(server.process, 450 + outageMs(random));
       server.faults.merge({ copyAfterThaw: null });
     });
+  },
+  refusedSaves: (world, random) => {
+    const message = random.pick(['storage error: pinned pool exhausted while allocating 64 bytes', 'disk full']);
+    break_(world, 'save', { refuse: { code: Code.Internal, message } });
+    world.later(random.between(500, 20_000), () => world.server.faults.merge({ methods: { save: null } }));
+  },
+  refusedLoads: (world, random) => {
+    break_(world, 'load', { refuse: { code: Code.Internal, message: 'storage error: LoadState: no such file' } });
+    world.later(random.between(500, 20_000), () => world.server.faults.merge({ methods: { load: null } }));
   },
   slowCopies: ({ server }, random) => server.faults.merge({ copyDelayMs: random.between(20, 400) }),
   failedCopies: ({ server }, random) => {

@@ -20,6 +20,8 @@ interface HostRequest {
   hit: number;
   stepsLeft: number;
   isSaved: boolean;
+  /** Its load failed, and it has not asked since. */
+  hasFailed: boolean;
   sinceMs: number;
 }
 
@@ -182,7 +184,15 @@ export class Host {
   #add(prefix: string, length: number): void {
     const id = `r${++this.#lastId}`;
     const hashes = Array.from({ length }, (_, i) => chainHash(prefix, i));
-    const fresh = { stage: 'waiting', blocks: [], hit: 0, stepsLeft: 0, isSaved: false, sinceMs: 0 } as const;
+    const fresh = {
+      stage: 'waiting',
+      blocks: [],
+      hit: 0,
+      stepsLeft: 0,
+      isSaved: false,
+      hasFailed: false,
+      sinceMs: 0,
+    } as const;
     this.#requests.set(id, { ...fresh, id, hashes });
     if (prefix.startsWith('fresh')) this.#prefixOf.set(id, prefix);
   }
@@ -218,6 +228,10 @@ export class Host {
         this.#kernel.report(new Violation(1, `a query outside connected was answered ${outcome.kind}`));
       }
       if (this.#requests.get(request.id) !== request || request.stage !== 'asking') return;
+      if (request.hasFailed && outcome.kind === 'hit') {
+        this.#kernel.report(new Violation('T', `${request.id} is promised a hit again right after its load failed`));
+      }
+      request.hasFailed = false;
       request.hit = outcome.kind === 'hit' ? outcome.blocks : 0;
       request.stage = outcome.kind === 'loading' ? 'waiting' : 'ready';
       // A request that is preempted meanwhile asks again with another prefix.
@@ -368,6 +382,7 @@ export class Host {
     this.pool.loadEnded(targets);
     if (hasFailed) {
       this.#tallies.failedLoads += 1;
+      request.hasFailed = true;
       request.hit = 0;
     } else {
       this.pool.verify(targets, request.hashes);

@@ -321,6 +321,13 @@ export const mutants: readonly Mutant[] = [
     why: 'after a stall of our own, verdicts come before the answers that have long arrived',
   },
   {
+    name: 'failed promise kept',
+    file: 'src/connector/refused-work.ts',
+    find: 'for (const { groupId } of load.leases) this.#withdrawn.set(load.requestId, groupId, true);',
+    replace: '',
+    why: 'a request whose load failed is promised the same hit again',
+  },
+  {
     name: 'leases never released',
     file: 'src/connector/leases.ts',
     find: '  release(held: HeldLease): void {\n',

@@ -167,6 +167,12 @@ describe('what the status command prints', () => {
     expect(text).toContain('… │');
   });
 
+  test('says what is turned off, in the words of the server', () => {
+    const openBreakers = [{ breaker: 'saves', message: 'rejected: disk full' }];
+    const text = statusText({ ...status, machines: [seen({ openBreakers })] });
+    expect(text).toContain('replica/scheduler: saves are turned off but for a try now and then: rejected: disk full');
+  });
+
   test('says what the cache gave and how the server went', () => {
     const counts = { queries: 20, askedBlocks: 200, hitBlocks: 50, misses: 12, missesDegraded: 3 };
     const text = statusText({

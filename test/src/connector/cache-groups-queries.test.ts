@@ -1,9 +1,19 @@
 import { create } from '@bufbuild/protobuf';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { expect, it } from 'vitest';
-import { type Announcement, type Budgets, budgetsFrom, type Epoch, type Fault } from '../../../machines/index.ts';
+import { createActor } from 'xstate';
+import {
+  type Announcement,
+  type Budgets,
+  breakerMachine,
+  budgetsFrom,
+  type Epoch,
+  type Fault,
+} from '../../../machines/index.ts';
+import { Breakers } from '../../../src/connector/breakers.ts';
 import { CacheQueries } from '../../../src/connector/cache-queries.ts';
 import { Distrust } from '../../../src/connector/distrust.ts';
+import { FailedBlocks } from '../../../src/connector/failed-blocks.ts';
 import { loadIntentFrom } from '../../../src/connector/hits.ts';
 import { Leases } from '../../../src/connector/leases.ts';
 import { Engine, type QueryRequest, QueryResponseSchema } from '../../../src/gen/pegaflow/engine_pb.ts';
@@ -55,11 +65,30 @@ function harness(script: Script, budgets: Partial<Budgets> = {}) {
   const distrust = new Distrust();
   const observer = { queried: () => {}, fenced: () => {}, stalled: () => {}, refusedInUnknownWords: () => {} };
   const leases = new Leases({ ...shared, releaseTimeoutMs: 1_000, suspect });
-  const all = { ...shared, instanceId: 'i', budgets: budgetsFrom(budgets), leases, distrust, suspect, observer };
+  const failed = new FailedBlocks(60_000);
+  const refusedWork = {
+    takeWithdrawn: () => false,
+    loadablePrefix: (blockHashes: readonly Uint8Array[]) => failed.loadablePrefix(blockHashes, 0),
+  };
+  const closed = createActor(breakerMachine, { input: { breaker: 'queries', budgets: budgetsFrom() } }).start();
+  const breakers = new Breakers(() => ({ saves: closed, loads: closed, queries: closed }));
+  const waits = budgetsFrom(budgets);
+  const all = {
+    ...shared,
+    instanceId: 'i',
+    budgets: waits,
+    leases,
+    distrust,
+    refusedWork,
+    breakers,
+    suspect,
+    observer,
+  };
   const queries = new CacheQueries(all);
   return {
     queries,
     distrust,
+    failed,
     asked,
     suspected,
     ask: (groupId: number, query: { isAllOrNothing?: boolean; blockHashes?: Uint8Array[] } = {}) =>

@@ -294,7 +294,7 @@ describe('transfers in flight', () => {
     instance.scheduler.scheduleSave({ requestId: 'slow', blockIds: [4], blockHashes: hashesOf(1, 'slow') });
     instance.finish('slow');
     instance.step();
-    await engine.fault({ methods: { save: { refuse: { code: 14, message: 'go away' }, times: 1 } } });
+    await engine.fault({ methods: { save: { refuse: { code: 9, message: 'the shelf has wandered off' }, times: 1 } } });
     await instance.save('refused', [3], hashesOf(1, 'refused'));
     await eventually('the end of the slow save', () => (worker.takeReport().idle ? true : null));
     expect(worker.stats).toMatchObject({ saves: { succeeded: 2, failed: 1 }, unsafeReleases: 0 });

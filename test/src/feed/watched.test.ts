@@ -56,7 +56,7 @@ function watched() {
   };
   /** What was told since it was last asked. */
   const news = () => records.splice(0);
-  return { script, report, news };
+  return { script, report, news, send: actor.send.bind(actor) };
 }
 
 const stepsOf = (records: readonly FeedRecord[]) =>
@@ -108,6 +108,17 @@ describe('what is told of a machine', () => {
     const message = `block ${'c0ffee99'.repeat(8)} is not there`;
     script.tell({ type: 'link.ended', cause: 'closed', fault: { kind: 'defect', message } });
     expect(stepsOf(news())[0]?.evidence).toEqual({ kind: 'defect', message: 'block c0ffee99… is not there' });
+  });
+
+  test('which breakers are open, whenever that changes', () => {
+    const { send, news } = watched();
+    news();
+    send({ type: 'breaker.opened', breaker: 'saves', fault: { kind: 'rejected', message: 'disk full' } });
+    send({ type: 'breaker.closed', breaker: 'saves' });
+    expect(news()).toMatchObject([
+      { type: 'breakers', machine: 'replica/scheduler', open: [{ breaker: 'saves', message: 'rejected: disk full' }] },
+      { type: 'breakers', open: [] },
+    ]);
   });
 
   test('an announcement once, although it is made again', async () => {

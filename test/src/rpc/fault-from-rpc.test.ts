@@ -128,8 +128,8 @@ function rejected(code: Code, texts: readonly string[]) {
 const unknown: readonly (readonly [Code, string, Fault['kind']])[] = [
   [Code.FailedPrecondition, 'words nobody has read yet', 'defect'],
   [Code.InvalidArgument, 'invalid argument: words nobody has read yet', 'rejected'],
-  [Code.Internal, 'storage error: words nobody has read yet', 'defect'],
-  [Code.DataLoss, 'what is this', 'defect'],
+  [Code.Internal, 'storage error: words nobody has read yet', 'rejected'],
+  [Code.DataLoss, 'what is this', 'rejected'],
 ];
 
 /** What a server answers carries its status in the metadata. */

@@ -42,11 +42,12 @@ async function connect(endpoint: string): Promise<Connection> {
   return connection;
 }
 
-const refusing = (stream: ServerHttp2Stream) =>
+const refusingWith = (code: number) => (stream: ServerHttp2Stream) =>
   stream.respond(
-    { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '13', 'grpc-message': 'no' },
+    { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': `${code}`, 'grpc-message': 'no' },
     { endStream: true },
   );
+const refusing = refusingWith(13);
 
 const unanswered: readonly (readonly [string, Treatment])[] = [
   ['a stream reset with CANCEL', (stream) => stream.close(constants.NGHTTP2_CANCEL)],
@@ -58,6 +59,10 @@ const unanswered: readonly (readonly [string, Treatment])[] = [
     },
   ],
   ['a closed connection', (stream) => stream.session?.destroy()],
+  ['CANCELLED, which any proxy may say,', refusingWith(1)],
+  ['UNKNOWN, which any proxy may say,', refusingWith(2)],
+  ['DEADLINE_EXCEEDED, which any proxy may say,', refusingWith(4)],
+  ['UNAVAILABLE, which any proxy may say,', refusingWith(14)],
 ];
 
 describe('a call without an answer', () => {
@@ -104,7 +109,7 @@ describe('a call without an answer', () => {
         (error: unknown) => error,
       );
     const answered = await failureOf(connection.server.call((client) => client.save({})));
-    expect(answered).toMatchObject({ isFinal: true, fault: { kind: 'defect' } });
+    expect(answered).toMatchObject({ isFinal: true, fault: { kind: 'rejected' } });
     const { server: link } = connection;
     const big = new Uint8Array(65 << 20);
     const tooLarge = await failureOf(link.call((client) => client.release({ lease: big })));
