@@ -21,6 +21,10 @@ export const budgetTable = {
     default: 2_000,
     end: 'the instance is cleared although a rank is not idle, or did not answer the wait',
   },
+  identifyTimeoutMs: {
+    default: 250,
+    end: 'a rank that is registered serves before it is known which process holds its memory',
+  },
   stalledAfterMs: {
     default: 5_000,
     end: 'Register or Unregister unanswered: shown as stalled, still waited for; no answer to a read-back or to a check of the registration: a fresh link',

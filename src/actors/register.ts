@@ -1,11 +1,13 @@
 import { fromPromise } from 'xstate';
-import type { Epoch, RegistrationInput } from '../../machines/index.ts';
+import type { Budgets, Epoch, RegistrationInput } from '../../machines/index.ts';
 import type { RegisterContextRequest } from '../gen/pegaflow/engine_pb.ts';
+import { patientTimer } from '../patient-timer.ts';
 import type { Connection } from '../rpc/connection.ts';
 import type { OurMemory } from '../rpc/memory-holder.ts';
 import type { OwnerOf } from './owners.ts';
 
 export interface RegistrationOwner {
+  readonly budgets: Budgets;
   readonly connection: Connection;
   /**
    * What this rank registers in an epoch, with a server of this version where it is known. Throws a FaultError where it must
@@ -24,13 +26,17 @@ export interface RegistrationOwner {
  */
 export const createRegister = (ownerOf: OwnerOf<RegistrationOwner>) =>
   fromPromise<void, RegistrationInput>(async ({ input, system }) => {
-    const { connection, registration, memory, noteRegistration } = ownerOf(system);
+    const { budgets, connection, registration, memory, noteRegistration } = ownerOf(system);
     const request = registration(input.epoch, input.serverVersion);
     const { server } = connection;
     connection.beginRegistration(memory());
     const noteAnswer = noteRegistration(input.epoch);
     await server.callAlone((client) => client.registerContextBatch(request));
-    // From now on it holds memory of ours; before, the search would have found nothing and delayed the recovery.
-    server.identify();
     noteAnswer();
+    // From now on it holds memory of ours. Nothing is moved before it is known whose death would end that: a server that is killed
+    // at once would be a dead process that nobody saw.
+    const late = Promise.withResolvers<void>();
+    const cancel = patientTimer(budgets.identifyTimeoutMs, late.resolve);
+    await Promise.race([server.identify(), late.promise]);
+    cancel();
   });

@@ -170,6 +170,7 @@ export class WorkerConnector {
     });
     this.stats = Object.assign(this.#transfers.stats, { fencedResults: 0 });
     owners.set(this.#actor.system, {
+      budgets: this.#budgets,
       connection: this.#connection,
       registration: (epoch, serverVersion = firstVersionOf(options.serverVersions ?? 'tested')) => {
         const layer = this.#layerWithOffset;

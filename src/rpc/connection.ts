@@ -84,6 +84,8 @@ export class Connection {
       if (this.#search === search) this.#follow(proofBy(found, this.#options.isDirect === true));
     });
     this.#search = search;
+    const ends = this.#current?.link.addresses ?? null;
+    if (ends !== null) search.prepare(ends);
     return search;
   }
 
@@ -231,7 +233,7 @@ export class ServerLink {
           // A draining server stops listening while it lives: a refusal then proves nothing.
           const isAbrupt = end.cause === 'closed' || end.cause === 'reset';
           if (isAbrupt && !this.link.isDraining) this.death.observeClose();
-          if (this.death.isAwaited) this.#search()?.lookFor(this.death, null);
+          if (this.death.isAwaited) void this.#search()?.lookFor(this.death, null);
           for (const lost of this.#lostListeners) lost();
           events.down(end);
           this.death.outliveLink();
@@ -301,16 +303,19 @@ export class ServerLink {
     return refusal;
   }
 
-  /** What works on this link under the registration there is ends with the process that holds its memory: looks for that. */
-  identify(): void {
-    this.#search()?.join(this.death, this.link.addresses);
+  /**
+   * What works on this link under the registration there is ends with the process that holds its memory: looks for that. Resolves
+   * when the look is over, whatever it found.
+   */
+  async identify(): Promise<void> {
+    await this.#search()?.join(this.death, this.link.addresses);
   }
 
   /**
    * Tells `waiter` of the end of the link and of the server's death, until the function that comes back is called.
    */
   watch({ lost, gone, dead }: LinkWaiter): () => void {
-    this.identify();
+    void this.identify();
     this.#lostListeners.add(lost);
     const unwatch = this.death.watch(dead);
     if (gone !== undefined) this.#goneListeners.add(gone);

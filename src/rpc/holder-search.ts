@@ -27,6 +27,8 @@ export class HolderSearch implements Disposable {
   #holder: HolderWatch | null = null;
   #deaths = new Set<DeathWatch>();
   #isDisposed = false;
+  #looks = new Map<DeathWatch, Promise<void>>();
+  #owner: { readonly ofSocket: string; readonly found: Promise<SocketOwner> } | null = null;
 
   /** Begins before the Register that it is about. `onFound` hears of each look. */
   constructor(memory: OurMemory, onFound: (proof: HolderWatch | NoProof) => void) {
@@ -34,21 +36,38 @@ export class HolderSearch implements Disposable {
     this.#onFound = onFound;
   }
 
-  /** What works under this registration on the watched link ends with the holder. The first call for a link looks for it. */
-  join(death: DeathWatch, ends: ConnectionAddresses | null): void {
-    if (this.#deaths.has(death)) return;
-    this.#deaths.add(death);
-    death.atEnd(() => this.#deaths.delete(death));
-    // Who serves under this registration on a link that is up is another than one that is dead.
-    if (this.#holder?.hasExited) this.#forgetHolder();
-    this.lookFor(death, ends);
+  /** Begins the longest part of the look, so that it runs beside the Register and a server that dies soon after is known. */
+  prepare(ends: ConnectionAddresses): void {
+    this.#owner = { ofSocket: keyOf(ends), found: ownerOf(ends) };
+    this.#owner.found.catch(() => {});
   }
 
-  /** Looks again where the holder is not known; without the connection where that is over. */
-  lookFor(death: DeathWatch, ends: ConnectionAddresses | null): void {
+  /**
+   * What works under this registration on the watched link ends with the holder. The first call for a link looks for it; resolves
+   * when that look is over.
+   */
+  join(death: DeathWatch, ends: ConnectionAddresses | null): Promise<void> {
+    const look = this.#looks.get(death) ?? this.#begin(death, ends);
+    this.#looks.set(death, look);
+    return look;
+  }
+
+  #begin(death: DeathWatch, ends: ConnectionAddresses | null): Promise<void> {
+    this.#deaths.add(death);
+    death.atEnd(() => {
+      this.#deaths.delete(death);
+      this.#looks.delete(death);
+    });
+    // Who serves under this registration on a link that is up is another than one that is dead.
+    if (this.#holder?.hasExited) this.#forgetHolder();
+    return this.lookFor(death, ends);
+  }
+
+  /** Looks again where the holder is not known; without the connection where that is over. Resolves when that is done. */
+  async lookFor(death: DeathWatch, ends: ConnectionAddresses | null): Promise<void> {
     if (this.#isDisposed) return;
     if (this.#holder !== null) death.learn(this.#holder);
-    else void this.#look(death, ends).catch(() => this.#tell(death, 'notVisible'));
+    else await this.#look(death, ends).catch(() => this.#tell(death, 'notVisible'));
   }
 
   [Symbol.dispose](): void {
@@ -80,10 +99,8 @@ export class HolderSearch implements Disposable {
   }
 
   async #find(ends: ConnectionAddresses | null): Promise<HolderWatch | NoProof> {
-    const inode = ends && (await acceptedInode(ends));
-    const owner = ends && inode !== null ? await pidOfSocket(inode, lastOwners.get(ends.remotePort) ?? null) : null;
-    if (ends !== null && inode !== null && owner !== null) {
-      lastOwners.set(ends.remotePort, owner);
+    const { inode, owner } = await this.#ownerAt(ends);
+    if (inode !== null && owner !== null) {
       // Looked at once more after the watch began: the pid was not handed on in between.
       const isOwner = async () => (await pidOfSocket(inode, owner)) === owner;
       const isHolder = () => holdsMemory(owner, this.#memory);
@@ -93,6 +110,11 @@ export class HolderSearch implements Disposable {
       watch?.[Symbol.dispose]();
     }
     return (await this.#findElsewhere()) ?? (owner !== null ? 'proxy' : inode === null ? 'notHere' : 'notVisible');
+  }
+
+  #ownerAt(ends: ConnectionAddresses | null): Promise<SocketOwner> | SocketOwner {
+    if (ends === null) return { inode: null, owner: null };
+    return this.#owner?.ofSocket === keyOf(ends) ? this.#owner.found : ownerOf(ends);
   }
 
   /** A proxy stands between, or the connection is over already. */
@@ -106,4 +128,22 @@ export class HolderSearch implements Disposable {
     watch[Symbol.dispose]();
     return null;
   }
+}
+
+/** The accepted end of a connection. `null`: it is not on this host, or nobody is seen to hold it. */
+interface SocketOwner {
+  readonly inode: string | null;
+  readonly owner: number | null;
+}
+
+async function ownerOf(ends: ConnectionAddresses): Promise<SocketOwner> {
+  const inode = await acceptedInode(ends);
+  const owner = inode === null ? null : await pidOfSocket(inode, lastOwners.get(ends.remotePort) ?? null);
+  if (owner !== null) lastOwners.set(ends.remotePort, owner);
+  return { inode, owner };
+}
+
+/** While a connection lives its ports name it. */
+function keyOf({ localPort, remotePort }: ConnectionAddresses): string {
+  return `${localPort} ${remotePort}`;
 }

@@ -11,12 +11,13 @@ async function registeredWith(call: () => Promise<unknown>) {
       await call();
       steps.push('answered');
     },
-    identify: () => steps.push('identify'),
+    identify: async () => steps.push('identify'),
   };
   const beginRegistration = () => steps.push('begin');
   const noteRegistration = () => () => steps.push('note');
   const connection = { server, beginRegistration };
-  const owner = { connection, registration: () => ({}), memory: () => ({}), noteRegistration };
+  const budgets = { identifyTimeoutMs: 1000 };
+  const owner = { budgets, connection, registration: () => ({}), memory: () => ({}), noteRegistration };
   const register = createRegister(() => owner as never);
   const actor = createActor(register, { input: { epoch: { schedulerBootId: 'boot', counter: 1 } } as never });
   const ended = toPromise(actor);
@@ -27,7 +28,7 @@ async function registeredWith(call: () => Promise<unknown>) {
 
 describe('the registration of a rank', () => {
   test('searches for the process of the server that has accepted it, not before', async () => {
-    expect(await registeredWith(async () => {})).toEqual(['begin', 'register', 'answered', 'identify', 'note']);
+    expect(await registeredWith(async () => {})).toEqual(['begin', 'register', 'answered', 'note', 'identify']);
   });
 
   test('does not search for that of one that refuses it', async () => {

@@ -46,7 +46,7 @@ async function registered(endpoint: string) {
   const memory = memoryOf(rank.deviceId, layersOf(rank));
   const search = connection.beginRegistration(memory);
   await server.call((client) => client.registerContextBatch(rank.registration()));
-  server.identify();
+  await server.identify();
   watched.watch();
   const looked = () => eventually('a look for the holder', () => connection.proof, 15_000);
   return { ...watched, memory, search, looked };
