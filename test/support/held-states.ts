@@ -151,6 +151,22 @@ export const heldStates: readonly HeldState[] = [
     },
   },
   {
+    path: 'degraded.unanswered',
+    budgets: { queryTimeoutMs: 50, surveyTimeoutMs: 100, voidBackoffFirstMs: LONG_MS, voidBackoffMaxMs: LONG_MS },
+    hold: async ({ engine, instance }) => {
+      await engine.fault(hang('queryPrefetch'));
+      await ask(instance);
+    },
+  },
+  {
+    path: 'reRegistering.parked',
+    budgets: { voidBackoffFirstMs: 10, voidBackoffMaxMs: 10, parkedFirstMs: LONG_MS, parkedMaxMs: LONG_MS },
+    hold: async (stage) => {
+      const refuse = { code: 3, message: 'no such layer' };
+      await loseRegistrationThen(stage, { methods: { registerContextBatch: { refuse } } });
+    },
+  },
+  {
     path: 'degraded.draining',
     budgets: { drainTimeoutMs: LONG_MS },
     hold: async (stage) => {
@@ -170,13 +186,19 @@ export const heldStates: readonly HeldState[] = [
   },
 ];
 
-/** States that are over as soon as something answers, or that hold what another one here holds as well. */
+/**
+ * States that are over as soon as something answers, or that hold what another one here holds as well, or that wait for a rank
+ * (`attendance.test.ts` has those).
+ */
 export const passingStates = [
   'connected.settling',
   'connected.serving',
   'degraded.assessing',
+  'degraded.missingRank',
   'reconnecting.waiting',
+  'reRegistering.awaitingRanks',
   'reRegistering.clearing.waiting',
+  'reRegistering.proving',
   'reRegistering.sealing.waiting',
   'reRegistering.voided',
   'drained.quiescing',
