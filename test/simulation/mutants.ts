@@ -69,9 +69,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'clear before the session',
     file: 'machines/scheduler.ts',
-    find: "target: '#scheduler.reRegistering',\n              actions: ['announceWait', 'forgetVersionRefusals'],",
+    find: "target: '#scheduler.reRegistering',\n              actions: ['announceWait', 'forgetVersionRefusals', 'forgetRedial'],",
     replace:
-      "target: '#scheduler.reRegistering.quiescing',\n              actions: ['announceWait', 'forgetVersionRefusals'],",
+      "target: '#scheduler.reRegistering.quiescing',\n              actions: ['announceWait', 'forgetVersionRefusals', 'forgetRedial'],",
     why: 'nobody watches over what is registered',
   },
   {
@@ -176,8 +176,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'no audit',
     file: 'machines/scheduler.ts',
-    find: "after: { auditInterval: 'auditing' },",
-    replace: '',
+    find: "serving: { after: { auditInterval: 'auditing' } },",
+    replace: 'serving: {},',
     why: 'a loss is noticed only under load',
   },
   {
@@ -246,14 +246,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a spoilt hash is a hit',
     file: 'src/connector/cache-queries.ts',
-    find: 'const blocks = this.#options.distrust.trustedPrefix(hashes);',
-    replace: 'const blocks = hashes.length;',
+    find: 'upTo(loadable, this.#options.distrust.trustedPrefix(hashesAt(loadable, query)));',
+    replace: 'loadable;',
     why: 'what a save stored after its blocks were handed back is loaded',
   },
   {
     name: 'spoilt hashes not reported',
     file: 'src/connector/unsafe-saves.ts',
-    find: 'hashes.set(keyOf(hash), Uint8Array.from(hash));',
+    find: 'for (const hash of [...saves].flat()) hashes.set(keyOf(hash), hash);',
     replace: '',
     why: 'the scheduler never hears which hashes are not to be used',
   },

@@ -45,8 +45,10 @@ describe('what became of loads and saves', { timeout: 60_000 }, () => {
     const { engine, instance, value } = await watched();
     const [worker] = instance.workers;
     await hangingSave({ engine, instance });
+    engine.signal('SIGSTOP');
+    await eventually('the quarantine', () => (worker!.quarantine('save').entered > 0 ? true : null), 15_000);
     await kill(engine);
-    await eventually('the end of the save', () => (worker!.stats.saves.failed > 0 ? true : null));
+    await eventually('the end of the save', () => (worker!.stats.saves.failed > 0 ? true : null), 15_000);
     const { ended, entered } = worker!.quarantine('save');
     expect(entered).toBe(1);
     expect(await value('quarantine.blocks', { 'transfer.kind': 'save' })).toBe(0);
