@@ -184,8 +184,9 @@ describe('registrations', { timeout: 60_000 }, () => {
     const budgets = {
       auditFirstMs: 20,
       auditIntervalMs: 20,
-      stalledAfterMs: 20,
-      stalledTimeoutMs: 40,
+      // Longer than a Register with the look for the server's process takes here, and together less than what is waited below.
+      stalledAfterMs: 150,
+      stalledTimeoutMs: 300,
       surveyTimeoutMs: 5_000,
     };
     const instance = startInstance(endpointOf(engine), { isPushed: false, budgets });
