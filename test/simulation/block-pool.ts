@@ -29,8 +29,8 @@ export class BlockPool {
   #blocks: Block[];
   #free: number[];
   #buried: number[] = [];
-  /** Blocks that a rank had read to learn how far the server is, as `rank block`; each once. */
-  #markers = new Set<string>();
+  /** Blocks that a rank had read to learn how far the server is, as `rank block`, and how often they may still be read for it. */
+  #markers = new Map<string, number>();
   #taints: Taints;
   #tallies: Tallies;
   #livingServers: () => readonly SimulatedProcess[];
@@ -139,14 +139,21 @@ export class BlockPool {
   }
 
   markerSent(rank: number, blockId: number): void {
-    this.#markers.add(`${rank} ${blockId}`);
+    const name = `${rank} ${blockId}`;
+    this.#markers.set(name, (this.#markers.get(name) ?? 0) + 1);
+  }
+
+  #takeMarker(name: string): boolean {
+    const left = this.#markers.get(name) ?? 0;
+    if (left > 0) this.#markers.set(name, left - 1);
+    return left > 0;
   }
 
   /** A server's copy reads or writes a block of one rank. */
   touched(touch: 'read' | 'write', blockId: number, rank: number, server: SimulatedProcess): void {
     const block = this.#blocks[blockId]!;
     if (touch === 'write' ? block.isLoading : block.isSaving) return;
-    if (touch === 'read' && this.#markers.delete(`${rank} ${blockId}`)) return;
+    if (touch === 'read' && this.#takeMarker(`${rank} ${blockId}`)) return;
     if (!block.unsafeFor.has(`${rank} ${server.pid}`)) {
       // Reported, not thrown: the engine would take it for a copy that failed.
       const message = `${server.name} ${touch}s block ${blockId} of rank ${rank}, which was handed back`;
