@@ -314,6 +314,13 @@ export const mutants: readonly Mutant[] = [
     why: 'a server that answers every ping and ends no work is never cured',
   },
   {
+    name: 'question put again before its answer',
+    file: 'src/connector/saves.ts',
+    find: 'layer === undefined || this.#followed.has(server)',
+    replace: 'layer === undefined',
+    why: 'each question to a server that answers none is one more call that nobody can take back',
+  },
+  {
     name: 'late timer believed at once',
     file: 'src/patient-timer.ts',
     find: 'turn = setImmediate(() => {\n      turn = setImmediate(fire);\n    });',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
-import { SAVES_IN_FLIGHT_MAX, Saves } from '../../../src/connector/saves.ts';
+import { SAVES_IN_FLIGHT_MAX, type SaveSource, Saves } from '../../../src/connector/saves.ts';
 import type { SaveResponse } from '../../../src/gen/pegaflow/engine_pb.ts';
 import type { EngineClient, ServerLink } from '../../../src/rpc/connection.ts';
 import { StreamGate } from '../../../src/rpc/stream-gate.ts';
@@ -105,5 +105,31 @@ describe('saves beyond those that may be in flight', () => {
     expect([...told].toSorted()).toEqual([fifth, sixth]);
     expect(worker.quarantine('save').blocks).toBe(SAVES_IN_FLIGHT_MAX);
     engine.signal('SIGCONT');
+  });
+});
+
+describe('the question how far the queue of saves is', () => {
+  const source = { ...rank, layers: [{ name: 'layer' }] } as unknown as SaveSource;
+
+  it('is not put again while the server owes an answer, and then it is', async () => {
+    const { server, answers } = silentServer();
+    const { saves } = saving();
+    const first = saves.follow(server, source);
+    expect(await saves.follow(server, source)).toBe(false);
+    expect(answers.length).toBe(1);
+    answers[0]?.();
+    expect(await first).toBe(true);
+    const next = saves.follow(server, source);
+    answers[1]?.();
+    expect(await next).toBe(true);
+  });
+
+  it('is put to a fresh link whatever the one before owes', async () => {
+    const { saves } = saving();
+    const [old, fresh] = [silentServer(), silentServer()];
+    void saves.follow(old.server, source);
+    const asked = saves.follow(fresh.server, source);
+    fresh.answers[0]?.();
+    expect(await asked).toBe(true);
   });
 });
