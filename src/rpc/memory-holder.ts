@@ -2,9 +2,10 @@
  * Which processes of this host can touch our device memory, read from /proc. Linux only; elsewhere nobody is found. Whoever owns
  * a socket is known to own that socket alone: a proxy on this host owns the accepted end of our connection and maps nothing.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { uptime } from 'node:os';
-import { holdsOpen, processes } from './open-sockets.ts';
+import { holdsOpen, numbersIn, processes } from './open-sockets.ts';
+import { SharedReads } from './shared-reads.ts';
 import { mentions } from './text-in-file.ts';
 
 /** What of this host's device memory a connector has at the server, as far as /proc can show who holds it. */
@@ -25,6 +26,11 @@ export interface CopyThread {
 /** Of every emulated device; one of each, where nobody said which. */
 const ANY_SEGMENT = '/dev/shm/pegaflow_dev_';
 const DEVICE = '/dev/nvidia';
+
+/** Looked at side by side: the host's own calls share the threads of libuv with these. */
+const THREADS_AT_A_TIME = 32;
+/** The kernel's own limit of process ids is 64 times that. */
+const MAX_THREADS = 65_536;
 
 /**
  * Whether this process can touch the memory: it maps a segment of it or, where the device is real, holds the device. The process
@@ -61,17 +67,30 @@ export async function holdersOf(memory: OurMemory, sinceTicks: number): Promise<
 /** The threads that copy for this device now, of whatever registration. None where the process cannot be seen. */
 export async function copyThreads(pid: number, deviceId: number): Promise<readonly CopyThread[]> {
   const names = [`gpu${deviceId}-save`, `gpu${deviceId}-load`];
-  const folder = `/proc/${pid}/task`;
-  const tids = await readdir(folder).catch(() => []);
-  const threads = await Promise.all(
-    tids.map(async (tid) => {
-      const stat = await readFile(`${folder}/${tid}/stat`, 'latin1').catch(() => '');
-      const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
-      return names.includes(name) ? { tid: Number(tid), startTicks: startTicksIn(stat) } : null;
-    }),
-  );
-  return threads.filter((thread) => thread !== null);
+  const question: { threads: readonly NamedThread[] } = { threads: [] };
+  await threadPasses.ask(`/proc/${pid}/task`, question);
+  return question.threads
+    .filter(({ name }) => names.includes(name))
+    .map(({ tid, startTicks }) => ({ tid, startTicks }));
 }
+
+interface NamedThread extends CopyThread {
+  readonly name: string;
+}
+
+/** A server has two for each rank that it serves, and many of these may ask at once. */
+const threadPasses = new SharedReads<{ threads: readonly NamedThread[] }>(async (folder, questions) => {
+  const threads: NamedThread[] = [];
+  for await (const tids of numbersIn(folder, THREADS_AT_A_TIME, MAX_THREADS)) {
+    const stats = await Promise.all(tids.map((tid) => readFile(`${folder}/${tid}/stat`, 'latin1').catch(() => null)));
+    for (const [i, stat] of stats.entries()) {
+      if (stat === null) continue;
+      const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
+      threads.push({ tid: tids[i]!, name, startTicks: startTicksIn(stat) });
+    }
+  }
+  for (const question of questions) question.threads = threads;
+});
 
 /** `ending`: the process itself ends, so that the end of its threads says nothing of the copies that they had begun. */
 export type ThreadsLeft = 'some' | 'none' | 'ending';

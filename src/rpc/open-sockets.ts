@@ -1,5 +1,6 @@
 /** Which process holds a socket open, searched in /proc in small steps and up to a limit. */
 import { readdir, readlink } from 'node:fs/promises';
+import { SharedReads } from './shared-reads.ts';
 
 /** Looked at side by side: the host's own calls share the threads of libuv with these. */
 const PROCESSES_AT_A_TIME = 8;
@@ -42,21 +43,44 @@ class Search {
   }
 
   async holds(pid: number): Promise<boolean> {
-    const folder = `${this.#root}/${pid}/fd`;
-    for await (const descriptors of numbersIn(folder, DESCRIPTORS_AT_A_TIME, this.#descriptorsLeft)) {
-      this.#descriptorsLeft -= descriptors.length;
-      const targets = await Promise.all(descriptors.map((fd) => readlink(`${folder}/${fd}`).catch(() => '')));
-      if (targets.some(this.#isWanted)) return true;
-    }
-    return false;
+    const question = { search: this, isHeld: false };
+    await passes.ask(`${this.#root}/${pid}/fd`, question);
+    return question.isHeld;
+  }
+
+  get mayGoOn(): boolean {
+    return this.#descriptorsLeft > 0;
+  }
+
+  isAmong(links: readonly string[]): boolean {
+    this.#descriptorsLeft -= links.length;
+    return links.some(this.#isWanted);
   }
 }
+
+interface Question {
+  readonly search: Search;
+  isHeld: boolean;
+}
+
+const passes = new SharedReads<Question>(async (folder, questions) => {
+  for await (const descriptors of numbersIn(folder, DESCRIPTORS_AT_A_TIME, MAX_DESCRIPTORS)) {
+    const unanswered = questions.filter(({ isHeld, search }) => !isHeld && search.mayGoOn);
+    if (unanswered.length === 0) return;
+    const links = await Promise.all(descriptors.map((fd) => readlink(`${folder}/${fd}`).catch(() => '')));
+    for (const question of unanswered) question.isHeld = question.search.isAmong(links);
+  }
+});
 
 /**
  * The names in a folder that are numbers, some at a time, the highest first: a server that was just started is among the
  * newest processes. None where the folder cannot be read.
  */
-async function* numbersIn(path: string, atATime: number, limit: number): AsyncGenerator<readonly number[], void> {
+export async function* numbersIn(
+  path: string,
+  atATime: number,
+  limit: number,
+): AsyncGenerator<readonly number[], void> {
   // The process has ended, or is another user's.
   const names = await readdir(path).catch(() => []);
   const numbers = names.map(Number).filter(Number.isInteger).toReversed().slice(0, Math.max(0, limit));

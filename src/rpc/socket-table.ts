@@ -1,5 +1,6 @@
 /** The TCP sockets of this host as /proc/net lists them, read off the event loop and in pieces however many there are. */
 import { type FileHandle, open } from 'node:fs/promises';
+import { SharedReads } from './shared-reads.ts';
 
 const TABLES: readonly string[] = ['/proc/net/tcp', '/proc/net/tcp6'];
 
@@ -13,38 +14,17 @@ const INODE_FIELD = 9;
 interface Question {
   /** Rows that hold one of these texts are wanted. */
   readonly texts: readonly Buffer[];
-  readonly tables: readonly string[];
   readonly inodes: Set<string>;
-  readonly answer: (inodes: readonly string[]) => void;
 }
 
-let asked: Question[] = [];
-let isReading = false;
+// A host without /proc has no tables.
+const passes = new SharedReads<Question>(readTable);
 
-/**
- * Inodes of the sockets whose row holds one of these texts. One pass over the tables is under way at a time; whoever asks
- * meanwhile gets the next one, with everybody else who does: what they look for may have appeared since it began.
- */
-export function inodesOfRows(texts: readonly string[], tables = TABLES): Promise<readonly string[]> {
-  return new Promise((answer) => {
-    asked.push({ texts: texts.map((text) => Buffer.from(text)), tables, inodes: new Set(), answer });
-    if (!isReading) void readUntilAnswered();
-  });
-}
-
-async function readUntilAnswered(): Promise<void> {
-  isReading = true;
-  while (asked.length > 0) {
-    const questions = asked;
-    asked = [];
-    for (const path of new Set(questions.flatMap(({ tables }) => tables))) {
-      const about = questions.filter(({ tables }) => tables.includes(path));
-      // A host without /proc has no tables.
-      await readTable(path, about).catch(() => {});
-    }
-    for (const { answer, inodes } of questions) answer([...inodes]);
-  }
-  isReading = false;
+/** Inodes of the sockets whose row holds one of these texts. */
+export async function inodesOfRows(texts: readonly string[], tables = TABLES): Promise<readonly string[]> {
+  const question = { texts: texts.map((text) => Buffer.from(text)), inodes: new Set<string>() };
+  await Promise.all(tables.map((path) => passes.ask(path, question)));
+  return [...question.inodes];
 }
 
 async function readTable(path: string, questions: readonly Question[]): Promise<void> {

@@ -1,28 +1,42 @@
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
+import { SharedReads } from './shared-reads.ts';
 
 const PIECE_BYTES = 64 << 10;
 
-/** Whether the file holds one of these texts; read in pieces, off the event loop. `false` where it cannot be read. */
-export async function mentions(path: string, texts: readonly string[]): Promise<boolean> {
-  const wanted = texts.map((text) => Buffer.from(text));
-  const overlapBytes = Math.max(...wanted.map(({ length }) => length)) - 1;
-  const file = await open(path).catch(() => null);
-  if (file === null) return false;
+interface Question {
+  readonly wanted: readonly Buffer[];
+  isFound: boolean;
+}
+
+// One that cannot be read, or whose process ended while it was read, mentions nothing.
+const passes = new SharedReads<Question>(async (path, questions) => {
+  const file = await open(path);
   try {
-    const piece = Buffer.alloc(PIECE_BYTES + overlapBytes);
-    let keptBytes = 0;
-    for (;;) {
-      const { bytesRead } = await file.read(piece, keptBytes, PIECE_BYTES, null);
-      const filled = piece.subarray(0, keptBytes + bytesRead);
-      if (wanted.some((text) => filled.includes(text))) return true;
-      if (bytesRead === 0) return false;
-      keptBytes = Math.min(overlapBytes, filled.length);
-      piece.copyWithin(0, filled.length - keptBytes, filled.length);
-    }
-  } catch {
-    // It ended while it was read.
-    return false;
+    await searchPieces(file, questions);
   } finally {
     await file.close();
+  }
+});
+
+/** Whether the file holds one of these texts; read in pieces, off the event loop. `false` where it cannot be read. */
+export async function mentions(path: string, texts: readonly string[]): Promise<boolean> {
+  const question = { wanted: texts.map((text) => Buffer.from(text)), isFound: false };
+  await passes.ask(path, question);
+  return question.isFound;
+}
+
+async function searchPieces(file: FileHandle, questions: readonly Question[]): Promise<void> {
+  const overlapBytes = Math.max(...questions.flatMap(({ wanted }) => wanted.map(({ length }) => length))) - 1;
+  const piece = Buffer.alloc(PIECE_BYTES + overlapBytes);
+  let keptBytes = 0;
+  let unanswered = questions;
+  while (unanswered.length > 0) {
+    const { bytesRead } = await file.read(piece, keptBytes, PIECE_BYTES, null);
+    const filled = piece.subarray(0, keptBytes + bytesRead);
+    for (const question of unanswered) question.isFound = question.wanted.some((text) => filled.includes(text));
+    if (bytesRead === 0) return;
+    unanswered = unanswered.filter(({ isFound }) => !isFound);
+    keptBytes = Math.min(overlapBytes, filled.length);
+    piece.copyWithin(0, filled.length - keptBytes, filled.length);
   }
 }
