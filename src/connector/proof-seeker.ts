@@ -31,8 +31,8 @@ export interface ProofSeekerOptions {
   readonly service: () => RankService | null;
   /** The epoch of the registration that the server has, as far as is known. */
   readonly registeredIn: () => Epoch | null;
-  /** Goes through the server's queue of saves behind all that is in it; `false` where the answer is no proof of that. */
-  readonly followSaves: (server: ServerLink, registeredIn: Epoch) => Promise<boolean>;
+  /** Goes through the server's queue of saves behind all that is in it; `false` where the answer is no proof of that, or the signal came first. */
+  readonly followSaves: (server: ServerLink, registeredIn: Epoch, signal: AbortSignal) => Promise<boolean>;
   /** What belongs to that registration and is in doubt is over. */
   readonly prove: (registeredIn: Epoch) => void;
   /** The queues have moved past what is in doubt now. */
@@ -174,17 +174,13 @@ export class ProofSeeker {
   async #movePast(registeredIn: Epoch, server: ServerLink): Promise<boolean> {
     const { budgets, doubts, followSaves } = this.#options;
     const ofThis = () => doubts().find((one) => isSameEpoch(one.registeredIn, registeredIn));
-    let isLate = false;
-    const late = Promise.withResolvers<false>();
-    const cancel = patientTimer(budgets.quiesceTimeoutMs, () => {
-      isLate = true;
-      late.resolve(false);
-    });
+    const late = new AbortController();
+    const cancel = patientTimer(budgets.quiesceTimeoutMs, () => late.abort());
     try {
       const { saves = 0 } = ofThis() ?? {};
-      const isBehindSaves = saves === 0 || (await Promise.race([followSaves(server, registeredIn), late.promise]));
+      const isBehindSaves = saves === 0 || (await followSaves(server, registeredIn, late.signal));
       if (!isBehindSaves) return false;
-      while (hasLoads(ofThis()) && !isLate) {
+      while (hasLoads(ofThis()) && !late.signal.aborted) {
         await new Promise<void>((resolve) => patientTimer(budgets.loadPollIntervalMs, resolve));
       }
       // One that nobody has answered, and whose record says nothing for so long, most likely never arrived.

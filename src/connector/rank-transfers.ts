@@ -92,9 +92,9 @@ export class RankTransfers {
       doubts: () => this.#doubts(),
       service: options.service,
       registeredIn: options.registeredIn,
-      followSaves: (server, registeredIn) => {
+      followSaves: (server, registeredIn, signal) => {
         const { rank, layersIn } = options;
-        return this.#saves.follow(server, { ...rank, layers: layersIn(registeredIn) });
+        return this.#saves.follow(server, { ...rank, layers: layersIn(registeredIn) }, signal);
       },
       prove: (registeredIn) => this.#prove(registeredIn),
       passed: (registeredIn) => {

@@ -38,8 +38,6 @@ export class Saves {
   #transfers = new Set<Transfer>();
   /** Calls that are not answered, also of transfers that were released without proof. */
   #calls = new WeakMap<ServerLink, number>();
-  /** Servers that have not answered the last question of {@link follow}. */
-  #followed = new WeakSet<ServerLink>();
   #unsent: UnsentSave[] = [];
 
   constructor(budgets: Budgets) {
@@ -119,21 +117,18 @@ export class Saves {
 
   /**
    * One block of one layer under a hash that nobody asks for: its answer comes after everything that the server's queue of saves
-   * holds now. A registration that is gone has none. Anything else, such as a full pool, is no answer to the question. One at a
-   * time: while a server owes an answer, it is not asked again, because nobody could take the question back.
+   * holds now. A registration that is gone has none. Anything else, such as a full pool, is no answer to the question. With
+   * the signal it is taken back: of a cancelled Save the server keeps nothing.
    */
-  async follow(server: ServerLink, { layers, ...rank }: SaveSource): Promise<boolean> {
+  async follow(server: ServerLink, { layers, ...rank }: SaveSource, signal: AbortSignal): Promise<boolean> {
     const [layer] = layers;
-    if (layer === undefined || this.#followed.has(server)) return false;
-    this.#followed.add(server);
+    if (layer === undefined) return false;
     const request = saveRequest(rank, [layer.name], [0], [randomBytes(MARKER_HASH_BYTES)]);
     try {
-      await server.call((client) => client.save(request));
+      await server.call((client) => client.save(request, { signal }));
       return true;
     } catch (error) {
       return isDenial(faultFrom(error));
-    } finally {
-      this.#followed.delete(server);
     }
   }
 

@@ -314,11 +314,12 @@ export const mutants: readonly Mutant[] = [
     why: 'a server that answers every ping and ends no work is never cured',
   },
   {
-    name: 'question put again before its answer',
+    name: 'unanswered question left behind',
     file: 'src/connector/saves.ts',
-    find: 'layer === undefined || this.#followed.has(server)',
-    replace: 'layer === undefined',
-    why: 'each question to a server that answers none is one more call that nobody can take back',
+    find: 'client.save(request, { signal })',
+    replace:
+      'Promise.race([client.save(request), new Promise((_, no) => signal.addEventListener("abort", () => no(signal.reason)))])',
+    why: 'each question to a server that answers none stays as one more call under way',
   },
   {
     name: 'late timer believed at once',

@@ -111,25 +111,34 @@ describe('saves beyond those that may be in flight', () => {
 describe('the question how far the queue of saves is', () => {
   const source = { ...rank, layers: [{ name: 'layer' }] } as unknown as SaveSource;
 
-  it('is not put again while the server owes an answer, and then it is', async () => {
-    const { server, answers } = silentServer();
+  it('is taken back at its bound, so that a server that answers none holds none', async () => {
+    const open = new Set<AbortSignal>();
+    const save = (_: unknown, { signal }: { signal: AbortSignal }) => {
+      open.add(signal);
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => {
+          open.delete(signal);
+          reject(signal.reason);
+        });
+      });
+    };
+    const server = { call: (rpc: (client: EngineClient) => unknown) => rpc({ save } as unknown as EngineClient) };
     const { saves } = saving();
-    const first = saves.follow(server, source);
-    expect(await saves.follow(server, source)).toBe(false);
-    expect(answers.length).toBe(1);
-    answers[0]?.();
-    expect(await first).toBe(true);
-    const next = saves.follow(server, source);
-    answers[1]?.();
-    expect(await next).toBe(true);
+    for (let i = 0; i < 3; i++) {
+      const late = new AbortController();
+      const asked = saves.follow(server as unknown as ServerLink, source, late.signal);
+      expect(open.size).toBe(1);
+      late.abort();
+      expect(await asked).toBe(false);
+    }
+    expect(open.size).toBe(0);
   });
 
-  it('is put to a fresh link whatever the one before owes', async () => {
+  it('is answered behind what was sent before', async () => {
+    const { server, answers } = silentServer();
     const { saves } = saving();
-    const [old, fresh] = [silentServer(), silentServer()];
-    void saves.follow(old.server, source);
-    const asked = saves.follow(fresh.server, source);
-    fresh.answers[0]?.();
+    const asked = saves.follow(server, source, new AbortController().signal);
+    answers[0]?.();
     expect(await asked).toBe(true);
   });
 });
