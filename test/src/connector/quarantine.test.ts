@@ -147,8 +147,8 @@ describe('quarantine', () => {
 
   it('a hit that was held when its hash became distrusted is gone', async () => {
     const engine = await startEngine();
-    const { instance, worker } = await watching(engine, { budgets: { unsafeReleaseAfterMs: 100 } });
-    await startSlowSave(engine, instance, 500);
+    const { instance, worker } = await watching(engine, { budgets: { unsafeReleaseAfterMs: 1_500 } });
+    await startSlowSave(engine, instance, 5_000);
     await worker.handlePreemptions(['late']);
     expect(instance.scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(false);
     await instance.hit('loads', warmHashes);
