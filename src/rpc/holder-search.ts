@@ -103,7 +103,7 @@ export class HolderSearch implements Disposable {
     if (inode !== null && owner !== null) {
       // Looked at once more after the watch began: the pid was not handed on in between.
       const isOwner = async () => (await pidOfSocket(inode, owner)) === owner;
-      const isHolder = () => holdsMemory(owner, this.#memory);
+      const isHolder = () => holdsMemory(owner, this.#memory, this.#sinceTicks);
       const watch = (await isHolder()) ? HolderWatch.over([owner]) : undefined;
       if (watch === null) return 'unwatchable';
       if (watch !== undefined && (await isOwner()) && (await isHolder())) return watch;
@@ -123,7 +123,7 @@ export class HolderSearch implements Disposable {
     if (holders.length === 0) return null;
     const watch = HolderWatch.over(holders);
     if (watch === null) return 'unwatchable';
-    const still = await Promise.all(holders.map((pid) => holdsMemory(pid, this.#memory)));
+    const still = await Promise.all(holders.map((pid) => holdsMemory(pid, this.#memory, this.#sinceTicks)));
     if (still.every(Boolean)) return watch;
     watch[Symbol.dispose]();
     return null;

@@ -33,15 +33,21 @@ const THREADS_AT_A_TIME = 32;
 const MAX_THREADS = 65_536;
 
 /**
- * Whether this process can touch the memory: it maps a segment of it or, where the device is real, holds the device. The process
- * that owns the memory is none of the server's.
+ * Whether this process can touch the memory: it maps a segment of it or, where /proc shows no segments, holds the device or
+ * started copy threads for it at `sinceTicks` or later, at our own Register. The process that owns the memory is none of the
+ * server's.
  */
-export async function holdsMemory(pid: number, { segments, deviceId }: OurMemory): Promise<boolean> {
+export async function holdsMemory(
+  pid: number,
+  { segments, deviceId }: OurMemory,
+  sinceTicks: number,
+): Promise<boolean> {
   if (pid === process.pid) return false;
   const paths = segments.map((name) => `/dev/shm/${name}`);
   if (paths.length > 0) return mentions(`/proc/${pid}/maps`, paths);
   if (await holdsOpen(pid, (target) => target.startsWith(DEVICE))) return true;
-  return deviceId === null && mentions(`/proc/${pid}/maps`, [ANY_SEGMENT]);
+  if (deviceId === null) return mentions(`/proc/${pid}/maps`, [ANY_SEGMENT]);
+  return hasThreadsSince(pid, deviceId, sinceTicks);
 }
 
 /**
@@ -55,7 +61,7 @@ export async function holdersOf(memory: OurMemory, sinceTicks: number): Promise<
   for await (const pids of processes()) {
     const found = await Promise.all(
       pids.map(async (pid) => {
-        if (!(await holdsMemory(pid, memory))) return false;
+        if (!(await holdsMemory(pid, memory, sinceTicks))) return false;
         return segments.length > 0 || (await hasThreadsSince(pid, deviceId, sinceTicks));
       }),
     );
@@ -133,5 +139,5 @@ function startTicksIn(stat: string): number {
 
 async function hasThreadsSince(pid: number, deviceId: number | null, sinceTicks: number): Promise<boolean> {
   if (deviceId === null) return false;
-  return (await copyThreads(pid, deviceId)).some(({ startTicks }) => startTicks >= sinceTicks);
+  return (await copyThreads(pid, deviceId)).some(({ startTicks }) => startTicks >= sinceTicks - 1);
 }

@@ -112,7 +112,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a proxy is taken for the server',
     file: 'src/rpc/holder-search.ts',
-    find: 'const isHolder = () => holdsMemory(owner, this.#memory);',
+    find: 'const isHolder = () => holdsMemory(owner, this.#memory, this.#sinceTicks);',
     replace: 'const isHolder = async () => true;',
     why: 'a process between us and the server dies, and blocks are free while the server copies',
   },

@@ -10,7 +10,8 @@ const BUDGETS = { unsafeReleaseAfterMs: 200, quiesceTimeoutMs: 50 };
 test('links that were lost with a save on them are not kept, however long their server lives', {
   timeout: 60_000,
 }, async () => {
-  const engine = await startEngine({ faults: { methods: { save: { hang: true } } } });
+  // Without threads that end, nothing but time ends a save.
+  const engine = await startEngine({ hasCopyThreads: false, faults: { methods: { save: { hang: true } } } });
   const proxy = await startProxy(engine);
   const instance = await connected(proxy.endpoint, { worldSize: 1, budgets: BUDGETS });
   const [worker] = instance.workers;

@@ -95,13 +95,18 @@ describe('memory holder', () => {
   it('is the process that maps the memory, as long as it does, and never the one that owns it', async () => {
     const engine = await startEngine();
     const { server, memory } = await registered(endpointOf(engine));
-    expect(await holdsMemory(engine.pid, memory)).toBe(true);
-    expect(await holdsMemory(process.pid, memory)).toBe(false);
+    const sinceTicks = ticksNow();
+    expect(await holdsMemory(engine.pid, memory, sinceTicks)).toBe(true);
+    expect(await holdsMemory(process.pid, memory, sinceTicks)).toBe(false);
     expect(await holdersOf(memory, ticksNow())).toEqual([engine.pid]);
-    expect(await holdsMemory(engine.pid, { ...memory, segments: ['pegaflow_dev_of_somebody_else'] })).toBe(false);
-    expect(await holdsMemory(engine.pid, { deviceId: null, segments: [] })).toBe(true);
+    expect(await holdsMemory(engine.pid, { ...memory, segments: ['pegaflow_dev_of_somebody_else'] }, sinceTicks)).toBe(
+      false,
+    );
+    expect(await holdsMemory(engine.pid, { deviceId: null, segments: [] }, sinceTicks)).toBe(true);
     await engine.http('POST', '/instances/cleanup');
-    await eventually('the memory to be let go', async () => ((await holdsMemory(engine.pid, memory)) ? null : true));
+    await eventually('the memory to be let go', async () =>
+      (await holdsMemory(engine.pid, memory, sinceTicks)) ? null : true,
+    );
     server.drop();
   });
 });
