@@ -49,6 +49,26 @@ export const panels: readonly Panel[] = [
     queries: [['since the start', `sum(pegaflow_connector_unsafe_releases_total{${OF}})`]],
   },
   {
+    title: 'Work turned off',
+    description: 'What the server refused again and again, and is tried now and then only.',
+    type: 'timeseries',
+    unit: 'short',
+    queries: [
+      ['{{pegaflow_breaker}}', `sum by (pegaflow_breaker) (pegaflow_connector_breakers_open{${OF}})`],
+      ['blocks withdrawn', `sum(increase(pegaflow_connector_blocks_withdrawn_total{${OF}}${RATE}))`],
+    ],
+  },
+  {
+    title: 'Ranks missed, preemptions held up',
+    description: 'Ranks whose silence ended the service; preemptions that waited long for proof.',
+    type: 'timeseries',
+    unit: 'short',
+    queries: [
+      ['ranks missed', `sum(pegaflow_connector_ranks_missed{${OF}})`],
+      ['preemptions held up', `sum(increase(pegaflow_connector_preemptions_held_up_total{${OF}}${RATE}))`],
+    ],
+  },
+  {
     title: 'State of each scheduler',
     description: 'Which state each instance is in, and since when.',
     type: 'state-timeline',
