@@ -130,10 +130,10 @@ export class Host {
   /** Throws where something has been waited for longer than its budget. */
   checkBudgets(): void {
     if (this.isStopped) return;
-    const { unsafeReleaseAfterMs, settleMs } = this.instance.shape.budgets;
+    const { unsafeReleaseAfterMs, saveWaitTimeoutMs, settleMs } = this.instance.shape.budgets;
     if (unsafeReleaseAfterMs === null) return;
-    // What has ended is told with the next step, and a step may wait for what it preempts.
-    const limitMs = 2 * unsafeReleaseAfterMs + settleMs + SLACK_MS + this.excusedMs;
+    // What has ended is told with the next step, and a step may wait for what it preempts. A save may wait before it is sent.
+    const limitMs = saveWaitTimeoutMs + 2 * unsafeReleaseAfterMs + settleMs + SLACK_MS + this.excusedMs;
     const oldest = (request: HostRequest) => this.#kernel.loop.nowMs - request.sinceMs > limitMs;
     for (const request of this.#held.values()) {
       if (oldest(request)) throw new Violation(4, `${request.id} finished and its transfers are not reported`);

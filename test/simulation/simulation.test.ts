@@ -6,7 +6,7 @@ import { play, type SeedResult } from './players.ts';
 import { Report } from './report.ts';
 
 const JOBS = 2;
-const SEEDS = 200;
+const SEEDS = 150;
 const TEST_TIMEOUT_MS = 240_000;
 
 async function hashOf(seed: number): Promise<string> {
