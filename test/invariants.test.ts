@@ -267,7 +267,7 @@ describe('invariants', () => {
   });
 
   it('10: stopping, in any state and across processes, leaves nothing open and nothing registered, or says unconfirmed and what is still held', async () => {
-    const engine = await startEngine();
+    const engine = await startEngine({ hasRpcFaults: true });
     const left = async () => JSON.parse((await engine.http('GET', '/instances')).text).instances;
     const stages: ((instance: TestInstance) => Promise<unknown>)[] = [
       async () => {},
