@@ -13,6 +13,8 @@ const STARTS_THE_SERVER =
 
 /** They start a server, and none that a run could be about. */
 export const filesOfOtherServers: Readonly<Record<string, string>> = {
+  'test/src/connector/kept-links.test.ts':
+    'its saves end by time alone; each registration of a published server has copy threads, whose end is proof',
   'test/src/connector/server-versions.test.ts':
     'the server changes its version; test/real/server-versions.test.ts asks the same of published ones',
   'test/src/rpc/connect-node-server.test.ts': 'about the other server that connectors are tested with, of connect-node',
