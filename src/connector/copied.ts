@@ -3,9 +3,14 @@ import type { LoadIntent, SaveIntent } from './metadata.ts';
 
 /** Into one piece of memory. */
 export function copiedHashes(hashes: readonly Uint8Array[]): Uint8Array[] {
-  const bytes = Buffer.concat(hashes);
-  let end = 0;
-  return hashes.map(({ length }) => {
+  const lengths = hashes.map(({ length }) => length);
+  return piecesOf(Buffer.concat(hashes), lengths);
+}
+
+/** Views of `bytes` that follow each other, from its byte `from` on. */
+export function piecesOf(bytes: Uint8Array, lengths: Iterable<number>, from = 0): Uint8Array[] {
+  let end = from;
+  return Array.from(lengths, (length) => {
     end += length;
     return bytes.subarray(end - length, end);
   });

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Epoch } from '../../machines/index.ts';
 import type { QueryReady } from '../gen/pegaflow/engine_pb.ts';
+import { piecesOf } from './copied.ts';
 import type { HeldLease } from './leases.ts';
 import type { LoadIntent } from './metadata.ts';
 import type { Query, QueryOutcome } from './query.ts';
@@ -55,13 +56,7 @@ export function namedQuery(epoch: Epoch, { groupId = 0, blockHashes }: Query): N
   const lengths = new Uint32Array(blockHashes.length);
   for (const [index, blockHash] of blockHashes.entries()) lengths[index] = blockHash.length;
   const named = Buffer.concat([head, new Uint8Array(lengths.buffer), ...blockHashes]);
-  const copiedHashes = () => {
-    let end = head.length + lengths.byteLength;
-    return Array.from(lengths, (length) => {
-      end += length;
-      return named.subarray(end - length, end);
-    });
-  };
+  const copiedHashes = () => piecesOf(named, lengths, head.length + lengths.byteLength);
   return { digest: hash('sha256', named, 'base64url').slice(0, DIGEST_LENGTH), copiedHashes };
 }
 

@@ -274,8 +274,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'hashes of saves not copied',
     file: 'src/connector/copied.ts',
-    find: 'const bytes = Buffer.concat(hashes);',
-    replace: 'if (hashes) return [...hashes];\n  const bytes = Buffer.concat(hashes);',
+    find: 'return piecesOf(Buffer.concat(hashes), lengths);',
+    replace: 'return lengths.map((_, i) => hashes[i]);',
     why: 'what the host writes over them next is what the blocks are stored under',
   },
   {
