@@ -25,8 +25,8 @@ export class HolderSearch implements Disposable {
   #sinceTicks = ticksNow();
   #onFound: (proof: HolderWatch | NoProof) => void;
   #holder: HolderWatch | null = null;
-  #deaths = new Set<DeathWatch>();
   #isDisposed = false;
+  /** The first look for each link, whose watches are all told of what any look finds. */
   #looks = new Map<DeathWatch, Promise<void>>();
   #owner: { readonly ofSocket: string; readonly found: Promise<SocketOwner> } | null = null;
 
@@ -47,20 +47,14 @@ export class HolderSearch implements Disposable {
    * when that look is over.
    */
   join(death: DeathWatch, ends: ConnectionAddresses | null): Promise<void> {
-    const look = this.#looks.get(death) ?? this.#begin(death, ends);
-    this.#looks.set(death, look);
-    return look;
-  }
-
-  #begin(death: DeathWatch, ends: ConnectionAddresses | null): Promise<void> {
-    this.#deaths.add(death);
-    death.atEnd(() => {
-      this.#deaths.delete(death);
-      this.#looks.delete(death);
-    });
+    const begun = this.#looks.get(death);
+    if (begun !== undefined) return begun;
+    death.atEnd(() => this.#looks.delete(death));
     // Who serves under this registration on a link that is up is another than one that is dead.
     if (this.#holder?.hasExited) this.#forgetHolder();
-    return this.lookFor(death, ends);
+    const look = this.lookFor(death, ends);
+    this.#looks.set(death, look);
+    return look;
   }
 
   /** Looks again where the holder is not known; without the connection where that is over. Resolves when that is done. */
@@ -87,7 +81,7 @@ export class HolderSearch implements Disposable {
       this.#tell(death, this.#holder ?? (found as NoProof));
       return;
     }
-    for (const waiting of [...this.#deaths]) waiting.learn(found);
+    for (const waiting of [...this.#looks.keys()]) waiting.learn(found);
     this.#onFound(found);
     if (this.#isDisposed) found[Symbol.dispose]();
     else this.#holder = found;
