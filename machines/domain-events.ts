@@ -1,5 +1,5 @@
 /**
- * What the machines `emit`: what happened, in the words of the domain. XState delivers these after the step and before
+ * What the scheduler's machine emits: what happened, in the words of the domain. XState delivers these after the step and before
  * subscribers see its state, never twice, and without a time: the façade stamps them. Logs, metrics and `status` follow
  * them and need not know any state.
  */
@@ -27,7 +27,3 @@ export type SchedulerDomainEvent =
   | { readonly type: 'rank.missed'; readonly rank: number; readonly fault: Fault }
   /** It serves again, or another process does in its place. */
   | { readonly type: 'rank.returned'; readonly rank: number };
-
-export type WorkerDomainEvent =
-  /** Asked at the start, the server showed that it could carry out no load of this rank. */
-  { readonly type: 'loads.impossible'; readonly fault: Fault };

@@ -13,7 +13,6 @@
 import { assign, type ErrorActorEvent, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
 import { pushbackMs, rankRedialCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
-import type { WorkerDomainEvent } from './domain-events.ts';
 import { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
 import type { Announcement, RankOutcome } from './messages.ts';
@@ -101,7 +100,6 @@ export const workerMachine = setup({
     context: WorkerContext;
     events: WorkerEvent | ErrorActorEvent;
     input: WorkerInput;
-    emitted: WorkerDomainEvent;
     tags: 'cacheUsable' | 'stalled';
   },
   actors: {

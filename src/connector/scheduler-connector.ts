@@ -401,9 +401,8 @@ export class SchedulerConnector {
 
   /** The one place that hears what the machine emits, and gives it a time. */
   #hear(event: SchedulerDomainEvent): void {
-    const atMs = wallTimeMs();
-    this.#board.note(event, atMs);
-    this.#telemetry.happened(event, atMs);
+    this.#board.note(event, wallTimeMs());
+    this.#telemetry.happened(event);
   }
 
   #follow(snapshot: SnapshotFrom<typeof schedulerMachine>): void {

@@ -6,7 +6,6 @@ import {
   pathFrom,
   type SchedulerDomainEvent,
   stateOf,
-  type WorkerDomainEvent,
 } from '../../machines/index.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { Listeners } from './callbacks.ts';
@@ -94,7 +93,7 @@ export class StatusBoard {
   }
 
   /** Takes what a machine emitted. */
-  note(event: SchedulerDomainEvent | WorkerDomainEvent, atMs: number): void {
+  note(event: SchedulerDomainEvent, atMs: number): void {
     this.#status = { ...this.#status, ...noted(this.#status, event, atMs) };
     this.#listeners.tell(this.#status);
   }
@@ -102,7 +101,7 @@ export class StatusBoard {
 
 function noted(
   { openBreakers, missedRanks }: ConnectorStatus,
-  event: SchedulerDomainEvent | WorkerDomainEvent,
+  event: SchedulerDomainEvent,
   sinceMs: number,
 ): Partial<ConnectorStatus> {
   switch (event.type) {
@@ -122,7 +121,5 @@ function noted(
     case 'blocks.withdrawn':
     case 'registration.parked':
       return {};
-    case 'loads.impossible':
-      return { fault: event.fault };
   }
 }

@@ -13,7 +13,6 @@ import {
   type RankReport,
   rankRedialCeilingMs,
   storageOffsetFault,
-  type WorkerDomainEvent,
   type WorkerEvent,
   workerMachine,
 } from '../../machines/index.ts';
@@ -25,9 +24,8 @@ import { createVerify, type VerifyOwner } from '../actors/verify.ts';
 import { patientClock, patientTimer } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
 import type { OurMemory } from '../rpc/memory-holder.ts';
-import { type ConnectorTelemetry, workerTelemetry } from '../telemetry/connector-telemetry.ts';
+import { workerTelemetry } from '../telemetry/connector-telemetry.ts';
 import type { WorkerObserver } from '../telemetry/observers.ts';
-import { wallTimeMs } from '../wall-time.ts';
 import { harmless, Listeners } from './callbacks.ts';
 import { type KvCacheLayer, layersIn, layerWithOffset, memoryOf, registrationOf } from './kv-caches.ts';
 import type {
@@ -115,7 +113,6 @@ export class WorkerConnector {
   #named: { readonly epoch: Epoch; readonly layers: readonly KvCacheLayer[] } | null = null;
   #transfers: RankTransfers;
   #observer: WorkerObserver;
-  #happened: ConnectorTelemetry<WorkerObserver, WorkerDomainEvent>['happened'];
   #reportListeners = new Listeners<RankReport>();
   #settledListeners = new Listeners<void>();
   #unsafeReleaseListeners = new Listeners<UnsafeRelease>();
@@ -134,10 +131,8 @@ export class WorkerConnector {
     this.#options = options;
     this.#budgets = budgetsFrom(options.budgets);
     this.#copyFailures = new Spacing(this.#budgets.breakerFirstMs, this.#budgets.breakerMaxMs);
-    const telemetry = workerTelemetry({ ...options, budgets: this.#budgets }, options.rank);
-    const { inspect, interceptor, observer } = telemetry;
+    const { inspect, interceptor, observer } = workerTelemetry({ ...options, budgets: this.#budgets }, options.rank);
     this.#observer = observer;
-    this.#happened = telemetry.happened;
     this.#connection = new Connection({
       endpoint: options.endpoint,
       budgets: this.#budgets,
@@ -186,7 +181,6 @@ export class WorkerConnector {
     });
     this.#board = new StatusBoard(this.#actor.getSnapshot().value, null);
     this.#lastReport = this.takeReport();
-    this.#actor.on('*', (event) => this.#hear(event));
     this.#actor.subscribe((snapshot) => this.#follow(snapshot));
   }
 
@@ -430,13 +424,6 @@ export class WorkerConnector {
     // It may be the block's own fault, which no registration cures.
     if (isCopyFailure && !this.#copyFailures.isDue(performance.now())) return;
     this.#send({ type: isRefutation || isCopyFailure ? 'registration.refuted' : 'rpc.failed', fault });
-  }
-
-  /** The one place that hears what the machine emits, and gives it a time. */
-  #hear(event: WorkerDomainEvent): void {
-    const atMs = wallTimeMs();
-    this.#board.note(event, atMs);
-    this.#happened(event, atMs);
   }
 
   #follow(snapshot: SnapshotFrom<typeof workerMachine>): void {

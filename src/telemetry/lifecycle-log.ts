@@ -4,7 +4,6 @@ import {
   type SchedulerDomainEvent,
   stateOf,
   type WorkerContext,
-  type WorkerDomainEvent,
 } from '../../machines/index.ts';
 import { publicEndpoint, redacted } from '../redacted.ts';
 import { type LogLine, logTable } from './log-table.ts';
@@ -104,14 +103,6 @@ export class LifecycleLog implements ConnectionObserver {
         break;
       case 'blocks.withdrawn':
         this.#write('blocksWithdrawn', { blocks: event.blocks, ...this.#fault(event.fault) });
-        break;
-    }
-  }
-
-  rankHappened(event: WorkerDomainEvent): void {
-    switch (event.type) {
-      case 'loads.impossible':
-        this.#write('loadsImpossible', this.#fault(event.fault));
         break;
     }
   }

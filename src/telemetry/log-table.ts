@@ -69,11 +69,6 @@ export const logTable = {
     message: 'cached blocks could not be loaded twice; they are no hits for a while',
     fields: ['blocks', 'fault'],
   },
-  loadsImpossible: {
-    level: 'error',
-    message: 'the cache server can carry out no load of this rank',
-    fields: ['fault'],
-  },
   preemptionHeldUp: {
     level: 'warn',
     message: 'a preemption waits for proof that the cache server is done with its blocks',
