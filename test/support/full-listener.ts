@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { signalProcess } from './signal-process.ts';
 import { within } from './within.ts';
 
 const SOURCE = `
@@ -22,7 +23,7 @@ export class FullListener implements AsyncDisposable {
   static async start(): Promise<FullListener> {
     const child = spawn(process.execPath, ['-e', SOURCE], { stdio: ['pipe', 'pipe', 'inherit'] });
     const [port] = await within(10_000, 'the listener', once(createInterface(child.stdout), 'line'));
-    child.kill('SIGSTOP');
+    signalProcess(child, 'SIGSTOP');
     const listener = new FullListener(child, Number(port));
     await listener.#fill(Number(port));
     return listener;

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Announcement, RankReport } from '../../machines/index.ts';
 import type { ConnectorStatus, SchedulerConnectorOptions, WorkerConnectorOptions } from '../../src/connector/index.ts';
 import { removeShmObjectsOf, removeShmObjectsOfNamespace } from '../native-bindings/shm-objects.ts';
+import { signalProcess } from './signal-process.ts';
 import type { Recorded } from './telemetry-recorder.ts';
 import { eventually, within } from './within.ts';
 
@@ -102,7 +103,7 @@ export class RoleProcess implements AsyncDisposable {
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
+    signalProcess(this.#child, signal);
   }
 
   /** Settles when it is in service in an epoch after `counter`. */

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { FaultPatch, FaultSwitches } from '../../src/engine/faults.ts';
+import { signalProcess } from './signal-process.ts';
 import { within } from './within.ts';
 
 const CHILD = fileURLToPath(new URL('rpc-fault-child.ts', import.meta.url));
@@ -50,7 +51,7 @@ export class RpcFaultProxy implements AsyncDisposable {
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
+    signalProcess(this.#child, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

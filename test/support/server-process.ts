@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { FaultPatch } from '../../src/engine/faults.ts';
 import type { LogLines } from './log-lines.ts';
+import { signalProcess } from './signal-process.ts';
 import { eventually } from './within.ts';
 
 /** A server that this test has started as a process of its own, and what can be done to it besides calling it. */
@@ -41,7 +42,7 @@ export abstract class ServerProcess implements AsyncDisposable {
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.child.kill(signal);
+    signalProcess(this.child, signal);
   }
 
   /** How many RPCs of this name, such as `load`, the server has answered; with a `status`, such as `ok`, those alone. */
