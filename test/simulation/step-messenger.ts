@@ -51,7 +51,7 @@ export class StepMessenger {
 
   order(rank: Rank, order: StepOrder): void {
     this.#carry(rank.process, () => {
-      if (order.isCurrent() && this.#instance.ranks[rank.index] === rank) this.#preempt(rank, order);
+      if (this.#isWanted(rank, order)) this.#preempt(rank, order);
     });
   }
 
@@ -60,7 +60,14 @@ export class StepMessenger {
       this.#execute(rank, order);
       return;
     }
-    void rank.worker.handlePreemptions(order.preemptedIds).then(() => this.#execute(rank, order));
+    // Meanwhile another scheduler may be followed, whose news nobody would hear who waits for this step.
+    void rank.worker.handlePreemptions(order.preemptedIds).then(() => {
+      if (this.#isWanted(rank, order)) this.#execute(rank, order);
+    });
+  }
+
+  #isWanted(rank: Rank, { isCurrent }: StepOrder): boolean {
+    return isCurrent() && this.#instance.ranks[rank.index] === rank;
   }
 
   #execute(rank: Rank, { metadata, repeated, finishedIds, isCurrent, hear }: StepOrder): void {
