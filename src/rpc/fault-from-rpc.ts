@@ -5,7 +5,7 @@ import { type Link, NotSentError } from './link.ts';
 /**
  * The one place that reads what a server's refusal says. One code has several causes, so the text decides; text that
  * nobody knows is marked as such, and speaks against what was asked, not against the registration. The link is asked first:
- * the death of a server reaches an RPC under half a dozen codes.
+ * the death of a server reaches an RPC under half a dozen codes. What did not come as a gRPC status is nobody's word.
  */
 export function faultFromRpc(error: unknown, link: Pick<Link, 'end' | 'isDraining'>): Fault {
   if (error instanceof FaultError) return error.fault;
@@ -16,20 +16,23 @@ export function faultFromRpc(error: unknown, link: Pick<Link, 'end' | 'isDrainin
   if (isUnprocessed(error)) return { kind: 'unreachable', message: error.rawMessage };
   const text = error.rawMessage;
   const said = { message: `${Code[error.code]}: ${text}`, ...pushbackIn(error) };
+  if (!isAnswer(error)) return { kind: kindByCode[error.code] ?? 'unreachable', ...said };
   for (const [code, pattern, build] of refusals) {
     const match = error.code === code ? pattern.exec(text) : null;
     if (match) return { ...said, ...build(match) };
   }
   const kind = kindByCode[error.code];
   if (kind !== undefined) return { kind, ...said };
-  const isUnknown = isAnswer(error) ? { isUnknown: true as const } : {};
   // A precondition is something about the instance: it is asked for, and found or not.
-  return { kind: error.code === Code.FailedPrecondition ? 'defect' : 'rejected', ...said, ...isUnknown };
+  return { kind: error.code === Code.FailedPrecondition ? 'defect' : 'rejected', ...said, isUnknown: true };
 }
 
-/** A server that answers sends `grpc-status`; a status that the client made up has no metadata. */
+/**
+ * A server that answers sends `grpc-status`. What the client made up has none, or another one: of a reset stream, of an answer
+ * that makes no sense, of what a proxy says in HTTP alone.
+ */
 function isAnswer(error: unknown): boolean {
-  return error instanceof ConnectError && error.metadata.has('grpc-status');
+  return error instanceof ConnectError && error.metadata.get('grpc-status') === String(error.code);
 }
 
 /**

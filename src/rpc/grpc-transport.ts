@@ -7,6 +7,7 @@ import { slicedSave } from './sliced-save.ts';
 import { isVital } from './vital-calls.ts';
 
 type Next = Parameters<Interceptor>[0];
+type HttpClient = ReturnType<typeof createNodeHttpClient>;
 
 export interface GrpcTransportOptions {
   readonly link: Link;
@@ -15,6 +16,7 @@ export interface GrpcTransportOptions {
   readonly interceptors: readonly Interceptor[];
 }
 
+const GRPC_TYPE = 'application/grpc';
 /** An uncompressed message of gRPC: a byte of flags and four of length come first. */
 const PREFIX_BYTES = 5;
 
@@ -36,7 +38,7 @@ export function createGrpcTransport({ link, maxMessageBytes, interceptors }: Grp
   };
   const clientOf = (isVitalCall: boolean) => {
     const sessionManager = leavingWithItsStream(link, isVitalCall);
-    return createNodeHttpClient({ httpVersion: '2', sessionProvider: () => sessionManager });
+    return grpcAnswers(createNodeHttpClient({ httpVersion: '2', sessionProvider: () => sessionManager }));
   };
   const [vitalClient, ordinaryClient] = [clientOf(true), clientOf(false)];
   return createTransport({
@@ -58,6 +60,21 @@ export function createGrpcTransport({ link, maxMessageBytes, interceptors }: Grp
     readMaxBytes: maxMessageBytes,
     writeMaxBytes: maxMessageBytes,
   });
+}
+
+/** What a proxy says in HTTP alone is no answer, and nobody reads the rest of it: its stream would stay open. */
+function grpcAnswers(client: HttpClient): HttpClient {
+  return async (request) => {
+    const response = await client(request);
+    const type = response.header.get('content-type');
+    if (response.status === 200 && type?.startsWith(GRPC_TYPE)) return response;
+    const said = response.status === 200 ? `content of type ${type}` : `HTTP ${response.status}`;
+    const error = new ConnectError(`${said} and no gRPC status: a proxy, or no gRPC server`, Code.Canceled);
+    await response.body[Symbol.asyncIterator]()
+      .throw?.(error)
+      .catch(() => {});
+    throw error;
+  };
 }
 
 function withdrawn(): NotSentError {

@@ -143,7 +143,21 @@ describe('faultFromRpc', () => {
   it.each(unknown)('S-35: marks %s "%s" as unknown, and goes by the code', (code, text, kind) => {
     const message = `${Code[code]}: ${text}`;
     expect(faultFromRpc(answered(text, code), alive)).toEqual({ kind, message, isUnknown: true });
-    expect(faultFromRpc(new ConnectError(text, code), alive)).toEqual({ kind, message });
+  });
+
+  it('does not read what no server said: a code that the client made up is that of nobody', () => {
+    for (const [code, text, expected] of refusals) {
+      const { kind, lost, isUnknown } = faultFromRpc(new ConnectError(text, code), alive);
+      const isLimit = code === Code.ResourceExhausted || code === Code.OutOfRange;
+      expect([kind, lost, isUnknown]).toEqual([
+        isLimit ? 'rejected' : code === Code.DeadlineExceeded ? 'timedOut' : 'unreachable',
+        undefined,
+        undefined,
+      ]);
+      if (isLimit) expect(expected.kind).toBe('rejected');
+    }
+    const other = new ConnectError('instance a not found', Code.Unimplemented, { 'grpc-status': '9' });
+    expect(faultFromRpc(other, alive).kind).toBe('unreachable');
   });
 
   it('asks the link before it reads any code', () => {

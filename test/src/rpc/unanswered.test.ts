@@ -7,6 +7,7 @@ import { Transfer } from '../../../src/connector/transfer.ts';
 import { Connection } from '../../../src/rpc/connection.ts';
 import { RpcError } from '../../../src/rpc/rpc-error.ts';
 import { atEnd, own } from '../../support/own.ts';
+import { TestInstance } from '../../support/test-instance.ts';
 import { TransferRecord } from '../../support/transfer-record.ts';
 import { eventually, within } from '../../support/within.ts';
 
@@ -49,7 +50,51 @@ const refusingWith = (code: number) => (stream: ServerHttp2Stream) =>
   );
 const refusing = refusingWith(13);
 
+/** What a proxy says in its own name: no gRPC status came. */
+const proxysWord: readonly (readonly [string, Treatment])[] = [
+  ...[400, 401, 403, 404, 429, 502, 503].flatMap((status) => [
+    [
+      `HTTP ${status}`,
+      (stream: ServerHttp2Stream) => stream.respond({ ':status': status }, { endStream: true }),
+    ] as const,
+    [
+      `HTTP ${status} with a page`,
+      (stream: ServerHttp2Stream) => {
+        stream.respond({ ':status': status, 'content-type': 'text/html' });
+        stream.end('<html>'.repeat(20_000));
+      },
+    ] as const,
+  ]),
+  [
+    'HTTP 200 with a page',
+    (stream) => {
+      stream.respond({ ':status': 200, 'content-type': 'text/html' });
+      stream.end('hi');
+    },
+  ],
+  [
+    'headers of gRPC alone, without a status',
+    (stream) => stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { endStream: true }),
+  ],
+  [
+    'a message without a status',
+    (stream) => {
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+      stream.end(Buffer.alloc(5));
+    },
+  ],
+  [
+    'HTTP 502 whose headers promise success',
+    (stream) =>
+      stream.respond(
+        { ':status': 502, 'content-type': 'application/grpc', 'grpc-status': '0', 'grpc-message': 'no' },
+        { endStream: true },
+      ),
+  ],
+];
+
 const unanswered: readonly (readonly [string, Treatment])[] = [
+  ...proxysWord,
   ['a stream reset with CANCEL', (stream) => stream.close(constants.NGHTTP2_CANCEL)],
   ['a stream reset with INTERNAL_ERROR', (stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR)],
   [
@@ -78,6 +123,22 @@ describe('a call without an answer', () => {
     transfer.rpcFailed(error);
     expect(record.outcomes).toEqual([]);
     expect(record.said).toContain('suspected');
+  });
+
+  it.each(proxysWord)('%s is no word of the server: nobody answered, and no stream stays open', async (_, treat) => {
+    let open = 0;
+    const connection = await connect(
+      await server((stream, sockets) => {
+        open += 1;
+        stream.once('close', () => {
+          open -= 1;
+        });
+        treat(stream, sockets);
+      }),
+    );
+    const error = await connection.server.call((client) => client.save({})).catch((error: unknown) => error);
+    expect(error).toMatchObject({ isFinal: false, fault: { kind: 'unreachable' } });
+    await eventually('the end of the stream', () => (open === 0 ? true : null));
   });
 
   it('a reset stream leaves a load to its record', async () => {
@@ -117,5 +178,16 @@ describe('a call without an answer', () => {
     link.drop();
     const afterwards = await failureOf(link.call((client) => client.save({})));
     expect(afterwards).toMatchObject({ isFinal: true, fault: { kind: 'unreachable' } });
+  });
+
+  it('a proxy that answers 404 for everybody is unreachable, not a server of another version', async () => {
+    const endpoint = await server((stream) => stream.respond({ ':status': 404 }, { endStream: true }));
+    const instance = own(new TestInstance(endpoint, { worldSize: 1 }).start());
+    const states: string[] = [];
+    instance.scheduler.onStatus(({ state }) => states.push(state));
+    const fault = await eventually('the fault', () => instance.scheduler.status.fault);
+    expect(fault.kind).toBe('unreachable');
+    expect(fault.message).toContain('HTTP 404 and no gRPC status: a proxy, or no gRPC server');
+    expect(states).not.toContain('incompatible');
   });
 });
