@@ -88,6 +88,8 @@ export class Link {
       maxSessionMemory: MAX_SESSION_MEMORY_MB,
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
     });
+    // Node answers a GOAWAY with one of its own, at which pegaflow-server ends a connection with its calls still open.
+    this.#session.goaway = () => {};
     this.#session.once('remoteSettings', () => {
       if (this.#end !== null) return;
       this.#isUp = true;

@@ -2,9 +2,9 @@ import { Code } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { own } from '../../support/own.ts';
-import { startEngine } from '../../support/story.ts';
+import { connected, endpointOf, startEngine } from '../../support/story.ts';
 import { TestInstance } from '../../support/test-instance.ts';
-import { eventually } from '../../support/within.ts';
+import { eventually, within } from '../../support/within.ts';
 
 const hashes = hashesOf(2);
 
@@ -52,5 +52,39 @@ describe('a host that plans a restart', () => {
     expect(instance.scheduler.status.fault).toMatchObject({ kind: 'rejected', retryAfterMs: 300 });
     await instance.reached('connected');
     expect(performance.now() - sinceMs).toBeGreaterThan(300);
+  });
+});
+
+describe('a server that announces its end', () => {
+  it('S-38: ends well what is under way, and goes only then', async () => {
+    const engine = await startEngine();
+    const instance = await connected(endpointOf(engine));
+    for (const rank of instance.memory) for (const block of [0, 1, 2, 3]) rank.fill(block, block);
+    await instance.save('kept', [0, 1], hashes);
+    await instance.hit('loads', hashes);
+    await engine.fault({ copyDelayMs: 500 });
+    expect(instance.scheduler.scheduleLoad('loads', [6, 7])).toBe(true);
+    const save = { requestId: 'saves', blockIds: [2, 3], blockHashes: hashesOf(2, 'saved') };
+    expect(instance.scheduler.scheduleSave(save)).toBe(true);
+    instance.finish('saves');
+    instance.step();
+    await eventually('the loads to be taken', async () => ((await engine.rpcCount('load', 'ok')) === 2 ? true : null));
+    engine.signal('SIGINT');
+    const told: string[] = [];
+    await eventually('both ends', () => {
+      const { loaded, saved, failedLoads } = instance.step();
+      expect(failedLoads).toEqual([]);
+      told.push(...loaded, ...saved);
+      return told.length === 2 ? true : null;
+    });
+    expect(told.sort()).toEqual(['loads', 'saves']);
+    expect(await within(15_000, 'the exit', engine.exited)).toBe(0);
+    for (const [rank, memory] of instance.memory.entries()) {
+      expect([6, 7].map((block, index) => memory.holds(block, index))).toEqual([true, true]);
+      expect(instance.workers[rank]!.stats).toMatchObject({
+        loads: { succeeded: 1, failed: 0 },
+        saves: { succeeded: 2, failed: 0 },
+      });
+    }
   });
 });
