@@ -6,6 +6,14 @@ import type { Connection } from '../rpc/connection.ts';
 import type { OurMemory } from '../rpc/memory-holder.ts';
 import type { OwnerOf } from './owners.ts';
 
+/** Of one registration at the server, from before its Register is sent. */
+export interface RegistrationNote {
+  /** Call it when the Register was answered OK. */
+  readonly answered: () => void;
+  /** Resolves once the threads are known that copy for it, or cannot be known. */
+  readonly threadsFound: () => Promise<void>;
+}
+
 export interface RegistrationOwner {
   readonly budgets: Budgets;
   readonly connection: Connection;
@@ -16,8 +24,8 @@ export interface RegistrationOwner {
   readonly registration: (epoch: Epoch, serverVersion?: string) => RegisterContextRequest;
   /** What of ours the server maps then. */
   readonly memory: () => OurMemory;
-  /** Called before a Register is sent; what comes back is called once it was answered OK. */
-  readonly noteRegistration: (epoch: Epoch) => () => void;
+  /** Called before a Register is sent. */
+  readonly noteRegistration: (epoch: Epoch) => RegistrationNote;
 }
 
 /**
@@ -30,13 +38,13 @@ export const createRegister = (ownerOf: OwnerOf<RegistrationOwner>) =>
     const request = registration(input.epoch, input.serverVersion);
     const { server } = connection;
     connection.beginRegistration(memory());
-    const noteAnswer = noteRegistration(input.epoch);
+    const note = noteRegistration(input.epoch);
     await server.callAlone((client) => client.registerContextBatch(request));
-    noteAnswer();
-    // From now on it holds memory of ours. Nothing is moved before it is known whose death would end that: a server that is killed
-    // at once would be a dead process that nobody saw.
+    note.answered();
+    // From now on it holds memory of ours. Nothing is moved before it is known what would prove the end of that: a server that is
+    // killed at once would be a dead process that nobody saw, a link that is lost at once would leave a copy that nobody can see end.
     const late = Promise.withResolvers<void>();
     const cancel = patientTimer(budgets.identifyTimeoutMs, late.resolve);
-    await Promise.race([server.identify(), late.promise]);
+    await Promise.race([server.identify().then(note.threadsFound), late.promise]);
     cancel();
   });

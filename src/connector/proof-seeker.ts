@@ -1,4 +1,5 @@
 import { type Budgets, type Epoch, isSameEpoch } from '../../machines/index.ts';
+import type { RegistrationNote } from '../actors/register.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { Connection, ServerLink } from '../rpc/connection.ts';
 import { type CopyThread, copyThreads, threadsLeft, ticksNow } from '../rpc/memory-holder.ts';
@@ -47,10 +48,13 @@ interface Registration {
   readonly untilTicks: number;
   /** By process, once seen: ours, and whoever else's were started in that time. */
   seen: readonly { readonly pid: number; readonly threads: readonly CopyThread[] }[] | null;
-  /** Where they were looked for last. */
-  searched: readonly number[];
+  /** The search for them, once it has begun. */
+  search: Promise<void> | null;
   isOver: boolean;
 }
+
+/** A thread that was started may not have run yet and has no name until then. The wait doubles from look to look. */
+const LOOKS_FOR_THREADS = 9;
 
 /** Polled so much more slowly while the registration is in service: nobody has asked for its end. */
 const IN_SERVICE_FACTOR = 20;
@@ -90,13 +94,19 @@ export class ProofSeeker {
     return doubts.some(({ registeredIn }) => this.#isProvable(registeredIn)) ? 'provable' : 'held';
   }
 
-  /** Call it before a Register is sent. The function that comes back is for its answer. */
-  register(epoch: Epoch): () => void {
+  /** Call it before a Register is sent. */
+  register(epoch: Epoch): RegistrationNote {
     const sinceTicks = ticksNow();
-    return () => {
-      const untilTicks = ticksNow();
-      this.#registrations.push({ epoch, sinceTicks, untilTicks, seen: null, searched: [], isOver: false });
-      this.review();
+    return {
+      answered: () => {
+        const untilTicks = ticksNow();
+        this.#registrations.push({ epoch, sinceTicks, untilTicks, seen: null, search: null, isOver: false });
+        this.review();
+      },
+      threadsFound: async () => {
+        const newest = this.#registrations.at(-1);
+        if (newest !== undefined && isSameEpoch(newest.epoch, epoch)) await this.#search(newest);
+      },
     };
   }
 
@@ -126,7 +136,7 @@ export class ProofSeeker {
     this.#registrations = this.#registrations.filter(
       (one) => one === newest || inDoubt.some(({ registeredIn }) => isSameEpoch(registeredIn, one.epoch)),
     );
-    for (const registration of this.#registrations) this.#search(registration);
+    if (newest !== undefined) void this.#search(newest);
     const ofCurrent = inDoubt.find((one) => current !== null && isSameEpoch(one.registeredIn, current));
     if (ofCurrent === undefined) this.#forget();
     else this.#pursue(ofCurrent);
@@ -205,16 +215,19 @@ export class ProofSeeker {
     return this.#registrations.some((one) => isSameEpoch(one.epoch, epoch) && one.seen !== null && !one.isOver);
   }
 
-  #search(registration: Registration): void {
-    const { connection, deviceId, registeredIn } = this.#options;
-    const current = registeredIn();
-    const isCurrent = current !== null && isSameEpoch(registration.epoch, current);
-    const { holders } = connection;
-    const isNew = holders.some((pid) => !registration.searched.includes(pid));
-    if (registration.seen !== null || !isCurrent || !isNew) return;
-    registration.searched = holders;
+  /** The processes that hold our memory are those of the newest registration. */
+  async #search(registration: Registration): Promise<void> {
+    const { holders } = this.#options.connection;
+    if (registration !== this.#registrations.at(-1) || holders.length === 0) return;
+    registration.search ??= this.#lookForThreads(registration, holders).catch(() => {});
+    await registration.search;
+  }
+
+  async #lookForThreads(registration: Registration, holders: readonly number[]): Promise<void> {
+    const { budgets, deviceId, onNews } = this.#options;
     const { sinceTicks, untilTicks } = registration;
-    const look = async () => {
+    let waitMs = budgets.proofPollIntervalMs;
+    for (let look = 1; look <= LOOKS_FOR_THREADS; look += 1) {
       const seen = await Promise.all(
         holders.map(async (pid) => {
           const threads = (await copyThreads(pid, deviceId)).filter(
@@ -225,12 +238,16 @@ export class ProofSeeker {
         }),
       );
       const withThreads = seen.filter(({ threads }) => threads.length > 0);
-      if (withThreads.length === 0) return;
-      registration.seen ??= withThreads;
-      this.review();
-      this.#options.onNews();
-    };
-    void look().catch(() => {});
+      if (withThreads.length > 0 && withThreads.every(({ threads }) => isComplete(threads))) {
+        registration.seen = withThreads;
+        this.review();
+        onNews();
+        return;
+      }
+      await new Promise<void>((resolve) => patientTimer(waitMs, resolve));
+      if (this.#isDisposed || registration !== this.#registrations.at(-1)) return;
+      waitMs *= 2;
+    }
   }
 
   #pollSoon(): void {
@@ -263,6 +280,12 @@ export class ProofSeeker {
     this.#cancelPoll = null;
     if (!this.#isDisposed) this.review();
   }
+}
+
+/** They come in pairs: the end of one alone says nothing of the copies of the other. */
+function isComplete(threads: readonly CopyThread[]): boolean {
+  const saving = threads.filter(({ copies }) => copies === 'save').length;
+  return saving > 0 && saving * 2 === threads.length;
 }
 
 function hasLoads(doubts: Doubts | undefined): boolean {

@@ -19,6 +19,7 @@ export interface OurMemory {
 /** A thread that copies for one registration: the server starts two with each, and they end with it. */
 export interface CopyThread {
   readonly tid: number;
+  readonly copies: 'save' | 'load';
   /** Since boot, in 1/100 s: with the id it names a thread for good. */
   readonly startTicks: number;
 }
@@ -72,15 +73,15 @@ export async function holdersOf(memory: OurMemory, sinceTicks: number): Promise<
 
 /** The threads that copy for this device now, of whatever registration. None where the process cannot be seen. */
 export async function copyThreads(pid: number, deviceId: number): Promise<readonly CopyThread[]> {
-  const names = [`gpu${deviceId}-save`, `gpu${deviceId}-load`];
   const question: { threads: readonly NamedThread[] } = { threads: [] };
   await threadPasses.ask(`/proc/${pid}/task`, question);
-  return question.threads
-    .filter(({ name }) => names.includes(name))
-    .map(({ tid, startTicks }) => ({ tid, startTicks }));
+  return (['save', 'load'] as const).flatMap((copies) => {
+    const ofKind = question.threads.filter(({ name }) => name === `gpu${deviceId}-${copies}`);
+    return ofKind.map(({ tid, startTicks }) => ({ tid, copies, startTicks }));
+  });
 }
 
-interface NamedThread extends CopyThread {
+interface NamedThread extends Omit<CopyThread, 'copies'> {
   readonly name: string;
 }
 

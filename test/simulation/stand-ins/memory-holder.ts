@@ -34,13 +34,14 @@ export function holdersOf(memory: real.OurMemory): Promise<readonly number[]> {
 }
 
 export function copyThreads(pid: number, deviceId: number): Promise<readonly real.CopyThread[]> {
-  const names = [`gpu${deviceId}-save`, `gpu${deviceId}-load`];
   return read(() => {
     const { arePidsVisible, threads } = kernel();
     if (!arePidsVisible) return [];
-    return [...threads]
-      .filter((thread) => thread.process.pid === pid && names.includes(thread.name))
-      .map(({ tid, startMs }) => ({ tid, startTicks: Math.floor(startMs / TICK_MS) }));
+    return (['save', 'load'] as const).flatMap((copies) =>
+      [...threads]
+        .filter(({ process, name }) => process.pid === pid && name === `gpu${deviceId}-${copies}`)
+        .map(({ tid, startMs }) => ({ tid, copies, startTicks: Math.floor(startMs / TICK_MS) })),
+    );
   });
 }
 

@@ -11,10 +11,15 @@ async function registeredWith(call: () => Promise<unknown>) {
       await call();
       steps.push('answered');
     },
-    identify: async () => steps.push('identify'),
+    identify: async () => {
+      steps.push('identify');
+    },
   };
   const beginRegistration = () => steps.push('begin');
-  const noteRegistration = () => () => steps.push('note');
+  const noteRegistration = () => ({
+    answered: () => steps.push('note'),
+    threadsFound: async () => steps.push('threads'),
+  });
   const connection = { server, beginRegistration };
   const budgets = { identifyTimeoutMs: 1000 };
   const owner = { budgets, connection, registration: () => ({}), memory: () => ({}), noteRegistration };
@@ -27,11 +32,18 @@ async function registeredWith(call: () => Promise<unknown>) {
 }
 
 describe('the registration of a rank', () => {
-  test('searches for the process of the server that has accepted it, not before', async () => {
-    expect(await registeredWith(async () => {})).toEqual(['begin', 'register', 'answered', 'note', 'identify']);
+  test('looks for the process of the server that has accepted it and then for its threads, not before', async () => {
+    expect(await registeredWith(async () => {})).toEqual([
+      'begin',
+      'register',
+      'answered',
+      'note',
+      'identify',
+      'threads',
+    ]);
   });
 
-  test('does not search for that of one that refuses it', async () => {
+  test('looks for neither at one that refuses it', async () => {
     expect(await registeredWith(() => Promise.reject(new Error('no')))).toEqual(['begin', 'register']);
   });
 });
