@@ -94,7 +94,7 @@ export const budgetTable = {
   settleMs: { default: 250, end: 'weak proof of death, and a load that failed after it was accepted, count as final' },
   transferStalledAfterMs: {
     default: 30_000,
-    end: 'a load or save that has no end while its link lives: its blocks stay held, and the registration is made anew',
+    end: 'a load or save that has no end while its link lives: its blocks stay held, and the registration is made anew; saves behind four such are refused at once',
   },
   unsafeReleaseAfterMs: {
     default: null,

@@ -275,6 +275,11 @@ export class RankTransfers {
     const impossible = impossibleBlockId(intent, layers);
     if (impossible !== null) return impossible;
     const { server } = connection;
+    const obstacle = this.#saves.obstacleAt(server);
+    if (obstacle !== null) {
+      this.work.refused('save', intent.requestId, obstacle);
+      return obstacle.message;
+    }
     const events = this.#eventsOf(service, () => life.end());
     let trustAgain = () => {};
     this.#saves.start(server, { ...rank, layers }, intent, {

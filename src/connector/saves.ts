@@ -21,6 +21,12 @@ export interface SaveSource {
 /** Of one rank at one server: more would queue there, where nobody can take them back. */
 export const SAVES_IN_FLIGHT_MAX = 4;
 
+/** One Save that the server has not answered. */
+interface OpenCall {
+  readonly transfer: Transfer;
+  readonly takeBack: () => void;
+}
+
 interface UnsentSave {
   readonly server: ServerLink;
   readonly requestId: string;
@@ -31,13 +37,15 @@ interface UnsentSave {
 
 /**
  * Saves under way. The server reads the blocks until it answers. At most {@link SAVES_IN_FLIGHT_MAX} are sent; the rest wait
- * here, and are given up, their blocks free, as soon as nobody wants them any more.
+ * here, and are given up, their blocks free, as soon as nobody wants them any more, or none of those that were sent is answered
+ * for long. A call whose blocks were handed back meanwhile is taken back when its place is wanted: of a cancelled Save the
+ * server keeps nothing.
  */
 export class Saves {
   #budgets: Budgets;
   #transfers = new Set<Transfer>();
-  /** Calls that are not answered, also of transfers that were released without proof. */
-  #calls = new WeakMap<ServerLink, number>();
+  /** Also those of transfers that are over without an answer. */
+  #calls = new WeakMap<ServerLink, Set<OpenCall>>();
   #unsent: UnsentSave[] = [];
 
   constructor(budgets: Budgets) {
@@ -50,9 +58,21 @@ export class Saves {
     else this.#queue(server, send, intent, events);
   }
 
+  /** Why none can be sent, nor is worth waiting, or `null`. */
+  obstacleAt(server: ServerLink): Fault | null {
+    if (this.#hasRoomAt(server) || ![...this.#callsAt(server)].every(({ transfer }) => transfer.isInDoubt)) return null;
+    const { transferStalledAfterMs } = this.#budgets;
+    const message = `not sent: none of the saves under way was answered in ${transferStalledAfterMs} ms: the server's copies hang`;
+    return { kind: 'timedOut', message };
+  }
+
   /** Gives up what has not been sent, of these requests or of all: the server knows nothing of it. */
   withdraw(fault: Fault, requestIds?: ReadonlySet<string>): void {
-    const unwanted = this.#unsent.filter(({ requestId }) => requestIds?.has(requestId) ?? true);
+    this.#giveUp(fault, ({ requestId }) => requestIds?.has(requestId) ?? true);
+  }
+
+  #giveUp(fault: Fault, isUnwanted: (unsent: UnsentSave) => boolean): void {
+    const unwanted = this.#unsent.filter(isUnwanted);
     this.#unsent = this.#unsent.filter((unsent) => !unwanted.includes(unsent));
     for (const { cancelWait, giveUp } of unwanted) {
       cancelWait();
@@ -83,16 +103,35 @@ export class Saves {
   }
 
   #hasRoomAt(server: ServerLink): boolean {
-    return this.#callsAt(server) < Math.min(SAVES_IN_FLIGHT_MAX, server.link.streams.ordinaryLimit);
+    const calls = this.#callsAt(server);
+    return calls.size < limitAt(server) || [...calls].some(({ transfer }) => transfer.isOver);
   }
 
-  #callsAt(server: ServerLink): number {
-    return this.#calls.get(server) ?? 0;
+  #callsAt(server: ServerLink): Set<OpenCall> {
+    const calls = this.#calls.get(server) ?? new Set();
+    this.#calls.set(server, calls);
+    return calls;
   }
 
-  #answered(server: ServerLink): void {
-    this.#calls.set(server, this.#callsAt(server) - 1);
+  #open(server: ServerLink, call: OpenCall): void {
+    const calls = this.#callsAt(server);
+    const unwanted = [...calls].find(({ transfer }) => transfer.isOver);
+    if (calls.size >= limitAt(server) && unwanted !== undefined) {
+      calls.delete(unwanted);
+      unwanted.takeBack();
+    }
+    calls.add(call);
+  }
+
+  #answered(server: ServerLink, call: OpenCall, tell: () => void): void {
+    this.#callsAt(server).delete(call);
+    tell();
     this.#sendNext(server);
+  }
+
+  #stalled(server: ServerLink): void {
+    const obstacle = this.obstacleAt(server);
+    if (obstacle !== null) this.#giveUp(obstacle, (unsent) => unsent.server === server);
   }
 
   #send(
@@ -101,18 +140,27 @@ export class Saves {
     { requestId, groupId, blockIds, blockHashes }: SaveIntent,
     events: TransferEvents,
   ): void {
-    const release = () => this.#transfers.delete(transfer);
+    const release = () => {
+      this.#transfers.delete(transfer);
+      this.#sendNext(server);
+    };
+    const doubted = () => {
+      events.doubted();
+      this.#stalled(server);
+    };
     const subject = { kind: 'save', requestId, blockIds } as const;
-    const transfer = new Transfer(subject, server, this.#budgets, events, release);
+    const transfer = new Transfer(subject, server, this.#budgets, { ...events, doubted }, release);
     this.#transfers.add(transfer);
-    this.#calls.set(server, this.#callsAt(server) + 1);
+    const takenBack = new AbortController();
+    const call = { transfer, takeBack: () => takenBack.abort() };
+    this.#open(server, call);
+    const request = saveRequest(rank, layerNamesOf(layers, groupId), blockIds, blockHashes);
     server
-      .call((client) => client.save(saveRequest(rank, layerNamesOf(layers, groupId), blockIds, blockHashes)))
+      .call((client) => client.save(request, { signal: takenBack.signal }))
       .then(
-        () => transfer.succeed('answer'),
-        (error) => transfer.rpcFailed(error),
-      )
-      .finally(() => this.#answered(server));
+        () => this.#answered(server, call, () => transfer.succeed('answer')),
+        (error) => this.#answered(server, call, () => transfer.rpcFailed(error)),
+      );
   }
 
   /**
@@ -135,6 +183,11 @@ export class Saves {
   get transfers(): Transfer[] {
     return [...this.#transfers];
   }
+}
+
+/** The rest of what the peer's stream limit allows is for other calls. */
+function limitAt({ link }: ServerLink): number {
+  return Math.min(SAVES_IN_FLIGHT_MAX, link.streams.ordinaryLimit);
 }
 
 /** All layers share one list of ids and one of hashes: a list a layer would be made element by element. */

@@ -104,6 +104,11 @@ export class Transfer {
     return this.#state === 'suspected';
   }
 
+  /** Nobody waits for its answer any more. */
+  get isOver(): boolean {
+    return this.#state === 'over';
+  }
+
   succeed(by: TransferEnd): void {
     this.#end({ kind: 'succeeded', by });
   }

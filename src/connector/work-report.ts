@@ -24,6 +24,11 @@ export class WorkReport {
   /** `fault` is no refusal where the server is gone, or has lost the registration or the lease. */
   failed(kind: Kind, requestId: string, fault: Fault): void {
     if (fault.kind !== 'rejected' && fault.kind !== 'defect' && fault.kind !== 'incompatible') return;
+    this.refused(kind, requestId, fault);
+  }
+
+  /** As such, so that it would be refused again. */
+  refused(kind: Kind, requestId: string, fault: Fault): void {
     const { succeeded, refusals } = this.#of(kind);
     const number = (refusals.at(-1)?.number ?? 0) + 1;
     const newest = [...refusals, { number, requestId, fault }].slice(-REFUSALS_REPORTED);

@@ -264,9 +264,9 @@ const table = {
       world.stopFor(random.pick(instance.processes), stallMs);
     });
   },
-  /** Nothing but the end of a transfer's budget tells of it, and nothing but a new registration cures it. */
+  /** All else is answered. What waits for them to end, or for its turn behind them, does so until the server's death at worst. */
   stuckTransfers: (world, random) => {
-    world.server.stickTransfersOf(replicaOf(world, random).instance.shape.instanceId);
+    world.server.hangCopiesOf(replicaOf(world, random).instance.shape.instanceId);
   },
   restartAnnounced: (world, random) => restartAnnounced(world, replicaOf(world, random), random),
   endedSession: (world, random) => {

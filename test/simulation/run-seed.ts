@@ -162,8 +162,8 @@ class Run {
       ranks().every(({ worker }) => worker.quarantine('load').blocks + worker.quarantine('save').blocks === 0);
     if (await this.#until(isNothingHeld, boundMs + budgets.proofRetryMaxMs)) return;
     const doubts = ranks().map(({ worker }) => worker.takeReport().doubt);
-    if (doubts.includes('provable') || !doubts.includes('held'))
-      throw new Violation('P', `${doubts.join(', ')} long after ${after}`);
+    const isHopeless = this.#world.server.hasHungCopies || (doubts.includes('held') && !doubts.includes('provable'));
+    if (!isHopeless) throw new Violation('P', `${doubts.join(', ')} long after ${after}`);
     this.#tallies.unprovable += 1;
     this.#kernel.journal.write('director', 'nothing but its death proves what the server is done with');
     this.#world.server.kill(0);

@@ -49,8 +49,8 @@ export class SimulatedServer {
   #handlers: UnaryHandlers;
   #connections = new Map<Connection, Set<ServedCall>>();
   #sessionEnds = new Map<Connection, () => void>();
-  /** Instances whose loads and saves are taken and never end, until they are registered anew. */
-  #stuckInstances = new Set<string>();
+  /** By instance, what lets the loads and saves go on whose copies hang. */
+  #hungCopies = new Map<string, Set<() => void>>();
 
   constructor(kernel: Kernel, { port, version, poolSizeBytes, faults, boots }: ServerOptions) {
     this.#kernel = kernel;
@@ -126,14 +126,23 @@ export class SimulatedServer {
     this.#sessionEnds.get(connection)?.();
   }
 
-  /** Every load and save of this instance is taken and never ends, until a rank registers again: all else works. */
-  stickTransfersOf(instanceId: string): void {
-    this.#stuckInstances.add(instanceId);
+  /** The copies of this instance's registration hang: of a later one they do not, while those that hang go on doing so. */
+  hangCopiesOf(instanceId: string): void {
+    if (!this.#hungCopies.has(instanceId)) this.#hungCopies.set(instanceId, new Set());
   }
 
-  /** What was taken by then is still never answered. */
-  unstick(): void {
-    this.#stuckInstances.clear();
+  /** Whether copies hang that nothing ends but another registration, as far as new ones go, or the end of this process. */
+  get hasHungCopies(): boolean {
+    return this.#hungCopies.size > 0;
+  }
+
+  /** Copies that hang go on, or do so for good. */
+  endHangs(): void {
+    for (const [instanceId, waiting] of this.#hungCopies) {
+      if (waiting.size > 0 && this.#kernel.random.chance(0.5)) continue;
+      this.#hungCopies.delete(instanceId);
+      for (const goOn of waiting) goOn();
+    }
   }
 
   /** Runs something in this process, as an event of its own. */
@@ -199,8 +208,9 @@ export class SimulatedServer {
   async #serveUnary(call: ServedCall): Promise<void> {
     const method = EngineService.methods.find(({ localName }) => localName === call.method)!;
     const { instanceId = '' } = call.request as { instanceId?: string };
-    if (call.method === 'registerContextBatch') this.#stuckInstances.delete(instanceId);
-    if (this.#stuckInstances.has(instanceId) && movesBlocks(call)) await forEver();
+    if (call.method === 'registerContextBatch') this.#hungCopies.delete(instanceId);
+    const hung = this.#hungCopies.get(instanceId);
+    if (hung !== undefined && movesBlocks(call)) await new Promise<void>((goOn) => hung.add(goOn));
     const caller = { headers: {}, signal: call.signal, dropConnection: () => call.connection.reset() };
     const answer = await this.#handlers[method.localName as UnaryMethod](call.request as Message, caller);
     if (!call.signal.aborted) call.answer(create(method.output, answer));
@@ -209,10 +219,6 @@ export class SimulatedServer {
 
 function isSaving({ method, request }: ServedCall): boolean {
   return method === 'save' && !isSaveOfNothing(request as SaveRequest);
-}
-
-function forEver(): Promise<never> {
-  return new Promise(() => {});
 }
 
 function movesBlocks(call: ServedCall): boolean {

@@ -129,7 +129,7 @@ export class World {
     else server.faults.clear();
     server.faults.merge(this.serverFaults);
     server.copyTrouble.failingWrites = 0;
-    server.unstick();
+    server.endHangs();
     this.ensureServer();
   }
 

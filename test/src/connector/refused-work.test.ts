@@ -6,16 +6,16 @@ import { hashesOf } from '../../support/engine-rank.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
 import { own } from '../../support/own.ts';
 import { startEngine } from '../../support/story.ts';
-import { TestInstance } from '../../support/test-instance.ts';
+import { TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
 import { eventually } from '../../support/within.ts';
 
 const noRecord = { code: 13, message: 'storage error: LoadState: failed to open shared memory' };
 
-async function connected(worldSize = 1) {
+async function connected(worldSize = 1, budgets: NonNullable<TestInstanceOptions['budgets']> = {}) {
   const engine = await startEngine({ hasRpcFaults: true });
   const log = new LogRecorder();
   const endpoint = `http://${engine.grpcAddress}`;
-  const instance = own(new TestInstance(endpoint, { worldSize, telemetry: { logger: log } }).start());
+  const instance = own(new TestInstance(endpoint, { worldSize, budgets, telemetry: { logger: log } }).start());
   await instance.reached('connected');
   const { scheduler, workers } = instance;
   const { epoch } = scheduler.status;
@@ -70,6 +70,31 @@ describe('saves that the server refuses', () => {
       return h.openBreakers().length === 0 ? true : null;
     });
     expect(h.lines(logTable.breakerClosed.message)).toBe(1);
+  });
+});
+
+it('S-32 S-74 saves behind four that are never answered are turned off at once, told once, and tried until they are', async () => {
+  const h = await connected(1, { transferStalledAfterMs: 200, saveWaitTimeoutMs: 60_000 });
+  const { scheduler } = h.instance;
+  await h.engine.fault({ methods: { save: { hang: true } } });
+  const hung = ['a', 'b', 'c', 'd'];
+  for (const name of hung) {
+    scheduler.scheduleSave({ requestId: name, blockIds: [0], blockHashes: hashesOf(1, name) });
+    h.instance.finish(name);
+  }
+  h.instance.step();
+  const [worker] = h.instance.workers;
+  await eventually('the stall', () => (worker!.quarantine('save').blocks === hung.length ? true : null));
+  await eventually('saves that are turned off', async () => {
+    await h.save('one more');
+    return h.openBreakers().includes('saves') ? true : null;
+  });
+  expect(scheduler.takesSaves).toBe(false);
+  expect([h.lines(logTable.breakerOpened.message), h.isUntouched()]).toEqual([1, true]);
+  await h.engine.fault({ methods: { save: null } });
+  await eventually('saves that are taken again', async () => {
+    await h.save('again');
+    return h.openBreakers().length === 0 ? true : null;
   });
 });
 

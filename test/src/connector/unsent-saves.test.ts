@@ -17,15 +17,22 @@ const rank = { instanceId: 'i', tpRank: 0, ppRank: 0, deviceId: 0, layers: [] };
 /** A server that answers when it is told to. */
 function silentServer() {
   const answers: (() => void)[] = [];
+  const signals: AbortSignal[] = [];
   const client = {
-    save: () => new Promise<SaveResponse>((resolve) => answers.push(() => resolve({} as SaveResponse))),
+    save: (_: unknown, { signal }: { signal: AbortSignal }) => {
+      signals.push(signal);
+      return new Promise<SaveResponse>((resolve, reject) => {
+        answers.push(() => resolve({} as SaveResponse));
+        signal.addEventListener('abort', () => reject(signal.reason));
+      });
+    },
   } as unknown as EngineClient;
   const server = {
     call: (rpc: (client: EngineClient) => unknown) => rpc(client),
     link: { end: null, streams: new StreamGate() },
     watch: () => () => {},
   };
-  return { server: server as unknown as ServerLink, answers };
+  return { server: server as unknown as ServerLink, answers, takenBack: () => signals.map(({ aborted }) => aborted) };
 }
 
 function saving(budgets = {}) {
@@ -80,6 +87,37 @@ describe('saves beyond those that may be in flight', () => {
     await eventually('the end', () => (records[5]!.said.length > 0 ? true : null));
     expect(records.map(({ said }) => said.length)).toEqual([0, 0, 0, 0, 1, 1]);
     expect(answers.length).toBe(SAVES_IN_FLIGHT_MAX);
+  });
+
+  it('take the places of those whose blocks were handed back by time, which are taken back one by one', async () => {
+    const { server, answers, takenBack } = silentServer();
+    const { start } = saving({ unsafeReleaseAfterMs: 50, saveWaitTimeoutMs: 60_000 });
+    const records = IDS.map((requestId) => start(server, requestId));
+    await eventually('the sixth to be sent', () => (answers.length === IDS.length ? true : null));
+    expect(takenBack()).toEqual([true, true, false, false, false, false]);
+    for (const answer of answers.slice(UNSENT.length)) answer();
+    await eventually('the end of all', () => (records.every(({ outcomes }) => outcomes.length === 1) ? true : null));
+    expect(records.map(({ said }) => said.at(-1))).toEqual([
+      ...IDS.slice(0, SAVES_IN_FLIGHT_MAX).map(() => 'failed by unsafeRelease'),
+      ...UNSENT.map(() => 'succeeded by answer'),
+    ]);
+  });
+
+  it('are given up at once when none of those that were sent is answered for long, and wait again when one is', async () => {
+    const { server, answers } = silentServer();
+    const { saves, start } = saving({ transferStalledAfterMs: 50, saveWaitTimeoutMs: 60_000 });
+    const records = IDS.map((requestId) => start(server, requestId));
+    expect(saves.obstacleAt(server)).toBe(null);
+    await eventually('the end of what waits', () => (records[5]!.said.length > 0 ? true : null));
+    expect(records.map(({ said }) => said)).toEqual([
+      ...IDS.slice(0, SAVES_IN_FLIGHT_MAX).map(() => ['suspected']),
+      ...UNSENT.map(() => ['failed by answer']),
+    ]);
+    expect(saves.obstacleAt(server)?.message).toMatch(/^not sent: none of the saves under way was answered in 50 ms/);
+    answers[0]?.();
+    await eventually('the answer', () => (saves.obstacleAt(server) === null ? true : null));
+    start(server, 'g');
+    expect(answers.length).toBe(SAVES_IN_FLIGHT_MAX + 1);
   });
 
   it('let preemptions and the end of a link pass at once, while what was sent stays held', async () => {
