@@ -68,9 +68,26 @@ export const schedulerPlan = {
     ],
   },
   errors: [...faults.map((fault) => new FaultError(fault)), new Error('unclassified'), undefined],
-  situationIn: ({ announcement, reports, lineage, ...context }) => ({
-    isKeep: announcement.action === 'keep',
+  situationIn: (context: SchedulerContext, path: string) => ({
+    ...ofRanks(context),
+    ...(schedulerTables.leaving.includes(path) ? {} : ofServer(context)),
+  }),
+} satisfies Plan<SchedulerContext>;
+
+/** What the end depends on, too. */
+function ofRanks({ announcement, reports, ...context }: SchedulerContext) {
+  return {
     hasReport: reports[0] !== null,
+    isStopped: unstoppedRank(reports) === undefined,
+    isServing: servesIn(reports[0], announcement.epoch),
+    isSilent: context.silentRanks.length > 0,
+  };
+}
+
+function ofServer({ announcement, reports, lineage, ...context }: SchedulerContext) {
+  const hasTrouble = context.voidGenerations >= 2;
+  return {
+    isKeep: announcement.action === 'keep',
     isConfirmed: allConfirm(reports, announcement.epoch),
     refusal: refusalIn(reports, announcement.epoch)?.fault?.kind ?? refusalIn(reports, announcement.epoch)?.outcome,
     isQuiet: context.isServerNew || allQuiet(reports, announcement),
@@ -78,21 +95,19 @@ export const schedulerPlan = {
     isProofAsked: proofAskedIn(reports, announcement.epoch) !== undefined,
     isProving: !noneProves(reports),
     isForProof: context.evidence?.of === 'doubt',
-    isStopped: unstoppedRank(reports) === undefined,
-    isServing: servesIn(reports[0], announcement.epoch),
-    isSilent: context.silentRanks.length > 0,
     isAwaited: context.awaitedRanks.length > 0,
     isApart: context.generationsApart > 0,
     mustRedial: context.mustRedial,
     lineage: lineage && { isUpheld: upholds(reports, lineage), isSameBoot: areSameBoots(reports, lineage) },
-    hasTrouble: context.voidGenerations >= 2,
+    hasTrouble,
     isVersionTold: versionTold({ announcement, reports, ...context }) !== null,
     isVersionTrouble: context.versionRefusals > 0,
     hasOffset: reports[0]?.layerWithOffset !== undefined,
     isPatienceOver: context.refusedAlike.count > 0,
-    isPushedBack: context.evidence?.fault.retryAfterMs !== undefined,
-  }),
-} satisfies Plan<SchedulerContext>;
+    // The other two hold it back anyway.
+    isPushedBack: !context.mustRedial && !hasTrouble && context.evidence?.fault.retryAfterMs !== undefined,
+  };
+}
 
 /** What a rank may say: in this epoch and in others, as the process that is known, its successor and its predecessor. */
 function reportsFor({ announcement: { epoch }, reports, formerWorkers }: SchedulerContext): RankReport[] {

@@ -19,8 +19,8 @@ export interface Plan<Context> {
   readonly outputs: Readonly<Record<string, readonly unknown[]>>;
   /** What each actor may fail with. */
   readonly errors: readonly unknown[];
-  /** What the guards read of a context, and nothing that grows. */
-  readonly situationIn: (context: Context) => unknown;
+  /** What the guards read of a context from that state on, and nothing that grows. */
+  readonly situationIn: (context: Context, path: string) => unknown;
 }
 
 /** What an event does in a state: leads elsewhere, only acts, or nothing, in every situation. */
@@ -60,6 +60,8 @@ export function walk<Context>(plan: Plan<Context>): Walk {
   const taken = new Set<Edge>();
   const broken = new Set<string>();
   const [first] = initialTransition(machine);
+  // For each step it is asked for, XState makes an actor anew, whose first snapshot nobody reads.
+  Object.assign(machine, { getInitialSnapshot: () => first });
   const queue = new Map<string, AnyMachineSnapshot>([[situationOf(plan, first), first]]);
   for (const snapshot of queue.values()) {
     const leaf = pathFrom(snapshot.value);
@@ -115,7 +117,8 @@ function getOrAdd<Key, Value>(map: Map<Key, Value>, key: Key, create: () => Valu
 }
 
 function situationOf<Context>({ situationIn }: Plan<Context>, snapshot: AnyMachineSnapshot): string {
-  return `${pathFrom(snapshot.value)} ${JSON.stringify(situationIn(snapshot.context))}`;
+  const path = pathFrom(snapshot.value);
+  return `${path} ${JSON.stringify(situationIn(snapshot.context, path))}`;
 }
 
 function effectOf(selected: readonly Edge[]): Effect {
