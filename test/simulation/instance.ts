@@ -203,24 +203,34 @@ export class Instance {
     return rank;
   }
 
-  /** Joins the roles by the push forms; where the host's steps carry everything, by nothing. */
+  /** Where the host's steps carry everything, the roles are joined by nothing else. */
   #join(rank: Rank): void {
-    if (this.shape.embedding === 'pulled') return;
+    if (this.shape.embedding !== 'pulled') this.join(rank);
+  }
+
+  /** Joins the roles by the push forms until the function that comes back is called. */
+  join(rank: Rank): () => void {
     const { scheduler, schedulerProcess } = this;
     const { worker, process } = rank;
-    if (scheduler === undefined) return;
-    const isJoined = () => this.scheduler === scheduler && this.ranks[rank.index] === rank;
+    if (scheduler === undefined) return () => {};
+    let hasParted = false;
+    const isJoined = () => !hasParted && this.scheduler === scheduler && this.ranks[rank.index] === rank;
     const toScheduler = this.#channel(process, schedulerProcess);
     const toRank = this.#channel(schedulerProcess, process);
-    worker.onReport((report) => {
+    const deafen = worker.onReport((report) => {
       const madeMs = this.#kernel.loop.nowMs;
       for (const name of distrustedIn(report)) rank.said.add(name);
       toScheduler(() => isJoined() && this.accept(report, madeMs));
     });
     // Whoever joins them: a scheduler moves in its own process, or it would outlive that.
     this.#kernel.loop.schedule(schedulerProcess, 0, 'io', () => {
-      scheduler.onAnnounce((announcement) => toRank(() => isJoined() && worker.acceptAnnouncement(announcement)));
+      if (isJoined())
+        scheduler.onAnnounce((announcement) => toRank(() => isJoined() && worker.acceptAnnouncement(announcement)));
     });
+    return () => {
+      hasParted = true;
+      deafen();
+    };
   }
 
   /** One way between two processes, in order; within one process nothing but a call. */

@@ -60,8 +60,11 @@ export class StepMessenger {
       this.#execute(rank, order);
       return;
     }
+    // Whoever carries everything in steps carries it otherwise while one waits: the proof it waits for may need a generation.
+    const part = this.#isPulled ? this.#instance.join(rank) : () => {};
     // Meanwhile another scheduler may be followed, whose news nobody would hear who waits for this step.
     void rank.worker.handlePreemptions(order.preemptedIds).then(() => {
+      part();
       if (this.#isWanted(rank, order)) this.#execute(rank, order);
     });
   }
