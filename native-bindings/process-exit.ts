@@ -1,9 +1,12 @@
 import { koffi, lastErrno } from './foreign-function.ts';
-import { SYS_PIDFD_OPEN } from './pidfd/declarations.ts';
+import { SIGKILL, SYS_PIDFD_OPEN, SYS_PIDFD_SEND_SIGNAL } from './pidfd/declarations.ts';
 import { pidfd } from './pidfd/library.ts';
 import { describeErrno, SystemCallError } from './system-call-error.ts';
 
-/** A process that cannot be watched: `ENOSYS` before Linux 5.3, `EPERM` in some sandboxes, `EMFILE` when out of descriptors. */
+/**
+ * A process that cannot be watched: `ENOSYS` before Linux 5.3, `EPERM` in some sandboxes, `EMFILE` when out of descriptors. Or
+ * one that cannot be killed: `EPERM` where it is another user's.
+ */
 export class ProcessWatchError extends SystemCallError {
   override readonly name = 'ProcessWatchError';
 }
@@ -13,6 +16,11 @@ export interface ProcessExitWatch extends Disposable {
   readonly exited: Promise<void>;
   /** True from the moment that `exited` resolved: the event loop has to turn once for the news to arrive. */
   readonly hasExited: boolean;
+  /**
+   * Sends SIGKILL to this very process; nothing to one that has exited, whoever has its pid by now.
+   * @throws ProcessWatchError where that is not allowed
+   */
+  kill(): void;
 }
 
 /**
@@ -30,7 +38,7 @@ export function watchProcessExit(pid: number): ProcessExitWatch {
   };
 
   const fd = openPidfd(pid);
-  const stop = fd === null ? undefined : whenReadable(fd, settle);
+  const descriptor = fd === null ? undefined : whenReadable(fd, settle);
   if (fd === null) settle();
 
   return {
@@ -38,21 +46,36 @@ export function watchProcessExit(pid: number): ProcessExitWatch {
     get hasExited() {
       return hasExited;
     },
-    [Symbol.dispose]: () => stop?.(),
+    kill: () => {
+      if (descriptor?.isOpen) sendKill(descriptor.fd, pid);
+    },
+    [Symbol.dispose]: () => descriptor?.close(),
   };
+}
+
+function sendKill(fd: number, pid: number): void {
+  if (pidfd().syscall(SYS_PIDFD_SEND_SIGNAL, fd, SIGKILL, 0, 0) === 0) return;
+  const { code, detail } = describeErrno(lastErrno());
+  if (code !== 'ESRCH') throw new ProcessWatchError(code, 'pidfd_send_signal', `pid ${pid}`, detail);
 }
 
 /** @returns a descriptor that becomes readable when the process has exited; `null` where there is no such process */
 function openPidfd(pid: number): number | null {
-  const fd = pidfd().syscall(SYS_PIDFD_OPEN, pid, 0);
+  const fd = pidfd().syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0);
   if (fd >= 0) return fd;
   const { code, detail } = describeErrno(lastErrno());
   if (code === 'ESRCH') return null;
   throw new ProcessWatchError(code, 'pidfd_open', `pid ${pid}`, detail);
 }
 
-/** Calls back once, when `fd` is readable, and closes it then or when the returned function is called, whichever is first. */
-function whenReadable(fd: number, callback: () => void): () => void {
+interface Descriptor {
+  readonly fd: number;
+  readonly isOpen: boolean;
+  close(): void;
+}
+
+/** Calls back once, when `fd` is readable, and closes it then or when it is told to, whichever is first. */
+function whenReadable(fd: number, callback: () => void): Descriptor {
   let isOpen = true;
   const close = (): void => {
     if (!isOpen) return;
@@ -65,5 +88,11 @@ function whenReadable(fd: number, callback: () => void): () => void {
     callback();
   });
   handle.unref();
-  return close;
+  return {
+    fd,
+    get isOpen() {
+      return isOpen;
+    },
+    close,
+  };
 }

@@ -2,7 +2,7 @@ import { bindFunction } from '../foreign-function.ts';
 import { prototypes } from './declarations.ts';
 
 export interface Pidfd {
-  syscall(number: number, first: number, second: number): number;
+  syscall(number: number, first: number, second: number, third: number, fourth: number): number;
   close(fd: number): number;
 }
 

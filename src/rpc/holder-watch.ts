@@ -31,6 +31,14 @@ export class HolderWatch implements Disposable {
     return this.#watches.every(({ hasExited }) => hasExited);
   }
 
+  /**
+   * Sends SIGKILL to each of them that is there.
+   * @throws ProcessWatchError where that is not allowed
+   */
+  kill(): void {
+    for (const watch of this.#watches) watch.kill();
+  }
+
   retain(): this {
     this.#users += 1;
     return this;

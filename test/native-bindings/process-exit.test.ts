@@ -72,6 +72,20 @@ describe('watchProcessExit', () => {
     expect(watch.hasExited).toBe(false);
   });
 
+  test('it kills the process that it watches, and nobody once that has exited or nobody watches', async () => {
+    const idle = idleProcess();
+    const watch = watchProcessExit(idle.pid);
+    watch.kill();
+    await watch.exited;
+    watch.kill();
+    const other = idleProcess();
+    const disposed = watchProcessExit(other.pid);
+    disposed[Symbol.dispose]();
+    disposed.kill();
+    expect(() => process.kill(other.pid, 0)).not.toThrow();
+    watch[Symbol.dispose]();
+  });
+
   test('what cannot be a pid is refused with the reason', () => {
     expect(() => watchProcessExit(-1)).toThrow(
       expect.objectContaining({ name: 'ProcessWatchError', code: 'EINVAL', syscall: 'pidfd_open' }),

@@ -53,6 +53,8 @@ export class Kernel {
   /** Added to every message, in milliseconds. */
   extraLatencyMs = 0;
   violation: Violation | null = null;
+  /** SIGKILL to a process, by another one. */
+  onFence: (pid: number, by: SimulatedProcess) => void = () => {};
   #listeners = new Map<number, Listener>();
   #lastInode = 70_000;
   #lastPort = 40_000;

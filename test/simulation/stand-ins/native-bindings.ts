@@ -71,6 +71,7 @@ export function watchProcessExit(pid: number): real.ProcessExitWatch {
     get hasExited() {
       return hasExited;
     },
+    kill: () => kernel().onFence(pid, watcher),
     [Symbol.dispose]: () => {
       isDisposed = true;
     },
