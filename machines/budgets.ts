@@ -117,6 +117,18 @@ export const budgetTable = {
     end: 'first wait before a rank tries again to prove that transfers in doubt are over',
   },
   proofRetryMaxMs: { default: 60_000, end: 'longest such wait' },
+  fencingSilenceMs: {
+    default: 10_000,
+    end: 'where the host chose `fencing`: a load or save is in doubt and no byte has come on any link of the rank for so long: the server is fenced',
+  },
+  fencingStuckMs: {
+    default: null,
+    end: 'likewise, of a load or save that is in doubt for so long although the server answers',
+  },
+  fencingCommandTimeoutMs: {
+    default: 30_000,
+    end: 'the command that the host gave to fence a server is killed, with what it started',
+  },
   logRepeatWindowMs: { default: 60_000, end: 'what a log line was repeated meanwhile is told in one line' },
   preemptionToldAfterMs: { default: 5_000, end: 'a preemption that still waits is told; it goes on waiting' },
 } as const;

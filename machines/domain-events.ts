@@ -1,5 +1,5 @@
 /**
- * What the scheduler's machine emits: what happened, in the words of the domain. XState delivers these after the step and before
+ * What the machines emit: what happened, in the words of the domain. XState delivers these after the step and before
  * subscribers see its state, never twice, and without a time: the façade stamps them. Logs, metrics and `status` follow
  * them and need not know any state.
  */
@@ -27,3 +27,21 @@ export type SchedulerDomainEvent =
   | { readonly type: 'rank.missed'; readonly rank: number; readonly fault: Fault }
   /** It serves again, or another process does in its place. */
   | { readonly type: 'rank.returned'; readonly rank: number };
+
+/** Why a server was fenced: no link of the rank brought a byte, or what is in doubt does not end although the server answers. */
+export type FencingReason = 'silence' | 'stuck';
+
+/** What is observed beside a rank's machine; it passes this on. */
+export type WorkerDomainEvent =
+  /** A server that may still touch blocks of this rank was killed, or the host's command for that was started. */
+  | {
+      readonly type: 'server.fenced';
+      readonly by: 'kill' | 'command';
+      /** The processes that hold our memory. Empty where none is seen, which only a command can do anything about. */
+      readonly pids: readonly number[];
+      readonly reason: FencingReason;
+      /** For how long that was so, in milliseconds. */
+      readonly afterMs: number;
+    }
+  /** It should have been fenced and was not. */
+  | { readonly type: 'fencing.failed'; readonly problem: string };

@@ -1,7 +1,13 @@
 export { attemptCeilingMs, paceCeilingMs, pushbackMs, rankRedialCeilingMs, voidCeilingMs } from './backoff.ts';
 export { type BreakerEvent, breakerMachine } from './breaker.ts';
 export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
-export type { BreakerName, PassedOnEvent, SchedulerDomainEvent } from './domain-events.ts';
+export type {
+  BreakerName,
+  FencingReason,
+  PassedOnEvent,
+  SchedulerDomainEvent,
+  WorkerDomainEvent,
+} from './domain-events.ts';
 export { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 export type { Evidence } from './evidence.ts';
 export {

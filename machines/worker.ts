@@ -10,9 +10,10 @@
  * - one late message of an old scheduler does not silence the new one
  * - after faults stop, every machine reaches connected with no operator
  */
-import { assign, type ErrorActorEvent, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
+import { assign, type ErrorActorEvent, emit, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
 import { pushbackMs, rankRedialCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
+import type { WorkerDomainEvent } from './domain-events.ts';
 import { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
 import type { Announcement, RankOutcome } from './messages.ts';
@@ -51,6 +52,7 @@ export interface WorkerContext extends WorkerInput {
 }
 
 export type WorkerEvent =
+  | WorkerDomainEvent
   | { readonly type: 'link.opened' }
   | { readonly type: 'link.ended'; readonly cause: LinkEndCause; readonly fault: Fault }
   | { readonly type: 'drain.announced' }
@@ -78,6 +80,7 @@ const faultOf = ({ event }: { event: { readonly fault: Fault } }) => ({ fault: e
 const announcementOf = ({ event }: { event: AnnouncementParams }) => ({ announcement: event.announcement });
 const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
 const adopt = { type: 'adoptAnnouncement', params: announcementOf } as const;
+const passOn = { type: 'passOn', params: ({ event }: { event: WorkerDomainEvent }) => event } as const;
 const isNewStop = { type: 'isNewStop', params: announcementOf } as const;
 const isNews = { type: 'isNews', params: announcementOf } as const;
 /** Gone while something was still being found out or made: the next dial waits. */
@@ -100,6 +103,7 @@ export const workerMachine = setup({
     context: WorkerContext;
     events: WorkerEvent | ErrorActorEvent;
     input: WorkerInput;
+    emitted: WorkerDomainEvent;
     tags: 'cacheUsable' | 'stalled';
   },
   actors: {
@@ -178,6 +182,7 @@ export const workerMachine = setup({
         action: 'stop',
       }),
     }),
+    passOn: emit((_, event: WorkerDomainEvent) => event),
     reportStopped: assign({ outcome: 'stopped' }),
   },
   delays: {
@@ -210,6 +215,8 @@ export const workerMachine = setup({
   }),
   on: {
     stop: { target: '.stopping', actions: 'stopHere' },
+    'server.fenced': { actions: passOn },
+    'fencing.failed': { actions: passOn },
     // What fails after its state was left says nothing any more; XState would end the machine.
     'xstate.error.actor.*': {},
     'announcement.received': { guard: isNews, target: '.reRegistering', actions: adopt },

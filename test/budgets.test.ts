@@ -9,6 +9,8 @@ const budgets = budgetsFrom();
 
 /** Waits whose code names no budget itself: the budget comes from whoever made the thing. */
 const HANDED_ON = [
+  ['src/connector/fencing-command.ts', 'timeoutMs', ['fencingCommandTimeoutMs']],
+  ['src/connector/fencing.ts', 'this.#lookIntervalMs', ['fencingSilenceMs', 'fencingStuckMs']],
   ['src/connector/leases.ts', 'timeoutMs', ['releaseTimeoutMs']],
   ['src/connector/proof-seeker.ts', 'this.#restMs', ['proofRetryFirstMs', 'proofRetryMaxMs']],
   ['src/connector/rank-transfers.ts', 'timeoutMs', ['stopTimeoutMs']],

@@ -307,4 +307,9 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     what: 'A registration that can never succeed',
     mustHold: 'parked, with the words of the server; minutes between tries; resumes by itself',
   },
+  'S-78': {
+    what: 'A server is silent, or one copy hangs, while loads or saves are in doubt, and the host chose to fence it',
+    mustHold:
+      'the process that holds the memory is killed, once, or the command run; only its death is proof; no server that answers, and no proxy, is fenced',
+  },
 };

@@ -59,13 +59,15 @@ export const panels: readonly Panel[] = [
     ],
   },
   {
-    title: 'Ranks missed, preemptions held up',
-    description: 'Ranks whose silence ended the service; preemptions that waited long for proof.',
+    title: 'Ranks missed, preemptions held up, servers fenced',
+    description:
+      'Ranks whose silence ended the service; preemptions that waited long for proof; servers that were killed for it.',
     type: 'timeseries',
     unit: 'short',
     queries: [
       ['ranks missed', `sum(pegaflow_connector_ranks_missed{${OF}})`],
       ['preemptions held up', `sum(increase(pegaflow_connector_preemptions_held_up_total{${OF}}${RATE}))`],
+      ['servers fenced', `sum(increase(pegaflow_connector_fencings_total{${OF}}${RATE}))`],
     ],
   },
   {

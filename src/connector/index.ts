@@ -1,4 +1,5 @@
 export type { SchedulerStats } from './cache-queries.ts';
+export type { Fencing } from './fencing.ts';
 export type { BlockIdsByGroup } from './hits.ts';
 export type { KvCacheLayer } from './kv-caches.ts';
 export type {
@@ -18,7 +19,7 @@ export { type Save, SchedulerConnector, type SchedulerConnectorOptions } from '.
 export { placeOf, type Shard, type ShardLayoutOptions, type ShardRank, shardLayout } from './shard-layout.ts';
 export { ShardedSchedulerConnector, type ShardedSchedulerOptions } from './sharded-scheduler-connector.ts';
 export type { ShardedStatus } from './sharded-status.ts';
-export type { ConnectorState, ConnectorStatus, OpenBreaker } from './status.ts';
+export type { ConnectorState, ConnectorStatus, LastFencing, OpenBreaker } from './status.ts';
 export type { TransferEnd, UnsafeRelease } from './transfer.ts';
 export {
   WorkerConnector,

@@ -1,9 +1,17 @@
-import { type Budgets, type Epoch, type Fault, faultFrom, isSameEpoch } from '../../machines/index.ts';
+import {
+  type Budgets,
+  type Epoch,
+  type Fault,
+  faultFrom,
+  isSameEpoch,
+  type WorkerDomainEvent,
+} from '../../machines/index.ts';
 import type { RankIdentity } from '../actors/verify.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { Connection } from '../rpc/connection.ts';
 import type { ToldPreemption, WorkerObserver } from '../telemetry/observers.ts';
 import { copiedLoad, copiedSave } from './copied.ts';
+import { Fencer, type Fencing } from './fencing.ts';
 import type { KvCacheLayer } from './kv-caches.ts';
 import { destinationsOf, Loads } from './loads.ts';
 import type { FailedLoad, LeasedBlocks, LoadIntent, SaveIntent } from './metadata.ts';
@@ -44,6 +52,10 @@ export interface RankTransfersOptions {
   readonly rank: RankIdentity;
   readonly budgets: Budgets;
   readonly connection: Connection;
+  readonly fencing: Fencing;
+  /** Of the server, `host:port`. */
+  readonly address: string;
+  readonly onFencing: (event: WorkerDomainEvent) => void;
   readonly observer: WorkerObserver;
   /** This rank's layers, by the names that they have at the server in that epoch's registration. */
   readonly layersIn: (registeredIn: Epoch) => readonly KvCacheLayer[];
@@ -70,6 +82,7 @@ export class RankTransfers {
   readonly work = new WorkReport();
   readonly unsafeSaves: UnsafeSaves;
   readonly proofs: ProofSeeker;
+  readonly #fencer: Fencer;
   #options: RankTransfersOptions;
   /** Of every transfer under way, the epoch of the registration that it was begun on. */
   #registeredIn = new WeakMap<Transfer, Epoch>();
@@ -85,10 +98,19 @@ export class RankTransfers {
     this.unsafeSaves = new UnsafeSaves(options.onNews);
     this.#loads = new Loads(options.budgets);
     this.#saves = new Saves(options.budgets);
+    const { connection } = options;
+    this.#fencer = new Fencer({
+      fencing: options.fencing,
+      address: options.address,
+      budgets: options.budgets,
+      inDoubt: () => this.#transfers.filter(({ isSuspected }) => isSuspected),
+      hearing: () => connection,
+      onEvent: options.onFencing,
+    });
     this.proofs = new ProofSeeker({
       budgets: options.budgets,
       deviceId: options.rank.deviceId,
-      connection: options.connection,
+      connection,
       doubts: () => this.#doubts(),
       service: options.service,
       registeredIn: options.registeredIn,
@@ -185,6 +207,7 @@ export class RankTransfers {
   abandonAll(): void {
     this.withdrawUnsent('the connector was stopped');
     this.proofs[Symbol.dispose]();
+    this.#fencer[Symbol.dispose]();
     for (const transfer of this.#transfers) {
       transfer.abandon({ kind: 'unreachable', message: 'the connector was stopped' });
     }
@@ -313,6 +336,7 @@ export class RankTransfers {
       suspected: (subject) => {
         this.quarantine.enter(subject);
         observer.quarantined(subject.kind, subject.blockIds.length);
+        this.#fencer.review();
       },
       releasedUnsafely: (release) => {
         this.stats.unsafeReleases += 1;

@@ -3,9 +3,11 @@ import {
   type BreakerName,
   type Epoch,
   type Fault,
+  type FencingReason,
   pathFrom,
   type SchedulerDomainEvent,
   stateOf,
+  type WorkerDomainEvent,
 } from '../../machines/index.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { Listeners } from './callbacks.ts';
@@ -25,6 +27,18 @@ export interface ConnectorStatus {
   readonly openBreakers: readonly OpenBreaker[];
   /** Ranks without which nothing is promised and nothing saved. Empty at a rank. */
   readonly missedRanks: readonly MissedRank[];
+  /** The last time that this rank had the server ended; it stays after the recovery. `null`: never, and at the scheduler. */
+  readonly fencing: LastFencing | null;
+}
+
+export interface LastFencing {
+  readonly by: 'kill' | 'command';
+  /** The processes that held this rank's memory. Empty: none was seen, and the command had to know by itself. */
+  readonly pids: readonly number[];
+  /** `silence`: nothing was heard of the server; `stuck`: a load or save did not end although the server answered. */
+  readonly reason: FencingReason;
+  /** When, in milliseconds of wall time with fraction. */
+  readonly atMs: number;
 }
 
 export interface MissedRank {
@@ -71,6 +85,7 @@ export class StatusBoard {
       sinceMs: wallTimeMs(),
       openBreakers: [],
       missedRanks: [],
+      fencing: null,
     };
   }
 
@@ -93,7 +108,7 @@ export class StatusBoard {
   }
 
   /** Takes what a machine emitted. */
-  note(event: SchedulerDomainEvent, atMs: number): void {
+  note(event: SchedulerDomainEvent | WorkerDomainEvent, atMs: number): void {
     this.#status = { ...this.#status, ...noted(this.#status, event, atMs) };
     this.#listeners.tell(this.#status);
   }
@@ -101,7 +116,7 @@ export class StatusBoard {
 
 function noted(
   { openBreakers, missedRanks }: ConnectorStatus,
-  event: SchedulerDomainEvent,
+  event: SchedulerDomainEvent | WorkerDomainEvent,
   sinceMs: number,
 ): Partial<ConnectorStatus> {
   switch (event.type) {
@@ -117,6 +132,11 @@ function noted(
     }
     case 'rank.returned':
       return { missedRanks: missedRanks.filter(({ rank }) => rank !== event.rank) };
+    case 'server.fenced': {
+      const { by, pids, reason } = event;
+      return { fencing: { by, pids, reason, atMs: sinceMs } };
+    }
+    case 'fencing.failed':
     case 'wait.unanswered':
     case 'blocks.withdrawn':
     case 'registration.parked':

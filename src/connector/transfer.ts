@@ -1,6 +1,7 @@
 import { type Budgets, type Fault, faultFrom } from '../../machines/index.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { ServerLink } from '../rpc/connection.ts';
+import type { DeathWatch } from '../rpc/death-watch.ts';
 import { RpcError } from '../rpc/rpc-error.ts';
 
 /** What a transfer moves. A load writes the blocks, a save reads them. */
@@ -97,6 +98,11 @@ export class Transfer {
   /** Only a record or proof will end it, as far as is known: a link that is read on may still bring the answer. */
   get isInDoubt(): boolean {
     return this.#state === 'suspected' && (this.#isUnanswered || this.#server.isGone);
+  }
+
+  /** Of the server that it was given to. */
+  get death(): DeathWatch {
+    return this.#server.death;
   }
 
   /** Whether its link or its answer is gone, for good or for now. */

@@ -13,6 +13,7 @@ import {
   type RankReport,
   rankRedialCeilingMs,
   storageOffsetFault,
+  type WorkerDomainEvent,
   type WorkerEvent,
   workerMachine,
 } from '../../machines/index.ts';
@@ -24,9 +25,11 @@ import { createVerify, type VerifyOwner } from '../actors/verify.ts';
 import { patientClock, patientTimer } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
 import type { OurMemory } from '../rpc/memory-holder.ts';
-import { workerTelemetry } from '../telemetry/connector-telemetry.ts';
+import { type ConnectorTelemetry, workerTelemetry } from '../telemetry/connector-telemetry.ts';
 import type { WorkerObserver } from '../telemetry/observers.ts';
+import { wallTimeMs } from '../wall-time.ts';
 import { harmless, Listeners } from './callbacks.ts';
+import { checkFencing, type Fencing } from './fencing.ts';
 import { type KvCacheLayer, layersIn, layerWithOffset, memoryOf, registrationOf } from './kv-caches.ts';
 import type {
   ConnectorMetadata,
@@ -62,6 +65,13 @@ export interface WorkerConnectorOptions extends InstanceOptions {
   readonly ppRank?: number;
   /** CUDA ordinal as the server sees it. */
   readonly deviceId: number;
+  /**
+   * How a server is ended that may still touch this rank's blocks and is not heard for `fencingSilenceMs`: by `'kill'`, SIGKILL
+   * to the process that is proved to hold the memory, or by a command with its arguments, run without a shell with
+   * `PEGAFLOW_SERVER_PID` and `PEGAFLOW_SERVER_ADDRESS` in its environment. It ends the cache of every instance at that server.
+   * Default `'off'`: blocks stay held until the server answers or dies.
+   */
+  readonly fencing?: Fencing;
   /** Sees every event, snapshot and microstep of the machine, as XState tells them. */
   readonly inspect?: MachineInspector;
 }
@@ -113,6 +123,7 @@ export class WorkerConnector {
   #named: { readonly epoch: Epoch; readonly layers: readonly KvCacheLayer[] } | null = null;
   #transfers: RankTransfers;
   #observer: WorkerObserver;
+  #happened: ConnectorTelemetry<WorkerObserver, WorkerDomainEvent>['happened'];
   #reportListeners = new Listeners<RankReport>();
   #settledListeners = new Listeners<void>();
   #unsafeReleaseListeners = new Listeners<UnsafeRelease>();
@@ -126,13 +137,16 @@ export class WorkerConnector {
   /** Throws a RangeError or TypeError for an option that cannot work. */
   constructor(options: WorkerConnectorOptions) {
     checkInstanceOptions(options);
+    checkFencing(options.fencing);
     checkRank('rank', options.rank, options.worldSize);
     checkRank('tpRank', options.tpRank, options.tpSize);
     this.#options = options;
     this.#budgets = budgetsFrom(options.budgets);
     this.#copyFailures = new Spacing(this.#budgets.breakerFirstMs, this.#budgets.breakerMaxMs);
-    const { inspect, interceptor, observer } = workerTelemetry({ ...options, budgets: this.#budgets }, options.rank);
+    const telemetry = workerTelemetry({ ...options, budgets: this.#budgets }, options.rank);
+    const { inspect, interceptor, observer } = telemetry;
     this.#observer = observer;
+    this.#happened = telemetry.happened;
     this.#connection = new Connection({
       endpoint: options.endpoint,
       budgets: this.#budgets,
@@ -155,6 +169,9 @@ export class WorkerConnector {
       rank,
       budgets: this.#budgets,
       connection: this.#connection,
+      fencing: options.fencing ?? 'off',
+      address: addressOf(options.endpoint),
+      onFencing: (event) => this.#send(event),
       observer,
       layersIn: (epoch) => this.#layersIn(epoch),
       service: () => this.#service,
@@ -181,6 +198,7 @@ export class WorkerConnector {
     });
     this.#board = new StatusBoard(this.#actor.getSnapshot().value, null);
     this.#lastReport = this.takeReport();
+    this.#actor.on('*', (event) => this.#hear(event));
     this.#actor.subscribe((snapshot) => this.#follow(snapshot));
   }
 
@@ -426,6 +444,12 @@ export class WorkerConnector {
     this.#send({ type: isRefutation || isCopyFailure ? 'registration.refuted' : 'rpc.failed', fault });
   }
 
+  /** The one place that hears what the machine emits, and gives it a time. */
+  #hear(event: WorkerDomainEvent): void {
+    this.#board.note(event, wallTimeMs());
+    this.#happened(event);
+  }
+
   #follow(snapshot: SnapshotFrom<typeof workerMachine>): void {
     const { announcement, fault } = snapshot.context;
     if (announcement?.epoch.schedulerBootId) this.#transfers.ledger.follow(announcement.epoch.schedulerBootId);
@@ -480,4 +504,9 @@ export class WorkerConnector {
       this.#repeatReports();
     });
   }
+}
+
+function addressOf(endpoint: string): string {
+  const { hostname, port } = new URL(endpoint);
+  return `${hostname}:${port || 80}`;
 }

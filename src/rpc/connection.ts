@@ -54,6 +54,9 @@ export class Connection {
   /** Silent, and read on. */
   #old: ServerLink | null = null;
   #cancelGrace = () => {};
+  /** On which bytes may still come. */
+  #links = new Set<Link>();
+  #bytesOfGoneLinks = 0;
   /** Of ended links: servers that are not known to be dead and on whose death somebody waits. */
   #mourned = new Set<DeathWatch>();
   #search: HolderSearch | null = null;
@@ -103,6 +106,11 @@ export class Connection {
     return this.#old !== null;
   }
 
+  /** Bytes that came on all links so far, those among them that ended before they were up. */
+  get bytesRead(): number {
+    return [...this.#links].reduce((sum, { bytesRead }) => sum + bytesRead, this.#bytesOfGoneLinks);
+  }
+
   /** The link in use. Throws a FaultError of kind `unreachable` when there is none. */
   get server(): ServerLink {
     if (this.#current?.link.isUp) return this.#current;
@@ -126,12 +134,14 @@ export class Connection {
         for (const death of this.#mourned) death.look();
         if (server.death.isAwaited) this.#mourn(server.death);
         if (server.link.isReadOn) this.#readOn(server);
+        else this.#forget(server.link);
         events.down(end.isPingAbuse ? this.#pingLess(end, budgets) : end);
       },
     });
     server.onAnswer = () => {
       if (this.#current === server && server.link.end === null) this.#judgeOld();
     };
+    this.#links.add(server.link);
     this.#current = server;
     return () => server.drop();
   }
@@ -146,11 +156,16 @@ export class Connection {
     this.#old?.link.destroy();
     this.#old = server;
     server.onGone = () => {
+      this.#forget(server.link);
       if (this.#old !== server) return;
       this.#cancelGrace();
       this.#cancelGrace = () => {};
       this.#old = null;
     };
+  }
+
+  #forget(link: Link): void {
+    if (this.#links.delete(link)) this.#bytesOfGoneLinks += link.bytesRead;
   }
 
   /** The server answers on the new link: what stays silent on the old one is not silent for its sake. */

@@ -70,7 +70,17 @@ export class DeathWatch {
 
   /** The process that holds our memory, the first where there are several; `null` until it is found, and where none can be seen. */
   get pid(): number | null {
-    return this.#found instanceof HolderWatch ? (this.#found.pids[0] ?? null) : null;
+    return this.holder?.pids[0] ?? null;
+  }
+
+  /** The processes that are proved to hold our memory; `null` until they are found, and where none can be seen. */
+  get holder(): HolderWatch | null {
+    return this.#found instanceof HolderWatch ? this.#found : null;
+  }
+
+  /** Why nobody is seen to hold our memory; `null` where somebody is, and until somebody looked. */
+  get noProof(): NoProof | null {
+    return this.#found instanceof HolderWatch ? null : this.#found;
   }
 
   /** Who holds our memory behind this link, or why nobody can be watched. A holder that is known stays the one. */

@@ -58,6 +58,11 @@ export const attributeTable = {
     description: 'What ended the doubt',
     values: ['record', 'answer', 'strongProof', 'weakProof', 'threadsGone', 'unsafeRelease'],
   },
+  'pegaflow.fencing.by': { description: 'How the server was fenced', values: ['kill', 'command'] },
+  'pegaflow.fencing.reason': {
+    description: '`silence`: nothing was heard of it; `stuck`: a load or save did not end although it answered',
+    values: ['silence', 'stuck'],
+  },
   'pegaflow.breaker': { description: 'The work that is turned off', values: ['saves', 'loads', 'queries'] },
   'pegaflow.registration.outcome': {
     description:

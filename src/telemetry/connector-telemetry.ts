@@ -10,7 +10,13 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { InspectionEvent } from 'xstate';
-import type { Budgets, SchedulerContext, SchedulerDomainEvent, WorkerContext } from '../../machines/index.ts';
+import type {
+  Budgets,
+  SchedulerContext,
+  SchedulerDomainEvent,
+  WorkerContext,
+  WorkerDomainEvent,
+} from '../../machines/index.ts';
 import { packageVersion } from '../package-version.ts';
 import { redacted } from '../redacted.ts';
 import { attempt, guarded, guardedLogger } from './guarded.ts';
@@ -46,18 +52,18 @@ export interface TelemetrySubject extends TelemetryOptions {
 }
 
 /** What one half of a connector gives its events to. */
-export interface ConnectorTelemetry<Observer extends ConnectionObserver> {
+export interface ConnectorTelemetry<Observer extends ConnectionObserver, DomainEvent> {
   /** For the machine's actor. */
   readonly inspect: (event: InspectionEvent) => void;
   /** For its calls. */
   readonly interceptor: Interceptor;
+  /** For what the machine emits. Never throws. */
+  readonly happened: (event: DomainEvent) => void;
   /** For what no machine knows. Never throws. */
   readonly observer: Observer;
 }
 
-export interface SchedulerTelemetry extends ConnectorTelemetry<SchedulerObserver> {
-  /** For what the machine emits. Never throws. */
-  readonly happened: (event: SchedulerDomainEvent) => void;
+export interface SchedulerTelemetry extends ConnectorTelemetry<SchedulerObserver, SchedulerDomainEvent> {
   /** Names the trace under way for the ranks; `undefined` without one. */
   readonly traceparent: () => string | undefined;
 }
@@ -98,7 +104,10 @@ export function schedulerTelemetry(subject: TelemetrySubject): SchedulerTelemetr
   };
 }
 
-export function workerTelemetry(subject: TelemetrySubject, rank: number): ConnectorTelemetry<WorkerObserver> {
+export function workerTelemetry(
+  subject: TelemetrySubject,
+  rank: number,
+): ConnectorTelemetry<WorkerObserver, WorkerDomainEvent> {
   const backend = new Backend(subject);
   const { instruments, tracer, fail } = backend;
   const identity = { ...backend.identity, 'pegaflow.rank': rank };
@@ -118,6 +127,10 @@ export function workerTelemetry(subject: TelemetrySubject, rank: number): Connec
       }),
     ),
     interceptor: backend.interceptor({ parent: () => spans.context, called: (span) => spans.called(span) }),
+    happened: (event) => {
+      measure.happened(event);
+      log?.rankHappened(event);
+    },
     observer: {
       ...measure,
       stalled: (stallMs) => {

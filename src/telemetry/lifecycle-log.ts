@@ -4,6 +4,7 @@ import {
   type SchedulerDomainEvent,
   stateOf,
   type WorkerContext,
+  type WorkerDomainEvent,
 } from '../../machines/index.ts';
 import { publicEndpoint, redacted } from '../redacted.ts';
 import { type LogLine, logTable } from './log-table.ts';
@@ -103,6 +104,19 @@ export class LifecycleLog implements ConnectionObserver {
         break;
       case 'blocks.withdrawn':
         this.#write('blocksWithdrawn', { blocks: event.blocks, ...this.#fault(event.fault) });
+        break;
+    }
+  }
+
+  rankHappened(event: WorkerDomainEvent): void {
+    switch (event.type) {
+      case 'server.fenced': {
+        const { by, pids, reason, afterMs } = event;
+        this.#write('serverFenced', { by, pids: pids.join(', '), reason, afterMs });
+        break;
+      }
+      case 'fencing.failed':
+        this.#write('fencingFailed', { problem: redacted(event.problem) });
         break;
     }
   }

@@ -69,6 +69,16 @@ export const logTable = {
     message: 'cached blocks could not be loaded twice; they are no hits for a while',
     fields: ['blocks', 'fault'],
   },
+  serverFenced: {
+    level: 'warn',
+    message: 'the cache server was fenced because it may still touch blocks: every instance at it loses its cache',
+    fields: ['by', 'pids', 'reason', 'afterMs'],
+  },
+  fencingFailed: {
+    level: 'warn',
+    message: 'the cache server was not fenced although it may still touch blocks: they stay held',
+    fields: ['problem'],
+  },
   preemptionHeldUp: {
     level: 'warn',
     message: 'a preemption waits for proof that the cache server is done with its blocks',

@@ -157,6 +157,12 @@ export const metricTable = {
     description: 'Ranks that do not serve, or are not heard, and without which nothing is promised and nothing saved',
     attributes: INSTANCE,
   },
+  'pegaflow.connector.fencings': {
+    kind: 'counter',
+    unit: '{fencing}',
+    description: 'Times that this rank had the server ended because it might still touch blocks',
+    attributes: [...RANK, 'pegaflow.fencing.by', 'pegaflow.fencing.reason'],
+  },
   'pegaflow.connector.preemptions.held_up': {
     kind: 'counter',
     unit: '{preemption}',

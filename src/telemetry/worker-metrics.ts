@@ -1,5 +1,5 @@
 import type { Attributes } from '@opentelemetry/api';
-import type { WorkerContext } from '../../machines/index.ts';
+import type { WorkerContext, WorkerDomainEvent } from '../../machines/index.ts';
 import type { Instruments } from './instruments.ts';
 import { MachineMetrics } from './machine-metrics.ts';
 import type { MachineStep } from './machine-steps.ts';
@@ -31,6 +31,13 @@ export class WorkerMetrics implements Omit<WorkerObserver, 'refusedInUnknownWord
       const attributes = { ...this.#identity, 'pegaflow.registration.outcome': one.outcome };
       this.#instruments['pegaflow.connector.registration.duration'].record(tookMs / 1000, attributes);
     }
+  }
+
+  happened(event: WorkerDomainEvent): void {
+    if (event.type !== 'server.fenced') return;
+    const { by, reason } = event;
+    const attributes = { ...this.#identity, 'pegaflow.fencing.by': by, 'pegaflow.fencing.reason': reason };
+    this.#instruments['pegaflow.connector.fencings'].add(1, attributes);
   }
 
   fenced(): void {

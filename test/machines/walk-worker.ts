@@ -27,6 +27,8 @@ export const workerPlan = {
       announcement,
     })),
     'memory.replaced': [{ type: 'memory.replaced', workerBootId: 'other' }],
+    'server.fenced': [{ type: 'server.fenced', by: 'kill', pids: [1], reason: 'silence', afterMs: 1 }],
+    'fencing.failed': [{ type: 'fencing.failed', problem: '' }],
     stop: [{ type: 'stop' }],
   }),
   outputs: {},

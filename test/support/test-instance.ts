@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import {
   type ConnectorState,
+  type Fencing,
   type KvCacheLayer,
   SchedulerConnector,
   type SchedulerConnectorOptions,
@@ -27,6 +28,8 @@ export interface TestInstanceOptions {
   readonly stages?: readonly Required<Pick<RankOptions, 'layerNames' | 'layerGroupIds'>>[];
   /** Where both halves tell what they do. Default: what is registered globally, and no log. */
   readonly telemetry?: TelemetryOptions;
+  /** How the ranks end a server that may still touch their blocks. Default: not at all. */
+  readonly fencing?: Fencing;
   /** Where the ranks find the server, all or each. Default: where the scheduler does. */
   readonly rankEndpoint?: string | readonly string[];
 }
@@ -90,9 +93,10 @@ export class TestInstance implements AsyncDisposable {
         }),
     );
     const { rankEndpoint = endpoint } = given;
+    const { fencing = 'off' } = given;
     const endpointAt = (rank: number) => (typeof rankEndpoint === 'string' ? rankEndpoint : rankEndpoint[rank]!);
     this.workers = this.memory.map(
-      (_, rank) => new WorkerConnector({ ...shared, endpoint: endpointAt(rank), rank, ...placeOf(rank) }),
+      (_, rank) => new WorkerConnector({ ...shared, fencing, endpoint: endpointAt(rank), rank, ...placeOf(rank) }),
     );
   }
 

@@ -11,6 +11,7 @@ const shards = (...states: ConnectorState[]) =>
     fault: null,
     openBreakers: [],
     missedRanks: [],
+    fencing: null,
   }));
 
 it.each<[ConnectorState[], number]>([

@@ -45,6 +45,7 @@ function watched() {
     fault: null,
     openBreakers: [],
     missedRanks: [],
+    fencing: null,
   };
   const inspect = (listener: (event: InspectionEvent) => void) => actor.system.inspect(listener).unsubscribe;
   const records: FeedRecord[] = [];
