@@ -33,12 +33,14 @@ async function openSession(
   onEnded: (fault: Fault) => void,
 ): Promise<void> {
   const { server } = connection;
+  const sinceMs = performance.now();
   const headers = Promise.withResolvers<void>();
   let isOpen = false;
   const end = (error: unknown) => {
     const refusal = server.refused(error);
     headers.reject(refusal);
-    if (isOpen && server.link.end === null) onEnded(refusal.fault);
+    if (!isOpen || server.link.end !== null) return;
+    onEnded(refusal.isFinal ? refusal.fault : cutFault(refusal.fault, connection, performance.now() - sinceMs));
   };
   // Some servers send headers and the refusal in one breath: an error of the same turn wins.
   const onHeader = () => setImmediate(headers.resolve);
@@ -51,6 +53,22 @@ async function openSession(
   // Its end would drop the registration: until another session has taken its place, a silent link is kept.
   server.owe();
   connection.dropOld();
+}
+
+/** How long the session before lived that was cut, in milliseconds. */
+const cutBefore = new WeakMap<Connection, number>();
+
+/** A server ends a Session with a gRPC status. A stream that ends without one on a link that lives was cut on the way. */
+function cutFault({ kind, message }: Fault, connection: Connection, ageMs: number): Fault {
+  const before = cutBefore.get(connection);
+  cutBefore.set(connection, ageMs);
+  const earlier = before === undefined ? '' : `, the one before after ${seconds(before)}`;
+  const ages = `the Session stream was cut after ${seconds(ageMs)}${earlier}, on a connection that lives`;
+  return { kind, message: `${ages}: somebody between does that, such as a proxy with an idle time-out (${message})` };
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
 }
 
 async function readToTheEnd(stream: AsyncIterable<unknown>): Promise<void> {
