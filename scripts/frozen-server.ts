@@ -1,13 +1,14 @@
 /**
  * Two hosts of two ranks share a namespace at a published server, which is frozen at a random moment while every rank saves. Each
  * host uses blocks again as soon as they are handed back, and loads what the other saved: no byte may be wrong. Prints a line a
- * round; exit 1 where one was, or where something stayed held.
+ * round; exit 1 where one was, or where something stayed held. With fencing the server has to be dead before the freeze is over;
+ * another one is started, and what both hosts save there has to come back.
  */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { hashesOf } from '../test/support/engine-rank.ts';
 import { RealServer } from '../test/support/real-server.ts';
 import { TestInstance } from '../test/support/test-instance.ts';
-import { eventually } from '../test/support/within.ts';
+import { eventually, within } from '../test/support/within.ts';
 
 const BLOCKS = [0, 1, 2, 3, 4, 5];
 const TARGET = 7;
@@ -21,9 +22,10 @@ class Host {
   readonly instance: TestInstance;
   #name: string;
 
-  constructor(endpoint: string, name: string) {
+  constructor(endpoint: string, name: string, fencing: Plan['fencing']) {
     this.#name = name;
-    this.instance = new TestInstance(endpoint, { instanceId: name, namespace: 'frozen', worldSize: 2 }).start();
+    const options = { instanceId: name, namespace: 'frozen', worldSize: 2, fencing };
+    this.instance = new TestInstance(endpoint, options).start();
   }
 
   hashOf(round: number, block: number): Uint8Array {
@@ -63,6 +65,12 @@ class Host {
     return this.instance.workers.some((worker) => (worker.takeReport().distrust?.hashes.length ?? 0) > 0);
   }
 
+  /** Settles when all that it saved in that round is a hit: that comes after the end of the save. */
+  async visible(round: number): Promise<void> {
+    for (const block of BLOCKS) await this.instance.hit(`sees ${round} ${block}`, [this.hashOf(round, block)]);
+    for (const block of BLOCKS) this.instance.scheduler.release(`sees ${round} ${block}`);
+  }
+
   /** How many blocks that another host saved come back, and how many of those are wrong. */
   async load(other: Host, round: number): Promise<{ hits: number; wrong: number }> {
     const found = { hits: 0, wrong: 0 };
@@ -84,11 +92,32 @@ class Host {
 interface Plan {
   readonly freezeMs: number;
   readonly rounds: number;
+  readonly fencing: 'off' | 'kill';
 }
 
-async function play({ freezeMs, rounds }: Plan): Promise<boolean> {
-  await using server = await RealServer.start({ version: '0.25.1' });
-  const hosts = ['a', 'bb'].map((name) => new Host(`http://${server.grpcAddress}`, name));
+const start = (address: { readonly addr?: string; readonly httpAddr?: string } = {}) =>
+  RealServer.start({ version: '0.25.1', ...address });
+
+/** Until the freeze is over, or the server has been killed and another one listens in its place. */
+async function frozen(server: RealServer, { freezeMs, fencing }: Plan): Promise<RealServer> {
+  server.signal('SIGSTOP');
+  if (fencing === 'off') {
+    await sleep(freezeMs);
+    server.signal('SIGCONT');
+    return server;
+  }
+  const frozenMs = performance.now();
+  await within(freezeMs, 'the server to be fenced', server.exited);
+  process.stdout.write(`  killed after ${Math.round(performance.now() - frozenMs)} ms\n`);
+  return start({ addr: server.grpcAddress, httpAddr: server.httpAddress });
+}
+
+async function play(plan: Plan): Promise<boolean> {
+  const { rounds, fencing } = plan;
+  await using servers = new AsyncDisposableStack();
+  let server = servers.use(await start());
+  const hosts = ['a', 'bb'].map((name) => new Host(`http://${server.grpcAddress}`, name, fencing));
+  for (const { instance } of hosts) servers.use(instance);
   let isRight = true;
   for (let round = 1; round <= rounds; round += 1) {
     for (const { instance } of hosts) await instance.reached('connected');
@@ -96,32 +125,54 @@ async function play({ freezeMs, rounds }: Plan): Promise<boolean> {
     for (const host of hosts) host.startSaves(round);
     const reused = hosts.map((host) => host.reuse(round));
     await sleep(Math.random() * 120);
-    server.signal('SIGSTOP');
-    await sleep(freezeMs);
-    server.signal('SIGCONT');
-    const thawedMs = performance.now();
+    const before = server;
+    server = await frozen(server, plan);
+    const isNew = server !== before;
+    if (isNew) servers.use(server);
+    const endedMs = performance.now();
     await server.fault({ copyDelayMs: null });
     await Promise.all(reused);
     for (const { instance } of hosts) await instance.reached('connected');
     await eventually('nothing to be held', () => (hosts.every(({ held }) => held === 0) ? true : null), 60_000);
-    const heldMs = Math.round(performance.now() - thawedMs);
-    const [ofA, ofB] = [await hosts[1]!.load(hosts[0]!, round), await hosts[0]!.load(hosts[1]!, round)];
-    const wrong = ofA.wrong + ofB.wrong;
+    const heldMs = Math.round(performance.now() - endedMs);
+    const ofRound = await exchanged(hosts, round);
+    const fresh = isNew ? await savedAgain(hosts, round + rounds) : null;
+    const wrong = ofRound.wrong + (fresh?.wrong ?? 0);
     const isDistrusting = hosts.some((host) => host.isDistrusting);
     const epochs = hosts.map(({ instance }) => instance.scheduler.status.epoch?.counter);
     process.stdout.write(
-      `round ${round}: over ${heldMs} ms after the thaw, ${ofA.hits + ofB.hits} blocks loaded, ${wrong} wrong, ` +
+      `round ${round}: over ${heldMs} ms after the ${isNew ? 'restart' : 'thaw'}, ${ofRound.hits} blocks loaded, ` +
+        `${fresh === null ? '' : `${fresh.hits} of those saved again, `}${wrong} wrong, ` +
         `distrust ${isDistrusting}, epochs ${epochs.join(' ')}\n`,
     );
-    if (wrong > 0 || isDistrusting || heldMs > HELD_MAX_MS) isRight = false;
+    const isBack = fresh === null || fresh.hits === hosts.length * BLOCKS.length;
+    if (wrong > 0 || isDistrusting || heldMs > HELD_MAX_MS || !isBack) isRight = false;
   }
-  for (const { instance } of hosts) await instance[Symbol.asyncDispose]();
   return isRight;
+}
+
+/** What each host loads of what the other saved. */
+async function exchanged([a, b]: readonly Host[], round: number): Promise<{ hits: number; wrong: number }> {
+  const [ofA, ofB] = [await b!.load(a!, round), await a!.load(b!, round)];
+  return { hits: ofA.hits + ofB.hits, wrong: ofA.wrong + ofB.wrong };
+}
+
+/** The same with blocks that are saved now, at a server that has nothing of before. */
+async function savedAgain(hosts: readonly Host[], round: number): Promise<{ hits: number; wrong: number }> {
+  for (const host of hosts) host.startSaves(round);
+  await Promise.all(hosts.map((host) => host.reuse(round)));
+  for (const host of hosts) await host.visible(round);
+  return exchanged(hosts, round);
 }
 
 const command = new Command('frozen-server')
   .description('freezes a published server under saves of two hosts and verifies every byte')
   .option('--freeze-ms <ms>', 'how long it is frozen each time', Number, 33_000)
   .option('--rounds <n>', 'how often', Number, 50)
+  .addOption(
+    new Option('--fencing <how>', 'whether the ranks kill a server that is silent')
+      .choices(['off', 'kill'])
+      .default('off'),
+  )
   .parse();
 process.exitCode = (await play(command.opts<Plan>())) ? 0 : 1;
