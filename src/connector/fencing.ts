@@ -50,6 +50,7 @@ export interface FencerOptions {
 /** What is known from look to look while something is in doubt. Looks are counted, not time: a stall of our own is one look late. */
 interface Watch {
   readonly bytesRead: number;
+  readonly wasUp: boolean;
   /** In a row, without a byte and without a link that is up. */
   readonly silentLooks: number;
   /** How many looks each has been in doubt. */
@@ -83,7 +84,8 @@ export class Fencer {
   review(): void {
     const { fencing, inDoubt, hearing } = this.#options;
     if (fencing === 'off' || this.#isDisposed || this.#watch !== null || inDoubt().length === 0) return;
-    this.#watch = { bytesRead: hearing().bytesRead, silentLooks: 0, ages: new Map() };
+    const { isUp, bytesRead } = hearing();
+    this.#watch = { bytesRead, wasUp: isUp, silentLooks: 0, ages: new Map() };
     this.#lookLater();
   }
 
@@ -174,9 +176,9 @@ export class Fencer {
 }
 
 function afterLook(before: Watch, { isUp, bytesRead }: Hearing, doubtful: readonly Doubtful[]): Watch {
-  const isHeard = isUp || bytesRead !== before.bytesRead;
+  const isHeard = before.wasUp || isUp || bytesRead !== before.bytesRead;
   const ages = new Map(doubtful.map((one) => [one, (before.ages.get(one) ?? 0) + 1]));
-  return { bytesRead, silentLooks: isHeard ? 0 : before.silentLooks + 1, ages };
+  return { bytesRead, wasUp: isUp, silentLooks: isHeard ? 0 : before.silentLooks + 1, ages };
 }
 
 const WAYS_OUT =

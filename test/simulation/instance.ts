@@ -1,5 +1,6 @@
 import { type Budgets, type Epoch, isSameEpoch, type RankReport } from '../../machines/index.ts';
 import {
+  type Fencing,
   type KvCacheLayer,
   type SaveIntent,
   SchedulerConnector,
@@ -30,6 +31,7 @@ export interface InstanceShape {
   readonly embedding: Embedding;
   readonly budgets: Budgets;
   readonly direct: boolean;
+  readonly fencing: Fencing;
 }
 
 export interface Rank {
@@ -133,7 +135,7 @@ export class Instance {
   }
 
   #startScheduler(): void {
-    const { embedding: _e, layers: _l, blocks: _b, port, ...shared } = this.shape;
+    const { embedding: _e, layers: _l, blocks: _b, fencing: _f, port, ...shared } = this.shape;
     const scheduler = new SchedulerConnector({
       ...shared,
       endpoint: `http://127.0.0.1:${port}`,

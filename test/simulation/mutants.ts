@@ -223,6 +223,13 @@ export const mutants: readonly Mutant[] = [
     why: 'what a half-open link owes is never proved to be over',
   },
   {
+    name: 'fences a server that answers',
+    file: 'src/connector/fencing.ts',
+    find: 'silentLooks: isHeard ? 0 : before.silentLooks + 1',
+    replace: 'silentLooks: before.silentLooks + 1',
+    why: 'the cache of every instance is ended for one transfer that lasts',
+  },
+  {
     name: 'finished without waiting for saves',
     file: 'src/connector/request-ledger.ts',
     find: 'entry.awaitsSaves = entry.hasSaves;',

@@ -43,6 +43,7 @@ export class Report {
       ['saves', amount(tallies.saves)],
       ['verified', `${amount(tallies.verifiedBytes)} bytes`],
       ['without proof', `${amount(tallies.unprovable)} times blocks stayed held until the server was killed`],
+      ['fenced', `${amount(tallies.fencings)} servers that were silent`],
       ['unsafe releases', `${amount(tallies.unsafeReleases)}, ${amount(tallies.unsafeTouches)} blocks touched after`],
       [
         'wrong blocks',

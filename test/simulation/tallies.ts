@@ -12,6 +12,8 @@ export const noTallies = () => ({
   verifiedBytes: 0,
   /** Times that blocks stayed held until the server was killed. */
   unprovable: 0,
+  /** Servers that a rank killed because they were silent. */
+  fencings: 0,
   unsafeReleases: 0,
   /** Touches of blocks that were released unsafely. */
   unsafeTouches: 0,

@@ -10,8 +10,10 @@ import { type Embedding, Instance, type InstanceShape } from './instance.ts';
 import type { Kernel } from './kernel.ts';
 import { Random } from './random.ts';
 import { SimulatedServer } from './server.ts';
+import { heardMs } from './stand-ins/link.ts';
 import { Taints } from './taints.ts';
 import type { Tallies } from './tallies.ts';
+import { Violation } from './violation.ts';
 
 const PORT = 50_055;
 /** Milliseconds that the engine takes for a process that was stopped. */
@@ -63,14 +65,22 @@ export class World {
     kernel.arePidsVisible = random.chance(0.6);
     if (random.chance(0.25)) this.startProxy();
     this.#inspector = new Inspector(kernel, this.replicas);
+    kernel.onFence = (pid, by) => this.#fence(pid, by);
     this.serverFaults = { copyDelayMs: random.pick([0.2, 5, 40]) };
     this.#poolSizeBytes = random.pick([400, 2_000]) * POOL_UNIT_BYTES * 4;
     this.startServer();
-    const budgets = drawBudgets(random, kernel.arePidsVisible);
+    // A stream of its own: the other draws of a seed stay what they are.
+    const ofFencing = new Random(seed, 'fencing');
+    const fencing = ofFencing.pick(['off', 'kill'] as const);
+    const fencingSilenceMs = ofFencing.pick([1_000, 10_000]);
+    const budgets = { ...drawBudgets(random, kernel.arePidsVisible), fencingSilenceMs };
     const count = random.chance(0.25) ? 2 : 1;
     // One process plays many seeds: each has namespaces of its own.
     for (let i = 0; i < count; i++)
-      this.startReplica(drawShape(random, `i${i}`, `ns-i${i}-${seed}`, budgets, kernel.proxy === null));
+      this.startReplica({
+        ...drawShape(random, `i${i}`, `ns-i${i}-${seed}`, budgets, kernel.proxy === null),
+        fencing,
+      });
   }
 
   get server(): SimulatedServer {
@@ -180,6 +190,29 @@ export class World {
     return replica;
   }
 
+  /** SIGKILL by a rank's process to a server's. */
+  #fence(pid: number, by: SimulatedProcess): void {
+    const { kernel, tallies } = this;
+    const server = this.servers.find(({ process }) => process.pid === pid);
+    if (server === undefined) {
+      kernel.report(new Violation('F', `process ${pid} is killed, which is no server`));
+      return;
+    }
+    if (!server.isAlive) return;
+    tallies.fencings += 1;
+    kernel.journal.write(by.name, `fences ${server.process.name}`);
+    for (const { instance } of this.replicas) {
+      // A process of several links tells not which of them is whose.
+      if (instance.isOneProcess || !instance.ranks.some(({ process }) => process === by)) continue;
+      const silentMs = kernel.loop.nowMs - heardMs(by);
+      if (silentMs < instance.shape.budgets.fencingSilenceMs) {
+        kernel.report(new Violation('F', `${by.name} fences a server that it heard ${silentMs.toFixed(0)} ms before`));
+      }
+    }
+    server.kill(this.random.chance(0.5) ? 0 : this.random.between(1, 200));
+    this.schedule(this.random.between(200, 2_000), () => this.ensureServer());
+  }
+
   #entered(instanceId: string, machine: MachineName, path: string, rank: number | null): void {
     for (const watch of this.#watches) {
       if (watch.instanceId !== instanceId || watch.machine !== machine || watch.path !== path) continue;
@@ -210,7 +243,7 @@ function drawShape(
   namespace: string,
   budgets: Budgets,
   isDirect: boolean,
-): InstanceShape {
+): Omit<InstanceShape, 'fencing'> {
   return {
     instanceId,
     namespace,

@@ -4,7 +4,7 @@ import type { Fault, LinkEndCause } from '../../../machines/index.ts';
 import type * as real from '../../../src/rpc/link.ts';
 import { StreamGate } from '../../../src/rpc/stream-gate.ts';
 import type { Connection } from '../connection.ts';
-import type { ScheduledEvent } from '../event-loop.ts';
+import type { ScheduledEvent, SimulatedProcess } from '../event-loop.ts';
 import { kernel } from '../kernel.ts';
 import { RemoteCall, type Reply } from '../remote-call.ts';
 
@@ -19,6 +19,7 @@ export class Link {
   #events: real.LinkEvents;
   #options: real.LinkOptions;
   #isUp = false;
+  #isSilent = false;
   #isDraining = false;
   #end: real.LinkEnd | null = null;
   #isReadOn = false;
@@ -83,6 +84,7 @@ export class Link {
     const call = new RemoteCall(this.#connection, method, request, reply, () => {
       this.#calls.delete(call);
       this.#bytesRead += 1;
+      this.#heard();
       this.#closeIfDrained();
     });
     this.#calls.add(call);
@@ -94,6 +96,8 @@ export class Link {
   settled(): void {
     if (this.#end !== null) return;
     this.#isUp = true;
+    this.#bytesRead += 1;
+    this.#heard();
     this.#events.up();
   }
 
@@ -102,6 +106,15 @@ export class Link {
     this.#isDraining = true;
     this.#events.draining();
     this.#closeIfDrained();
+  }
+
+  /** Its pings are answered. */
+  get isHeard(): boolean {
+    return this.isUp && !this.#isSilent;
+  }
+
+  #heard(): void {
+    lastHeardMs.set(this.#connection.client, kernel().loop.nowMs);
   }
 
   /** Node closes a session that was told to go away as soon as no stream is open on it. */
@@ -115,6 +128,8 @@ export class Link {
 
   /** A ping is sent so long after the answer to the last one; as long as all is well, none is worth an event. */
   #judgeSilence(isSilent: boolean): void {
+    if (this.isHeard) this.#heard();
+    this.#isSilent = isSilent;
     if (this.#pingVerdict !== null) this.#pingVerdict.isCancelled = true;
     this.#pingVerdict = null;
     if (!isSilent || this.#end !== null) return;
@@ -136,6 +151,7 @@ export class Link {
 
   #finish(cause: LinkEndCause, message: string): void {
     if (this.#end !== null && !this.#isReadOn) return;
+    if (this.isHeard) this.#heard();
     const wasReadOn = this.#isReadOn;
     this.#isReadOn = false;
     const fault: Fault = { kind: 'unreachable', message: `${this.authority}: ${message}` };
@@ -156,6 +172,15 @@ export class Link {
 
 /** For the server's side of the simulation: whom SETTINGS and GOAWAY are for. */
 export const linkOf = new WeakMap<Connection, Link>();
+
+const lastHeardMs = new WeakMap<SimulatedProcess, number>();
+
+/** When a process heard a server last, on any link, in milliseconds. */
+export function heardMs(process: SimulatedProcess): number {
+  const { connections, loop } = kernel();
+  const links = [...connections].filter(({ client }) => client === process).map((one) => linkOf.get(one));
+  return links.some((link) => link?.isHeard) ? loop.nowMs : (lastHeardMs.get(process) ?? Number.NEGATIVE_INFINITY);
+}
 
 /** The death of one server reaches RPCs under several codes. */
 function endedError(cause: LinkEndCause): ConnectError {
