@@ -4,6 +4,7 @@
  * them and need not know any state.
  */
 import type { Fault } from './faults.ts';
+import type { ReportedHeld } from './messages.ts';
 
 /** What a breaker turns off while it is open. */
 export type BreakerName = 'saves' | 'loads' | 'queries';
@@ -26,7 +27,11 @@ export type SchedulerDomainEvent =
   /** A rank does not serve, or is not heard: nothing is promised and nothing saved without it. */
   | { readonly type: 'rank.missed'; readonly rank: number; readonly fault: Fault }
   /** It serves again, or another process does in its place. */
-  | { readonly type: 'rank.returned'; readonly rank: number };
+  | { readonly type: 'rank.returned'; readonly rank: number }
+  /** A rank holds so many blocks for a server that is silent or gone that no more are put at risk: nothing is saved, queries miss. */
+  | { readonly type: 'heldLimit.reached'; readonly rank: number; readonly held: ReportedHeld; readonly fault: Fault }
+  /** No rank does any more. */
+  | { readonly type: 'heldLimit.left' };
 
 /** Why a server was fenced: no link of the rank brought a byte, or what is in doubt does not end although the server answers. */
 export type FencingReason = 'silence' | 'stuck';

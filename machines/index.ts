@@ -19,17 +19,20 @@ export {
   type LinkEndCause,
   type LostThing,
 } from './faults.ts';
+export { MAX_HELD_BLOCKS_SHARE } from './held-limit.ts';
 export type {
   Announcement,
   InheritedTransfers,
   RankOutcome,
   RankReport,
   ReportedDistrust,
+  ReportedHeld,
   ReportedRefusal,
   ReportedWork,
   Survey,
 } from './messages.ts';
 export { pathFrom, stateOf } from './path.ts';
+export { isNoProof, type NoProof, type Proof, proofInWords, WAYS_TO_PROOF } from './proof.ts';
 export { type Lineage, type RankReports, servesIn, unservingRanks } from './ranks.ts';
 export { schedulerMachine } from './scheduler.ts';
 export type {

@@ -1,6 +1,7 @@
 /** The two messages between the roles. Both are level-triggered: repeated until a newer one supersedes them. */
 import type { Epoch } from './epoch.ts';
 import type { Fault } from './faults.ts';
+import type { Proof } from './proof.ts';
 
 /** From the scheduler to every rank. */
 export interface Announcement {
@@ -112,8 +113,21 @@ export interface RankReport {
   readonly layerWithOffset?: string;
   /** Absent while there never was any. */
   readonly distrust?: ReportedDistrust;
+  /** Of what is held, the group of which most is. Absent: nothing is held. */
+  readonly held?: ReportedHeld;
+  /** Absent until somebody looked, and where an older rank speaks. */
+  readonly proof?: Proof;
   /** What the server made of this process's work. Absent while it refused none. */
   readonly work?: { readonly loads: ReportedWork; readonly saves: ReportedWork };
+}
+
+/** Blocks of one storage group that the server may still touch although its link or its answer is gone. */
+export interface ReportedHeld {
+  readonly groupId: number;
+  /** Each counted once. */
+  readonly blocks: number;
+  /** That the rank has in this group. */
+  readonly ofBlocks: number;
 }
 
 /** Of one kind of work, since the rank's process began. */

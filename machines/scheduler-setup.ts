@@ -17,6 +17,7 @@ import type { BreakerName, PassedOnEvent, SchedulerDomainEvent } from './domain-
 import { type Epoch, isSameEpoch } from './epoch.ts';
 import { apartEvidence, desertion, type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
 import { type Fault, isDenial, type LinkEndCause } from './faults.ts';
+import { atHeldLimit, heldLimitFault } from './held-limit.ts';
 import type { Announcement, RankReport, Survey } from './messages.ts';
 import {
   allConfirm,
@@ -50,10 +51,15 @@ export interface SchedulerInput {
   readonly budgets: Budgets;
   /** Default `tested`. */
   readonly serverVersions?: ServerVersions;
+  /** Share of a rank's blocks in any group. Default 0.25. */
+  readonly maxHeldBlocksShare?: number;
 }
 
 export interface SchedulerContext extends SchedulerInput {
   readonly serverVersions: ServerVersions;
+  readonly maxHeldBlocksShare: number;
+  /** A rank holds so much memory for a server that is silent or gone that no more is put at risk. */
+  readonly isAtHeldLimit: boolean;
   /** The version that the server named in a refusal, or took a registration with, last. `null`: there was none yet. */
   readonly serverVersion: string | null;
   /** Generations in a row that a server refused because of its version, on one link: a server does not change it. */
@@ -305,7 +311,17 @@ export const schedulerSetup = setup({
     /** A server that holds what the last generation left there refuses the next one. */
     countApart: assign(({ context }) => (context.generationsApart > 0 ? apartOnceMore(context) : {})),
     forgetRedial: assign({ mustRedial: false }),
-    recordReport: assign(({ context }, { report }: { report: RankReport }) => received(context, report)),
+    recordReport: enqueueActions(({ context, enqueue }, { report }: { report: RankReport }) => {
+      const next = received(context, report);
+      const { reports, maxHeldBlocksShare } = { ...context, ...next };
+      const holder = atHeldLimit(reports, maxHeldBlocksShare);
+      enqueue.assign({ ...next, isAtHeldLimit: holder !== undefined });
+      if (holder !== undefined && !context.isAtHeldLimit) {
+        const { rank, held } = holder;
+        enqueue.emit({ type: 'heldLimit.reached', rank, held, fault: heldLimitFault(holder) });
+      }
+      if (holder === undefined && context.isAtHeldLimit) enqueue.emit({ type: 'heldLimit.left' });
+    }),
     countTurnedAway: assign({ turnedAway: ({ context }) => context.turnedAway + 1 }),
     countFailedAttempt: assign({ failedAttempts: ({ context }) => context.failedAttempts + 1 }),
     countVoid: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1, lineage: null }),

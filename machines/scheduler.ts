@@ -16,6 +16,7 @@
 import { not } from 'xstate';
 import type { PassedOnEvent } from './domain-events.ts';
 import { type Fault, faultFrom } from './faults.ts';
+import { MAX_HELD_BLOCKS_SHARE } from './held-limit.ts';
 import type { RankReport } from './messages.ts';
 import { rankWithOpenRegister, unstoppedRank } from './ranks.ts';
 import {
@@ -72,6 +73,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
     lastLife: 0,
     refusedAlike: NOT_REFUSED,
     serverVersions: input.serverVersions ?? 'tested',
+    maxHeldBlocksShare: input.maxHeldBlocksShare ?? MAX_HELD_BLOCKS_SHARE,
+    isAtHeldLimit: false,
     serverVersion: null,
     versionRefusals: 0,
     isServerNew: false,

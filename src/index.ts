@@ -20,6 +20,7 @@ export {
   type FailedLoad,
   type Fencing,
   type FinishedTransfers,
+  type HeldLimit,
   type InstanceOptions,
   type KvCacheLayer,
   type LastFencing,

@@ -312,4 +312,10 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     mustHold:
       'the process that holds the memory is killed, once, or the command run; only its death is proof; no server that answers, and no proxy, is fenced',
   },
+  'S-79': {
+    what: 'A server that is silent or gone holds ever more blocks, and nothing proves that it is done with them',
+    mustHold:
+      'bounded by amount: at `maxHeldBlocksShare` of any rank nothing is saved and queries miss, told once, with what to do',
+    simulated: ['freeze'],
+  },
 };

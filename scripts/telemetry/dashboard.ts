@@ -59,12 +59,13 @@ export const panels: readonly Panel[] = [
     ],
   },
   {
-    title: 'Ranks missed, preemptions held up, servers fenced',
+    title: 'Ranks missed, memory held, preemptions held up, servers fenced',
     description:
-      'Ranks whose silence ended the service; preemptions that waited long for proof; servers that were killed for it.',
+      'Ranks whose silence ended the service; 1 while too much is held for it; preemptions that waited long for proof; servers that were killed for it.',
     type: 'timeseries',
     unit: 'short',
     queries: [
+      ['at the limit of what is held', `max(pegaflow_connector_held_limit{${OF}})`],
       ['ranks missed', `sum(pegaflow_connector_ranks_missed{${OF}})`],
       ['preemptions held up', `sum(increase(pegaflow_connector_preemptions_held_up_total{${OF}}${RATE}))`],
       ['servers fenced', `sum(increase(pegaflow_connector_fencings_total{${OF}}${RATE}))`],

@@ -7,6 +7,7 @@ import { visible } from './terminal.ts';
 
 const LONGEST_EVIDENCE = 72;
 const LONGEST_NAME = 200;
+const LONGEST_MESSAGE = 400;
 const EVIDENCE_HEAD = 'last evidence';
 
 /** As wide as `columns`, where evidence would make it wider. */
@@ -22,7 +23,7 @@ export function statusText(status: FeedStatus, columns = Number.POSITIVE_INFINIT
       : [
           `server: ${nameOf(server.what)}${server.how ? ` (${nameOf(server.how)})` : ''} for ${duration(atMs - server.atMs)}`,
         ];
-  return [table, ...machines.flatMap(breakerLines), ...caches.map(cacheLine), ...serverLine].join('\n');
+  return [table, ...machines.flatMap(troubleLines), ...caches.map(cacheLine), ...serverLine].join('\n');
 }
 
 function machineTable({ machines, atMs }: FeedStatus, longestEvidence: number): string {
@@ -38,10 +39,9 @@ function machineTable({ machines, atMs }: FeedStatus, longestEvidence: number): 
   return table.toString();
 }
 
-function breakerLines({ machine, openBreakers = [] }: MachineSeen): string[] {
-  return openBreakers.map(
-    ({ breaker, message }) =>
-      `${nameOf(machine)}: ${nameOf(breaker)} are turned off but for a try now and then: ${nameOf(message)}`,
+function troubleLines({ machine, troubles = [] }: MachineSeen): string[] {
+  return troubles.map(
+    ({ what, message }) => `${nameOf(machine)}: ${nameOf(what)}: ${shortened(visible(message), LONGEST_MESSAGE)}`,
   );
 }
 

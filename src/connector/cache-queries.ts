@@ -139,8 +139,9 @@ export class CacheQueries {
 
   /** Why the server is not asked for this request now, or `null`. */
   #refusalOf(requestId: string, groupId: number): QueryOutcome | null {
-    const { refusedWork, breakers } = this.#options;
+    const { refusedWork, breakers, service } = this.#options;
     if (refusedWork.takeWithdrawn(requestId, groupId)) return miss('withdrawn');
+    if (service().isAtHeldLimit) return miss('heldLimit');
     const mayLoad = breakers.admit('loads') || (breakers.isTrying('loads') && this.#triedFor === requestId);
     return mayLoad && breakers.admit('queries') ? null : miss('breakerOpen');
   }

@@ -1,8 +1,7 @@
-import type { Budgets, FencingReason, WorkerDomainEvent } from '../../machines/index.ts';
+import type { Budgets, FencingReason, NoProof, WorkerDomainEvent } from '../../machines/index.ts';
 import { errorText } from '../error-text.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { DeathWatch } from '../rpc/death-watch.ts';
-import type { NoProof } from '../rpc/holder-search.ts';
 import type { HolderWatch } from '../rpc/holder-watch.ts';
 import { type FencingCommand, runFencingCommand } from './fencing-command.ts';
 

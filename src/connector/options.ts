@@ -57,6 +57,12 @@ export function checkGroupId(groupId = 0): void {
   throw new RangeError(`groupId must be a whole number from 0, not ${groupId}`);
 }
 
+/** Throws a RangeError where `share` is no part of a whole. */
+export function checkShare(name: string, share: number): void {
+  if (share > 0 && share <= 1) return;
+  throw new RangeError(`${name} must be above 0 and at most 1, not ${share}`);
+}
+
 /** Throws a RangeError where `rank` is not one of `size` ranks counted from 0. */
 export function checkRank(name: string, rank: number, size: number): void {
   if (Number.isInteger(rank) && rank >= 0 && rank < size) return;

@@ -1,3 +1,4 @@
+import type { ReportedHeld } from '../../machines/index.ts';
 import type { TransferEnd, TransferSubject } from './transfer.ts';
 
 /** Transfers of one kind whose server may be gone, or may still touch their blocks. */
@@ -11,26 +12,63 @@ export interface QuarantineCounts {
   readonly ended: Readonly<Record<TransferEnd, number>>;
 }
 
+/** What a transfer touches of one storage group. */
+export interface GroupBlocks {
+  readonly groupId: number;
+  readonly blockIds: readonly number[];
+  /** That the rank has in this group. */
+  readonly ofBlocks: number;
+}
+
 /** Counts what is in quarantine: begun, its link or its RPC ended without an answer, and nothing proved yet. */
 export class Quarantine {
-  #inside = new Set<TransferSubject>();
+  #inside = new Map<TransferSubject, readonly GroupBlocks[]>();
+  /** By group, how many transfers touch each block. */
+  #groups = new Map<number, { readonly ofBlocks: number; readonly holds: Map<number, number> }>();
   #entered = { load: 0, save: 0 };
   #ended = { load: noEnds(), save: noEnds() };
 
-  enter(subject: TransferSubject): void {
-    this.#inside.add(subject);
+  enter(subject: TransferSubject, touched: readonly GroupBlocks[]): void {
+    this.#inside.set(subject, touched);
     this.#entered[subject.kind] += 1;
+    for (const { groupId, blockIds, ofBlocks } of touched) {
+      const group = this.#groups.get(groupId) ?? { ofBlocks, holds: new Map() };
+      this.#groups.set(groupId, group);
+      for (const blockId of blockIds) group.holds.set(blockId, (group.holds.get(blockId) ?? 0) + 1);
+    }
   }
 
   /** Whether it was in; does nothing for a transfer that never came in. */
   leave(subject: TransferSubject, by: TransferEnd): boolean {
-    const wasInside = this.#inside.delete(subject);
-    if (wasInside) this.#ended[subject.kind][by] += 1;
-    return wasInside;
+    const touched = this.#inside.get(subject);
+    if (touched === undefined) return false;
+    this.#inside.delete(subject);
+    this.#ended[subject.kind][by] += 1;
+    for (const { groupId, blockIds } of touched) {
+      const holds = this.#groups.get(groupId)?.holds;
+      for (const blockId of blockIds) {
+        const others = (holds?.get(blockId) ?? 0) - 1;
+        if (others > 0) holds?.set(blockId, others);
+        else holds?.delete(blockId);
+      }
+      if (holds?.size === 0) this.#groups.delete(groupId);
+    }
+    return true;
+  }
+
+  /** Of the group of which most is held. `undefined`: nothing is. */
+  get held(): ReportedHeld | undefined {
+    let worst: ReportedHeld | undefined;
+    for (const [groupId, { ofBlocks, holds }] of this.#groups) {
+      if (holds.size === 0) continue;
+      const isWorse = worst === undefined || holds.size * worst.ofBlocks > worst.blocks * ofBlocks;
+      if (isWorse) worst = { groupId, blocks: holds.size, ofBlocks };
+    }
+    return worst;
   }
 
   counts(kind: TransferSubject['kind']): QuarantineCounts {
-    const inside = [...this.#inside].filter((subject) => subject.kind === kind);
+    const inside = [...this.#inside.keys()].filter((subject) => subject.kind === kind);
     return {
       blocks: inside.reduce((sum, { blockIds }) => sum + blockIds.length, 0),
       transfers: inside.length,

@@ -30,6 +30,7 @@ export type QueryOutcome =
  * - `distrusted`: the server may hold other content under the first of these hashes: see {@link ReportedDistrust}
  * - `withdrawn`: the load of the last hit failed, of this request or twice of the first of these blocks
  * - `breakerOpen`: the server fails queries or loads again and again, so that only one is tried now and then; no RPC was made
+ * - `heldLimit`: a rank holds as many blocks as `maxHeldBlocksShare` allows for a server that is silent or gone; no RPC was made
  */
 export type MissReason =
   | 'notCached'
@@ -38,7 +39,8 @@ export type MissReason =
   | 'superseded'
   | 'distrusted'
   | 'withdrawn'
-  | 'breakerOpen';
+  | 'breakerOpen'
+  | 'heldLimit';
 
 export const miss = (reason: MissReason): QueryOutcome => ({ kind: 'miss', reason });
 
@@ -56,6 +58,7 @@ export function noQueries(): QueryCounts {
     distrusted: 0,
     withdrawn: 0,
     breakerOpen: 0,
+    heldLimit: 0,
   };
 }
 

@@ -16,7 +16,7 @@ import type { KvCacheLayer } from './kv-caches.ts';
 import { destinationsOf, Loads } from './loads.ts';
 import type { FailedLoad, LeasedBlocks, LoadIntent, SaveIntent } from './metadata.ts';
 import { type Doubts, ProofSeeker } from './proof-seeker.ts';
-import { Quarantine } from './quarantine.ts';
+import { type GroupBlocks, Quarantine } from './quarantine.ts';
 import { Saves } from './saves.ts';
 import type { Transfer, TransferEvents, TransferOutcome, UnsafeRelease } from './transfer.ts';
 import { TransferLedger, type TransferLife } from './transfer-ledger.ts';
@@ -90,6 +90,7 @@ export class RankTransfers {
   #passed = new WeakSet<Transfer>();
   #loads: Loads;
   #saves: Saves;
+  #isHeldTold = false;
   #preemptions = new Set<{ readonly requestIds: ReadonlySet<string>; readonly unsafe: Set<string> }>();
 
   constructor(options: RankTransfersOptions) {
@@ -218,6 +219,16 @@ export class RankTransfers {
     this.#options.observer.ended({ kind, outcome: 'refused', tookMs: 0 });
   }
 
+  /** Once for all that a lost link leaves behind. */
+  #tellHeldSoon(): void {
+    if (this.#isHeldTold) return;
+    this.#isHeldTold = true;
+    queueMicrotask(() => {
+      this.#isHeldTold = false;
+      this.#options.onNews();
+    });
+  }
+
   get #transfers(): Transfer[] {
     return [...this.#loads.transfers, ...this.#saves.transfers];
   }
@@ -274,7 +285,12 @@ export class RankTransfers {
     const layers = this.#options.layersIn(service.registeredIn);
     const impossible = intent.leases.map((leased) => impossibleTarget(leased, layers)).find((why) => why !== null);
     if (impossible !== undefined) return impossible;
-    const events = this.#eventsOf(service, (outcome) => {
+    const touched = intent.leases.map(({ groupId, blockIds }) => ({
+      groupId,
+      blockIds: blockIds.filter((id) => id !== null),
+      ofBlocks: blocksIn(groupId, layers),
+    }));
+    const events = this.#eventsOf(service, touched, (outcome) => {
       const error = outcome.kind === 'failed' ? failedLoad(intent, outcome.fault.message) : null;
       life.end(error);
     });
@@ -303,7 +319,9 @@ export class RankTransfers {
       this.work.refused('save', intent.requestId, obstacle);
       return obstacle.message;
     }
-    const events = this.#eventsOf(service, () => life.end());
+    const { groupId, blockIds } = intent;
+    const touched = [{ groupId, blockIds, ofBlocks: blocksIn(groupId, layers) }];
+    const events = this.#eventsOf(service, touched, () => life.end());
     let trustAgain = () => {};
     this.#saves.start(server, { ...rank, layers }, intent, {
       ...events,
@@ -316,7 +334,11 @@ export class RankTransfers {
     return null;
   }
 
-  #eventsOf({ registeredIn }: RankService, ended: (outcome: TransferOutcome) => void): TransferEvents {
+  #eventsOf(
+    { registeredIn }: RankService,
+    touched: readonly GroupBlocks[],
+    ended: (outcome: TransferOutcome) => void,
+  ): TransferEvents {
     const { onDoubt, onUnsafeRelease, observer } = this.#options;
     return {
       ended: (outcome, subject, tookMs) => {
@@ -334,9 +356,10 @@ export class RankTransfers {
       refused: (fault) => onDoubt({ fault, isRefutation: false, registeredIn }),
       refuted: (fault) => onDoubt({ fault, isRefutation: true, registeredIn }),
       suspected: (subject) => {
-        this.quarantine.enter(subject);
+        this.quarantine.enter(subject, touched);
         observer.quarantined(subject.kind, subject.blockIds.length);
         this.#fencer.review();
+        this.#tellHeldSoon();
       },
       releasedUnsafely: (release) => {
         this.stats.unsafeReleases += 1;
@@ -362,11 +385,15 @@ function impossibleBlockId(
   { groupId, blockIds }: { readonly groupId: number; readonly blockIds: readonly number[] },
   layers: readonly KvCacheLayer[],
 ): string | null {
-  const ofGroup = layers.filter((layer) => (layer.groupId ?? 0) === groupId);
-  const numBlocks = Math.min(...ofGroup.map((layer) => layer.numBlocks));
+  const numBlocks = blocksIn(groupId, layers);
   // Also where a host's message lost an id on its way: JSON makes null of what is no number.
   const at = blockIds.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < numBlocks));
   return at === -1 ? null : `block id ${blockIds[at]} is not one of ${numBlocks} blocks`;
+}
+
+function blocksIn(groupId: number, layers: readonly KvCacheLayer[]): number {
+  const ofGroup = layers.filter((layer) => (layer.groupId ?? 0) === groupId);
+  return Math.min(...ofGroup.map(({ numBlocks }) => numBlocks));
 }
 
 function failedLoad(intent: LoadIntent, reason: string): FailedLoad {

@@ -6,6 +6,7 @@ import {
   budgetsFrom,
   type Fault,
   faultFrom,
+  MAX_HELD_BLOCKS_SHARE,
   paceCeilingMs,
   pushbackMs,
   type RankReport,
@@ -42,6 +43,7 @@ import {
   checkGroupId,
   checkInstanceOptions,
   checkRank,
+  checkShare,
   type InstanceOptions,
   type MachineInspector,
 } from './options.ts';
@@ -55,6 +57,11 @@ import { type ConnectorStatus, StatusBoard } from './status.ts';
 export interface SchedulerConnectorOptions extends InstanceOptions {
   /** Ranks that one server keeps apart; 1 where MLA ranks share one copy. */
   readonly tpSize: number;
+  /**
+   * Largest share of a rank's blocks, in any storage group, that may be held for loads and saves whose server is silent or gone.
+   * At the limit of any rank nothing is saved and queries miss, until it holds less. Above 0, at most 1. Default 0.25.
+   */
+  readonly maxHeldBlocksShare?: number;
   /** Sees every event, snapshot and microstep of the machine, as XState tells them. */
   readonly inspect?: MachineInspector;
 }
@@ -133,9 +140,16 @@ export class SchedulerConnector {
       onUnknownRefusal: (fault) => observer.refusedInUnknownWords(fault),
     });
     this.#serverDeath = new ServerDeath(this.#connection, () => this.#send({ type: 'server.died' }));
-    const { serverVersions = 'tested' } = options;
+    const { serverVersions = 'tested', maxHeldBlocksShare = MAX_HELD_BLOCKS_SHARE } = options;
+    checkShare('maxHeldBlocksShare', maxHeldBlocksShare);
     this.#actor = createActor(machine, {
-      input: { schedulerBootId: randomUUID(), worldSize: options.worldSize, budgets, serverVersions },
+      input: {
+        schedulerBootId: randomUUID(),
+        worldSize: options.worldSize,
+        budgets,
+        serverVersions,
+        maxHeldBlocksShare,
+      },
       clock: patientClock,
       ...(options.inspect ? { inspect: harmless(options.inspect) } : {}),
     });
@@ -151,7 +165,7 @@ export class SchedulerConnector {
     const { value, context } = this.#actor.getSnapshot();
     this.#attendance = new Attendance(context.reports, context.announcement.epoch, budgets);
     this.#announced = context.announcement;
-    this.#service = { announcement: context.announcement, epoch: null };
+    this.#service = { announcement: context.announcement, epoch: null, isAtHeldLimit: false };
     this.#board = new StatusBoard(value, context.announcement.epoch);
     const shared = {
       connection: this.#connection,
@@ -265,17 +279,17 @@ export class SchedulerConnector {
 
   /**
    * Whether a save would be scheduled: a server is in service and does not refuse saves, and by its newest report every rank
-   * can save.
+   * can save and holds less than `maxHeldBlocksShare` of its blocks.
    */
   get takesSaves(): boolean {
-    const { epoch } = this.#service;
-    if (epoch === null || !this.#breakers.admit('saves')) return false;
+    const { epoch, isAtHeldLimit } = this.#service;
+    if (epoch === null || isAtHeldLimit || !this.#breakers.admit('saves')) return false;
     return unservingRanks(this.#actor.getSnapshot().context.reports, epoch).length === 0;
   }
 
   /**
    * Saves these blocks in the next step. Best effort: a save that fails is only a later miss. `false`: nothing is saved,
-   * and nothing told, because not every rank can, or because the server refuses saves and none is due to be tried; blocks that some ranks alone save would fill the pool and never be a hit.
+   * and nothing told, because not every rank can, because ranks hold too much already, or because the server refuses saves and none is due to be tried; blocks that some ranks alone save would fill the pool and never be a hit.
    * Throws a RangeError where the lists differ in length, and an Error where blocks of an earlier request by the same id are
    * still held.
    */
@@ -406,13 +420,14 @@ export class SchedulerConnector {
   }
 
   #follow(snapshot: SnapshotFrom<typeof schedulerMachine>): void {
-    const { announcement, evidence, reports } = snapshot.context;
+    const { announcement, evidence, reports, isAtHeldLimit } = snapshot.context;
     this.#attendance.observe(reports, announcement.epoch);
     const before = this.#service;
     const epoch = snapshot.hasTag('cacheUsable') ? announcement.epoch : null;
     const isNews = announcement !== this.#announced;
     this.#announced = announcement;
-    this.#service = { announcement: isNews ? this.#told(announcement) : before.announcement, epoch };
+    const told = isNews ? this.#told(announcement) : before.announcement;
+    this.#service = { announcement: told, epoch, isAtHeldLimit };
     if (isNews && announcement.action === 'register') this.#serverDeath.forget();
     if (isNews) this.#announce(this.#service.announcement);
     if (before.epoch === null && epoch !== null) {

@@ -8,6 +8,8 @@ export interface Service {
   readonly announcement: Announcement;
   /** Set exactly while the cache may be used. */
   readonly epoch: Epoch | null;
+  /** So much memory is held for a server that is silent or gone that no more is put at risk. */
+  readonly isAtHeldLimit: boolean;
 }
 
 export interface ServiceOptions {

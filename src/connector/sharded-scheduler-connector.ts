@@ -21,6 +21,7 @@ export interface ShardedSchedulerOptions
 /** Where shards miss for several reasons, the first of these is told. */
 const MISS_REASONS: readonly MissReason[] = [
   'notConnected',
+  'heldLimit',
   'breakerOpen',
   'failed',
   'superseded',

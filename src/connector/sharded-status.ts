@@ -23,5 +23,6 @@ export function shardedStatus(shards: readonly ConnectorStatus[]): ShardedStatus
   );
   const openBreakers = shards.flatMap((status) => status.openBreakers);
   const missedRanks = shards.flatMap((status) => status.missedRanks);
-  return { ...worst, openBreakers, missedRanks, shards };
+  const heldLimit = shards.map((status) => status.heldLimit).find((limit) => limit !== null) ?? null;
+  return { ...worst, openBreakers, missedRanks, heldLimit, shards };
 }

@@ -29,6 +29,8 @@ export interface ConnectorStatus {
   readonly missedRanks: readonly MissedRank[];
   /** The last time that this rank had the server ended; it stays after the recovery. `null`: never, and at the scheduler. */
   readonly fencing: LastFencing | null;
+  /** So much memory is held that nothing is saved and queries miss. `null`: less, and at a rank. */
+  readonly heldLimit: HeldLimit | null;
 }
 
 export interface LastFencing {
@@ -39,6 +41,15 @@ export interface LastFencing {
   readonly reason: FencingReason;
   /** When, in milliseconds of wall time with fraction. */
   readonly atMs: number;
+}
+
+export interface HeldLimit {
+  /** The one that reached the limit. */
+  readonly rank: number;
+  /** What it holds, why there is no proof, and what to do. */
+  readonly fault: Fault;
+  /** When it was reached, in milliseconds of wall time with fraction. */
+  readonly sinceMs: number;
 }
 
 export interface MissedRank {
@@ -86,6 +97,7 @@ export class StatusBoard {
       openBreakers: [],
       missedRanks: [],
       fencing: null,
+      heldLimit: null,
     };
   }
 
@@ -136,6 +148,12 @@ function noted(
       const { by, pids, reason } = event;
       return { fencing: { by, pids, reason, atMs: sinceMs } };
     }
+    case 'heldLimit.reached': {
+      const { rank, fault } = event;
+      return { heldLimit: { rank, fault, sinceMs } };
+    }
+    case 'heldLimit.left':
+      return { heldLimit: null };
     case 'fencing.failed':
     case 'wait.unanswered':
     case 'blocks.withdrawn':

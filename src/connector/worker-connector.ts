@@ -152,7 +152,10 @@ export class WorkerConnector {
       budgets: this.#budgets,
       interceptor,
       isDirect: options.direct ?? false,
-      onProof: () => this.#transfers.proofs.review(),
+      onProof: () => {
+        this.#transfers.proofs.review();
+        this.#pushReport();
+      },
       onStall: (stallMs) => observer.stalled(stallMs),
       onUnknownRefusal: (fault) => observer.refusedInUnknownWords(fault),
     });
@@ -283,7 +286,9 @@ export class WorkerConnector {
   takeReport(): RankReport {
     const { context } = this.#actor.getSnapshot();
     const { rank, workerBootId, announcement, outcome, fault, serverVersion, formerSchedulers } = context;
-    const { ledger, proofs, unsafeSaves, work } = this.#transfers;
+    const { ledger, proofs, unsafeSaves, work, quarantine } = this.#transfers;
+    const { proof } = this.#connection;
+    const { held } = quarantine;
     const { distrust } = unsafeSaves;
     this.#reportsMade += 1;
     return {
@@ -308,6 +313,8 @@ export class WorkerConnector {
       ...(serverVersion === null ? {} : { serverVersion }),
       ...(this.#layerWithOffset === undefined ? {} : { layerWithOffset: this.#layerWithOffset }),
       ...(distrust ? { distrust } : {}),
+      ...(held ? { held } : {}),
+      ...(proof ? { proof: proof.kind === 'none' ? proof.reason : proof.kind } : {}),
       ...(work.report ? { work: work.report } : {}),
     };
   }
@@ -479,6 +486,8 @@ export class WorkerConnector {
       report.reaches !== last.reaches ||
       report.distrust !== last.distrust ||
       report.work !== last.work ||
+      report.proof !== last.proof ||
+      !isDeepStrictEqual(report.held, last.held) ||
       report.layerWithOffset !== last.layerWithOffset ||
       report.fault !== last.fault;
     if (!isNews) return;

@@ -17,6 +17,7 @@ export interface ConnectorFeedOptions {
 /** A `ShardedSchedulerConnector`: one machine for each shard. */
 export interface WatchedShards extends WatchedCache {
   readonly status: { readonly shards: readonly Watched['status'][] };
+  onStatus(listener: (status: WatchedShards['status']) => void): () => void;
   inspect(shard: number, ...rest: Parameters<Watched['inspect']>): () => void;
 }
 
@@ -131,7 +132,9 @@ function machinesOf(connector: Watched | WatchedShards, instance: string): [stri
   }
   return connector.status.shards.map((status, shard) => {
     const inspect: Watched['inspect'] = (listener) => connector.inspect(shard, listener);
-    return [shardName(instance, shard), { instanceId: instance, status, inspect }];
+    const onStatus: Watched['onStatus'] = (listener) =>
+      connector.onStatus(({ shards }) => listener(shards[shard] ?? status));
+    return [shardName(instance, shard), { instanceId: instance, status, onStatus, inspect }];
   });
 }
 

@@ -1,4 +1,4 @@
-import type { Evidence, FeedRecord, OpenBreaker } from './record.ts';
+import type { Evidence, FeedRecord, Trouble } from './record.ts';
 
 type Check = (value: unknown) => boolean;
 
@@ -12,9 +12,8 @@ const isEvidence: Check = (value) => {
   const { kind, message } = value as Partial<Evidence>;
   return isText(kind) && isText(message);
 };
-const areBreakers: Check = (value) =>
-  Array.isArray(value) &&
-  value.every((one: Partial<OpenBreaker> | null) => isText(one?.breaker) && isText(one?.message));
+const areTroubles: Check = (value) =>
+  Array.isArray(value) && value.every((one: Partial<Trouble> | null) => isText(one?.what) && isText(one?.message));
 const orNull =
   (check: Check): Check =>
   (value) =>
@@ -37,9 +36,9 @@ const FIELDS: { readonly [T in FeedRecord as T['type']]: Fields<T> } = {
     epoch: orNull(isText),
     pid: isNumber,
     evidence: orNull(isEvidence),
-    openBreakers: orAbsent(areBreakers),
+    troubles: orAbsent(areTroubles),
   },
-  breakers: { machine: isText, open: areBreakers },
+  troubles: { machine: isText, all: areTroubles },
   transition: {
     machine: isText,
     from: isText,

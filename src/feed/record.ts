@@ -8,7 +8,7 @@
 /** Raised when a reader of the old records would misread the new ones; a new type or field does not. */
 export const FEED_VERSION = 1;
 
-export type FeedRecord = MachineSeen | Transition | Breakers | Message | Cache | ServerSeen | Gone;
+export type FeedRecord = MachineSeen | Transition | Troubles | Message | Cache | ServerSeen | Gone;
 
 /**
  * Names a machine in this feed: `<instance>/scheduler` or `<instance>/rank 3`. Each shard of an instance over several
@@ -94,22 +94,22 @@ export interface MachineSeen {
   readonly pid: number;
   /** The newest observation of something lost or refused; it stays after the recovery. */
   readonly evidence: Evidence | null;
-  /** As {@link Breakers} has it; absent where none is open, and for a worker. */
-  readonly openBreakers?: readonly OpenBreaker[];
+  /** As {@link Troubles} has them; absent where there is none. */
+  readonly troubles?: readonly Trouble[];
 }
 
-/** Every breaker of a scheduler that is open from now on: work that is turned off because the server refuses it. */
-export interface Breakers {
-  readonly type: 'breakers';
+/** All that somebody should look at from now on although the state may be good. */
+export interface Troubles {
+  readonly type: 'troubles';
   readonly atMs: number;
   readonly machine: MachineId;
-  readonly open: readonly OpenBreaker[];
+  readonly all: readonly Trouble[];
 }
 
-export interface OpenBreaker {
-  /** `saves`, `loads` or `queries`. */
-  readonly breaker: string;
-  /** What the server said. */
+export interface Trouble {
+  /** What is the matter: `saves are turned off but for a try now and then`. */
+  readonly what: string;
+  /** Why. */
   readonly message: string;
 }
 

@@ -19,9 +19,9 @@ export class Standing {
         this.machines.set(machine, { ...seen, atMs, state: to, epoch, evidence: evidence ?? seen.evidence });
         break;
       }
-      case 'breakers': {
+      case 'troubles': {
         const seen = this.machines.get(record.machine);
-        if (seen !== undefined) this.machines.set(record.machine, { ...seen, openBreakers: record.open });
+        if (seen !== undefined) this.machines.set(record.machine, { ...seen, troubles: record.all });
         break;
       }
       case 'cache':

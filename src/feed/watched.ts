@@ -1,19 +1,14 @@
 /** What a connector's machine does, told as records. */
+import { isDeepStrictEqual } from 'node:util';
 import type { AnyMachineSnapshot, InspectionEvent } from 'xstate';
-import {
-  type Announcement,
-  type Epoch,
-  type Fault,
-  type PassedOnEvent,
-  pathFrom,
-  type RankReport,
-} from '../../machines/index.ts';
+import { type Announcement, type Epoch, type Fault, pathFrom, type RankReport } from '../../machines/index.ts';
 import type { ConnectorStatus } from '../connector/index.ts';
 import { redacted } from '../redacted.ts';
 import { wallTimeMs } from '../wall-time.ts';
-import type { Evidence, FeedRecord, MachineId, MachineSeen, OpenBreaker } from './record.ts';
+import type { Evidence, FeedRecord, MachineId, MachineSeen } from './record.ts';
 import { type EventName, edgeTaken, eventNameOf, isStep, type StepInspection } from './step-inspection.ts';
 import { StepThinning } from './step-thinning.ts';
+import { troublesIn } from './troubles.ts';
 
 /** A `SchedulerConnector` or a `WorkerConnector`. */
 export interface Watched {
@@ -23,6 +18,7 @@ export interface Watched {
   readonly rank?: number;
   /** Of a worker whose instance is spread over several servers. */
   readonly shard?: number | null;
+  onStatus(listener: (status: ConnectorStatus) => void): () => void;
   inspect(listener: (event: InspectionEvent) => void): () => void;
 }
 
@@ -49,13 +45,13 @@ export function watchMachine(connector: Watched, instance: string, tell: (record
   let lastEvent: EventName | null = null;
   const thinning = new StepThinning();
   const lastWords = new Map<number, string>();
-  let open: readonly OpenBreaker[] = status.openBreakers.map(openBreakerFrom);
+  let troubles = troublesIn(status);
 
-  const note = (event: PassedOnEvent) => {
-    if (event.type === 'blocks.withdrawn') return;
-    const others = open.filter(({ breaker }) => breaker !== event.breaker);
-    open = event.type === 'breaker.opened' ? [...others, openBreakerFrom(event)] : others;
-    tell({ type: 'breakers', atMs: wallTimeMs(), machine, open });
+  const look = (seen: ConnectorStatus) => {
+    const all = troublesIn(seen);
+    if (isDeepStrictEqual(all, troubles)) return;
+    troubles = all;
+    tell({ type: 'troubles', atMs: wallTimeMs(), machine, all });
   };
 
   const hear = ({ rank, outcome, epoch }: RankReport) => {
@@ -105,15 +101,13 @@ export function watchMachine(connector: Watched, instance: string, tell: (record
     epoch,
     pid,
     evidence: evidenceFrom(fault),
-    ...(open.length > 0 ? { openBreakers: open } : {}),
+    ...(troubles.length > 0 ? { troubles } : {}),
   });
   const see = (inspection: InspectionEvent) => {
     if (inspection.actorRef.sessionId !== inspection.rootId) return;
     if (isStep(inspection)) follow(inspection);
     else if (inspection.type === '@xstate.event' && inspection.event.type === 'report.received') {
       hear(inspection.event['report']);
-    } else if (inspection.type === '@xstate.event' && /^breaker\./.test(inspection.event.type)) {
-      note(inspection.event as PassedOnEvent);
     }
   };
   const stop = connector.inspect((inspection) => {
@@ -124,15 +118,13 @@ export function watchMachine(connector: Watched, instance: string, tell: (record
       end();
     }
   });
+  const unlisten = connector.onStatus(look);
   const end = () => {
     stop();
+    unlisten();
     tell({ type: 'gone', atMs: wallTimeMs(), machine });
   };
   return end;
-}
-
-function openBreakerFrom({ breaker, fault }: { readonly breaker: string; readonly fault: Fault }): OpenBreaker {
-  return { breaker, message: `${fault.kind}: ${redacted(fault.message)}` };
 }
 
 function machineId(instance: string, rank: number | null): MachineId {

@@ -5,7 +5,7 @@ import { clock, duration } from './format.js';
 import { indexAt, ranksOf, schedulerOf, stepAt } from './history.js';
 import { outagesOf } from './outages.js';
 import { lookOf, topOf } from './states.js';
-import { breakersInWords, evidenceInWords, outageInWords } from './words.js';
+import { evidenceInWords, outageInWords, troublesInWords } from './words.js';
 
 /**
  * @typedef {object} Headline
@@ -42,7 +42,7 @@ export function headlineOf({ history, instance, atMs }) {
         ? 'no outage so far'
         : `no outage since ${clock(history.truncatedBeforeMs).slice(0, 8)}`,
     evidence: [
-      ...breakersInWords(scheduler.breakers[indexAt(scheduler.breakers, atMs)]?.open ?? []),
+      ...troublesInWords(scheduler.troubles[indexAt(scheduler.troubles, atMs)]?.all ?? []),
       evidenceInWords(step.evidence, evidenceAgeMs(scheduler.steps, atMs)),
     ].join('; '),
   };

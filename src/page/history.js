@@ -1,5 +1,5 @@
 /** All that a feed has said, so that any moment of it can be shown. Pure data; bounded. */
-/** @import { Breakers, Cache, Evidence, FeedRecord, Header, MachineSeen, Message, ServerSeen } from '../feed/record.ts' */
+/** @import { Cache, Evidence, FeedRecord, Header, MachineSeen, Message, ServerSeen, Troubles } from '../feed/record.ts' */
 
 /**
  * From its time on a machine was in `state`.
@@ -22,7 +22,7 @@
  * @property {number | null} rank
  * @property {number | null} pid
  * @property {Step[]} steps In the order of time
- * @property {Pick<Breakers, 'atMs' | 'open'>[]} breakers From its time on these were open; the newest of them are kept
+ * @property {Pick<Troubles, 'atMs' | 'all'>[]} troubles From its time on these were there; the newest of them are kept
  */
 
 /**
@@ -104,7 +104,7 @@ export function accept(history, record) {
     const last = machine.steps.at(-1);
     // The reader's clock told it, which may be behind the machine's.
     addStep(history, machine, stepTo('gone', Math.max(record.atMs, last?.atMs ?? record.atMs), last));
-  } else if (record.type === 'breakers') acceptBreakers(machineOf(history, record.machine), record);
+  } else if (record.type === 'troubles') acceptTroubles(machineOf(history, record.machine), record);
   else if (record.type === 'message') insert(history.messages, record);
   else if (record.type === 'server') insert(history.servers, record);
   else if (record.type === 'cache') {
@@ -163,12 +163,9 @@ export function ranksOf({ machines }, instance) {
 }
 
 /** @param {History} history @param {MachineSeen} record */
-function acceptMachine(
-  history,
-  { machine: id, kind, instance, rank, state, epoch, pid, atMs, evidence, openBreakers },
-) {
+function acceptMachine(history, { machine: id, kind, instance, rank, state, epoch, pid, atMs, evidence, troubles }) {
   const machine = machineOf(history, id);
-  if (openBreakers) acceptBreakers(machine, { atMs, open: openBreakers });
+  if (troubles) acceptTroubles(machine, { atMs, all: troubles });
   Object.assign(machine, { kind, instance, rank, pid });
   const last = machine.steps.at(-1);
   if (last?.state === state) return;
@@ -176,12 +173,12 @@ function acceptMachine(
   addStep(history, machine, { ...stepTo(state, Math.max(atMs, last?.atMs ?? atMs), last), epoch, evidence });
 }
 
-const BREAKERS_KEPT = 1_000;
+const TROUBLES_KEPT = 1_000;
 
-/** @param {Machine} machine @param {Pick<Breakers, 'atMs' | 'open'>} record */
-function acceptBreakers({ breakers }, { atMs, open }) {
-  insert(breakers, { atMs, open });
-  if (breakers.length > BREAKERS_KEPT) breakers.shift();
+/** @param {Machine} machine @param {Pick<Troubles, 'atMs' | 'all'>} record */
+function acceptTroubles({ troubles }, { atMs, all }) {
+  insert(troubles, { atMs, all });
+  if (troubles.length > TROUBLES_KEPT) troubles.shift();
 }
 
 /**
@@ -209,7 +206,7 @@ function machineOf({ machines }, id) {
     rank: rank === undefined ? null : Number(rank),
     pid: null,
     steps: [],
-    breakers: [],
+    troubles: [],
   };
   machines.set(id, machine);
   return machine;

@@ -47,11 +47,11 @@ export function outageInWords(outage, atMs) {
 }
 
 /**
- * @param {readonly { readonly breaker: string; readonly message: string }[]} open
- * @returns {string[]} one for each work that is turned off
+ * @param {readonly { readonly what: string; readonly message: string }[]} troubles
+ * @returns {string[]} one for each
  */
-export function breakersInWords(open) {
-  return open.map(({ breaker, message }) => `${breaker} are turned off but for a try now and then: ${message}`);
+export function troublesInWords(troubles) {
+  return troubles.map(({ what, message }) => `${what}: ${message}`);
 }
 
 /**

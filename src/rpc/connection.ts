@@ -1,11 +1,11 @@
 import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
-import { type Budgets, type Fault, FaultError } from '../../machines/index.ts';
+import { type Budgets, type Fault, FaultError, type NoProof } from '../../machines/index.ts';
 import { Engine } from '../gen/pegaflow/engine_pb.ts';
 import { patientTimer } from '../patient-timer.ts';
 import { publicEndpoint } from '../redacted.ts';
 import { type DeathWaiter, DeathWatch } from './death-watch.ts';
 import { createGrpcTransport } from './grpc-transport.ts';
-import { HolderSearch, type NoProof } from './holder-search.ts';
+import { HolderSearch } from './holder-search.ts';
 import type { HolderWatch } from './holder-watch.ts';
 import { Link, type LinkEnd } from './link.ts';
 import type { OurMemory } from './memory-holder.ts';

@@ -1,4 +1,4 @@
-import type { NoProof } from './holder-search.ts';
+import type { NoProof } from '../../machines/index.ts';
 import { HolderWatch } from './holder-watch.ts';
 import type { ConnectionAddresses } from './link.ts';
 import { acceptedInode, isSocketThere, listeningInodes } from './socket-owner.ts';

@@ -1,17 +1,9 @@
+import type { NoProof } from '../../machines/index.ts';
 import type { DeathWatch } from './death-watch.ts';
 import { HolderWatch } from './holder-watch.ts';
 import type { ConnectionAddresses } from './link.ts';
 import { holdersOf, holdsMemory, type OurMemory, ticksNow } from './memory-holder.ts';
 import { acceptedInode, pidOfSocket } from './socket-owner.ts';
-
-/**
- * Why the death of the server behind a link cannot be proved.
- * - `proxy`: the process at the other end of our connection does not hold our memory, and none is seen that does
- * - `notVisible`: the other end is a socket of this host, and its process is another user's or in another PID namespace
- * - `notHere`: the other end is no socket of this network namespace
- * - `unwatchable`: the process is known, and the kernel or a sandbox lets nobody watch it
- */
-export type NoProof = 'proxy' | 'notVisible' | 'notHere' | 'unwatchable';
 
 /** Pid of the server that was found last at each port: nearly always the owner of the next connection too. */
 const lastOwners = new Map<number, number>();

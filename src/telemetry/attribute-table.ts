@@ -47,7 +47,17 @@ export const attributeTable = {
   'pegaflow.query.outcome': { description: 'What a query found', values: ['hit', 'loading', 'miss'] },
   'pegaflow.miss.reason': {
     description: 'Why it was a miss; `none` otherwise',
-    values: ['none', 'notCached', 'notConnected', 'failed', 'superseded', 'distrusted', 'withdrawn', 'breakerOpen'],
+    values: [
+      'none',
+      'notCached',
+      'notConnected',
+      'failed',
+      'superseded',
+      'distrusted',
+      'withdrawn',
+      'breakerOpen',
+      'heldLimit',
+    ],
   },
   'pegaflow.transfer.kind': { description: 'Which way blocks move', values: ['load', 'save'] },
   'pegaflow.transfer.outcome': {

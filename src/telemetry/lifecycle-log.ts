@@ -99,6 +99,12 @@ export class LifecycleLog implements ConnectionObserver {
       case 'rank.returned':
         this.#write('rankReturned', { missedRank: event.rank });
         break;
+      case 'heldLimit.reached':
+        this.#write('heldLimitReached', this.#fault(event.fault));
+        break;
+      case 'heldLimit.left':
+        this.#write('heldLimitLeft', {});
+        break;
       case 'registration.parked':
         this.#write('parked', { retryMs: event.retryMs, ...this.#fault(event.fault) });
         break;

@@ -59,6 +59,16 @@ export const logTable = {
     message: 'a rank that was missed serves again',
     fields: ['missedRank'],
   },
+  heldLimitReached: {
+    level: 'warn',
+    message: 'too much memory is held for a cache server that is silent or gone: nothing is saved and queries miss',
+    fields: ['fault'],
+  },
+  heldLimitLeft: {
+    level: 'info',
+    message: 'less memory is held for a cache server again: queries and saves go on',
+    fields: [],
+  },
   parked: {
     level: 'error',
     message: 'the cache server refuses each registration in the same words; somebody has to look',

@@ -163,6 +163,13 @@ export const metricTable = {
     description: 'Times that this rank had the server ended because it might still touch blocks',
     attributes: [...RANK, 'pegaflow.fencing.by', 'pegaflow.fencing.reason'],
   },
+  'pegaflow.connector.held_limit': {
+    kind: 'upDownCounter',
+    unit: '1',
+    description:
+      '1 while a rank holds as many blocks as `maxHeldBlocksShare` allows: nothing is saved and queries miss',
+    attributes: INSTANCE,
+  },
   'pegaflow.connector.preemptions.held_up': {
     kind: 'counter',
     unit: '{preemption}',

@@ -58,6 +58,12 @@ export class SchedulerMetrics implements Omit<SchedulerObserver, 'refusedInUnkno
       case 'rank.returned':
         missed.add(-1, this.#identity);
         break;
+      case 'heldLimit.reached':
+        this.#instruments['pegaflow.connector.held_limit'].add(1, this.#identity);
+        break;
+      case 'heldLimit.left':
+        this.#instruments['pegaflow.connector.held_limit'].add(-1, this.#identity);
+        break;
       case 'blocks.withdrawn':
         this.#instruments['pegaflow.connector.blocks.withdrawn'].add(event.blocks, this.#identity);
         break;

@@ -8,6 +8,7 @@ import {
   pathFrom,
   type RankReport,
   type Retired,
+  type SchedulerDomainEvent,
   type SchedulerEvent,
   type ServerVersions,
   type Survey,
@@ -1601,6 +1602,32 @@ describe('scheduler machine', () => {
         expect(h.actor.getSnapshot().status).toBe('active');
       }
     }
+  });
+
+  it('S-79: tells once that a rank holds too much, why there is no proof and what to do, and once that it is over', async () => {
+    const h = harness();
+    const told: SchedulerDomainEvent[] = [];
+    h.actor.on('*', (event) => told.push(event));
+    await h.toConnected();
+    const held = (blocks: number) => ({ groupId: 1, blocks, ofBlocks: 16 });
+    h.report(1, { held: held(3), proof: 'notVisible' });
+    expect([told, h.context().isAtHeldLimit]).toEqual([[], false]);
+    h.report(1, { held: held(4), proof: 'notVisible' });
+    h.report(0, { held: held(16), proof: 'process' });
+    h.report(1);
+    expect(h.context().isAtHeldLimit).toBe(true);
+    h.report(0, { held: held(3) });
+    h.report(0);
+    expect(h.context().isAtHeldLimit).toBe(false);
+    expect(told).toMatchObject([{ type: 'heldLimit.reached', rank: 1, held: held(4) }, { type: 'heldLimit.left' }]);
+    const [reached] = told;
+    const { message } = reached?.type === 'heldLimit.reached' ? reached.fault : gone;
+    expect(message).toContain('rank 1 holds 4 of its 16 blocks of group 1');
+    expect(message).toContain('proof: none, its process is not visible');
+    for (const way of ['pid namespace', 'direct: true', 'fencing', 'restart this host']) expect(message).toContain(way);
+    h.report(1, { held: held(9), workerBootId: 'worker-1' });
+    h.report(1, { workerBootId: 'in its place', outcome: 'pending' });
+    expect(h.context().isAtHeldLimit).toBe(false);
   });
 
   it('declares every delay that a state waits for', () => {

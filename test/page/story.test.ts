@@ -119,12 +119,12 @@ describe('the headline', () => {
   });
 
   it('says what is turned off, as long as it is', () => {
-    const breakers = (atMs: number, open: { breaker: string; message: string }[]) =>
-      ({ type: 'breakers', atMs, machine: scheduler, open }) as const;
+    const troubles = (atMs: number, all: { what: string; message: string }[]) =>
+      ({ type: 'troubles', atMs, machine: scheduler, all }) as const;
     const history = historyOf([
       ...connected(replica, 1000),
-      breakers(2000, [{ breaker: 'saves', message: 'rejected: disk full' }]),
-      breakers(3000, []),
+      troubles(2000, [{ what: 'saves are turned off', message: 'rejected: disk full' }]),
+      troubles(3000, []),
     ]);
     const said = [1500, 2500, 3500].map((atMs) => headlineOf({ history, instance: 'replica-0', atMs }).evidence);
     expect(said.map((evidence) => evidence.startsWith('saves are turned off'))).toEqual([false, true, false]);

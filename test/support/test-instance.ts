@@ -26,6 +26,7 @@ export interface TestInstanceOptions {
   readonly layerGroupIds?: readonly number[];
   /** The layers of each rank, which is then a pipeline stage. Default: tensor-parallel ranks with the same layers. */
   readonly stages?: readonly Required<Pick<RankOptions, 'layerNames' | 'layerGroupIds'>>[];
+  readonly maxHeldBlocksShare?: number;
   /** Where both halves tell what they do. Default: what is registered globally, and no log. */
   readonly telemetry?: TelemetryOptions;
   /** How the ranks end a server that may still touch their blocks. Default: not at all. */
@@ -76,9 +77,10 @@ export class TestInstance implements AsyncDisposable {
     });
     this.#connection = new TestConnection(endpoint);
     const driver = createEmulatedDriver({ deviceCount: worldSize });
-    this.#schedulerOptions = shared;
+    const { maxHeldBlocksShare } = given;
+    this.#schedulerOptions = { ...shared, ...(maxHeldBlocksShare === undefined ? {} : { maxHeldBlocksShare }) };
     this.#isPushed = given.isPushed ?? true;
-    this.scheduler = new SchedulerConnector(shared);
+    this.scheduler = new SchedulerConnector(this.#schedulerOptions);
     this.memory = Array.from(
       { length: worldSize },
       (_, rank) =>

@@ -167,9 +167,9 @@ describe('what the status command prints', () => {
     expect(text).toContain('… │');
   });
 
-  test('says what is turned off, in the words of the server', () => {
-    const openBreakers = [{ breaker: 'saves', message: 'rejected: disk full' }];
-    const text = statusText({ ...status, machines: [seen({ openBreakers })] });
+  test('says what somebody should look at', () => {
+    const troubles = [{ what: 'saves are turned off but for a try now and then', message: 'rejected: disk full' }];
+    const text = statusText({ ...status, machines: [seen({ troubles })] });
     expect(text).toContain('replica/scheduler: saves are turned off but for a try now and then: rejected: disk full');
   });
 

@@ -2,20 +2,14 @@ import { create } from '@bufbuild/protobuf';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { expect, it } from 'vitest';
 import { createActor } from 'xstate';
-import {
-  type Announcement,
-  type Budgets,
-  breakerMachine,
-  budgetsFrom,
-  type Epoch,
-  type Fault,
-} from '../../../machines/index.ts';
+import { type Budgets, breakerMachine, budgetsFrom, type Epoch, type Fault } from '../../../machines/index.ts';
 import { Breakers } from '../../../src/connector/breakers.ts';
 import { CacheQueries } from '../../../src/connector/cache-queries.ts';
 import { Distrust } from '../../../src/connector/distrust.ts';
 import { FailedBlocks } from '../../../src/connector/failed-blocks.ts';
 import { loadIntentFrom } from '../../../src/connector/hits.ts';
 import { Leases } from '../../../src/connector/leases.ts';
+import type { Service } from '../../../src/connector/service.ts';
 import { Engine, type QueryRequest, QueryResponseSchema } from '../../../src/gen/pegaflow/engine_pb.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { eventually } from '../../support/within.ts';
@@ -38,7 +32,8 @@ function harness(script: Script, budgets: Partial<Budgets> = {}) {
   const released: number[] = [];
   const suspected: Fault[] = [];
   let leaseCount = 0;
-  let service: { epoch: Epoch | null; announcement: Announcement } = {
+  let service: Service = {
+    isAtHeldLimit: false,
     epoch: epochOf(1),
     announcement: { epoch: epochOf(1), action: 'register' },
   };
@@ -94,7 +89,7 @@ function harness(script: Script, budgets: Partial<Budgets> = {}) {
     ask: (groupId: number, query: { isAllOrNothing?: boolean; blockHashes?: Uint8Array[] } = {}) =>
       queries.query({ requestId: 'r', groupId, blockHashes: hashes, ...query }),
     moveTo: (epoch: Epoch, action: 'register' | 'keep') => {
-      service = { epoch, announcement: { epoch, action } };
+      service = { epoch, announcement: { epoch, action }, isAtHeldLimit: false };
       leases.settle(service.announcement);
     },
     /** Settles when exactly these leases were given back. */

@@ -3,13 +3,12 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { budgetsFrom, type WorkerDomainEvent } from '../../../machines/index.ts';
+import { budgetsFrom, type NoProof, type WorkerDomainEvent } from '../../../machines/index.ts';
 import { hasCode } from '../../../native-bindings/system-call-error.ts';
 import { type Doubtful, Fencer, type Fencing } from '../../../src/connector/fencing.ts';
 import { runFencingCommand } from '../../../src/connector/fencing-command.ts';
 import { WorkerConnector } from '../../../src/connector/index.ts';
 import { DeathWatch } from '../../../src/rpc/death-watch.ts';
-import type { NoProof } from '../../../src/rpc/holder-search.ts';
 import { HolderWatch } from '../../../src/rpc/holder-watch.ts';
 import { logTable } from '../../../src/telemetry/log-table.ts';
 import { hashesOf } from '../../support/engine-rank.ts';

@@ -16,7 +16,7 @@ function harness() {
   } as unknown as EngineClient;
   const leases = new Leases({
     connection: { isUp: true, server: { call: (rpc) => rpc(client) } },
-    service: () => ({ announcement, epoch: announcement.epoch }),
+    service: () => ({ announcement, epoch: announcement.epoch, isAtHeldLimit: false }),
     releaseTimeoutMs: 1000,
     suspect: () => {},
   });

@@ -12,6 +12,7 @@ const shards = (...states: ConnectorState[]) =>
     openBreakers: [],
     missedRanks: [],
     fencing: null,
+    heldLimit: null,
   }));
 
 it.each<[ConnectorState[], number]>([

@@ -13,8 +13,8 @@ describe('a record from elsewhere', () => {
     { type: 'message', atMs: 1, from: 'replica/scheduler', to: 'ranks', name: 'register #1' },
     { type: 'cache', atMs: 1, instance: 'replica', ...counts },
     { type: 'server', atMs: 1, what: 'stopped', how: 'kill' },
-    seen({ openBreakers: [{ breaker: 'saves', message: 'disk full' }] }),
-    { type: 'breakers', atMs: 1, machine: 'replica/scheduler', open: [] },
+    seen({ troubles: [{ what: 'saves are turned off', message: 'disk full' }] }),
+    { type: 'troubles', atMs: 1, machine: 'replica/scheduler', all: [] },
     { type: 'gone', atMs: 8.64e15, machine: 'replica/scheduler' },
     { type: 'of another version', atMs: 1 },
     { type: 'constructor', atMs: 1 },
@@ -41,8 +41,8 @@ describe('a record from elsewhere', () => {
     { type: 'message', atMs: 1, from: 'replica/scheduler', to: 'ranks' },
     { type: 'cache', atMs: 1, instance: 'replica', ...counts, hitBlocks: null },
     { type: 'server', atMs: 1, how: null },
-    { type: 'breakers', atMs: 1, machine: 'replica/scheduler', open: [null] },
-    { ...seen(), openBreakers: [{ breaker: 'saves' }] },
+    { type: 'troubles', atMs: 1, machine: 'replica/scheduler', all: [null] },
+    { ...seen(), troubles: [{ what: 'saves' }] },
   ])('is none where something is missing or no such thing: %j', (value) => {
     expect(recordFrom(value)).toBeNull();
   });

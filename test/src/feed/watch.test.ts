@@ -257,6 +257,7 @@ describe('watching a connector', () => {
     const unread = {
       instanceId: 'replica',
       status,
+      onStatus: () => () => {},
       inspect: (listener: typeof tell) => {
         tell = listener;
         return () => {};

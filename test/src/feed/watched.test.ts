@@ -46,10 +46,19 @@ function watched() {
     openBreakers: [],
     missedRanks: [],
     fencing: null,
+    heldLimit: null,
   };
   const inspect = (listener: (event: InspectionEvent) => void) => actor.system.inspect(listener).unsubscribe;
   const records: FeedRecord[] = [];
-  watchMachine({ instanceId: 'ignored', status, inspect }, 'replica', (record) => records.push(record));
+  const listeners = new Set<(status: ConnectorStatus) => void>();
+  const onStatus = (listener: (status: ConnectorStatus) => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
+  const tellStatus = (change: Partial<ConnectorStatus>) => {
+    for (const listener of listeners) listener({ ...status, ...change });
+  };
+  watchMachine({ instanceId: 'ignored', status, onStatus, inspect }, 'replica', (record) => records.push(record));
   actor.start();
   const report = (change: Partial<RankReport>, sequence: number) => {
     const said = { rank: 0, workerBootId: 'worker', epoch: null, outcome: 'pending', fault: null } as const;
@@ -57,7 +66,7 @@ function watched() {
   };
   /** What was told since it was last asked. */
   const news = () => records.splice(0);
-  return { script, report, news, send: actor.send.bind(actor) };
+  return { script, report, news, tellStatus, listeners };
 }
 
 const stepsOf = (records: readonly FeedRecord[]) =>
@@ -111,14 +120,35 @@ describe('what is told of a machine', () => {
     expect(stepsOf(news())[0]?.evidence).toEqual({ kind: 'defect', message: 'block c0ffee99… is not there' });
   });
 
-  test('which breakers are open, whenever that changes', () => {
-    const { send, news } = watched();
+  test('what somebody should look at, whenever that changes', () => {
+    const { tellStatus, news } = watched();
     news();
-    send({ type: 'breaker.opened', breaker: 'saves', fault: { kind: 'rejected', message: 'disk full' } });
-    send({ type: 'breaker.closed', breaker: 'saves' });
+    const fault: Fault = { kind: 'rejected', message: 'disk full' };
+    const openBreakers = [{ breaker: 'saves', fault, sinceMs: 1 }] as const;
+    const held: Fault = { kind: 'unreachable', message: 'rank 1 holds 4 of its 16 blocks' };
+    tellStatus({ openBreakers });
+    tellStatus({ openBreakers, state: 'degraded' });
+    tellStatus({
+      heldLimit: { rank: 1, fault: held, sinceMs: 2 },
+      missedRanks: [{ rank: 0, fault: lost, sinceMs: 2 }],
+    });
+    tellStatus({});
     expect(news()).toMatchObject([
-      { type: 'breakers', machine: 'replica/scheduler', open: [{ breaker: 'saves', message: 'rejected: disk full' }] },
-      { type: 'breakers', open: [] },
+      {
+        type: 'troubles',
+        machine: 'replica/scheduler',
+        all: [{ what: 'saves are turned off but for a try now and then', message: 'rejected: disk full' }],
+      },
+      {
+        all: [
+          { what: 'rank 0 is missed, so queries miss and nothing is saved' },
+          {
+            what: 'too much memory is held, so queries miss and nothing is saved',
+            message: `unreachable: ${held.message}`,
+          },
+        ],
+      },
+      { all: [] },
     ]);
   });
 
