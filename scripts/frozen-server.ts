@@ -1,19 +1,20 @@
 /**
- * Two hosts of two ranks share a namespace at a published server, which is frozen at a random moment while every rank saves. Each
- * host uses blocks again as soon as they are handed back, and loads what the other saved: no byte may be wrong. Prints a line a
+ * Two hosts of two ranks share a namespace at a published server, which is frozen, or loses its connections, at a random moment
+ * while every rank saves. Each host uses blocks again as soon as they are handed back, and loads what the other saved: no byte may be wrong. Prints a line a
  * round; exit 1 where one was, or where something stayed held. With fencing the server has to be dead before the freeze is over;
  * another one is started, and what both hosts save there has to come back.
  */
 import { Command, Option } from 'commander';
 import { hashesOf } from '../test/support/engine-rank.ts';
 import { RealServer } from '../test/support/real-server.ts';
+import { TcpProxy } from '../test/support/tcp-proxy.ts';
 import { TestInstance } from '../test/support/test-instance.ts';
 import { eventually, within } from '../test/support/within.ts';
 
 const BLOCKS = [0, 1, 2, 3, 4, 5];
 const TARGET = 7;
 const REUSED = 250;
-/** From the thaw until nothing may be held any more, in milliseconds. */
+/** From when the server answers again until nothing may be held any more, in milliseconds. */
 const HELD_MAX_MS = 2_000;
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -89,7 +90,11 @@ class Host {
   }
 }
 
+type Disturbance = 'freeze' | 'fin' | 'rst' | 'halfOpen';
+
 interface Plan {
+  readonly by: Disturbance;
+  readonly servers: number;
   readonly freezeMs: number;
   readonly rounds: number;
   readonly fencing: 'off' | 'kill';
@@ -98,25 +103,33 @@ interface Plan {
 const start = (address: { readonly addr?: string; readonly httpAddr?: string } = {}) =>
   RealServer.start({ version: '0.25.1', ...address });
 
-/** Until the freeze is over, or the server has been killed and another one listens in its place. */
-async function frozen(server: RealServer, { freezeMs, fencing }: Plan): Promise<RealServer> {
+const losing = { fin: 'cut', rst: 'reset', halfOpen: 'strand' } as const;
+
+/** Until the server answers again, or has been killed and another one listens in its place. */
+async function disturbed(server: RealServer, proxy: TcpProxy, { by, freezeMs, fencing }: Plan): Promise<RealServer> {
+  if (by !== 'freeze') {
+    const before = proxy.accepted;
+    proxy[losing[by]]();
+    await eventually('a new link', () => (proxy.accepted > before ? true : null), 60_000);
+    return server;
+  }
   server.signal('SIGSTOP');
   if (fencing === 'off') {
     await sleep(freezeMs);
     server.signal('SIGCONT');
     return server;
   }
-  const frozenMs = performance.now();
   await within(freezeMs, 'the server to be fenced', server.exited);
-  process.stdout.write(`  killed after ${Math.round(performance.now() - frozenMs)} ms\n`);
   return start({ addr: server.grpcAddress, httpAddr: server.httpAddress });
 }
 
-async function play(plan: Plan): Promise<boolean> {
-  const { rounds, fencing } = plan;
+async function play(plan: Plan, tell: (line: string) => void): Promise<boolean> {
+  const { rounds, fencing, by } = plan;
   await using servers = new AsyncDisposableStack();
   let server = servers.use(await start());
-  const hosts = ['a', 'bb'].map((name) => new Host(`http://${server.grpcAddress}`, name, fencing));
+  const proxy = servers.use(await TcpProxy.start(server.grpcAddress));
+  const endpoint = by === 'freeze' ? `http://${server.grpcAddress}` : proxy.endpoint;
+  const hosts = ['a', 'bb'].map((name) => new Host(endpoint, name, fencing));
   for (const { instance } of hosts) servers.use(instance);
   let isRight = true;
   for (let round = 1; round <= rounds; round += 1) {
@@ -126,7 +139,7 @@ async function play(plan: Plan): Promise<boolean> {
     const reused = hosts.map((host) => host.reuse(round));
     await sleep(Math.random() * 120);
     const before = server;
-    server = await frozen(server, plan);
+    server = await disturbed(server, proxy, plan);
     const isNew = server !== before;
     if (isNew) servers.use(server);
     const endedMs = performance.now();
@@ -140,15 +153,23 @@ async function play(plan: Plan): Promise<boolean> {
     const wrong = ofRound.wrong + (fresh?.wrong ?? 0);
     const isDistrusting = hosts.some((host) => host.isDistrusting);
     const epochs = hosts.map(({ instance }) => instance.scheduler.status.epoch?.counter);
-    process.stdout.write(
-      `round ${round}: over ${heldMs} ms after the ${isNew ? 'restart' : 'thaw'}, ${ofRound.hits} blocks loaded, ` +
-        `${fresh === null ? '' : `${fresh.hits} of those saved again, `}${wrong} wrong, ` +
-        `distrust ${isDistrusting}, epochs ${epochs.join(' ')}\n`,
+    tell(
+      `round ${round}: over ${heldMs} ms after the ${isNew ? 'restart' : by === 'freeze' ? 'thaw' : 'first new link'}, ` +
+        `${ofRound.hits} blocks loaded, ${fresh === null ? '' : `${fresh.hits} of those saved again, `}${wrong} wrong, ` +
+        `distrust ${isDistrusting}, epochs ${epochs.join(' ')}`,
     );
     const isBack = fresh === null || fresh.hits === hosts.length * BLOCKS.length;
     if (wrong > 0 || isDistrusting || heldMs > HELD_MAX_MS || !isBack) isRight = false;
   }
   return isRight;
+}
+
+/** The same at several servers side by side. */
+async function playAll(plan: Plan): Promise<boolean> {
+  const each = Array.from({ length: plan.servers }, (_, i) =>
+    play(plan, (line) => process.stdout.write(`server ${i + 1}, ${line}\n`)),
+  );
+  return (await Promise.all(each)).every(Boolean);
 }
 
 /** What each host loads of what the other saved. */
@@ -166,13 +187,19 @@ async function savedAgain(hosts: readonly Host[], round: number): Promise<{ hits
 }
 
 const command = new Command('frozen-server')
-  .description('freezes a published server under saves of two hosts and verifies every byte')
+  .description('freezes a published server, or cuts its connections, under saves of two hosts and verifies every byte')
+  .addOption(
+    new Option('--by <disturbance>', 'what happens to the server, or to every connection with it')
+      .choices(['freeze', 'fin', 'rst', 'halfOpen'])
+      .default('freeze'),
+  )
+  .option('--servers <n>', 'at how many servers side by side', Number, 1)
   .option('--freeze-ms <ms>', 'how long it is frozen each time', Number, 33_000)
-  .option('--rounds <n>', 'how often', Number, 50)
+  .option('--rounds <n>', 'how often, at each server', Number, 50)
   .addOption(
     new Option('--fencing <how>', 'whether the ranks kill a server that is silent')
       .choices(['off', 'kill'])
       .default('off'),
   )
   .parse();
-process.exitCode = (await play(command.opts<Plan>())) ? 0 : 1;
+process.exitCode = (await playAll(command.opts<Plan>())) ? 0 : 1;
