@@ -263,6 +263,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   'S-66': {
     what: 'Scheduler and workers find themselves at different servers',
     mustHold: 'no loop; service when they meet',
+    simulated: ['secondServer'],
   },
   'S-67': {
     what: 'A Register lands after the stop of the scheduler',

@@ -14,6 +14,8 @@ export class DeviceMemory {
   readonly blockBytes: number;
   readonly owner: SimulatedProcess;
   readonly onTouch: TouchListener;
+  /** Its owner uses other memory now. */
+  isLeft = false;
   /** Servers that have it mapped. */
   readonly mappedBy = new Set<SimulatedProcess>();
 
@@ -84,7 +86,8 @@ export function openTensor(
     return memory.bytes.subarray(offset, offset + length);
   };
   const touch = (kind: 'read' | 'write', offset: number) => {
-    if (!memory.isFreed) memory.onTouch(kind, Math.floor(offset / memory.blockBytes), memory.deviceId, server);
+    if (!memory.isFreed && !memory.isLeft)
+      memory.onTouch(kind, Math.floor(offset / memory.blockBytes), memory.deviceId, server);
   };
   const land = (offset: number, source: Uint8Array) => {
     touch('write', offset);

@@ -9,6 +9,7 @@ import type { Random } from './random.ts';
 import { refusalOf } from './refusals.ts';
 import {
   leavePredecessor,
+  replaceMemory,
   replaceRank,
   replaceReplica,
   replaceScheduler,
@@ -237,6 +238,12 @@ const table = {
     world.serverVersion = random.pick(versionsForAnyLayer.filter((version) => version !== world.serverVersion));
     restartAfter(world, random.between(1, 400));
   },
+  /** Two servers behind one address: roles find themselves at different ones, until one is left. */
+  secondServer: (world, random) => {
+    world.startSecondServer(outageMs(random));
+    for (const connection of world.kernel.connections) if (random.chance(0.5)) connection.reset();
+  },
+  otherMemory: (world, random) => replaceMemory(world, replicaOf(world, random), random),
   rankDeath: (world, random) => replaceRank(world, replicaOf(world, random), random),
   schedulerDeath: (world, random) => replaceScheduler(world, replicaOf(world, random)),
   schedulerAndRankDeath: (world, random) => replaceSchedulerAndRank(world, replicaOf(world, random), random),

@@ -1,3 +1,4 @@
+import { ConnectError } from '@connectrpc/connect';
 import { type Epoch, isSameEpoch } from '../../machines/index.ts';
 import type { SaveIntent, UnsafeRelease } from '../../src/connector/index.ts';
 import type {
@@ -11,6 +12,7 @@ import { GivenLeases } from './given-leases.ts';
 import { hearingOf } from './hearing.ts';
 import type { Instance, Rank } from './instance.ts';
 import type { Kernel } from './kernel.ts';
+import { RefusalWatch } from './refusal-watch.ts';
 import { isSaveOfNothing, type RemoteCall, witnesses } from './remote-call.ts';
 import type { SimulatedServer } from './server.ts';
 import { Violation } from './violation.ts';
@@ -36,6 +38,7 @@ export class Inspector {
   #kernel: Kernel;
   #replicas: readonly Replica[];
   #leases = new GivenLeases();
+  #refusals: RefusalWatch;
   #hearings = new WeakMap<object, Hearing>();
   /** Names of the saves that are under way. */
   #saves = new WeakMap<RemoteCall, string>();
@@ -47,6 +50,7 @@ export class Inspector {
   constructor(kernel: Kernel, replicas: readonly Replica[]) {
     this.#kernel = kernel;
     this.#replicas = replicas;
+    this.#refusals = new RefusalWatch(kernel);
     witnesses.splice(0);
     witnesses.push({
       sent: (call) => this.#sent(call),
@@ -56,7 +60,11 @@ export class Inspector {
   }
 
   watch({ instance }: Replica): void {
-    instance.onStatus = () => this.#judgePublication(instance);
+    instance.onStatus = () => {
+      this.#judgePublication(instance);
+      this.#refusals.schedulerMoved(instance);
+    };
+    instance.onRankStatus = (rank, status) => this.#refusals.rankMoved(rank, instance.shape.budgets, status);
   }
 
   /**
@@ -104,11 +112,26 @@ export class Inspector {
     const { state, epoch } = instance.scheduler.status;
     call.note = epoch;
     if ((call.request as QueryRequest).reqId === 'probe') return;
+    this.#expectEnd(call, instance);
+    if (call.hasWaited) return;
     if (state !== 'connected') this.#kernel.report(new Violation(1, `a query was sent while ${state}`));
     const absent = instance.ranks.find((rank) => this.#absentMs(instance, rank) > GRACE_SLACK_MS);
     if (absent !== undefined) {
       this.#kernel.report(new Violation(6, `a query was sent although rank ${absent.index} has not served for long`));
     }
+  }
+
+  /** Nobody waits longer than that, not even for a lease to give back. */
+  #expectEnd(call: RemoteCall, { shape: { budgets } }: Instance): void {
+    const { loop } = this.#kernel;
+    const { client } = call.connection;
+    const look = () => {
+      if (!call.isOver) this.#kernel.report(new Violation('W', 'a query that nobody waits for is never withdrawn'));
+    };
+    // A process that stood still does first what had come due.
+    const lookAgain = () => loop.schedule(client, GRACE_SLACK_MS, 'io', look);
+    const boundMs = budgets.queryTimeoutMs + budgets.abandonedQueryTimeoutMs + GRACE_SLACK_MS;
+    loop.schedule(client, boundMs, 'io', lookAgain);
   }
 
   /** For how long beyond its grace a rank has said that it does not serve while the scheduler was in service. */
@@ -139,6 +162,7 @@ export class Inspector {
   }
 
   #loadSent(call: RemoteCall, instance: Instance): void {
+    if (call.hasWaited) return;
     const { worker } = this.#rankOf(instance, call)!;
     const { epoch, state } = worker.status;
     for (const { lease } of (call.request as LoadRequest).loads) {
@@ -164,6 +188,7 @@ export class Inspector {
     }
     const given = save.epoch;
     this.#saves.set(call, saveName(rank, save.requestId));
+    if (call.hasWaited) return;
     if (epoch !== null && isSameEpoch(given, epoch) && state === 'connected') return;
     this.#kernel.report(new Violation(3, `a save of epoch ${given.counter} was sent in ${state} ${epoch?.counter}`));
   }
@@ -186,6 +211,8 @@ export class Inspector {
     if (instance === null || epoch === null) return;
     const isOk = !(outcome instanceof Error);
     const save = this.#saves.get(call);
+    const rankOfSave = save === undefined ? null : this.#rankOf(instance, call);
+    if (rankOfSave !== null && outcome instanceof ConnectError) this.#refusals.saveRefused(rankOfSave, outcome);
     // Within one instant only what arrived while the process stood still comes after a timer.
     if (isOk && save !== undefined && this.#releasedMs.get(save) === this.#kernel.loop.nowMs) {
       this.#kernel.report(new Violation('V', `${save} was given up although its answer was there`));

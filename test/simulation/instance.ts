@@ -1,5 +1,6 @@
 import { type Budgets, type Epoch, isSameEpoch, type RankReport } from '../../machines/index.ts';
 import {
+  type ConnectorStatus,
   type Fencing,
   type KvCacheLayer,
   type SaveIntent,
@@ -60,6 +61,8 @@ export class Instance {
   isWithoutScheduler = true;
   /** Called when a scheduler's state or epoch changed. */
   onStatus: () => void = () => {};
+  /** Called when a rank's state changed. */
+  onRankStatus: (rank: Rank, status: Pick<ConnectorStatus, 'path' | 'fault'>) => void = () => {};
   /** Called when a machine came to a state; the rank's where it is one's. */
   onPath: (machine: MachineName, path: string, rank: number | null) => void = () => {};
   /** Called when a rank sends a save of one block that no request asked for. */
@@ -127,6 +130,26 @@ export class Instance {
     });
   }
 
+  /** Other memory in the place of a rank's, in the same process; whether it was idle, which it has to be. */
+  replaceMemory(index: number): boolean {
+    const rank = this.ranks[index]!;
+    if (!rank.worker.takeReport().idle) return false;
+    for (const memory of rank.memories) memory.isLeft = true;
+    const memories = this.#allocate(index);
+    rank.worker.registerKvCaches(layersOf({ memories }));
+    const { workerBootId } = rank.worker.takeReport();
+    const other = { ...rank, workerBootId, memories, confirmed: [] };
+    this.ranks[index] = other;
+    this.#join(other);
+    return true;
+  }
+
+  #allocate(index: number): DeviceMemory[] {
+    const { layers, blocks } = this.shape;
+    const length = { length: layers };
+    return Array.from(length, () => new DeviceMemory(this.#kernel, index, blocks, BLOCK_BYTES, this.#onTouch));
+  }
+
   /** The scheduler hears a report; one that has only just begun to start hears nothing. */
   accept(report: RankReport, madeMs: number): void {
     if (this.isWithoutScheduler) return;
@@ -156,11 +179,8 @@ export class Instance {
   }
 
   #createRank(index: number, process: SimulatedProcess): Rank {
-    const { embedding: _e, layers, blocks, port, ...shared } = this.shape;
-    const memories = Array.from(
-      { length: layers },
-      () => new DeviceMemory(this.#kernel, index, blocks, BLOCK_BYTES, this.#onTouch),
-    );
+    const { embedding: _e, layers: _l, blocks: _b, port, ...shared } = this.shape;
+    const memories = this.#allocate(index);
     const worker = new WorkerConnector({
       ...shared,
       endpoint: `http://127.0.0.1:${port}`,
@@ -186,6 +206,7 @@ export class Instance {
     };
     const name = `${shared.instanceId} rank ${index}`;
     worker.onStatus(({ path, epoch, fault }) => {
+      this.onRankStatus(rank, { path, fault });
       this.#kernel.journal.write(name, `${path} epoch ${epoch?.counter} ${fault?.message ?? ''}`);
       const schedulerBootId = epoch?.schedulerBootId ?? null;
       if (schedulerBootId === null || [...followed].at(-1) === schedulerBootId) return;
@@ -250,7 +271,7 @@ export class Instance {
   }
 }
 
-function layersOf({ memories }: Rank): KvCacheLayer[] {
+function layersOf({ memories }: Pick<Rank, 'memories'>): KvCacheLayer[] {
   return memories.map((memory, layer) => ({
     name: `layer ${layer}`,
     wrapperBytes: memory.wrapperBytes,

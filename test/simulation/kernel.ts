@@ -55,7 +55,7 @@ export class Kernel {
   violation: Violation | null = null;
   /** SIGKILL to a process, by another one. */
   onFence: (pid: number, by: SimulatedProcess) => void = () => {};
-  #listeners = new Map<number, Listener>();
+  #listeners: Listener[] = [];
   #lastInode = 70_000;
   #lastPort = 40_000;
   #lastTid = 0;
@@ -86,16 +86,16 @@ export class Kernel {
   }
 
   listen(listener: Listener): void {
-    this.#listeners.set(listener.port, listener);
+    this.#listeners.push(listener);
     listener.process.atExit.push(() => this.unlisten(listener));
   }
 
   unlisten(listener: Listener): void {
-    if (this.#listeners.get(listener.port) === listener) this.#listeners.delete(listener.port);
+    this.#listeners = this.#listeners.filter((other) => other !== listener);
   }
 
-  listenerAt(port: number): Listener | null {
-    return this.#listeners.get(port) ?? null;
+  listenersAt(port: number): readonly Listener[] {
+    return this.#listeners.filter((listener) => listener.port === port);
   }
 
   /** connect(2) by the running process. `refused` when nobody listens, nothing at all while SYNs are dropped. */
@@ -111,8 +111,9 @@ export class Kernel {
     if (this.isBlackholed) return connection;
     this.loop.schedule(client, this.latencyMs(), 'io', () => {
       if (!connection.isOpenAtClient) return;
-      const listener = this.listenerAt(port);
-      if (listener === null || this.proxy?.isDead) refused();
+      const listeners = this.listenersAt(port);
+      const listener = listeners.length > 1 ? this.random.pick(listeners) : listeners[0];
+      if (listener === undefined || this.proxy?.isDead) refused();
       else connection.establish(listener);
     });
     return connection;

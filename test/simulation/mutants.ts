@@ -1,3 +1,5 @@
+import type { Invariant } from './violation.ts';
+
 /** One deliberate defect: the text is replaced where it occurs, which must be once. */
 export interface Mutant {
   readonly name: string;
@@ -6,6 +8,8 @@ export interface Mutant {
   readonly replace: string;
   /** What it breaks. */
   readonly why: string;
+  /** Where only this shows it; by default any violation does. */
+  readonly caughtBy?: Invariant;
 }
 
 export const mutants: readonly Mutant[] = [
@@ -115,6 +119,7 @@ export const mutants: readonly Mutant[] = [
     find: 'const isHolder = () => holdsMemory(owner, this.#memory, this.#sinceTicks);',
     replace: 'const isHolder = async () => true;',
     why: 'a process between us and the server dies, and blocks are free while the server copies',
+    caughtBy: 5,
   },
   {
     name: 'failed load final at once',
@@ -291,6 +296,55 @@ export const mutants: readonly Mutant[] = [
     find: 'if (this.#hasRoomAt(server)) send();',
     replace: 'if (server) send();',
     why: 'saves queue where nobody can take them back',
+  },
+  {
+    name: 'stream limit of the peer not kept',
+    file: 'src/rpc/stream-gate.ts',
+    find: 'if (this.#isClosed || this.#hasRoom(isVital)) {',
+    replace: 'if (this.#limit > 0) {',
+    why: 'calls queue in the HTTP/2 of Node, and leave whatever became of them meanwhile',
+  },
+  {
+    name: 'abandoned query never withdrawn',
+    file: 'src/connector/abandoned-queries.ts',
+    find: 'patientTimer(this.#budgets.abandonedQueryTimeoutMs, withdraw)',
+    replace: 'patientTimer(1e9, withdraw)',
+    why: 'queries that a server hangs on pile up',
+  },
+  {
+    name: 'saves turned off at once',
+    file: 'machines/breaker.ts',
+    find: '{ saves: 2, loads: 3, queries: 3 }',
+    replace: '{ saves: 1, loads: 3, queries: 3 }',
+    why: 'one accident stops all saves',
+  },
+  {
+    name: 'breaker never tried',
+    file: 'machines/breaker.ts',
+    find: "after: { retry: 'ready' },",
+    replace: 'after: {},',
+    why: 'what a server refused for a while is never asked for again',
+  },
+  {
+    name: 'refusal held against the registration',
+    file: 'src/connector/worker-connector.ts',
+    find: "if (fault.kind === 'rejected' || fault.kind === 'incompatible' || fault.lost === 'seal') return;",
+    replace: '',
+    why: 'a full disk takes every rank out of service',
+  },
+  {
+    name: 'failed copies not spaced',
+    file: 'src/connector/worker-connector.ts',
+    find: 'if (isCopyFailure && !this.#copyFailures.isDue(performance.now())) return;',
+    replace: '',
+    why: 'a block that cannot be loaded makes all ranks register again each time',
+  },
+  {
+    name: 'other memory under the same life',
+    file: 'src/connector/worker-connector.ts',
+    find: "if (isOther) this.#send({ type: 'memory.replaced', workerBootId: randomUUID() });",
+    replace: '',
+    why: 'the server goes on with memory that is not used any more',
   },
   {
     name: 'late answer accepted',

@@ -43,17 +43,30 @@ export class RemoteCall {
   readonly request: unknown;
   /** What was true when it was sent, kept for the checks of its answer. */
   note: unknown = null;
+  /** For room on its connection: it was wanted when all was well, and nobody asks again when it leaves. */
+  readonly hasWaited: boolean;
   #reply: Reply;
   #onOver: () => void;
   #isOver = false;
   #controller = new AbortController();
 
-  constructor(connection: Connection, method: string, request: unknown, reply: Reply, onOver: () => void) {
+  constructor(
+    connection: Connection,
+    method: string,
+    request: unknown,
+    reply: Reply,
+    { hasWaited, onOver }: { readonly hasWaited: boolean; readonly onOver: () => void },
+  ) {
     this.connection = connection;
     this.method = method;
     this.request = request;
     this.#reply = reply;
+    this.hasWaited = hasWaited;
     this.#onOver = onOver;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   send(): void {

@@ -5,12 +5,29 @@ import type { Random } from './random.ts';
 import { Violation } from './violation.ts';
 import type { Replica, World } from './world.ts';
 
+/** Milliseconds between two looks whether a rank has anything under way. */
+const IDLE_LOOK_MS = 3;
+
 /** One rank's process dies and comes back as another, with other memory. */
 export function replaceRank(world: World, { instance, host }: Replica, random: Random): void {
   const rank = random.pick(instance.ranks);
   if (host.isStopped || instance.isOneProcess || rank === undefined || rank.process.isDead) return;
   world.kernel.kill(rank.process);
   world.schedule(random.between(0, 2_000), () => instance.startRank(rank.index, () => host.rankReplaced(rank.index)));
+}
+
+/** A rank's process registers other memory, as soon as nothing is under way. */
+export function replaceMemory(world: World, { instance, host }: Replica, random: Random): void {
+  const index = random.int(0, instance.shape.worldSize - 1);
+  const rank = instance.ranks[index];
+  if (host.isStopped || rank === undefined) return;
+  const tryIt = () => {
+    const isThere = !host.isStopped && !instance.isWithoutScheduler && instance.ranks[index] === rank;
+    if (!isThere || rank.process.isDead) return;
+    if (instance.replaceMemory(index)) host.rankReplaced(index);
+    else world.kernel.loop.schedule(rank.process, IDLE_LOOK_MS, 'io', tryIt);
+  };
+  world.kernel.loop.schedule(rank.process, 0, 'io', tryIt);
 }
 
 /** The scheduler's process dies and comes back as another; the ranks live on. */
@@ -115,7 +132,9 @@ function checkNothingIsRegistered(world: World, { ranks, shape }: Instance): voi
       }
     }
   };
-  if (world.server.faults.switches.copyAfterCloseMs !== undefined) return;
+  // A scheduler does not know which of two servers a rank had found.
+  const isOneServer = world.servers.filter(({ isAlive }) => isAlive).length <= 1;
+  if (!isOneServer || world.server.faults.switches.copyAfterCloseMs !== undefined) return;
   look();
   world.schedule(AFTERMATH_MS, look);
 }

@@ -30,6 +30,8 @@ export interface ServerOptions {
   readonly version: string;
   readonly poolSizeBytes: number;
   readonly faults: FaultPatch;
+  /** Calls that a connection may carry at once. */
+  readonly streamsMax: number;
   readonly boots: number;
 }
 
@@ -44,6 +46,7 @@ export class SimulatedServer {
   readonly clock: EngineClock;
   isDraining = false;
   #kernel: Kernel;
+  #streamsMax: number;
   #listener: Listener;
   /** As the engine serves them; only the HTTP/2 below them is missing. */
   #handlers: UnaryHandlers;
@@ -52,8 +55,9 @@ export class SimulatedServer {
   /** By instance, what lets the loads and saves go on whose copies hang. */
   #hungCopies = new Map<string, Set<() => void>>();
 
-  constructor(kernel: Kernel, { port, version, poolSizeBytes, faults, boots }: ServerOptions) {
+  constructor(kernel: Kernel, { port, version, poolSizeBytes, faults, streamsMax, boots }: ServerOptions) {
     this.#kernel = kernel;
+    this.#streamsMax = streamsMax;
     const process = kernel.loop.spawn(`server ${boots}`);
     this.process = process;
     kernel.livingPids.add(process.pid);
@@ -163,13 +167,17 @@ export class SimulatedServer {
     };
     services.set(connection, (call) => {
       calls.add(call);
+      const open = [...calls].filter(({ signal }) => !signal.aborted);
+      if (open.length > this.#streamsMax) {
+        this.#kernel.report(new Violation('W', `more than ${this.#streamsMax} streams are open on one connection`));
+      }
       // And one that only asks how far the others are.
-      if ([...calls].filter((one) => isSaving(one) && !one.signal.aborted).length > SAVES_IN_FLIGHT_MAX + 1) {
+      if (open.filter(isSaving).length > SAVES_IN_FLIGHT_MAX + 1) {
         this.#kernel.report(new Violation('W', `more than ${SAVES_IN_FLIGHT_MAX} saves of one rank are under way`));
       }
       void this.#serve(call).finally(() => calls.delete(call));
     });
-    connection.send('client', () => linkOf.get(connection)?.settled());
+    connection.send('client', () => linkOf.get(connection)?.settled(this.#streamsMax));
   }
 
   #exitIfDrained(): void {

@@ -16,6 +16,8 @@ import type { Tallies } from './tallies.ts';
 import { Violation } from './violation.ts';
 
 const PORT = 50_055;
+/** As a proxy may say: of these two are kept free for what must not wait. */
+const FEW_STREAMS = 6;
 /** Milliseconds that the engine takes for a process that was stopped. */
 const THAW_AFTER_MS = 450;
 
@@ -52,6 +54,7 @@ export class World {
   #inspector: Inspector;
   #taints = new Taints();
   #poolSizeBytes: number;
+  #streamsMax: number;
   #later = new Set<() => void>();
   #watches = new Set<Watch>();
 
@@ -68,6 +71,7 @@ export class World {
     kernel.onFence = (pid, by) => this.#fence(pid, by);
     this.serverFaults = { copyDelayMs: random.pick([0.2, 5, 40]) };
     this.#poolSizeBytes = random.pick([400, 2_000]) * POOL_UNIT_BYTES * 4;
+    this.#streamsMax = random.chance(0.2) ? FEW_STREAMS : Number.POSITIVE_INFINITY;
     this.startServer();
     // A stream of its own: the other draws of a seed stay what they are.
     const ofFencing = new Random(seed, 'fencing');
@@ -158,10 +162,23 @@ export class World {
   }
 
   startServer(): void {
+    this.servers.push(this.#newServer());
+  }
+
+  /** Another one behind the same address, which dials find as often; it dies with the faults at the latest. */
+  startSecondServer(lastingMs: number): void {
+    const second = this.#newServer();
+    this.servers.unshift(second);
+    this.later(lastingMs, () => second.kill(0));
+  }
+
+  #newServer(): SimulatedServer {
     const { serverFaults: faults, serverVersion: version } = this;
-    const options = { port: PORT, version, poolSizeBytes: this.#poolSizeBytes, faults, boots: this.servers.length + 1 };
-    this.servers.push(new SimulatedServer(this.kernel, options));
-    this.kernel.journal.write(this.server.process.name, 'listens');
+    const boots = this.servers.length + 1;
+    const sizes = { poolSizeBytes: this.#poolSizeBytes, streamsMax: this.#streamsMax };
+    const server = new SimulatedServer(this.kernel, { port: PORT, version, ...sizes, faults, boots });
+    this.kernel.journal.write(server.process.name, 'listens');
+    return server;
   }
 
   startReplica(shape: InstanceShape): Replica {

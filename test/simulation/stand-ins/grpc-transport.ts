@@ -7,8 +7,16 @@ import {
   type MessageInitShape,
   type MessageShape,
 } from '@bufbuild/protobuf';
-import { Code, ConnectError, type StreamResponse, type Transport, type UnaryResponse } from '@connectrpc/connect';
+import {
+  Code,
+  ConnectError,
+  type StreamResponse,
+  type Transport,
+  type UnaryRequest,
+  type UnaryResponse,
+} from '@connectrpc/connect';
 import type * as real from '../../../src/rpc/grpc-transport.ts';
+import { isVital } from '../../../src/rpc/vital-calls.ts';
 import type { RemoteCall } from '../remote-call.ts';
 import { type Link, NotSentError } from './link.ts';
 
@@ -27,13 +35,19 @@ export function createGrpcTransport(options: real.GrpcTransportOptions): Transpo
     ) =>
       new Promise<UnaryResponse<I, O>>((resolve, reject) => {
         let timer: NodeJS.Timeout | undefined;
-        const onAbort = () => call.cancel(new ConnectError('This operation was aborted', Code.Canceled));
+        const onAbort = () => giveUp(new ConnectError('This operation was aborted', Code.Canceled));
+        const waiting = new AbortController();
+        const giveUp = (error: ConnectError) => {
+          if (call === null) waiting.abort(error);
+          else call.cancel(error);
+        };
         const end = () => {
           clearTimeout(timer);
           signal?.removeEventListener('abort', onAbort);
         };
-        const call = sent(link, method, create(method.input, input), {
-          message: (message) => {
+        let call: RemoteCall | null = null;
+        const reply = {
+          message: (answer: unknown) => {
             end();
             const parts = {
               stream: false,
@@ -42,15 +56,22 @@ export function createGrpcTransport(options: real.GrpcTransportOptions): Transpo
               header: noHeaders,
               trailer: noHeaders,
             } as const;
-            resolve({ ...parts, message: message as MessageShape<O> });
+            resolve({ ...parts, message: answer as MessageShape<O> });
           },
-          error: (error) => {
+          error: (error: ConnectError) => {
             end();
             reject(error);
           },
-        });
+        };
+        const send = (hasWaited: boolean) => {
+          call = sent(link, method, message, reply, hasWaited);
+        };
+        const message = create(method.input, input);
+        const room = entered(link, method, message, waiting.signal);
+        if (room === null) send(false);
+        else room.then(() => send(true)).catch(reply.error);
         if (timeoutMs !== undefined) {
-          const expired = () => call.cancel(new ConnectError('the operation timed out', Code.DeadlineExceeded));
+          const expired = () => giveUp(new ConnectError('the operation timed out', Code.DeadlineExceeded));
           timer = setTimeout(expired, timeoutMs);
         }
         signal?.addEventListener('abort', onAbort, { once: true });
@@ -68,14 +89,17 @@ export function createGrpcTransport(options: real.GrpcTransportOptions): Transpo
       const header = Promise.withResolvers<void>();
       const end = Promise.withResolvers<void>();
       end.promise.catch(() => {});
-      sent(link, method, create(method.input, request), {
+      const given = create(method.input, request);
+      await entered(link, method, given, undefined);
+      const reply = {
         header: header.resolve,
         message: () => end.resolve(),
-        error: (error) => {
+        error: (error: ConnectError) => {
           header.reject(error);
           end.reject(error);
         },
-      });
+      };
+      sent(link, method, given, reply, false);
       await header.promise;
       const next = () => end.promise.then(() => ({ done: true, value: undefined }) as const);
       const message = { [Symbol.asyncIterator]: () => ({ next }) };
@@ -84,18 +108,41 @@ export function createGrpcTransport(options: real.GrpcTransportOptions): Transpo
   };
 }
 
+/** `null`: there is room for one more call. Otherwise settles when there is. */
+function entered(
+  link: Link,
+  method: DescMethodUnary | DescMethodStreaming,
+  message: unknown,
+  signal: AbortSignal | undefined,
+): Promise<void> | null {
+  const withdrawn = () => new NotSentError('the call was given up before there was room for it');
+  const room = link.streams.enter(isVitalCall(method, message), signal, withdrawn);
+  return room?.catch((error) => Promise.reject(notSent(error))) ?? null;
+}
+
 function sent(
   link: Link,
-  method: { readonly localName: string },
-  request: unknown,
+  method: DescMethodUnary | DescMethodStreaming,
+  message: unknown,
   reply: Parameters<Link['call']>[2],
+  hasWaited: boolean,
 ): RemoteCall {
+  const onOver = () => link.streams.leave(isVitalCall(method, message));
   try {
-    return link.call(method.localName, request, reply);
+    return link.call(method.localName, message, reply, { hasWaited, onOver });
   } catch (error) {
-    if (!(error instanceof NotSentError)) throw error;
-    throw new ConnectError(error.message, Code.Internal, undefined, undefined, error);
+    onOver();
+    throw notSent(error);
   }
+}
+
+function isVitalCall(method: DescMethodUnary | DescMethodStreaming, message: unknown): boolean {
+  return isVital({ method, message } as UnaryRequest);
+}
+
+function notSent(error: unknown): unknown {
+  if (!(error instanceof NotSentError)) return error;
+  return new ConnectError(error.message, Code.Internal, undefined, undefined, error);
 }
 
 createGrpcTransport satisfies typeof real.createGrpcTransport;

@@ -8,6 +8,12 @@ import type { ScheduledEvent, SimulatedProcess } from '../event-loop.ts';
 import { kernel } from '../kernel.ts';
 import { RemoteCall, type Reply } from '../remote-call.ts';
 
+/** What let a call through. */
+interface Gate {
+  readonly hasWaited: boolean;
+  readonly onOver: () => void;
+}
+
 export class NotSentError extends Error {
   override readonly name = 'NotSentError';
 }
@@ -78,23 +84,26 @@ export class Link {
   notifyResponseByteRead(): void {}
 
   /** Sends one request. What comes back is told to `reply` as long as nobody cancels. */
-  call(method: string, request: unknown, reply: Reply): RemoteCall {
+  call(method: string, request: unknown, reply: Reply, gate: Gate): RemoteCall {
     if (this.#end !== null) throw new NotSentError(this.#end.fault.message);
     if (this.#isDraining) throw new NotSentError(`${this.authority}: the server is draining`);
-    const call = new RemoteCall(this.#connection, method, request, reply, () => {
+    const onOver = () => {
       this.#calls.delete(call);
+      gate.onOver();
       this.#bytesRead += 1;
       this.#heard();
       this.#closeIfDrained();
-    });
+    };
+    const call = new RemoteCall(this.#connection, method, request, reply, { ...gate, onOver });
     this.#calls.add(call);
     call.send();
     return call;
   }
 
   /** The peer's SETTINGS arrived. */
-  settled(): void {
+  settled(streamsMax: number): void {
     if (this.#end !== null) return;
+    this.streams.setLimit(streamsMax);
     this.#isUp = true;
     this.#bytesRead += 1;
     this.#heard();
@@ -104,6 +113,7 @@ export class Link {
   goAway(): void {
     if (this.#end !== null || this.#isDraining) return;
     this.#isDraining = true;
+    this.streams.close(new NotSentError(`${this.authority}: the server is draining`));
     this.#events.draining();
     this.#closeIfDrained();
   }
@@ -144,6 +154,7 @@ export class Link {
         return;
       }
       this.#end = { cause: 'pingLost', fault: { kind: 'unreachable', message: `${this.authority}: ${message}` } };
+      this.streams.close(new NotSentError(this.#end.fault.message));
       this.#isReadOn = true;
       this.#events.down(this.#end);
     });
@@ -156,6 +167,7 @@ export class Link {
     this.#isReadOn = false;
     const fault: Fault = { kind: 'unreachable', message: `${this.authority}: ${message}` };
     this.#end ??= { cause, fault };
+    this.streams.close(new NotSentError(this.#end.fault.message));
     if (this.#pingVerdict !== null) this.#pingVerdict.isCancelled = true;
     this.#connection.closeByClient();
     const calls = [...this.#calls];

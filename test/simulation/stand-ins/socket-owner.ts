@@ -22,10 +22,11 @@ export function acceptedInode({ localPort }: ConnectionAddresses): Promise<strin
 }
 
 export function listeningInodes(port: number): Promise<readonly string[]> {
-  return read(() => {
-    const listener = kernel().listenerAt(port);
-    return listener === null ? [] : [listener.inode];
-  });
+  return read(() =>
+    kernel()
+      .listenersAt(port)
+      .map(({ inode }) => inode),
+  );
 }
 
 export function isSocketThere(inode: string): Promise<boolean> {
