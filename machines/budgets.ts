@@ -130,6 +130,10 @@ export const budgetTable = {
     end: 'the command that the host gave to fence a server is killed, with what it started',
   },
   logRepeatWindowMs: { default: 60_000, end: 'what a log line was repeated meanwhile is told in one line' },
+  heldToldAfterMs: {
+    default: 5_000,
+    end: 'blocks are held for so long, and nothing but an answer would prove that the server is done with them: this is told once; they stay held',
+  },
   preemptionToldAfterMs: { default: 5_000, end: 'a preemption that still waits is told; it goes on waiting' },
 } as const;
 

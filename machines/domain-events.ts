@@ -5,6 +5,7 @@
  */
 import type { Fault } from './faults.ts';
 import type { ReportedHeld } from './messages.ts';
+import type { NoProof, Proof } from './proof.ts';
 
 /** What a breaker turns off while it is open. */
 export type BreakerName = 'saves' | 'loads' | 'queries';
@@ -37,7 +38,7 @@ export type SchedulerDomainEvent =
 export type FencingReason = 'silence' | 'stuck';
 
 /** What is observed beside a rank's machine; it passes this on. */
-export type WorkerDomainEvent =
+export type PassedOnByRank =
   /** A server that may still touch blocks of this rank was killed, or the host's command for that was started. */
   | {
       readonly type: 'server.fenced';
@@ -50,3 +51,10 @@ export type WorkerDomainEvent =
     }
   /** It should have been fenced and was not. */
   | { readonly type: 'fencing.failed'; readonly problem: string };
+
+export type WorkerDomainEvent =
+  | PassedOnByRank
+  /** Something else than before would prove the death of the server that holds this rank's memory, or nothing would any more. */
+  | { readonly type: 'proof.changed'; readonly proof: Proof; readonly before: Proof | null }
+  /** Blocks have been held for long, and nothing but an answer will prove that the server is done with them. */
+  | { readonly type: 'blocks.heldUnprovably'; readonly blocks: number; readonly proof: NoProof };

@@ -4,6 +4,7 @@ export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
 export type {
   BreakerName,
   FencingReason,
+  PassedOnByRank,
   PassedOnEvent,
   SchedulerDomainEvent,
   WorkerDomainEvent,

@@ -33,6 +33,6 @@ export function isNoProof(proof: Proof | null): proof is NoProof {
   return proof !== null && proof !== 'process' && proof !== 'sockets';
 }
 
-/** What an operator can do where there is no proof. */
+/** What an operator can do where there is no proof. Log lines say the same. */
 export const WAYS_TO_PROOF =
   'share the pid namespace of the server, declare `direct: true` where nothing stands between, or set `fencing` to a command';

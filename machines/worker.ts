@@ -10,13 +10,24 @@
  * - one late message of an old scheduler does not silence the new one
  * - after faults stop, every machine reaches connected with no operator
  */
-import { assign, type ErrorActorEvent, emit, fromCallback, fromPromise, setup, spawnChild, stopChild } from 'xstate';
+import {
+  assign,
+  type ErrorActorEvent,
+  emit,
+  enqueueActions,
+  fromCallback,
+  fromPromise,
+  setup,
+  spawnChild,
+  stopChild,
+} from 'xstate';
 import { pushbackMs, rankRedialCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
-import type { WorkerDomainEvent } from './domain-events.ts';
+import type { PassedOnByRank, WorkerDomainEvent } from './domain-events.ts';
 import { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
 import type { Announcement, RankOutcome } from './messages.ts';
+import { isNoProof, type Proof } from './proof.ts';
 import { unprovided } from './unprovided.ts';
 
 export interface WorkerInput {
@@ -47,12 +58,18 @@ export interface WorkerContext extends WorkerInput {
   readonly dialedFor: number;
   /** The last Register is under way, or was given up without an answer: the server may still take it. */
   readonly isRegisterOpen: boolean;
+  /** Of the server that holds this rank's memory. `null` until somebody looked. */
+  readonly proof: Proof | null;
   /** Answers to a Register of an epoch that was over when they arrived. */
   readonly lateAnswers: number;
 }
 
 export type WorkerEvent =
-  | WorkerDomainEvent
+  | PassedOnByRank
+  /** Somebody looked for what would prove the death of the server. */
+  | { readonly type: 'proof.found'; readonly proof: Proof }
+  /** So many blocks are held, some of them for longer than is borne in silence. */
+  | { readonly type: 'blocks.heldLong'; readonly blocks: number }
   | { readonly type: 'link.opened' }
   | { readonly type: 'link.ended'; readonly cause: LinkEndCause; readonly fault: Fault }
   | { readonly type: 'drain.announced' }
@@ -80,7 +97,7 @@ const faultOf = ({ event }: { event: { readonly fault: Fault } }) => ({ fault: e
 const announcementOf = ({ event }: { event: AnnouncementParams }) => ({ announcement: event.announcement });
 const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
 const adopt = { type: 'adoptAnnouncement', params: announcementOf } as const;
-const passOn = { type: 'passOn', params: ({ event }: { event: WorkerDomainEvent }) => event } as const;
+const passOn = { type: 'passOn', params: ({ event }: { event: PassedOnByRank }) => event } as const;
 const isNewStop = { type: 'isNewStop', params: announcementOf } as const;
 const isNews = { type: 'isNews', params: announcementOf } as const;
 /** Gone while something was still being found out or made: the next dial waits. */
@@ -182,7 +199,15 @@ export const workerMachine = setup({
         action: 'stop',
       }),
     }),
-    passOn: emit((_, event: WorkerDomainEvent) => event),
+    passOn: emit((_, event: PassedOnByRank) => event),
+    recordProof: enqueueActions(({ context, enqueue }, { proof }: { readonly proof: Proof }) => {
+      if (proof === context.proof) return;
+      enqueue.assign({ proof });
+      enqueue.emit({ type: 'proof.changed', proof, before: context.proof });
+    }),
+    tellHeld: enqueueActions(({ context: { proof }, enqueue }, { blocks }: { readonly blocks: number }) => {
+      if (isNoProof(proof)) enqueue.emit({ type: 'blocks.heldUnprovably', blocks, proof });
+    }),
     reportStopped: assign({ outcome: 'stopped' }),
   },
   delays: {
@@ -212,11 +237,14 @@ export const workerMachine = setup({
     dialedFor: 0,
     isRegisterOpen: false,
     lateAnswers: 0,
+    proof: null,
   }),
   on: {
     stop: { target: '.stopping', actions: 'stopHere' },
     'server.fenced': { actions: passOn },
     'fencing.failed': { actions: passOn },
+    'proof.found': { actions: { type: 'recordProof', params: ({ event }) => event } },
+    'blocks.heldLong': { actions: { type: 'tellHeld', params: ({ event }) => event } },
     // What fails after its state was left says nothing any more; XState would end the machine.
     'xstate.error.actor.*': {},
     'announcement.received': { guard: isNews, target: '.reRegistering', actions: adopt },

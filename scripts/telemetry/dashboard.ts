@@ -41,6 +41,13 @@ export const panels: readonly Panel[] = [
     queries: [['blocks', `sum(pegaflow_connector_quarantine_blocks{${OF}})`]],
   },
   {
+    title: 'Ranks without proof',
+    description: 'Ranks to which nothing would prove that the server is dead: what is held then stays held.',
+    type: 'stat',
+    unit: 'short',
+    queries: [['ranks', `sum(pegaflow_connector_proof{${OF}, pegaflow_proof!~"process|sockets"}) or vector(0)`]],
+  },
+  {
     title: 'Unsafe releases',
     description:
       'Transfers whose blocks were handed back without proof that the server is done with them. Each is worth a look.',

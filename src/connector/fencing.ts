@@ -1,4 +1,4 @@
-import type { Budgets, FencingReason, NoProof, WorkerDomainEvent } from '../../machines/index.ts';
+import type { Budgets, FencingReason, NoProof, PassedOnByRank } from '../../machines/index.ts';
 import { errorText } from '../error-text.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { DeathWatch } from '../rpc/death-watch.ts';
@@ -43,7 +43,7 @@ export interface FencerOptions {
   readonly budgets: Budgets;
   readonly inDoubt: () => readonly Doubtful[];
   readonly hearing: () => Hearing;
-  readonly onEvent: (event: WorkerDomainEvent) => void;
+  readonly onEvent: (event: PassedOnByRank) => void;
 }
 
 /** What is known from look to look while something is in doubt. Looks are counted, not time: a stall of our own is one look late. */
@@ -145,7 +145,7 @@ export class Fencer {
     runFencingCommand(fencing, { pids, address }, budgets.fencingCommandTimeoutMs, (problem) => this.#tell(problem));
   }
 
-  #kill(holders: readonly HolderWatch[], fenced: WorkerDomainEvent): void {
+  #kill(holders: readonly HolderWatch[], fenced: PassedOnByRank): void {
     try {
       for (const holder of holders) holder.kill();
       this.#options.onEvent(fenced);

@@ -19,7 +19,7 @@ export { type Save, SchedulerConnector, type SchedulerConnectorOptions } from '.
 export { placeOf, type Shard, type ShardLayoutOptions, type ShardRank, shardLayout } from './shard-layout.ts';
 export { ShardedSchedulerConnector, type ShardedSchedulerOptions } from './sharded-scheduler-connector.ts';
 export type { ShardedStatus } from './sharded-status.ts';
-export type { ConnectorState, ConnectorStatus, HeldLimit, LastFencing, OpenBreaker } from './status.ts';
+export type { ConnectorState, ConnectorStatus, HeldLimit, LastFencing, OpenBreaker, RankProof } from './status.ts';
 export type { TransferEnd, UnsafeRelease } from './transfer.ts';
 export {
   WorkerConnector,

@@ -4,7 +4,7 @@ import {
   type Fault,
   faultFrom,
   isSameEpoch,
-  type WorkerDomainEvent,
+  type PassedOnByRank,
 } from '../../machines/index.ts';
 import type { RankIdentity } from '../actors/verify.ts';
 import { patientTimer } from '../patient-timer.ts';
@@ -55,7 +55,7 @@ export interface RankTransfersOptions {
   readonly fencing: Fencing;
   /** Of the server, `host:port`. */
   readonly address: string;
-  readonly onFencing: (event: WorkerDomainEvent) => void;
+  readonly onFencing: (event: PassedOnByRank) => void;
   readonly observer: WorkerObserver;
   /** This rank's layers, by the names that they have at the server in that epoch's registration. */
   readonly layersIn: (registeredIn: Epoch) => readonly KvCacheLayer[];
@@ -65,7 +65,9 @@ export interface RankTransfersOptions {
   readonly onUnsafeRelease: (release: UnsafeRelease) => void;
   /** The epoch of the registration that the server has, as far as is known. */
   readonly registeredIn: () => Epoch | null;
-  /** Something ended, or is distrusted, that was not before. */
+  /** So many blocks are held, some for `heldToldAfterMs`. Once, until none is. */
+  readonly onHeldLong: (blocks: number) => void;
+  /** Something ended, or is distrusted or held, that was not before. */
   readonly onNews: () => void;
 }
 
@@ -91,6 +93,7 @@ export class RankTransfers {
   #loads: Loads;
   #saves: Saves;
   #isHeldTold = false;
+  #cancelHeldLong: (() => void) | null = null;
   #preemptions = new Set<{ readonly requestIds: ReadonlySet<string>; readonly unsafe: Set<string> }>();
 
   constructor(options: RankTransfersOptions) {
@@ -219,6 +222,19 @@ export class RankTransfers {
     this.#options.observer.ended({ kind, outcome: 'refused', tookMs: 0 });
   }
 
+  /** How long something has been held without a break. */
+  #timeHeld(): void {
+    const { quarantine } = this;
+    if (quarantine.held === undefined) {
+      this.#cancelHeldLong?.();
+      this.#cancelHeldLong = null;
+      return;
+    }
+    this.#cancelHeldLong ??= patientTimer(this.#options.budgets.heldToldAfterMs, () => {
+      this.#options.onHeldLong(quarantine.counts('load').blocks + quarantine.counts('save').blocks);
+    });
+  }
+
   /** Once for all that a lost link leaves behind. */
   #tellHeldSoon(): void {
     if (this.#isHeldTold) return;
@@ -344,6 +360,7 @@ export class RankTransfers {
       ended: (outcome, subject, tookMs) => {
         const { kind, blockIds } = subject;
         if (this.quarantine.leave(subject, outcome.by)) observer.leftQuarantine(kind, blockIds.length, outcome.by);
+        this.#timeHeld();
         this.stats[`${kind}s`][outcome.kind] += 1;
         observer.ended({ kind, outcome: outcome.kind, tookMs });
         if (outcome.kind === 'succeeded') this.work.succeeded(kind);
@@ -360,6 +377,7 @@ export class RankTransfers {
         observer.quarantined(subject.kind, subject.blockIds.length);
         this.#fencer.review();
         this.#tellHeldSoon();
+        this.#timeHeld();
       },
       releasedUnsafely: (release) => {
         this.stats.unsafeReleases += 1;

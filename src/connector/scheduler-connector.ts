@@ -435,7 +435,10 @@ export class SchedulerConnector {
       this.#leases.settle(announcement);
       this.#queries.begin(epoch);
     }
-    this.#board.post(snapshot.value, announcement.epoch, evidence?.fault ?? null);
+    const proofs = reports.flatMap((report) =>
+      report?.proof === undefined ? [] : [{ rank: report.rank, proof: report.proof }],
+    );
+    this.#board.post(snapshot.value, announcement.epoch, evidence?.fault ?? null, proofs);
   }
 
   /** With the trace that the ranks' own spans belong to, and what replaced workers have left. */

@@ -23,6 +23,7 @@ export function shardedStatus(shards: readonly ConnectorStatus[]): ShardedStatus
   );
   const openBreakers = shards.flatMap((status) => status.openBreakers);
   const missedRanks = shards.flatMap((status) => status.missedRanks);
+  const proofs = shards.flatMap((status) => status.proofs);
   const heldLimit = shards.map((status) => status.heldLimit).find((limit) => limit !== null) ?? null;
-  return { ...worst, openBreakers, missedRanks, heldLimit, shards };
+  return { ...worst, openBreakers, missedRanks, proofs, heldLimit, shards };
 }

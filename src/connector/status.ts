@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { StateValue } from 'xstate';
 import {
   type BreakerName,
   type Epoch,
   type Fault,
   type FencingReason,
+  type Proof,
   pathFrom,
   type SchedulerDomainEvent,
   stateOf,
@@ -29,6 +31,8 @@ export interface ConnectorStatus {
   readonly missedRanks: readonly MissedRank[];
   /** The last time that this rank had the server ended; it stays after the recovery. `null`: never, and at the scheduler. */
   readonly fencing: LastFencing | null;
+  /** What would prove the death of the server, as far as somebody looked: at a rank its own, at the scheduler of all ranks. */
+  readonly proofs: readonly RankProof[];
   /** So much memory is held that nothing is saved and queries miss. `null`: less, and at a rank. */
   readonly heldLimit: HeldLimit | null;
 }
@@ -41,6 +45,11 @@ export interface LastFencing {
   readonly reason: FencingReason;
   /** When, in milliseconds of wall time with fraction. */
   readonly atMs: number;
+}
+
+export interface RankProof {
+  readonly rank: number;
+  readonly proof: Proof;
 }
 
 export interface HeldLimit {
@@ -79,7 +88,7 @@ export type ConnectorState =
   | 'stopped';
 
 /**
- * Follows a machine and tells its listeners when its state or its epoch changes, or when it emits something; steps inside a
+ * Follows a machine and tells its listeners when its state, its epoch or a proof changes, or when it emits something; steps inside a
  * state are not news.
  */
 export class StatusBoard {
@@ -96,6 +105,7 @@ export class StatusBoard {
       sinceMs: wallTimeMs(),
       openBreakers: [],
       missedRanks: [],
+      proofs: [],
       fencing: null,
       heldLimit: null,
     };
@@ -109,13 +119,14 @@ export class StatusBoard {
     return this.#listeners.add(listener);
   }
 
-  post(value: StateValue, epoch: Epoch | null, fault: Fault | null): void {
+  post(value: StateValue, epoch: Epoch | null, fault: Fault | null, proofs: readonly RankProof[]): void {
     const last = this.#status;
     const path = pathFrom(value);
     const state = stateOf(path) as ConnectorState;
-    const isNews = state !== last.state || epoch !== last.epoch;
+    const isOtherProof = !isDeepStrictEqual(proofs, last.proofs);
+    const isNews = state !== last.state || epoch !== last.epoch || isOtherProof;
     const sinceMs = state === last.state ? last.sinceMs : wallTimeMs();
-    this.#status = { ...last, state, path, epoch, fault, sinceMs };
+    this.#status = { ...last, state, path, epoch, fault, sinceMs, proofs: isOtherProof ? proofs : last.proofs };
     if (isNews) this.#listeners.tell(this.#status);
   }
 
@@ -155,6 +166,8 @@ function noted(
     case 'heldLimit.left':
       return { heldLimit: null };
     case 'fencing.failed':
+    case 'proof.changed':
+    case 'blocks.heldUnprovably':
     case 'wait.unanswered':
     case 'blocks.withdrawn':
     case 'registration.parked':

@@ -152,9 +152,9 @@ export class WorkerConnector {
       budgets: this.#budgets,
       interceptor,
       isDirect: options.direct ?? false,
-      onProof: () => {
+      onProof: (proof) => {
         this.#transfers.proofs.review();
-        this.#pushReport();
+        this.#send({ type: 'proof.found', proof: proof.kind === 'none' ? proof.reason : proof.kind });
       },
       onStall: (stallMs) => observer.stalled(stallMs),
       onUnknownRefusal: (fault) => observer.refusedInUnknownWords(fault),
@@ -181,6 +181,7 @@ export class WorkerConnector {
       registeredIn: () => this.#actor.getSnapshot().context.registeredIn,
       onDoubt: (doubt) => this.#weigh(doubt),
       onUnsafeRelease: (release) => this.#unsafeReleaseListeners.tell(release),
+      onHeldLong: (blocks) => this.#send({ type: 'blocks.heldLong', blocks }),
       onNews: () => this.#tellNews(),
     });
     this.stats = Object.assign(this.#transfers.stats, { fencedResults: 0 });
@@ -285,9 +286,8 @@ export class WorkerConnector {
   /** vLLM: `build_connector_worker_meta`. Carry it to {@link SchedulerConnector.acceptReport} after every step. */
   takeReport(): RankReport {
     const { context } = this.#actor.getSnapshot();
-    const { rank, workerBootId, announcement, outcome, fault, serverVersion, formerSchedulers } = context;
+    const { rank, workerBootId, announcement, outcome, fault, serverVersion, formerSchedulers, proof } = context;
     const { ledger, proofs, unsafeSaves, work, quarantine } = this.#transfers;
-    const { proof } = this.#connection;
     const { held } = quarantine;
     const { distrust } = unsafeSaves;
     this.#reportsMade += 1;
@@ -314,7 +314,7 @@ export class WorkerConnector {
       ...(this.#layerWithOffset === undefined ? {} : { layerWithOffset: this.#layerWithOffset }),
       ...(distrust ? { distrust } : {}),
       ...(held ? { held } : {}),
-      ...(proof ? { proof: proof.kind === 'none' ? proof.reason : proof.kind } : {}),
+      ...(proof === null ? {} : { proof }),
       ...(work.report ? { work: work.report } : {}),
     };
   }
@@ -458,10 +458,10 @@ export class WorkerConnector {
   }
 
   #follow(snapshot: SnapshotFrom<typeof workerMachine>): void {
-    const { announcement, fault } = snapshot.context;
+    const { announcement, fault, rank, proof } = snapshot.context;
     if (announcement?.epoch.schedulerBootId) this.#transfers.ledger.follow(announcement.epoch.schedulerBootId);
     if (!snapshot.hasTag('cacheUsable')) this.#transfers.withdrawUnsent('not connected any more');
-    this.#board.post(snapshot.value, announcement?.epoch ?? null, fault);
+    this.#board.post(snapshot.value, announcement?.epoch ?? null, fault, proof === null ? [] : [{ rank, proof }]);
     this.#transfers.proofs.review();
     this.#pushReport();
   }

@@ -70,6 +70,8 @@ export class HolderSearch implements Disposable {
     const found = await this.#find(ends);
     if (this.#holder !== null || typeof found === 'string') {
       if (typeof found !== 'string') found[Symbol.dispose]();
+      // Without the connection nobody sees why.
+      if (this.#holder === null && ends === null) return;
       this.#tell(death, this.#holder ?? (found as NoProof));
       return;
     }

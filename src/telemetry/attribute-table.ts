@@ -73,6 +73,11 @@ export const attributeTable = {
     description: '`silence`: nothing was heard of it; `stuck`: a load or save did not end although it answered',
     values: ['silence', 'stuck'],
   },
+  'pegaflow.proof': {
+    description:
+      'The end of its `process` or of its `sockets`; or nothing would: a `proxy` stands between, its process is `notVisible`, `notHere` or `unwatchable`',
+    values: ['process', 'sockets', 'proxy', 'notVisible', 'notHere', 'unwatchable'],
+  },
   'pegaflow.breaker': { description: 'The work that is turned off', values: ['saves', 'loads', 'queries'] },
   'pegaflow.registration.outcome': {
     description:

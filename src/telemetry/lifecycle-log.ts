@@ -1,5 +1,7 @@
 import {
   type Fault,
+  isNoProof,
+  proofInWords,
   type SchedulerContext,
   type SchedulerDomainEvent,
   stateOf,
@@ -123,6 +125,15 @@ export class LifecycleLog implements ConnectionObserver {
       }
       case 'fencing.failed':
         this.#write('fencingFailed', { problem: redacted(event.problem) });
+        break;
+      case 'proof.changed': {
+        const proof = proofInWords(event.proof);
+        if (isNoProof(event.proof)) this.#write('proofMissing', { proof });
+        else if (isNoProof(event.before)) this.#write('proofFound', { proof });
+        break;
+      }
+      case 'blocks.heldUnprovably':
+        this.#write('heldUnprovably', { blocks: event.blocks, proof: proofInWords(event.proof) });
         break;
     }
   }

@@ -1,3 +1,4 @@
+import { WAYS_TO_PROOF } from '../../machines/index.ts';
 import type { Logger } from './logger.ts';
 
 export interface LogRow {
@@ -58,6 +59,21 @@ export const logTable = {
     level: 'info',
     message: 'a rank that was missed serves again',
     fields: ['missedRank'],
+  },
+  proofMissing: {
+    level: 'warn',
+    message: `nothing would prove that the cache server is dead, so that blocks it may touch then stay held: ${WAYS_TO_PROOF}`,
+    fields: ['proof'],
+  },
+  proofFound: {
+    level: 'info',
+    message: 'the death of the cache server can be proved again',
+    fields: ['proof'],
+  },
+  heldUnprovably: {
+    level: 'warn',
+    message: `blocks stay held, and nothing but an answer of the cache server will free them: ${WAYS_TO_PROOF}; or set \`unsafeReleaseAfterMs\`, or restart this host`,
+    fields: ['blocks', 'proof'],
   },
   heldLimitReached: {
     level: 'warn',

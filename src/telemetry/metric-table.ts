@@ -163,6 +163,12 @@ export const metricTable = {
     description: 'Times that this rank had the server ended because it might still touch blocks',
     attributes: [...RANK, 'pegaflow.fencing.by', 'pegaflow.fencing.reason'],
   },
+  'pegaflow.connector.proof': {
+    kind: 'upDownCounter',
+    unit: '1',
+    description: '1 for what would prove the death of the server that holds the memory, 0 for what would have before',
+    attributes: [...RANK, 'pegaflow.proof'],
+  },
   'pegaflow.connector.held_limit': {
     kind: 'upDownCounter',
     unit: '1',

@@ -34,10 +34,15 @@ export class WorkerMetrics implements Omit<WorkerObserver, 'refusedInUnknownWord
   }
 
   happened(event: WorkerDomainEvent): void {
-    if (event.type !== 'server.fenced') return;
-    const { by, reason } = event;
-    const attributes = { ...this.#identity, 'pegaflow.fencing.by': by, 'pegaflow.fencing.reason': reason };
-    this.#instruments['pegaflow.connector.fencings'].add(1, attributes);
+    if (event.type === 'server.fenced') {
+      const { by, reason } = event;
+      const attributes = { ...this.#identity, 'pegaflow.fencing.by': by, 'pegaflow.fencing.reason': reason };
+      this.#instruments['pegaflow.connector.fencings'].add(1, attributes);
+    } else if (event.type === 'proof.changed') {
+      const proofs = this.#instruments['pegaflow.connector.proof'];
+      if (event.before !== null) proofs.add(-1, { ...this.#identity, 'pegaflow.proof': event.before });
+      proofs.add(1, { ...this.#identity, 'pegaflow.proof': event.proof });
+    }
   }
 
   fenced(): void {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
+import type { DeviceDriver } from '../../native-bindings/index.ts';
 import {
   type ConnectorState,
   type Fencing,
@@ -27,6 +28,8 @@ export interface TestInstanceOptions {
   /** The layers of each rank, which is then a pipeline stage. Default: tensor-parallel ranks with the same layers. */
   readonly stages?: readonly Required<Pick<RankOptions, 'layerNames' | 'layerGroupIds'>>[];
   readonly maxHeldBlocksShare?: number;
+  /** Of the devices whose memory is registered. Default: emulated ones, a device a rank. */
+  readonly driver?: DeviceDriver;
   /** Where both halves tell what they do. Default: what is registered globally, and no log. */
   readonly telemetry?: TelemetryOptions;
   /** How the ranks end a server that may still touch their blocks. Default: not at all. */
@@ -76,7 +79,7 @@ export class TestInstance implements AsyncDisposable {
       deviceId: rank,
     });
     this.#connection = new TestConnection(endpoint);
-    const driver = createEmulatedDriver({ deviceCount: worldSize });
+    const { driver = createEmulatedDriver({ deviceCount: worldSize }) } = given;
     const { maxHeldBlocksShare } = given;
     this.#schedulerOptions = { ...shared, ...(maxHeldBlocksShare === undefined ? {} : { maxHeldBlocksShare }) };
     this.#isPushed = given.isPushed ?? true;

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { budgetsFrom, type NoProof, type WorkerDomainEvent } from '../../../machines/index.ts';
+import { budgetsFrom, type NoProof, type PassedOnByRank } from '../../../machines/index.ts';
 import { hasCode } from '../../../native-bindings/system-call-error.ts';
 import { type Doubtful, Fencer, type Fencing } from '../../../src/connector/fencing.ts';
 import { runFencingCommand } from '../../../src/connector/fencing-command.ts';
@@ -193,7 +193,7 @@ async function victim() {
 }
 
 function fencerOver(fencing: Fencing, deaths: readonly DeathWatch[]) {
-  const events: WorkerDomainEvent[] = [];
+  const events: PassedOnByRank[] = [];
   let looks = 0;
   const inDoubt: readonly Doubtful[] = deaths.map((death) => ({ death }));
   const hearing = { isUp: false, bytesRead: 0 };

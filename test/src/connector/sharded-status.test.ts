@@ -13,6 +13,7 @@ const shards = (...states: ConnectorState[]) =>
     missedRanks: [],
     fencing: null,
     heldLimit: null,
+    proofs: [],
   }));
 
 it.each<[ConnectorState[], number]>([

@@ -47,6 +47,7 @@ function watched() {
     missedRanks: [],
     fencing: null,
     heldLimit: null,
+    proofs: [],
   };
   const inspect = (listener: (event: InspectionEvent) => void) => actor.system.inspect(listener).unsubscribe;
   const records: FeedRecord[] = [];

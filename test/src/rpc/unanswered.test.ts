@@ -141,6 +141,21 @@ describe('a call without an answer', () => {
     await eventually('the end of the stream', () => (open === 0 ? true : null));
   });
 
+  it.each(proxysWord)('%s does not bring trust back to what a save may have stored', async (_, treat) => {
+    const connection = await connect(await server(treat));
+    const record = new TransferRecord();
+    const subject = { kind: 'save', requestId: 'a', blockIds: [0] } as const;
+    let isTrusted = false;
+    const refusedAfterRelease = () => {
+      isTrusted = true;
+    };
+    const events = { ...record.events, refusedAfterRelease };
+    const transfer = new Transfer(subject, connection.server, budgetsFrom(), events, () => {});
+    transfer.abandon({ kind: 'timedOut', message: 'the declared time is over' });
+    transfer.rpcFailed(await connection.server.call((client) => client.save({})).catch((error: unknown) => error));
+    expect([record.said.at(-1), isTrusted]).toEqual(['failed by unsafeRelease', false]);
+  });
+
   it('a reset stream leaves a load to its record', async () => {
     const connection = await connect(await server((stream) => stream.close(constants.NGHTTP2_CANCEL)));
     const record = new TransferRecord();
