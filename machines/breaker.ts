@@ -3,7 +3,7 @@
  * refusal of one piece says nothing about the registration, so nothing else stops.
  *
  * Invariants, each proved by a test of the same name:
- * - it opens only at as many refusals of one source, in the same words, as its threshold says
+ * - it opens only at as many refusals of one source, in the same words, as its threshold says, or at one of all work
  * - while it is open, one try at a time is admitted, and none before its wait is over
  * - it closes only when a try was well at every source that had refused
  */
@@ -32,8 +32,14 @@ interface Refusals {
 }
 
 export type BreakerEvent =
-  /** `source` refused a piece of work; only refusals in the same `words` add up. */
-  | { readonly type: 'refused'; readonly source: string; readonly words: string; readonly fault: Fault }
+  /** `source` refused a piece of work; only refusals in the same `words` add up. `isOfAll`: it would refuse every other one. */
+  | {
+      readonly type: 'refused';
+      readonly source: string;
+      readonly words: string;
+      readonly fault: Fault;
+      readonly isOfAll?: true;
+    }
   /** `source` carried out a piece of work. */
   | { readonly type: 'passed'; readonly source: string }
   /** The one piece of work that is a try has begun. */
@@ -61,8 +67,8 @@ export const breakerMachine = setup({
     tags: 'open' | 'admits';
   },
   guards: {
-    isTooMany: ({ context }, refusal: { readonly source: string; readonly words: string }) =>
-      refusalsOf(context, refusal) + 1 >= THRESHOLDS[context.breaker],
+    isTooMany: ({ context }, refusal: { readonly source: string; readonly words: string; readonly isOfAll?: true }) =>
+      refusal.isOfAll === true || refusalsOf(context, refusal) + 1 >= THRESHOLDS[context.breaker],
     isLast: ({ context }, { source }: { readonly source: string }) =>
       context.refusals.every((refusals) => refusals.source === source),
   },

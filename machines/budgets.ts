@@ -91,6 +91,10 @@ export const budgetTable = {
   breakerTryMs: { default: 10_000, end: 'a try of which nothing was heard: another one' },
   releaseTimeoutMs: { default: 2_000, end: 'the lease is left to expire at the server' },
   loadPollIntervalMs: { default: 1, end: 'the records of loads in flight are read again' },
+  recordCheckTimeoutMs: {
+    default: 5_000,
+    end: 'no answer to the load of nothing: whether the server can write load records shows with the first real one',
+  },
   settleMs: { default: 250, end: 'weak proof of death, and a load that failed after it was accepted, count as final' },
   transferStalledAfterMs: {
     default: 30_000,

@@ -9,6 +9,8 @@ export interface Fault {
   readonly serverVersion?: string;
   /** The server refused in words that are not known: the kind was told by the code alone. */
   readonly isUnknown?: true;
+  /** The server cannot use the shared-memory record of a load. */
+  readonly isOfRecord?: true;
   /** How long the server asked to be left alone, in milliseconds (gRPC: `grpc-retry-pushback-ms`). */
   readonly retryAfterMs?: number;
 }

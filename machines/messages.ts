@@ -27,6 +27,8 @@ export interface Announcement {
   readonly dialsAfresh?: true;
   /** With `register`: the server's version, which a registration has to name. Absent where an older scheduler speaks. */
   readonly serverVersion?: string;
+  /** Every rank has registered in this epoch, and the server says sealed. Not looked at by the machines. Absent: not yet. */
+  readonly isSealed?: true;
   /** The trace that this belongs to, as W3C Trace Context writes it; carried, and never looked at. Absent without one. */
   readonly traceparent?: string;
   /** What replaced workers have left; carried, and never looked at by the machines. Absent: nothing. */
@@ -143,6 +145,8 @@ export interface ReportedRefusal {
   readonly number: number;
   readonly requestId: string;
   readonly fault: Fault;
+  /** Of no request: every piece of this work would be refused. Absent: no. */
+  readonly isOfAll?: true;
 }
 
 /**

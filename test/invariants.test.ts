@@ -14,7 +14,16 @@ import { own } from './support/own.ts';
 import { ReusedBlocks } from './support/reused-blocks.ts';
 import type { ServerProcess } from './support/server-process.ts';
 import { itNeeds } from './support/server-under-test.ts';
-import { endpointOf, kill, startEngine, startInstance, startProxy, successorOf } from './support/story.ts';
+import {
+  endpointOf,
+  kill,
+  loadsTaken,
+  startEngine,
+  startInstance,
+  startProxy,
+  stepIntoLoad,
+  successorOf,
+} from './support/story.ts';
 import { layersOf, TestInstance, type TestInstanceOptions } from './support/test-instance.ts';
 import { TransferRecord } from './support/transfer-record.ts';
 import { warmHashes, warmRank } from './support/warm-rank.ts';
@@ -102,6 +111,7 @@ describe('invariants', () => {
     await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: warmHashes });
     await instance.reached('degraded', 'reRegistering');
     await instance.reached('connected');
+    await loadsTaken(engine, 2 * instance.workers.length);
     const before = await engine.rpcCount('load');
     expect(instance.scheduler.scheduleLoad('early', [4, 5, 6])).toBe(false);
     for (const worker of instance.workers) {
@@ -344,8 +354,7 @@ async function oneRank(engine: ServerProcess, options: TestInstanceOptions = {})
 async function startLoading(engine: ServerProcess, instance: TestInstance): Promise<void> {
   await engine.fault({ copyDelayMs: 100, copyAfterCloseMs: 1_000 });
   instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
-  instance.step();
-  await engine.logged('RPC [load]');
+  await stepIntoLoad(engine, instance);
 }
 
 /** Every connection closes and nobody listens any more, but the process lives on for a second and copies. */

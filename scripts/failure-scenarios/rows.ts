@@ -319,4 +319,9 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
       'bounded by amount: at `maxHeldBlocksShare` of any rank nothing is saved and queries miss, told once, with what to do',
     simulated: ['freeze'],
   },
+  'S-80': {
+    what: 'The server has another /dev/shm, such as in another container, or runs as another user',
+    mustHold:
+      'known when the ranks begin to serve, told once with what to do; queries miss, saves go on, nothing is lost to it',
+  },
 };

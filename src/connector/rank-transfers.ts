@@ -17,6 +17,7 @@ import { destinationsOf, Loads } from './loads.ts';
 import type { FailedLoad, LeasedBlocks, LoadIntent, SaveIntent } from './metadata.ts';
 import { type Doubts, ProofSeeker } from './proof-seeker.ts';
 import { type GroupBlocks, Quarantine } from './quarantine.ts';
+import { recordFault } from './record-check.ts';
 import { Saves } from './saves.ts';
 import type { Transfer, TransferEvents, TransferOutcome, UnsafeRelease } from './transfer.ts';
 import { TransferLedger, type TransferLife } from './transfer-ledger.ts';
@@ -90,6 +91,8 @@ export class RankTransfers {
   #registeredIn = new WeakMap<Transfer, Epoch>();
   /** In doubt, and known to be behind in the server's queues, or gone with what was in them. */
   #passed = new WeakSet<Transfer>();
+  /** The registration in which the server was asked whether it can write load records. */
+  #checkedIn: Epoch | null = null;
   #loads: Loads;
   #saves: Saves;
   #isHeldTold = false;
@@ -140,6 +143,19 @@ export class RankTransfers {
       const epoch = this.#registeredIn.get(transfer);
       if (!transfer.isInDoubt) return false;
       return this.#passed.has(transfer) || current === null || epoch === undefined || !isSameEpoch(epoch, current);
+    });
+  }
+
+  /** Once in a registration, when the instance is sealed: whether loads can succeed, before a hit depends on it. */
+  checkRecords({ registeredIn }: RankService): void {
+    const { connection, rank, budgets, onNews } = this.#options;
+    const isChecked = this.#checkedIn !== null && isSameEpoch(this.#checkedIn, registeredIn);
+    if (isChecked || !connection.isUp) return;
+    this.#checkedIn = registeredIn;
+    void recordFault(connection.server, rank, budgets).then((fault) => {
+      if (fault === null) return;
+      this.work.allRefused('load', fault);
+      onNews();
     });
   }
 

@@ -103,8 +103,10 @@ export class RefusedWork {
     if (succeeded > told.succeeded) breakers.passed(breaker, source);
     for (const refusal of refusals) {
       if (refusal.number <= told.number) continue;
+      const { fault, isOfAll } = refusal;
       const words = wordsOf(refusal);
-      if (words !== null) breakers.tell(breaker, { type: 'refused', source, words, fault: refusal.fault });
+      if (words !== null)
+        breakers.tell(breaker, { type: 'refused', source, words, fault, ...(isOfAll ? { isOfAll } : {}) });
     }
     const number = Math.max(told.number, refusals.at(-1)?.number ?? 0);
     return { succeeded: Math.max(told.succeeded, succeeded), number };

@@ -330,7 +330,9 @@ export class SchedulerConnector {
     // Of a late report the machine keeps nothing.
     const { workerBootId } = this.#actor.getSnapshot().context.reports[report.rank] ?? report;
     if (!this.#inheritance.noteWorker(report.rank, workerBootId)) return;
-    this.#service = { ...this.#service, announcement: this.#told(this.#announced) };
+    const { isSealed } = this.#service.announcement;
+    const announcement = { ...this.#told(this.#announced), ...(isSealed ? { isSealed } : {}) };
+    this.#service = { ...this.#service, announcement };
     this.#announce(this.#service.announcement);
   }
 
@@ -434,6 +436,7 @@ export class SchedulerConnector {
       this.#serverDeath.watch();
       this.#leases.settle(announcement);
       this.#queries.begin(epoch);
+      this.#tellSealed();
     }
     const proofs = reports.flatMap((report) =>
       report?.proof === undefined ? [] : [{ rank: report.rank, proof: report.proof }],
@@ -450,6 +453,12 @@ export class SchedulerConnector {
       ...(traceparent === undefined ? {} : { traceparent }),
       ...(left.length === 0 ? {} : { inherited: left }),
     };
+  }
+
+  #tellSealed(): void {
+    if (this.#service.announcement.isSealed) return;
+    this.#service = { ...this.#service, announcement: { ...this.#service.announcement, isSealed: true } };
+    this.#announce(this.#service.announcement);
   }
 
   #announce(announcement: Announcement): void {

@@ -1,4 +1,4 @@
-import type { Fault, RankReport, ReportedWork } from '../../machines/index.ts';
+import type { Fault, RankReport, ReportedRefusal, ReportedWork } from '../../machines/index.ts';
 
 type Kind = 'load' | 'save';
 
@@ -29,14 +29,22 @@ export class WorkReport {
 
   /** As such, so that it would be refused again. */
   refused(kind: Kind, requestId: string, fault: Fault): void {
-    const { succeeded, refusals } = this.#of(kind);
-    const number = (refusals.at(-1)?.number ?? 0) + 1;
-    const newest = [...refusals, { number, requestId, fault }].slice(-REFUSALS_REPORTED);
-    this.#set(kind, { succeeded, refusals: newest });
+    this.#note(kind, { requestId, fault });
+  }
+
+  /** Every piece of this kind would be. */
+  allRefused(kind: Kind, fault: Fault): void {
+    this.#note(kind, { requestId: '', fault, isOfAll: true });
   }
 
   #of(kind: Kind): ReportedWork {
     return kind === 'load' ? this.#loads : this.#saves;
+  }
+
+  #note(kind: Kind, refusal: Omit<ReportedRefusal, 'number'>): void {
+    const { succeeded, refusals } = this.#of(kind);
+    const number = (refusals.at(-1)?.number ?? 0) + 1;
+    this.#set(kind, { succeeded, refusals: [...refusals, { number, ...refusal }].slice(-REFUSALS_REPORTED) });
   }
 
   #set(kind: Kind, work: ReportedWork): void {

@@ -128,6 +128,8 @@ export class WorkerConnector {
   #settledListeners = new Listeners<void>();
   #unsafeReleaseListeners = new Listeners<UnsafeRelease>();
   #reportsMade = 0;
+  /** The newest epoch of which was said that the server has all ranks. */
+  #sealedIn: Epoch | null = null;
   #copyFailures: Spacing;
   #lastReport: RankReport;
   #cancelRepeat: (() => void) | null = null;
@@ -273,8 +275,10 @@ export class WorkerConnector {
 
   /** The push form of {@link acceptMetadata}. Repeats and late ones do no harm. */
   acceptAnnouncement(announcement: Announcement): void {
-    const { inherited = [], ...word } = announcement;
+    const { inherited = [], isSealed, ...word } = announcement;
+    if (isSealed) this.#sealedIn = word.epoch;
     this.#send({ type: 'announcement.received', announcement: word });
+    this.#checkRecords();
     const { rank, workerBootId } = this.#actor.getSnapshot().context;
     for (const left of inherited) {
       if (left.rank === rank && left.workerBootId === workerBootId) {
@@ -463,7 +467,15 @@ export class WorkerConnector {
     if (!snapshot.hasTag('cacheUsable')) this.#transfers.withdrawUnsent('not connected any more');
     this.#board.post(snapshot.value, announcement?.epoch ?? null, fault, proof === null ? [] : [{ rank, proof }]);
     this.#transfers.proofs.review();
+    this.#checkRecords();
     this.#pushReport();
+  }
+
+  /** Asked sooner, the server would log a refusal. */
+  #checkRecords(): void {
+    const service = this.#service;
+    if (service === null || this.#sealedIn === null || !isSameEpoch(service.epoch, this.#sealedIn)) return;
+    this.#transfers.checkRecords(service);
   }
 
   #tellNews(): void {

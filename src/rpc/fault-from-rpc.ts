@@ -73,6 +73,9 @@ const forgotten = (lost: LostThing) => (): Verdict => ({ kind: 'forgotten', lost
 const rejected = (): Verdict => ({ kind: 'rejected' });
 const defect = (): Verdict => ({ kind: 'defect' });
 
+const SHARE =
+  'the server and this rank have to share /dev/shm, in containers as one IPC namespace or one mount, and the server has to run as the same user or as root';
+
 type Refusal = readonly [Code, RegExp, (match: RegExpExecArray) => Verdict];
 
 /** The words of pegaflow-server 0.23.12 to 0.25.1, which differ in none of them. */
@@ -115,7 +118,11 @@ const refusals: readonly Refusal[] = [
   [Code.Internal, /query lease is unknown or expired/, forgotten('lease')],
   [Code.Internal, /query lease belongs to instance/, rejected],
   [Code.Internal, /pinned pool exhausted/, rejected],
-  [Code.Internal, /LoadState/, rejected],
+  [
+    Code.Internal,
+    /^.*LoadState.*$/s,
+    ([words]) => ({ kind: 'rejected', isOfRecord: true, message: `Internal: ${words} (${SHARE})` }),
+  ],
   [Code.Internal, /register tensor failed/, rejected],
   [Code.Internal, /failed to initialize CUDA/, rejected],
   // The registration is there and cannot be used: memory that was unmapped, a worker thread that ended.

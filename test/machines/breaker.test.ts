@@ -36,7 +36,7 @@ const refused = (source = 'rank 0', words = 'full'): BreakerEvent => ({ type: 'r
 const passed = (source = 'rank 0'): BreakerEvent => ({ type: 'passed', source });
 const tried: BreakerEvent = { type: 'tried' };
 
-describe('it opens only at as many refusals of one source, in the same words, as its threshold says', () => {
+describe('it opens only at as many refusals of one source, in the same words, as its threshold says, or at one of all work', () => {
   it.each<[BreakerName, number]>([
     ['saves', 2],
     ['loads', 3],
@@ -56,6 +56,15 @@ describe('it opens only at as many refusals of one source, in the same words, as
     expect(h.path()).toBe('closed');
     h.send(refused('rank 1', 'full'));
     expect(h.path()).toBe('open.waiting');
+  });
+
+  it('one that is of all work is enough, and told once', () => {
+    const h = harness('loads');
+    const ofAll: BreakerEvent = { type: 'refused', source: 'rank 0', words: '', fault: full, isOfAll: true };
+    h.send(ofAll);
+    expect([h.path(), h.told]).toEqual(['open.waiting', ['breaker.opened']]);
+    h.send({ type: 'renewed' }, ofAll);
+    expect([h.path(), h.told]).toEqual(['open.waiting', ['breaker.opened']]);
   });
 });
 

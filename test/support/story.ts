@@ -58,6 +58,17 @@ export async function leasedBlocks(engine: ServerProcess): Promise<number> {
   return JSON.parse((await engine.http('POST', '/cache/memory/cleanup')).text).still_referenced_blocks;
 }
 
+/** Settles when the server has taken so many loads at least. Each rank sends one of nothing in each registration, once it is in service. */
+export const loadsTaken = (engine: ServerProcess, count: number) =>
+  eventually(`${count} loads`, async () => ((await engine.rpcCount('load', 'ok')) >= count ? true : null));
+
+/** Makes a step, and settles when the server has taken a load of it. */
+export async function stepIntoLoad(engine: ServerProcess, instance: TestInstance): Promise<void> {
+  const taken = engine.nextLogged('RPC [load]');
+  instance.step();
+  await taken;
+}
+
 /** Asks something that only a registered instance can answer, so that a lost registration is noticed now. */
 export const ask = (instance: TestInstance) =>
   instance.scheduler.query({ requestId: 'asks', blockHashes: hashesOf(1, 'asked') });

@@ -1,6 +1,6 @@
 import { hashesOf } from './engine-rank.ts';
 import type { ServerProcess } from './server-process.ts';
-import { connected, endpointOf } from './story.ts';
+import { connected, endpointOf, loadsTaken } from './story.ts';
 import type { TestInstanceOptions } from './test-instance.ts';
 
 /** What {@link warmRank} saves in blocks 0 to 2. */
@@ -18,5 +18,6 @@ export async function warmRank(engine: ServerProcess, options: TestInstanceOptio
   for (const block of [0, 1, 2]) memory.fill(block, block + 1);
   await instance.save('kept', [0, 1, 2], warmHashes);
   await instance.hit('loads', warmHashes);
+  await loadsTaken(engine, instance.workers.length);
   return { instance, memory, worker };
 }

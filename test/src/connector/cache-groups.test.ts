@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { hashesOf, TestConnection } from '../../support/engine-rank.ts';
 import { own } from '../../support/own.ts';
-import { startEngine, startProxy, successorOf } from '../../support/story.ts';
+import { loadsTaken, startEngine, startProxy, successorOf } from '../../support/story.ts';
 import { TestInstance, type TestInstanceOptions } from '../../support/test-instance.ts';
 import { eventually } from '../../support/within.ts';
 
@@ -122,6 +122,7 @@ describe('storage groups above 0', () => {
       const { state, epoch: now } = instance.scheduler.status;
       return state === 'connected' && now !== epoch ? true : null;
     });
+    await loadsTaken(engine, 2);
     const before = await engine.rpcCount('load');
     expect(instance.scheduler.scheduleLoad('late', { 0: [4, 5, 6], 1: [null, 7] })).toBe(false);
     expect(await instance.ended('issued', 'loaded')).toMatchObject({ failedLoads: ['issued'] });
@@ -142,13 +143,13 @@ describe('storage groups above 0', () => {
     expect(instance.scheduler.scheduleLoad('issued', { 0: [4, 5, 6], 1: [null, 7] })).toBe(true);
     const { epoch } = instance.scheduler.status;
     const actions: string[] = [];
-    instance.scheduler.onAnnounce(({ action }) => actions.push(action));
+    instance.scheduler.onAnnounce(({ action, isSealed }) => actions.push(isSealed ? `${action}, sealed` : action));
     proxy.cutClients();
     await eventually('the next epoch', () => {
       const { state, epoch: now } = instance.scheduler.status;
       return state === 'connected' && now !== epoch ? true : null;
     });
-    expect(actions).toEqual(['register', 'wait', 'keep']);
+    expect(actions).toEqual(['register, sealed', 'wait', 'keep', 'keep, sealed']);
     expect(await instance.ended('issued', 'loaded')).toMatchObject({ failedLoads: ['issued'] });
     expect(instance.workers[0]?.stats).toMatchObject({ fencedLoads: 1 });
     await engine.unpinned();

@@ -2,7 +2,7 @@ import { Code } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { own } from '../../support/own.ts';
-import { connected, endpointOf, startEngine } from '../../support/story.ts';
+import { connected, endpointOf, loadsTaken, startEngine } from '../../support/story.ts';
 import { TestInstance } from '../../support/test-instance.ts';
 import { eventually, within } from '../../support/within.ts';
 
@@ -62,13 +62,14 @@ describe('a server that announces its end', () => {
     for (const rank of instance.memory) for (const block of [0, 1, 2, 3]) rank.fill(block, block);
     await instance.save('kept', [0, 1], hashes);
     await instance.hit('loads', hashes);
+    await loadsTaken(engine, 2);
     await engine.fault({ copyDelayMs: 500 });
     expect(instance.scheduler.scheduleLoad('loads', [6, 7])).toBe(true);
     const save = { requestId: 'saves', blockIds: [2, 3], blockHashes: hashesOf(2, 'saved') };
     expect(instance.scheduler.scheduleSave(save)).toBe(true);
     instance.finish('saves');
     instance.step();
-    await eventually('the loads to be taken', async () => ((await engine.rpcCount('load', 'ok')) === 2 ? true : null));
+    await loadsTaken(engine, 4);
     engine.signal('SIGINT');
     const told: string[] = [];
     await eventually('both ends', () => {

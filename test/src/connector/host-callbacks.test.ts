@@ -9,6 +9,7 @@ import {
   kill,
   provesItself,
   startEngine,
+  stepIntoLoad,
   successorOf,
 } from '../../support/story.ts';
 import { TestInstance } from '../../support/test-instance.ts';
@@ -47,8 +48,7 @@ describe('a callback of the host that throws', () => {
     expect(worker.takeFinished([]).loaded).toEqual(['a', 'b', 'c']);
     await engine.fault({ copyDelayMs: 60_000 });
     expect(scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(true);
-    instance.step();
-    await engine.logged('RPC [load]');
+    await stepIntoLoad(engine, instance);
     await kill(engine);
     expect(await instance.ended('loads', 'loaded')).toMatchObject({ failedLoads: ['loads'] });
     const before = epochOf(instance);
@@ -81,8 +81,7 @@ describe('a callback of the host that throws', () => {
     await engine.fault({ copyDelayMs: 60_000 });
     await instance.hit('more', warmHashes);
     for (const requestId of ['loads', 'more']) expect(instance.scheduler.scheduleLoad(requestId, [4, 5, 6])).toBe(true);
-    instance.step();
-    await engine.logged('RPC [load]');
+    await stepIntoLoad(engine, instance);
     const uncaught = collectUncaught();
     worker.onUnsafeRelease(boom('onUnsafeRelease'));
     expect(await within(5_000, 'the stop', worker.stop())).toEqual({
@@ -100,8 +99,7 @@ describe('a host that calls back', () => {
     const { instance, worker } = await warmRank(engine);
     await engine.fault({ copyDelayMs: 300 });
     expect(instance.scheduler.scheduleLoad('loads', [4, 5, 6])).toBe(true);
-    instance.step();
-    await engine.logged('RPC [load]');
+    await stepIntoLoad(engine, instance);
     const drained = new Promise<void>((resolve, reject) => {
       const unlisten = instance.scheduler.onStatus(() => {
         unlisten();

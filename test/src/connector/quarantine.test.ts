@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { UnsafeRelease } from '../../../src/connector/index.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import type { ServerProcess } from '../../support/server-process.ts';
-import { startEngine, successorOf } from '../../support/story.ts';
+import { startEngine, stepIntoLoad, successorOf } from '../../support/story.ts';
 import type { TestInstance, TestInstanceOptions } from '../../support/test-instance.ts';
 import { warmHashes, warmRank } from '../../support/warm-rank.ts';
 import { watchedProcesses } from '../../support/watched-processes.ts';
@@ -35,8 +35,7 @@ describe('quarantine', () => {
     });
     await engine.fault({ copyDelayMs: 200, copyAfterCloseMs: 60_000 });
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
-    instance.step();
-    await engine.logged('RPC [load]');
+    await stepIntoLoad(engine, instance);
     expect(worker.quarantine('load')).toMatchObject({ blocks: 0, entered: 0 });
     engine.signal('SIGSTOP');
     await eventually('the quarantine', () => (worker.quarantine('load').transfers > 0 ? true : null));

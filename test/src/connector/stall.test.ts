@@ -108,8 +108,9 @@ describe('a stalled event loop', () => {
     const host = new StallingHost(engine);
     await host.did('connect');
     await engine.fault({ copyDelayMs: 60_000 });
+    const taken = engine.nextLogged('RPC [load]');
     await host.did('startLoad');
-    await engine.logged('RPC [load]');
+    await taken;
     await host.stands();
     engine.signal('SIGKILL');
     await engine.exited;

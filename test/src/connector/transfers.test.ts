@@ -7,7 +7,7 @@ import { hashesOf } from '../../support/engine-rank.ts';
 import { own } from '../../support/own.ts';
 import type { ServerProcess } from '../../support/server-process.ts';
 import { itNeeds } from '../../support/server-under-test.ts';
-import { startEngine, startProxy } from '../../support/story.ts';
+import { startEngine, startProxy, stepIntoLoad } from '../../support/story.ts';
 import { layersOf, type TestInstance } from '../../support/test-instance.ts';
 import { TransferRecord } from '../../support/transfer-record.ts';
 import { warmHashes, warmRank } from '../../support/warm-rank.ts';
@@ -17,8 +17,7 @@ import { eventually, within } from '../../support/within.ts';
 async function startSlowLoad(engine: ServerProcess, instance: TestInstance): Promise<void> {
   await engine.fault({ copyDelayMs: 60_000 });
   instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
-  instance.step();
-  await engine.logged('RPC [load]');
+  await stepIntoLoad(engine, instance);
 }
 
 describe('transfers in flight', () => {
@@ -55,8 +54,7 @@ describe('transfers in flight', () => {
     const { epoch } = instance.scheduler.status;
     await engine.fault({ copyDelayMs: 500 });
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
-    instance.step();
-    await engine.logged('RPC [load]');
+    await stepIntoLoad(engine, instance);
     proxy.cut();
     await eventually('the rank to notice', () => (worker.status.state === 'connected' ? null : true));
     expect(worker.takeReport().idle).toBe(false);
@@ -73,8 +71,7 @@ describe('transfers in flight', () => {
     const { instance, worker } = await warmRank(engine, { budgets: { pingIntervalMs: 200, pingTimeoutMs: 600 } });
     await engine.fault({ copyDelayMs: 400 });
     instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
-    instance.step();
-    await engine.logged('RPC [load]');
+    await stepIntoLoad(engine, instance);
     engine.signal('SIGSTOP');
     await instance.reached('reconnecting');
     await eventually('the rank to notice', () => (worker.status.state === 'reconnecting' ? true : null));
@@ -159,8 +156,7 @@ describe('transfers in flight', () => {
       const { instance, worker } = await warmRank(engine, { budgets: { quiesceTimeoutMs: 1, settleMs: 500 } });
       await engine.fault({ copyDelayMs: 500 });
       instance.scheduler.scheduleLoad('loads', [4, 5, 6]);
-      instance.step();
-      await engine.logged('RPC [load]');
+      await stepIntoLoad(engine, instance);
       await engine.http('POST', '/instances/cleanup');
       await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: warmHashes });
       const { failedLoads } = await instance.ended('loads', 'loaded');

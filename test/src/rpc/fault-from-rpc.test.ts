@@ -101,6 +101,8 @@ const refusals: readonly (readonly [Code, string, Partial<Fault>])[] = [
     'storage error: query lease belongs to instance a, got b',
     'storage error: pinned pool exhausted while allocating block buffer',
     'storage error: pinned pool exhausted while allocating K segment buffer',
+  ]),
+  ...ofRecord([
     'storage error: LoadState: failed to open shared memory: Opening the shared memory failed, os error 2',
     'storage error: LoadState: shared memory too small (actual=16 bytes, required=32 bytes)',
   ]),
@@ -123,6 +125,14 @@ const refusals: readonly (readonly [Code, string, Partial<Fault>])[] = [
 
 function rejected(code: Code, texts: readonly string[]) {
   return texts.map((text) => [code, text, { kind: 'rejected' }] as const);
+}
+
+/** What to do is said with it. */
+function ofRecord(texts: readonly string[]) {
+  return texts.map((text) => {
+    const message = `Internal: ${text} (the server and this rank have to share /dev/shm, in containers as one IPC namespace or one mount, and the server has to run as the same user or as root)`;
+    return [Code.Internal, text, { kind: 'rejected', isOfRecord: true, message }] as const;
+  });
 }
 
 const unknown: readonly (readonly [Code, string, Fault['kind']])[] = [
