@@ -22,8 +22,8 @@ export const budgetTable = {
     end: 'the instance is cleared although a rank is not idle, or did not answer the wait',
   },
   identifyTimeoutMs: {
-    default: 250,
-    end: 'a rank that is registered serves before it is known which process holds its memory',
+    default: 2_000,
+    end: 'a rank that is registered serves before it is known which process holds its memory: a link that is lost then leaves blocks held until that process ends',
   },
   stalledAfterMs: {
     default: 5_000,

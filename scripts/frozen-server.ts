@@ -137,7 +137,7 @@ async function play(plan: Plan, tell: (line: string) => void): Promise<boolean> 
     await server.fault({ copyDelayMs: 20 });
     for (const host of hosts) host.startSaves(round);
     const reused = hosts.map((host) => host.reuse(round));
-    await sleep(Math.random() * 120);
+    await sleep(Math.random() * 250);
     const before = server;
     server = await disturbed(server, proxy, plan);
     const isNew = server !== before;
