@@ -77,6 +77,8 @@ export class ProofSeeker {
   #cancelRest = () => {};
   #cancelPoll: (() => void) | null = null;
   #isReviewDue = false;
+  /** Each ends one. */
+  #pauses = new Set<() => void>();
   #isDisposed = false;
 
   constructor(options: ProofSeekerOptions) {
@@ -124,6 +126,7 @@ export class ProofSeeker {
     this.#isDisposed = true;
     this.#cancelRest();
     this.#cancelPoll?.();
+    for (const end of this.#pauses) end();
   }
 
   #review(): void {
@@ -190,8 +193,8 @@ export class ProofSeeker {
       const { saves = 0 } = ofThis() ?? {};
       const isBehindSaves = saves === 0 || (await followSaves(server, registeredIn, late.signal));
       if (!isBehindSaves) return false;
-      while (hasLoads(ofThis()) && !late.signal.aborted) {
-        await new Promise<void>((resolve) => patientTimer(budgets.loadPollIntervalMs, resolve));
+      while (hasLoads(ofThis()) && !late.signal.aborted && !this.#isDisposed) {
+        await this.#pause(budgets.loadPollIntervalMs);
       }
       // One that nobody has answered, and whose record says nothing for so long, most likely never arrived.
       return (ofThis()?.acceptedLoads ?? 0) === 0;
@@ -244,10 +247,23 @@ export class ProofSeeker {
         onNews();
         return;
       }
-      await new Promise<void>((resolve) => patientTimer(waitMs, resolve));
+      await this.#pause(waitMs);
       if (this.#isDisposed || registration !== this.#registrations.at(-1)) return;
       waitMs *= 2;
     }
+  }
+
+  /** At most until this is disposed of. */
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        this.#pauses.delete(end);
+        cancel();
+        resolve();
+      };
+      const cancel = patientTimer(delayMs, end);
+      this.#pauses.add(end);
+    });
   }
 
   #pollSoon(): void {
