@@ -128,10 +128,14 @@ export class Inspector {
     const look = () => {
       if (!call.isOver) this.#kernel.report(new Violation('W', 'a query that nobody waits for is never withdrawn'));
     };
-    // A process that stood still does first what had come due.
-    const lookAgain = () => loop.schedule(client, GRACE_SLACK_MS, 'io', look);
-    const boundMs = budgets.queryTimeoutMs + budgets.abandonedQueryTimeoutMs + GRACE_SLACK_MS;
-    loop.schedule(client, boundMs, 'io', lookAgain);
+    // One after the other, as its process counts them, which may stand still meanwhile.
+    const waits = [budgets.queryTimeoutMs, budgets.abandonedQueryTimeoutMs, 0];
+    const next = () => {
+      const waitMs = waits.shift();
+      if (waitMs === undefined) look();
+      else loop.schedule(client, waitMs + GRACE_SLACK_MS, 'io', next);
+    };
+    next();
   }
 
   /** For how long beyond its grace a rank has said that it does not serve while the scheduler was in service. */
