@@ -1,4 +1,4 @@
-import type { RankReport } from '../../machines/index.ts';
+import { MAX_HELD_BLOCKS_SHARE, type RankReport, type ReportedHeld } from '../../machines/index.ts';
 import type { SchedulerConnector } from '../../src/connector/index.ts';
 import type { Rank } from './instance.ts';
 
@@ -27,6 +27,12 @@ class Hearing {
   /** Since when the newest reports of this process say that it does not serve; `null` where they say that it does. */
   absentSinceMs({ workerBootId }: Pick<Rank, 'workerBootId'>): number | null {
     return this.#newest.get(workerBootId)?.absentSinceMs ?? null;
+  }
+
+  /** What this process holds, by its newest report, where that is as much as may be. */
+  heldAtLimit({ workerBootId }: Pick<Rank, 'workerBootId'>): ReportedHeld | null {
+    const held = this.#newest.get(workerBootId)?.report.held;
+    return held !== undefined && held.blocks >= MAX_HELD_BLOCKS_SHARE * held.ofBlocks ? held : null;
   }
 
   /** When the newest report of that process was made, in milliseconds; 0 without one. */

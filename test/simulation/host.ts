@@ -214,6 +214,7 @@ export class Host {
     const excusedBeforeMs = this.excusedMs;
     let isSettled = false;
     const wasUsable = scheduler.status.state === 'connected';
+    const limitBefore = this.#heldLimit;
     this.#kernel.loop.schedule(this.instance.schedulerProcess, shape.budgets.queryTimeoutMs + SLACK_MS, 'io', () => {
       if (isSettled || this.excusedMs > excusedBeforeMs) return;
       this.#kernel.report(new Violation(2, `the query of ${request.id} is not answered`));
@@ -226,6 +227,9 @@ export class Host {
       this.#tallies.queries += 1;
       if (!wasUsable && (outcome.kind !== 'miss' || this.#kernel.loop.nowMs !== startMs)) {
         this.#kernel.report(new Violation(1, `a query outside connected was answered ${outcome.kind}`));
+      }
+      if (limitBefore !== null && outcome.kind !== 'miss') {
+        this.#kernel.report(new Violation('H', `a query was answered ${outcome.kind} while ${limitBefore}`));
       }
       if (this.#requests.get(request.id) !== request || request.stage !== 'asking') return;
       if (request.hasFailed && outcome.kind === 'hit') {
@@ -286,6 +290,7 @@ export class Host {
       if (blockIds.length > 0) {
         const isScheduled = scheduler.scheduleSave({ requestId: request.id, blockIds, blockHashes });
         if (isScheduled) this.#checkAllServe();
+        if (isScheduled) this.#checkHeld();
         if (isScheduled) this.pool.lendToSave(blockIds);
         if (isScheduled) this.#tallies.saves += 1;
         this.#reuse(blockHashes);
@@ -303,6 +308,21 @@ export class Host {
     const absent = ranks.find((rank) => hearingOf(scheduler).absentSinceMs(rank) !== null);
     if (absent === undefined) return;
     this.#kernel.report(new Violation(6, `a save is scheduled while rank ${absent.index} does not serve`));
+  }
+
+  /** What the scheduler has heard of a rank that holds as much as may be. */
+  get #heldLimit(): string | null {
+    const { ranks, scheduler } = this.instance;
+    for (const rank of ranks) {
+      const held = hearingOf(scheduler).heldAtLimit(rank);
+      if (held !== null) return `rank ${rank.index} holds ${held.blocks} of ${held.ofBlocks} blocks`;
+    }
+    return null;
+  }
+
+  #checkHeld(): void {
+    const limit = this.#heldLimit;
+    if (limit !== null) this.#kernel.report(new Violation('H', `a save is scheduled while ${limit}`));
   }
 
   #preempt(request: HostRequest): void {

@@ -64,6 +64,14 @@ export const mutants: readonly Mutant[] = [
     why: 'some ranks alone save, and what they saved fills the pool',
   },
   {
+    name: 'held without a limit',
+    file: 'src/connector/scheduler-connector.ts',
+    find: 'isAtHeldLimit || ',
+    replace: '',
+    why: 'a server that ends nothing is given block after block, until none is left',
+    caughtBy: 'H',
+  },
+  {
     name: 'in service without every rank',
     file: 'src/connector/attendance.ts',
     find: 'const isAbsent = !servesIn(report, epoch);',

@@ -1,5 +1,25 @@
 /** The invariants of design §8, by number; letters are promises that it makes elsewhere, `D` any other defect. */
-export type Invariant = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 'V' | 'L' | 'P' | 'W' | 'T' | 'F' | 'R' | 'D';
+export type Invariant =
+  | 1
+  | 2
+  | 3
+  | 4
+  | 5
+  | 6
+  | 7
+  | 8
+  | 9
+  | 10
+  | 11
+  | 'V'
+  | 'L'
+  | 'P'
+  | 'W'
+  | 'T'
+  | 'F'
+  | 'H'
+  | 'R'
+  | 'D';
 
 const names: Readonly<Record<Invariant, string>> = {
   1: 'a query outside connected is a miss without an RPC',
@@ -19,6 +39,7 @@ const names: Readonly<Record<Invariant, string>> = {
   P: 'what a server that answers may still touch is proved to be over, and given back',
   T: 'a promise is taken back where using it failed',
   F: 'no server is fenced that was heard, and none twice',
+  H: 'what is held is bounded by amount: at the limit nothing is saved and queries miss',
   R: 'a refusal is about the work that was refused',
   D: 'nothing is thrown that nobody catches',
 };
