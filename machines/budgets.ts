@@ -121,6 +121,11 @@ export const budgetTable = {
     end: 'first wait before a rank tries again to prove that transfers in doubt are over',
   },
   proofRetryMaxMs: { default: 60_000, end: 'longest such wait' },
+  registrationTurnMs: {
+    default: 1_000,
+    end: 'others register on the same device of the same server: the rank goes ahead beside them, and a proof by the end of its copy threads may have to wait for theirs',
+  },
+  registrationTurnPollMs: { default: 5, end: 'whether it is the rank’s turn is looked at again' },
   fencingSilenceMs: {
     default: 10_000,
     end: 'where the host chose `fencing`: a load or save is in doubt and no byte has come on any link of the rank for so long: the server is fenced',

@@ -49,6 +49,11 @@ export type PassedOnByRank =
       /** For how long that was so, in milliseconds. */
       readonly afterMs: number;
     }
+  /**
+   * Other ranks registered on this device at the same moment, so that all these pairs of copy threads have to end before it is
+   * proved that one registration is over.
+   */
+  | { readonly type: 'proof.delayed'; readonly pairs: number }
   /** It should have been fenced and was not. */
   | { readonly type: 'fencing.failed'; readonly problem: string };
 

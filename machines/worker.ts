@@ -243,6 +243,7 @@ export const workerMachine = setup({
     stop: { target: '.stopping', actions: 'stopHere' },
     'server.fenced': { actions: passOn },
     'fencing.failed': { actions: passOn },
+    'proof.delayed': { actions: passOn },
     'proof.found': { actions: { type: 'recordProof', params: ({ event }) => event } },
     'blocks.heldLong': { actions: { type: 'tellHeld', params: ({ event }) => event } },
     // What fails after its state was left says nothing any more; XState would end the machine.

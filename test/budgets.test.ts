@@ -13,7 +13,7 @@ const HANDED_ON = [
   ['src/connector/fencing.ts', 'this.#lookIntervalMs', ['fencingSilenceMs', 'fencingStuckMs']],
   ['src/connector/leases.ts', 'timeoutMs', ['releaseTimeoutMs']],
   ['src/connector/proof-seeker.ts', 'this.#restMs', ['proofRetryFirstMs', 'proofRetryMaxMs']],
-  ['src/connector/proof-seeker.ts', 'waitMs', ['proofPollIntervalMs']],
+  ['src/connector/proof-seeker.ts', 'delayMs', ['proofPollIntervalMs', 'registrationTurnPollMs']],
   ['src/connector/rank-transfers.ts', 'timeoutMs', ['stopTimeoutMs']],
   ['src/connector/server-death.ts', 'withinMs', ['settleMs']],
   ['src/connector/transfer.ts', 'delayMs', ['transferStalledAfterMs', 'unsafeReleaseAfterMs']],

@@ -312,6 +312,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     what: 'A server is silent, or one copy hangs, while loads or saves are in doubt, and the host chose to fence it',
     mustHold:
       'the process that holds the memory is killed, once, or the command run; only its death is proof; no server that answers, and no proxy, is fenced',
+    simulated: ['freeze', 'stuckTransfers'],
   },
   'S-79': {
     what: 'A server that is silent or gone holds ever more blocks, and nothing proves that it is done with them',
@@ -323,5 +324,10 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     what: 'The server has another /dev/shm, such as in another container, or runs as another user',
     mustHold:
       'known when the ranks begin to serve, told once with what to do; queries miss, saves go on, nothing is lost to it',
+  },
+  'S-81': {
+    what: 'Several instances register on one device of one server at the same moment',
+    mustHold:
+      'each knows its own copy threads; where they could not wait for each other, a proof waits for all, and says so',
   },
 };

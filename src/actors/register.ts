@@ -10,6 +10,8 @@ import type { OwnerOf } from './owners.ts';
 export interface RegistrationNote {
   /** Call it when the Register was answered OK. */
   readonly answered: () => void;
+  /** Call it when the Register is over, however: others wait for their turn. */
+  readonly over: () => void;
   /** Resolves once the threads are known that copy for it, or cannot be known. */
   readonly threadsFound: () => Promise<void>;
 }
@@ -24,23 +26,28 @@ export interface RegistrationOwner {
   readonly registration: (epoch: Epoch, serverVersion?: string) => RegisterContextRequest;
   /** What of ours the server maps then. */
   readonly memory: () => OurMemory;
-  /** Called before a Register is sent. */
-  readonly noteRegistration: (epoch: Epoch) => RegistrationNote;
+  /** Called before a Register is sent; resolves when it may be. */
+  readonly noteRegistration: (epoch: Epoch) => Promise<RegistrationNote>;
 }
 
 /**
- * Registers all KV layers of one rank. Has no deadline and heeds no signal: a cancelled RegisterContextBatch leaves a
- * context that nobody owns; it ends with its link.
+ * Registers all KV layers of one rank. Once it is sent it has no deadline and heeds no signal: a cancelled RegisterContextBatch
+ * leaves a context that nobody owns; it ends with its link.
  */
 export const createRegister = (ownerOf: OwnerOf<RegistrationOwner>) =>
-  fromPromise<void, RegistrationInput>(async ({ input, system }) => {
+  fromPromise<void, RegistrationInput>(async ({ input, system, signal }) => {
     const { budgets, connection, registration, memory, noteRegistration } = ownerOf(system);
     const request = registration(input.epoch, input.serverVersion);
     const { server } = connection;
     connection.beginRegistration(memory());
-    const note = noteRegistration(input.epoch);
-    await server.callAlone((client) => client.registerContextBatch(request));
-    note.answered();
+    const note = await noteRegistration(input.epoch);
+    try {
+      signal.throwIfAborted();
+      await server.callAlone((client) => client.registerContextBatch(request));
+      note.answered();
+    } finally {
+      note.over();
+    }
     // From now on it holds memory of ours. Nothing is moved before it is known what would prove the end of that: a server that is
     // killed at once would be a dead process that nobody saw, a link that is lost at once would leave a copy that nobody can see end.
     const late = Promise.withResolvers<void>();

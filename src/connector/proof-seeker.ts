@@ -3,6 +3,7 @@ import type { RegistrationNote } from '../actors/register.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { Connection, ServerLink } from '../rpc/connection.ts';
 import { type CopyThread, copyThreads, threadsLeft, ticksNow } from '../rpc/memory-holder.ts';
+import { takeTurn } from '../rpc/registration-turn.ts';
 import type { RankService } from './rank-transfers.ts';
 
 /** Transfers of one registration that only proof can end. */
@@ -38,6 +39,8 @@ export interface ProofSeekerOptions {
   readonly prove: (registeredIn: Epoch) => void;
   /** The queues have moved past what is in doubt now. */
   readonly passed: (registeredIn: Epoch) => void;
+  /** The end of a registration cannot be told from that of so many others that were made with it. */
+  readonly onDelay: (pairs: number) => void;
   readonly onNews: () => void;
 }
 
@@ -51,7 +54,11 @@ interface Registration {
   /** The search for them, once it has begun. */
   search: Promise<void> | null;
   isOver: boolean;
+  isDelayTold: boolean;
 }
+
+/** How far apart two windows have to be: a thread is sought a tick before and after its own. */
+const TICKS_APART = 3;
 
 /** A thread that was started may not have run yet and has no name until then. The wait doubles from look to look. */
 const LOOKS_FOR_THREADS = 9;
@@ -96,13 +103,27 @@ export class ProofSeeker {
     return doubts.some(({ registeredIn }) => this.#isProvable(registeredIn)) ? 'provable' : 'held';
   }
 
-  /** Call it before a Register is sent. */
-  register(epoch: Epoch): RegistrationNote {
+  /** Call it before a Register is sent, and send it when this has resolved. */
+  async register(epoch: Epoch): Promise<RegistrationNote> {
+    const { budgets, connection, deviceId } = this.#options;
+    const port = connection.server.link.addresses?.remotePort ?? 0;
+    const turn = await takeTurn({ port, deviceId }, budgets);
     const sinceTicks = ticksNow();
     return {
+      over: () => {
+        if (turn !== null) void this.#endTurn(turn);
+      },
       answered: () => {
         const untilTicks = ticksNow();
-        this.#registrations.push({ epoch, sinceTicks, untilTicks, seen: null, search: null, isOver: false });
+        this.#registrations.push({
+          epoch,
+          sinceTicks,
+          untilTicks,
+          seen: null,
+          search: null,
+          isOver: false,
+          isDelayTold: false,
+        });
         this.review();
       },
       threadsFound: async () => {
@@ -127,6 +148,15 @@ export class ProofSeeker {
     this.#cancelRest();
     this.#cancelPoll?.();
     for (const end of this.#pauses) end();
+  }
+
+  /** Once threads that are started from now on cannot be taken for those of this window. */
+  async #endTurn(turn: Disposable): Promise<void> {
+    const untilTicks = ticksNow();
+    while (!this.#isDisposed && ticksNow() < untilTicks + TICKS_APART) {
+      await this.#pause(this.#options.budgets.registrationTurnPollMs);
+    }
+    turn[Symbol.dispose]();
   }
 
   #review(): void {
@@ -266,6 +296,16 @@ export class ProofSeeker {
     });
   }
 
+  /** Another registration is in its place, and what belongs to the old one is still not proved to be over. */
+  #tellDelay(registration: Registration): void {
+    const { registeredIn, onDelay } = this.#options;
+    const current = registeredIn();
+    if (current === null || isSameEpoch(current, registration.epoch)) return;
+    if (registration.isDelayTold || pairsIn(registration) < 2) return;
+    registration.isDelayTold = true;
+    onDelay(pairsIn(registration));
+  }
+
   #pollSoon(): void {
     const { budgets, doubts, service } = this.#options;
     const factor = service() === null ? 1 : IN_SERVICE_FACTOR;
@@ -287,6 +327,7 @@ export class ProofSeeker {
     for (const registration of watched) {
       const looks = (registration.seen ?? []).map(({ pid, threads }) => threadsLeft(pid, threads));
       const left = await Promise.all(looks).catch(() => ['some']);
+      if (left.includes('some')) this.#tellDelay(registration);
       if (this.#isDisposed || left.some((one) => one !== 'none')) continue;
       registration.isOver = true;
       this.#options.prove(registration.epoch);
@@ -296,6 +337,11 @@ export class ProofSeeker {
     this.#cancelPoll = null;
     if (!this.#isDisposed) this.review();
   }
+}
+
+/** Those of other ranks among them. */
+function pairsIn({ seen }: Registration): number {
+  return Math.max(0, ...(seen ?? []).map(({ threads }) => threads.length / 2));
 }
 
 /** They come in pairs: the end of one alone says nothing of the copies of the other. */

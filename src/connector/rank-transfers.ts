@@ -56,7 +56,7 @@ export interface RankTransfersOptions {
   readonly fencing: Fencing;
   /** Of the server, `host:port`. */
   readonly address: string;
-  readonly onFencing: (event: PassedOnByRank) => void;
+  readonly onEvent: (event: PassedOnByRank) => void;
   readonly observer: WorkerObserver;
   /** This rank's layers, by the names that they have at the server in that epoch's registration. */
   readonly layersIn: (registeredIn: Epoch) => readonly KvCacheLayer[];
@@ -112,7 +112,7 @@ export class RankTransfers {
       budgets: options.budgets,
       inDoubt: () => this.#transfers.filter(({ isSuspected }) => isSuspected),
       hearing: () => connection,
-      onEvent: options.onFencing,
+      onEvent: options.onEvent,
     });
     this.proofs = new ProofSeeker({
       budgets: options.budgets,
@@ -129,6 +129,7 @@ export class RankTransfers {
       passed: (registeredIn) => {
         for (const transfer of this.#inDoubtOf(registeredIn)) this.#passed.add(transfer);
       },
+      onDelay: (pairs) => options.onEvent({ type: 'proof.delayed', pairs }),
       onNews: options.onNews,
     });
   }

@@ -166,6 +166,7 @@ function noted(
     case 'heldLimit.left':
       return { heldLimit: null };
     case 'fencing.failed':
+    case 'proof.delayed':
     case 'proof.changed':
     case 'blocks.heldUnprovably':
     case 'wait.unanswered':

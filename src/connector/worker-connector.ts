@@ -176,7 +176,7 @@ export class WorkerConnector {
       connection: this.#connection,
       fencing: options.fencing ?? 'off',
       address: addressOf(options.endpoint),
-      onFencing: (event) => this.#send(event),
+      onEvent: (event) => this.#send(event),
       observer,
       layersIn: (epoch) => this.#layersIn(epoch),
       service: () => this.#service,

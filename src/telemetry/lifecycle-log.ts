@@ -123,6 +123,9 @@ export class LifecycleLog implements ConnectionObserver {
         this.#write('serverFenced', { by, pids: pids.join(', '), reason, afterMs });
         break;
       }
+      case 'proof.delayed':
+        this.#write('proofDelayed', { pairs: event.pairs });
+        break;
       case 'fencing.failed':
         this.#write('fencingFailed', { problem: redacted(event.problem) });
         break;

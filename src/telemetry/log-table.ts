@@ -105,6 +105,12 @@ export const logTable = {
     message: 'the cache server was not fenced although it may still touch blocks: they stay held',
     fields: ['problem'],
   },
+  proofDelayed: {
+    level: 'warn',
+    message:
+      'other ranks registered on this device at the same moment: blocks stay held until those registrations are over too',
+    fields: ['pairs'],
+  },
   preemptionHeldUp: {
     level: 'warn',
     message: 'a preemption waits for proof that the cache server is done with its blocks',

@@ -29,6 +29,7 @@ export const workerPlan = {
     'memory.replaced': [{ type: 'memory.replaced', workerBootId: 'other' }],
     'server.fenced': [{ type: 'server.fenced', by: 'kill', pids: [1], reason: 'silence', afterMs: 1 }],
     'fencing.failed': [{ type: 'fencing.failed', problem: '' }],
+    'proof.delayed': [{ type: 'proof.delayed', pairs: 2 }],
     'proof.found': (['process', 'proxy'] as const).map((proof) => ({ type: 'proof.found', proof })),
     'blocks.heldLong': [{ type: 'blocks.heldLong', blocks: 1 }],
     stop: [{ type: 'stop' }],

@@ -12,6 +12,7 @@ const root = new URL('../../', import.meta.url).href;
 
 const standIns: Readonly<Record<string, string>> = {
   'src/rpc/grpc-transport.ts': 'grpc-transport.ts',
+  'src/rpc/held-name.ts': 'held-name.ts',
   'src/rpc/link.ts': 'link.ts',
   'src/rpc/memory-holder.ts': 'memory-holder.ts',
   'src/rpc/socket-owner.ts': 'socket-owner.ts',

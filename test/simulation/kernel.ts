@@ -43,6 +43,8 @@ export class Kernel {
   readonly livingPids = new Set<number>();
   /** What the records of loads say, by name. */
   readonly loadStates = new Map<string, { state: number; readonly owner: SimulatedProcess }>();
+  /** By name, whoever holds it. */
+  readonly heldNames = new Map<string, object>();
   readonly deviceMemories = new Map<number, DeviceMemory>();
   /** Whether the pid behind a socket can be seen from the clients' PID namespace. */
   arePidsVisible = true;

@@ -16,8 +16,9 @@ async function registeredWith(call: () => Promise<unknown>) {
     },
   };
   const beginRegistration = () => steps.push('begin');
-  const noteRegistration = () => ({
+  const noteRegistration = async () => ({
     answered: () => steps.push('note'),
+    over: () => steps.push('over'),
     threadsFound: async () => steps.push('threads'),
   });
   const connection = { server, beginRegistration };
@@ -38,12 +39,13 @@ describe('the registration of a rank', () => {
       'register',
       'answered',
       'note',
+      'over',
       'identify',
       'threads',
     ]);
   });
 
   test('looks for neither at one that refuses it', async () => {
-    expect(await registeredWith(() => Promise.reject(new Error('no')))).toEqual(['begin', 'register']);
+    expect(await registeredWith(() => Promise.reject(new Error('no')))).toEqual(['begin', 'register', 'over']);
   });
 });

@@ -13,7 +13,8 @@ const DEVICE = 7;
 /** Seeks the threads of this process, in whose task list they are. */
 function seeker() {
   const told: string[] = [];
-  const connection = { holders: [process.pid], isUp: false, isReadingOn: false };
+  const server = { link: { addresses: null } };
+  const connection = { holders: [process.pid], server, isUp: false, isReadingOn: false };
   const doubts = [{ registeredIn: epoch, saves: 0, acceptedLoads: 0, otherLoads: 0 }];
   const options = {
     budgets: budgetsFrom(),
@@ -24,6 +25,7 @@ function seeker() {
     registeredIn: () => null,
     prove: () => told.push('proved'),
     passed: () => {},
+    onDelay: () => {},
     onNews: () => {},
   };
   return { told, proofs: own(new ProofSeeker(options as unknown as ProofSeekerOptions)) };
@@ -40,17 +42,18 @@ function rename(from: string, to: string): void {
   writeFileSync(comm!, to);
 }
 
-function pairStarted() {
+async function pairStarted() {
   const { told, proofs } = seeker();
-  const note = proofs.register(epoch);
+  const note = await proofs.register(epoch);
   const threads = [own(ParkedThread.start(`gpu${DEVICE}-save`)), own(ParkedThread.start('not-yet'))];
   note.answered();
+  note.over();
   return { told, proofs, found: note.threadsFound(), threads };
 }
 
 describe('the threads that copy for a registration', () => {
   it('are found, by a later look, once both have their names, and their end is proof', async () => {
-    const { told, proofs, found, threads } = pairStarted();
+    const { told, proofs, found, threads } = await pairStarted();
     const aLookIsOver = copyThreads(process.pid, DEVICE);
     expect(await aLookIsOver).toHaveLength(1);
     expect(proofs.doubt).toBe('held');
@@ -62,7 +65,7 @@ describe('the threads that copy for a registration', () => {
   });
 
   it('prove nothing where one of the two is never seen', async () => {
-    const { told, proofs, found, threads } = pairStarted();
+    const { told, proofs, found, threads } = await pairStarted();
     await within(20_000, 'the last look', found);
     expect(proofs.doubt).toBe('held');
     for (const thread of threads) thread[Symbol.dispose]();

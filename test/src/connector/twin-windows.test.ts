@@ -1,0 +1,56 @@
+/** Instances that register on one device at the same moment: whose copy threads are whose. */
+import { expect, it } from 'vitest';
+import { logTable } from '../../../src/telemetry/log-table.ts';
+import { hashesOf } from '../../support/engine-rank.ts';
+import { LogRecorder } from '../../support/log-recorder.ts';
+import { endpointOf, startEngine, startInstance } from '../../support/story.ts';
+import type { TestInstance } from '../../support/test-instance.ts';
+
+const WAIT_MS = 20_000;
+
+it('S-81: eight that register at once each prove with their own threads what a lost link left open', async () => {
+  const engine = await startEngine({ hasRpcFaults: true });
+  const log = new LogRecorder();
+  const options = { worldSize: 1, budgets: { registrationTurnMs: 20_000 }, telemetry: { logger: log } };
+  const instances = Array.from({ length: 8 }, () => startInstance(endpointOf(engine), options));
+  await Promise.all(instances.map((instance) => instance.reached('connected')));
+  for (const [i, instance] of instances.entries()) {
+    const [worker] = instance.workers;
+    await engine.fault({ methods: { save: { loseAck: true, times: 1 } } });
+    const requestId = `lost ${i}`;
+    instance.scheduler.scheduleSave({ requestId, blockIds: [3], blockHashes: hashesOf(1, requestId) });
+    instance.finish(requestId);
+    await instance.ended(requestId, 'saved', WAIT_MS);
+    expect(worker!.quarantine('save').ended).toMatchObject({ threadsGone: 1, unsafeRelease: 0 });
+    // Those after it still have the threads that were started with its own.
+    await instance.reached('connected');
+  }
+  expect(log.lines.filter(({ message }) => message === logTable.proofDelayed.message)).toEqual([]);
+}, 120_000);
+
+it('S-81: two that could not wait for each other hold what is in doubt until both registrations are over, and say so', async () => {
+  const engine = await startEngine({ hasRpcFaults: true });
+  const log = new LogRecorder();
+  await engine.fault({ methods: { registerContextBatch: { delayMs: 300 } } });
+  const options = { worldSize: 1, budgets: { registrationTurnMs: 1 }, telemetry: { logger: log } };
+  const registered: TestInstance[] = [];
+  const register = async () => {
+    const instance = startInstance(endpointOf(engine), options);
+    await instance.reached('connected');
+    registered.push(instance);
+  };
+  await Promise.all([register(), register()]);
+  // The threads of the other one were started while its own Register waited.
+  const [other, instance] = registered as [TestInstance, TestInstance];
+  await engine.fault({ methods: { registerContextBatch: null, save: { loseAck: true, times: 1 } } });
+  instance.scheduler.scheduleSave({ requestId: 'lost', blockIds: [3], blockHashes: hashesOf(1, 'lost') });
+  instance.finish('lost');
+  instance.step();
+  const told = () => log.lines.filter(({ message }) => message === logTable.proofDelayed.message);
+  await expect.poll(() => told().length, { timeout: WAIT_MS }).toBe(1);
+  expect(told()).toMatchObject([{ level: 'warn', fields: { pairs: 2 } }]);
+  expect(instance.workers[0]!.quarantine('save').blocks).toBe(1);
+  await other[Symbol.asyncDispose]();
+  await instance.ended('lost', 'saved', WAIT_MS);
+  expect(instance.workers[0]!.quarantine('save').ended).toMatchObject({ threadsGone: 1, unsafeRelease: 0 });
+}, 60_000);
