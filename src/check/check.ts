@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { type DeviceDriver, LoadState } from '../../native-bindings/index.ts';
 import { errorText } from '../error-text.ts';
+import { publicEndpoint } from '../redacted.ts';
 import { catalogue } from './catalogue.ts';
 import { within } from './eventually.ts';
 import { NotKeptError } from './expectation.ts';
@@ -65,7 +66,14 @@ export async function check(options: CheckOptions, onItem: (item: ItemResult) =>
   const { endpoint } = options;
   const { warnings, savedBlocks } = traffic;
   const isInterrupted = options.signal.aborted;
-  return { endpoint, serverVersion: facts.serverVersion, items, warnings, savedBlocks, isInterrupted };
+  return {
+    endpoint: publicEndpoint(endpoint),
+    serverVersion: facts.serverVersion,
+    items,
+    warnings,
+    savedBlocks,
+    isInterrupted,
+  };
 }
 
 /** What was learned of the server before any item. */
@@ -86,13 +94,14 @@ async function factsOf({ endpoint, driver, timeoutMs }: CheckOptions, traffic: C
     await client.health({}, { timeoutMs });
     const refused = await refusalOf(client.registerContextBatch({ clientVersion: '' }, { timeoutMs }));
     const serverVersion = SERVER_VERSION.exec(refused)?.[1];
-    if (serverVersion === undefined) throw new UnreachableError(`${endpoint} does not tell its version: ${refused}`);
+    if (serverVersion === undefined)
+      throw new UnreachableError(`${publicEndpoint(endpoint)} does not tell its version: ${refused}`);
     const recordComplaint = await recordComplaintOf(client, timeoutMs);
     const memoryComplaint = await memoryComplaintOf(client, driver, serverVersion);
     return { serverVersion, recordComplaint, memoryComplaint };
   } catch (error) {
     if (error instanceof UnreachableError) throw error;
-    throw new UnreachableError(`no pegaflow-server answers at ${endpoint}: ${errorText(error)}`);
+    throw new UnreachableError(`no pegaflow-server answers at ${publicEndpoint(endpoint)}: ${errorText(error)}`);
   } finally {
     await traffic.unregisterAll(client, timeoutMs);
     connection[Symbol.dispose]();

@@ -30,11 +30,6 @@ export interface ServerControl {
 export interface ControlNeeds {
   /** Single RPCs are made to fail, or answered Loading. Default false. */
   readonly hasRpcFaults?: boolean;
-  /**
-   * A stream of ours outlives the beginning of a drain. Default false. A server that says GOAWAY twice, as the published
-   * one does, makes Node's client end its streams.
-   */
-  readonly outlivesDrain?: boolean;
 }
 
 /** What an item that needs mapped memory starts with: one rank, not yet registered. */

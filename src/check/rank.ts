@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { type Client, Code, ConnectError, createClient, type Interceptor } from '@connectrpc/connect';
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 import { type DeviceDriver, type DeviceMemory, LoadState } from '../../native-bindings/index.ts';
 import { Engine, type QueryReady, type RegisterContextRequestSchema } from '../gen/pegaflow/engine_pb.ts';
 import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { encodeIpcWrapper } from '../registration/ipc-wrapper.ts';
+import { ClientSessions } from './client-sessions.ts';
 import { eventually } from './eventually.ts';
 import { expect, NotKeptError } from './expectation.ts';
 
@@ -14,14 +15,13 @@ export type EngineClient = Client<typeof Engine>;
 /** A client on a connection of its own, which disposing destroys. */
 export class ServerConnection implements Disposable {
   readonly client: EngineClient;
-  readonly #manager: Http2SessionManager;
+  readonly #sessions: ClientSessions;
 
   constructor(endpoint: string, interceptors: readonly Interceptor[] = []) {
-    // With Node's default of 10 MB a client drops the answer that arrives while it still sends a large message.
-    this.#manager = new Http2SessionManager(endpoint, {}, { maxSessionMemory: 1024 });
+    this.#sessions = new ClientSessions(endpoint);
     const transport = createGrpcTransport({
       baseUrl: endpoint,
-      sessionManager: this.#manager,
+      sessionManager: this.#sessions,
       acceptCompression: [],
       interceptors: [...interceptors],
       readMaxBytes: 64 << 20,
@@ -30,7 +30,7 @@ export class ServerConnection implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#manager.abort();
+    this.#sessions[Symbol.dispose]();
   }
 }
 

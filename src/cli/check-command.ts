@@ -5,7 +5,7 @@ import type { DeviceKind } from '../device-kind.ts';
 import { deviceDriverFor, deviceKindFor, openDeviceOption } from './device-option.ts';
 import { printLine } from './terminal.ts';
 import { untilSignal } from './until-signal.ts';
-import { httpUrl, MAX_TIMER_MS, wholeNumber } from './values.ts';
+import { grpcUrl, httpUrl, MAX_TIMER_MS, wholeNumber } from './values.ts';
 
 const EXIT_NOT_KEPT = 1;
 const EXIT_INTERRUPTED = 130;
@@ -22,7 +22,7 @@ interface CheckFlags {
 export function checkCommand(): Command {
   return new Command('check')
     .description('Ask a running pegaflow-server whether it does what the connectors rely on')
-    .addArgument(new Argument('<url>', 'where it serves gRPC, such as http://127.0.0.1:50055').argParser(httpUrl))
+    .addArgument(new Argument('<url>', 'where it serves gRPC, such as http://127.0.0.1:50055').argParser(grpcUrl))
     .option('--http-url <url>', 'ask its HTTP port too, such as http://127.0.0.1:9091', httpUrl)
     .option('--write', 'save a few blocks, which stay under random namespaces until they are evicted')
     .addOption(openDeviceOption())

@@ -12,7 +12,7 @@ import { aborted } from './aborted.ts';
 import { deviceDriverFor, deviceKindFor, openDeviceOption } from './device-option.ts';
 import { checkSdk } from './telemetry-sdk.ts';
 import { printLine } from './terminal.ts';
-import { httpUrl, outageRange, positiveNumber, sizeBytes, wholeNumber } from './values.ts';
+import { grpcUrl, httpUrl, outageRange, positiveNumber, sizeBytes, wholeNumber } from './values.ts';
 
 /** What a shell reports for a program that Ctrl-C ended. */
 const EXIT_INTERRUPTED = 130;
@@ -67,7 +67,7 @@ export function demoCommand(): Command {
     .option(
       '--endpoint <url>',
       'use a server that somebody else restarts, and report the outages that were seen; until --requests or --seconds are over, or until Ctrl-C',
-      httpUrl,
+      grpcUrl,
     )
     .option('--seconds <n>', 'with --endpoint: how long requests are sent', wholeNumber(1, MAX_SECONDS))
     .addOption(openDeviceOption())

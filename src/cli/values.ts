@@ -80,6 +80,14 @@ export function httpUrl(text: string): string {
   return text.replace(/\/+$/, '');
 }
 
+/** Where a server speaks gRPC: `http://host:port`, without a slash at its end. There is no TLS. */
+export function grpcUrl(text: string): string {
+  if (!/^http:\/\/[^/?#]+:[1-9]\d*\/*$/.test(text) || !URL.canParse(text)) {
+    throw new InvalidArgumentError('Expected http://host:port.');
+  }
+  return httpUrl(text);
+}
+
 /** A JSON object. */
 export function jsonObject(text: string): object {
   let value: unknown;

@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { sweepSharedMemory } from '../../native-bindings/index.ts';
 import type { DeviceKind } from '../device-kind.ts';
+import { publicEndpoint } from '../redacted.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { Clients } from './clients.ts';
 import { within } from './deadline.ts';
@@ -103,7 +104,7 @@ export async function runDemo(options: DemoOptions, observer: DemoObserver, sign
 async function demandAnswer(endpoint: string): Promise<void> {
   const complaint = await healthComplaint(endpoint);
   if (complaint !== null)
-    throw new RunError(`no pegaflow-server answers at ${endpoint} (${complaint}); start it first`);
+    throw new RunError(`no pegaflow-server answers at ${publicEndpoint(endpoint)} (${complaint}); start it first`);
 }
 
 interface Start {

@@ -4,6 +4,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import { InputTooLargeError, LineCutter } from '../bounded-input.ts';
+import { errorText } from '../error-text.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface ServerLogReport {
@@ -38,7 +39,7 @@ export class ServerLog implements Disposable {
     try {
       this.#file = path === null ? null : openSync(path, 'w');
     } catch (error) {
-      throw new UsageError(`--server-log ${path}: ${(error as NodeJS.ErrnoException).code}`);
+      throw new UsageError(`cannot write the server’s log: ${errorText(error)}`);
     }
   }
 

@@ -3,5 +3,5 @@ import { describeConformance } from '../src/engine/conformance.ts';
 import { publishedVersions } from './published-wheels.ts';
 
 for (const version of publishedVersions) {
-  describeConformance(`pegaflow-server ${version}`, connectRealServer(version), ['outlivesDrain']);
+  describeConformance(`pegaflow-server ${version}`, connectRealServer(version));
 }

@@ -1,7 +1,5 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { catalogue } from '../../src/check/catalogue.ts';
-import type { ControlNeeds, ItemSuite } from '../../src/check/item-suite.ts';
 import { absences } from '../support/server-under-test.ts';
 import { filesOfOtherServers } from './selection.ts';
 
@@ -21,26 +19,8 @@ it('the tests that no published server is asked are these', () => {
   ]);
 });
 
-it('the conformance items that no published server is asked are these: their GOAWAYs end the streams of Node', () => {
-  // `drain.test.ts` asks the same with a client that reads frames.
-  expect(itemsThatNeed('outlivesDrain')).toEqual([
-    'C18 a draining server waits for the session and serves nobody new',
-    'C18 the Shutdown RPC drains in the same way',
-  ]);
-});
-
 it('every file of tests that is not asked of published servers is there, and has its reason', () => {
   const reasons = Object.entries(filesOfOtherServers);
   expect(globSync(reasons.map(([file]) => file)).sort()).toEqual(reasons.map(([file]) => file).sort());
   expect(reasons.filter(([, reason]) => reason.length < 20)).toEqual([]);
 });
-
-function itemsThatNeed(need: keyof ControlNeeds): string[] {
-  const titles: string[] = [];
-  const controlTest = (title: string, _: unknown, needs: ControlNeeds = {}) => {
-    if (needs[need]) titles.push(title);
-  };
-  const suite = new Proxy({}, { get: (_, name) => (name === 'controlTest' ? controlTest : () => {}) }) as ItemSuite;
-  for (const declareItems of Object.values(catalogue)) declareItems(suite);
-  return titles;
-}

@@ -54,7 +54,7 @@ describe('the demo with a server that cannot be used', () => {
       'a log that cannot be written',
       ['--server', server, '--server-log', '/nowhere/log'],
       2,
-      /--server-log \/nowhere\/log: ENOENT$/,
+      /cannot write the server’s log: ENOENT: .*'\/nowhere\/log'$/,
     ],
     [
       'an argument that is no flag',

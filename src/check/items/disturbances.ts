@@ -67,20 +67,15 @@ export const disturbances: ItemGroup = (suite) => {
       session.end();
       expect(await within(5000, 'the server to end', control.exited)).toBe(0);
     },
-    { outlivesDrain: true },
   );
 
-  suite.controlTest(
-    'C18 the Shutdown RPC drains in the same way',
-    async ({ rank, control }) => {
-      const session = await ServerSession.open(rank.client, rank.instanceId);
-      expect(await rank.client.shutdown({})).toMatchObject({ status: { ok: true } });
-      expect(control.isRunning).toBe(true);
-      session.end();
-      expect(await within(5000, 'the server to end', control.exited)).toBe(0);
-    },
-    { outlivesDrain: true },
-  );
+  suite.controlTest('C18 the Shutdown RPC drains in the same way', async ({ rank, control }) => {
+    const session = await ServerSession.open(rank.client, rank.instanceId);
+    expect(await rank.client.shutdown({})).toMatchObject({ status: { ok: true } });
+    expect(control.isRunning).toBe(true);
+    session.end();
+    expect(await within(5000, 'the server to end', control.exited)).toBe(0);
+  });
 
   suite.controlTest(
     'C19 a stuck registration thread holds up registrations and nothing else',

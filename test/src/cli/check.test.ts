@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import type { CheckReport } from '../../../src/check/check.ts';
 import { shmObjectsOf } from '../../native-bindings/shm-objects.ts';
@@ -110,9 +112,22 @@ describe('the check command', { timeout: RUN_TIMEOUT_MS }, () => {
     expect(await instancesOf(engine)).toBe(NO_INSTANCES);
   });
 
+  test('takes what speaks no HTTP/2 for no server, in one line without the password', async () => {
+    const listener = createServer((socket) => socket.on('error', () => {}).end('HTTP/1.1 200 OK\r\n\r\n'));
+    listener.listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    atEnd(() => listener.close());
+    const { port } = listener.address() as AddressInfo;
+    const { code, stdout, stderr } = await startCheck(`http://user:secret@127.0.0.1:${port}`).ended;
+    expect(stderr).toMatch(/^error: no pegaflow-server answers at http:\/\/…@127\.0\.0\.1:\d+: .*\n$/);
+    expect([code, stdout]).toEqual([2, '']);
+  });
+
   test.each<[string, string[], RegExp]>([
     ['no URL', [], /missing required argument 'url'/],
     ['what is no URL', ['nowhere'], /Expected http:\/\/host:port/],
+    ['TLS', ['https://127.0.0.1:9'], /Expected http:\/\/host:port/],
+    ['a URL without a port', ['http://127.0.0.1'], /Expected http:\/\/host:port/],
     ['a port that nobody listens at', ['http://127.0.0.1:9'], /no pegaflow-server answers at http:\/\/127.0.0.1:9: /],
     ['no time at all', ['http://127.0.0.1:9', '--timeout-ms', '0'], /Expected a whole number from 1 to/],
     ['an option that is none', ['http://127.0.0.1:9', '--fix'], /unknown option '--fix'/],

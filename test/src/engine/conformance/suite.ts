@@ -29,13 +29,11 @@ export type Connect = (needs?: ControlNeeds) => Promise<ConformanceTarget>;
 /** The items as tests: one server for all of them, and a fresh one for each that stops it or gives it faults. */
 export class ConformanceSuite extends ItemSuite {
   readonly #connect: Connect;
-  readonly #absent: readonly (keyof ControlNeeds)[];
   #target: ConformanceTarget | null = null;
 
-  /** Declares the hooks of the surrounding `describe`. Items that need what is `absent` are not declared. */
-  constructor(connect: Connect, absent: readonly (keyof ControlNeeds)[] = []) {
+  /** Declares the hooks of the surrounding `describe`. */
+  constructor(connect: Connect) {
     super();
-    this.#absent = absent;
     this.#connect = connect;
     beforeAll(async () => {
       this.#target = await connect();
@@ -85,7 +83,6 @@ export class ConformanceSuite extends ItemSuite {
   }
 
   controlTest(title: string, body: (scene: OwnScene) => Promise<void>, needs: ControlNeeds = {}): void {
-    if (this.#absent.some((need) => needs[need])) return;
     test(title, async () => {
       const { driver } = this.target;
       const target = this.keep(await this.#connect(needs));
