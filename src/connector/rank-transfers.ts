@@ -10,6 +10,7 @@ import type { RankIdentity } from '../actors/verify.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { Connection } from '../rpc/connection.ts';
 import type { ToldPreemption, WorkerObserver } from '../telemetry/observers.ts';
+import { BlocksInUse } from './blocks-in-use.ts';
 import { copiedLoad, copiedSave } from './copied.ts';
 import { Fencer, type Fencing } from './fencing.ts';
 import type { KvCacheLayer } from './kv-caches.ts';
@@ -95,6 +96,7 @@ export class RankTransfers {
   #checkedIn: Epoch | null = null;
   #loads: Loads;
   #saves: Saves;
+  #inUse = new BlocksInUse();
   #isHeldTold = false;
   #cancelHeldLong: (() => void) | null = null;
   #preemptions = new Set<{ readonly requestIds: ReadonlySet<string>; readonly unsafe: Set<string> }>();
@@ -323,7 +325,11 @@ export class RankTransfers {
       blockIds: blockIds.filter((id) => id !== null),
       ofBlocks: blocksIn(groupId, layers),
     }));
+    const obstacle = this.#inUse.obstacle('load', touched);
+    if (obstacle !== null) return obstacle;
+    const leave = this.#inUse.use('load', touched);
     const events = this.#eventsOf(service, touched, (outcome) => {
+      leave();
       const error = outcome.kind === 'failed' ? failedLoad(intent, outcome.fault.message) : null;
       life.end(error);
     });
@@ -331,6 +337,7 @@ export class RankTransfers {
       this.#loads.start(connection.server, { ...rank, layers }, intent, events);
       return null;
     } catch (error) {
+      leave();
       const fault = faultFrom(error);
       this.work.failed('load', intent.requestId, fault);
       return fault.message;
@@ -354,7 +361,13 @@ export class RankTransfers {
     }
     const { groupId, blockIds } = intent;
     const touched = [{ groupId, blockIds, ofBlocks: blocksIn(groupId, layers) }];
-    const events = this.#eventsOf(service, touched, () => life.end());
+    const conflict = this.#inUse.obstacle('save', touched);
+    if (conflict !== null) return conflict;
+    const leave = this.#inUse.use('save', touched);
+    const events = this.#eventsOf(service, touched, () => {
+      leave();
+      life.end();
+    });
     let trustAgain = () => {};
     this.#saves.start(server, { ...rank, layers }, intent, {
       ...events,
