@@ -55,7 +55,16 @@ export type PassedOnByRank =
    */
   | { readonly type: 'proof.delayed'; readonly pairs: number }
   /** It should have been fenced and was not. */
-  | { readonly type: 'fencing.failed'; readonly problem: string };
+  | { readonly type: 'fencing.failed'; readonly problem: string }
+  /** A preemption still waits for proof that the server is done with the blocks of these requests. */
+  | {
+      readonly type: 'preemption.heldUp';
+      readonly requests: number;
+      readonly blocks: number;
+      readonly waitedMs: number;
+    }
+  /** One that was told of waits no longer: there was proof, or the host gave it up. */
+  | { readonly type: 'preemption.ended' };
 
 export type WorkerDomainEvent =
   | PassedOnByRank

@@ -244,6 +244,8 @@ export const workerMachine = setup({
     'server.fenced': { actions: passOn },
     'fencing.failed': { actions: passOn },
     'proof.delayed': { actions: passOn },
+    'preemption.heldUp': { actions: passOn },
+    'preemption.ended': { actions: passOn },
     'proof.found': { actions: { type: 'recordProof', params: ({ event }) => event } },
     'blocks.heldLong': { actions: { type: 'tellHeld', params: ({ event }) => event } },
     // What fails after its state was left says nothing any more; XState would end the machine.

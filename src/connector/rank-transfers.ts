@@ -9,7 +9,7 @@ import {
 import type { RankIdentity } from '../actors/verify.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { Connection } from '../rpc/connection.ts';
-import type { ToldPreemption, WorkerObserver } from '../telemetry/observers.ts';
+import type { WorkerObserver } from '../telemetry/observers.ts';
 import { BlocksInUse } from './blocks-in-use.ts';
 import { copiedLoad, copiedSave } from './copied.ts';
 import { Fencer, type Fencing } from './fencing.ts';
@@ -195,13 +195,17 @@ export class RankTransfers {
    * meanwhile. Rejects with the signal's reason.
    */
   async preempted(requestIds: readonly string[], signal?: AbortSignal): Promise<string[]> {
-    const { budgets, observer } = this.#options;
+    const { budgets, onEvent } = this.#options;
     signal?.throwIfAborted();
     this.withdrawUnsent('preempted before it was sent', requestIds);
     const wait = { requestIds: new Set(requestIds), unsafe: new Set<string>() };
     const given = Promise.withResolvers<never>();
     const giveUp = () => given.reject(signal?.reason);
-    const tell = () => observer.preemptionHeldUp(this.#heldUp(wait.requestIds));
+    let isTold = false;
+    const tell = () => {
+      isTold = true;
+      onEvent(this.#heldUp(wait.requestIds));
+    };
     const cancel = patientTimer(budgets.preemptionToldAfterMs, tell);
     signal?.addEventListener('abort', giveUp);
     this.#preemptions.add(wait);
@@ -211,15 +215,16 @@ export class RankTransfers {
       cancel();
       signal?.removeEventListener('abort', giveUp);
       this.#preemptions.delete(wait);
+      if (isTold) onEvent({ type: 'preemption.ended' });
     }
     return requestIds.filter((requestId) => wait.unsafe.has(requestId));
   }
 
-  #heldUp(requestIds: ReadonlySet<string>): ToldPreemption {
+  #heldUp(requestIds: ReadonlySet<string>): PassedOnByRank {
     const waiting = this.#transfers.filter(({ subject }) => requestIds.has(subject.requestId));
     const requests = new Set(waiting.map(({ subject }) => subject.requestId)).size;
     const blocks = waiting.reduce((sum, { subject }) => sum + subject.blockIds.length, 0);
-    return { requests, blocks, waitedMs: this.#options.budgets.preemptionToldAfterMs };
+    return { type: 'preemption.heldUp', requests, blocks, waitedMs: this.#options.budgets.preemptionToldAfterMs };
   }
 
   /** Gives up what has not been sent, of these requests or of all: the server knows nothing of it. */

@@ -33,6 +33,8 @@ export interface ConnectorStatus {
   readonly fencing: LastFencing | null;
   /** What would prove the death of the server, as far as somebody looked: at a rank its own, at the scheduler of all ranks. */
   readonly proofs: readonly RankProof[];
+  /** Preemptions of this rank that wait for proof longer than `preemptionToldAfterMs`. 0 at the scheduler. */
+  readonly heldUpPreemptions: number;
   /** So much memory is held that nothing is saved and queries miss. `null`: less, and at a rank. */
   readonly heldLimit: HeldLimit | null;
 }
@@ -106,6 +108,7 @@ export class StatusBoard {
       openBreakers: [],
       missedRanks: [],
       proofs: [],
+      heldUpPreemptions: 0,
       fencing: null,
       heldLimit: null,
     };
@@ -138,7 +141,7 @@ export class StatusBoard {
 }
 
 function noted(
-  { openBreakers, missedRanks }: ConnectorStatus,
+  { openBreakers, missedRanks, heldUpPreemptions }: ConnectorStatus,
   event: SchedulerDomainEvent | WorkerDomainEvent,
   sinceMs: number,
 ): Partial<ConnectorStatus> {
@@ -165,6 +168,10 @@ function noted(
     }
     case 'heldLimit.left':
       return { heldLimit: null };
+    case 'preemption.heldUp':
+      return { heldUpPreemptions: heldUpPreemptions + 1 };
+    case 'preemption.ended':
+      return { heldUpPreemptions: heldUpPreemptions - 1 };
     case 'fencing.failed':
     case 'proof.delayed':
     case 'proof.changed':

@@ -384,7 +384,7 @@ export class WorkerConnector {
 
   /**
    * vLLM: `handle_preemptions`. Resolves when it is proved that no transfer of these requests touches their blocks any more: the
-   * only call without a bound. What waits longer than `preemptionToldAfterMs` is logged and counted. Once `signal` aborts it
+   * only call without a bound. What waits longer than `preemptionToldAfterMs` is logged, counted and in `status`. Once `signal` aborts it
    * rejects with its reason, and the blocks must stay as they are. `unsafe` names requests whose blocks were handed back without
    * proof meanwhile, which only `unsafeReleaseAfterMs` does.
    */

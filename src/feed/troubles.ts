@@ -4,13 +4,27 @@ import { redacted } from '../redacted.ts';
 import type { Trouble } from './record.ts';
 
 /** What somebody should look at although the state may be good. */
-export function troublesIn({ openBreakers, missedRanks, heldLimit, proofs }: ConnectorStatus): readonly Trouble[] {
+export function troublesIn({
+  openBreakers,
+  missedRanks,
+  heldLimit,
+  proofs,
+  heldUpPreemptions,
+}: ConnectorStatus): readonly Trouble[] {
   return [
     ...openBreakers.map(({ breaker, fault }) => trouble(`${breaker} are turned off but for a try now and then`, fault)),
     ...missedRanks.map(({ rank, fault }) =>
       trouble(`rank ${rank} is missed, so queries miss and nothing is saved`, fault),
     ),
     ...unprovable(proofs),
+    ...(heldUpPreemptions > 0
+      ? [
+          {
+            what: `${heldUpPreemptions} preemptions wait`,
+            message: 'for proof that the server is done with their blocks',
+          },
+        ]
+      : []),
     ...(heldLimit ? [trouble('too much memory is held, so queries miss and nothing is saved', heldLimit.fault)] : []),
   ];
 }

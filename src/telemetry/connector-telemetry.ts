@@ -142,10 +142,6 @@ export function workerTelemetry(
         measure.releasedUnsafely(release);
         log?.releasedUnsafely(release);
       },
-      preemptionHeldUp: (preemption) => {
-        measure.preemptionHeldUp();
-        log?.preemptionHeldUp(preemption);
-      },
     },
   };
 }

@@ -12,7 +12,7 @@ import { publicEndpoint, redacted } from '../redacted.ts';
 import { type LogLine, logTable } from './log-table.ts';
 import type { Logger } from './logger.ts';
 import type { MachineStep } from './machine-steps.ts';
-import type { ConnectionObserver, ToldPreemption, ToldRelease } from './observers.ts';
+import type { ConnectionObserver, ToldRelease } from './observers.ts';
 import type { SchedulerNews } from './outages.ts';
 import type { RankNews } from './rank-news.ts';
 import { Repeats } from './repeats.ts';
@@ -135,14 +135,15 @@ export class LifecycleLog implements ConnectionObserver {
         else if (isNoProof(event.before)) this.#write('proofFound', { proof });
         break;
       }
+      case 'preemption.heldUp': {
+        const { requests, blocks, waitedMs } = event;
+        this.#write('preemptionHeldUp', { requests, blocks, waitedMs });
+        break;
+      }
       case 'blocks.heldUnprovably':
         this.#write('heldUnprovably', { blocks: event.blocks, proof: proofInWords(event.proof) });
         break;
     }
-  }
-
-  preemptionHeldUp({ requests, blocks, waitedMs }: ToldPreemption): void {
-    this.#write('preemptionHeldUp', { requests, blocks, waitedMs });
   }
 
   releasedUnsafely({ kind, blocks, ageMs, reason }: ToldRelease): void {

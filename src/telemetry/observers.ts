@@ -23,13 +23,6 @@ export interface ToldRelease {
   readonly reason: string;
 }
 
-/** A preemption that waits for proof. */
-export interface ToldPreemption {
-  readonly requests: number;
-  readonly blocks: number;
-  readonly waitedMs: number;
-}
-
 /** Hears of the connection under either half. */
 export interface ConnectionObserver {
   /** A ping left so much too late: this process stood still. */
@@ -53,5 +46,4 @@ export interface WorkerObserver extends ConnectionObserver {
   quarantined(kind: ToldTransfer['kind'], blocks: number): void;
   leftQuarantine(kind: ToldTransfer['kind'], blocks: number, by: string): void;
   releasedUnsafely(release: ToldRelease): void;
-  preemptionHeldUp(preemption: ToldPreemption): void;
 }

@@ -38,6 +38,8 @@ export class WorkerMetrics implements Omit<WorkerObserver, 'refusedInUnknownWord
       const { by, reason } = event;
       const attributes = { ...this.#identity, 'pegaflow.fencing.by': by, 'pegaflow.fencing.reason': reason };
       this.#instruments['pegaflow.connector.fencings'].add(1, attributes);
+    } else if (event.type === 'preemption.heldUp') {
+      this.#instruments['pegaflow.connector.preemptions.held_up'].add(1, this.#identity);
     } else if (event.type === 'proof.changed') {
       const proofs = this.#instruments['pegaflow.connector.proof'];
       if (event.before !== null) proofs.add(-1, { ...this.#identity, 'pegaflow.proof': event.before });
@@ -74,10 +76,6 @@ export class WorkerMetrics implements Omit<WorkerObserver, 'refusedInUnknownWord
 
   releasedUnsafely({ kind }: ToldRelease): void {
     this.#instruments['pegaflow.connector.unsafe_releases'].add(1, this.#of(kind));
-  }
-
-  preemptionHeldUp(): void {
-    this.#instruments['pegaflow.connector.preemptions.held_up'].add(1, this.#identity);
   }
 
   #of(kind: ToldTransfer['kind']): Attributes {

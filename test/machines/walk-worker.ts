@@ -30,6 +30,8 @@ export const workerPlan = {
     'server.fenced': [{ type: 'server.fenced', by: 'kill', pids: [1], reason: 'silence', afterMs: 1 }],
     'fencing.failed': [{ type: 'fencing.failed', problem: '' }],
     'proof.delayed': [{ type: 'proof.delayed', pairs: 2 }],
+    'preemption.heldUp': [{ type: 'preemption.heldUp', requests: 1, blocks: 1, waitedMs: 1 }],
+    'preemption.ended': [{ type: 'preemption.ended' }],
     'proof.found': (['process', 'proxy'] as const).map((proof) => ({ type: 'proof.found', proof })),
     'blocks.heldLong': [{ type: 'blocks.heldLong', blocks: 1 }],
     stop: [{ type: 'stop' }],

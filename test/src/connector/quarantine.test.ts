@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { UnsafeRelease } from '../../../src/connector/index.ts';
+import { logTable } from '../../../src/telemetry/log-table.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
+import { LogRecorder } from '../../support/log-recorder.ts';
 import type { ServerProcess } from '../../support/server-process.ts';
 import { startEngine, stepIntoLoad, successorOf } from '../../support/story.ts';
+import { TelemetryRecorder } from '../../support/telemetry-recorder.ts';
 import type { TestInstance, TestInstanceOptions } from '../../support/test-instance.ts';
 import { warmHashes, warmRank } from '../../support/warm-rank.ts';
 import { watchedProcesses } from '../../support/watched-processes.ts';
@@ -93,13 +96,25 @@ describe('quarantine', () => {
 
   it('S-04: a preemption ends with the save itself, however long that takes, and no hash is distrusted', async () => {
     const engine = await startEngine();
-    const { instance, worker, releases } = await watching(engine, { budgets: { preemptionToldAfterMs: 100 } });
+    const log = new LogRecorder();
+    const recorder = new TelemetryRecorder();
+    const { instance, worker, releases } = await watching(engine, {
+      budgets: { preemptionToldAfterMs: 100 },
+      telemetry: { logger: log, meterProvider: recorder.meterProvider },
+    });
+    const heldUp: number[] = [];
+    worker.onStatus(({ heldUpPreemptions }) => heldUp.push(heldUpPreemptions));
     await startSlowSave(engine, instance, 1_000);
     const startMs = performance.now();
     expect(await within(10_000, 'the preemption', worker.handlePreemptions(['late', 'unknown']))).toEqual({
       unsafe: [],
     });
     expect(performance.now() - startMs).toBeGreaterThan(300);
+    expect(heldUp).toEqual([1, 0]);
+    const lines = log.lines.filter(({ message }) => message === logTable.preemptionHeldUp.message);
+    expect(lines).toMatchObject([{ level: 'warn', fields: { requests: 1, blocks: 1, waitedMs: 100 } }]);
+    const { points } = await recorder.collect();
+    expect(points.find(({ name }) => name === 'pegaflow.connector.preemptions.held_up')?.value).toBe(1);
     expect(worker.stats).toMatchObject({ saves: { succeeded: 2 }, unsafeReleases: 0 });
     expect(releases).toEqual([]);
     expect(worker.takeReport().distrust).toBeUndefined();

@@ -14,6 +14,7 @@ const shards = (...states: ConnectorState[]) =>
     fencing: null,
     heldLimit: null,
     proofs: [],
+    heldUpPreemptions: 0,
   }));
 
 it.each<[ConnectorState[], number]>([

@@ -48,6 +48,7 @@ function watched() {
     fencing: null,
     heldLimit: null,
     proofs: [],
+    heldUpPreemptions: 0,
   };
   const inspect = (listener: (event: InspectionEvent) => void) => actor.system.inspect(listener).unsubscribe;
   const records: FeedRecord[] = [];
