@@ -80,7 +80,8 @@ describe('a callback of the host that throws', () => {
     const { instance, worker } = await warmRank(engine, { budgets: { stopTimeoutMs: 400 } });
     await engine.fault({ copyDelayMs: 60_000 });
     await instance.hit('more', warmHashes);
-    for (const requestId of ['loads', 'more']) expect(instance.scheduler.scheduleLoad(requestId, [4, 5, 6])).toBe(true);
+    expect(instance.scheduler.scheduleLoad('loads', [4, 5])).toBe(true);
+    expect(instance.scheduler.scheduleLoad('more', [6, 7])).toBe(true);
     await stepIntoLoad(engine, instance);
     const uncaught = collectUncaught();
     worker.onUnsafeRelease(boom('onUnsafeRelease'));
