@@ -245,7 +245,11 @@ const table = {
   },
   otherMemory: (world, random) => replaceMemory(world, replicaOf(world, random), random),
   rankDeath: (world, random) => replaceRank(world, replicaOf(world, random), random),
-  schedulerDeath: (world, random) => replaceScheduler(world, replicaOf(world, random)),
+  /** What it had begun ends under the next one, now and then. */
+  schedulerDeath: (world, random) => {
+    if (random.chance(0.5)) world.server.faults.merge({ copyDelayMs: random.between(100, 1_000) });
+    world.later(random.between(0, 500), () => replaceScheduler(world, replicaOf(world, random)));
+  },
   schedulerAndRankDeath: (world, random) => replaceSchedulerAndRank(world, replicaOf(world, random), random),
   replicaDeath: (world, random) => replaceReplica(world, replicaOf(world, random)),
   stop: (world, random) => stopReplica(world, replicaOf(world, random)),

@@ -152,8 +152,9 @@ export class Inspector {
     const { reRegisteringMs, deniedMs } = this.#hearingOf(instance);
     // Its timer fires at the bound, but for the last bits of the sum.
     const isInTime = this.#kernel.loop.nowMs - reRegisteringMs < instance.shape.budgets.quiesceTimeoutMs - 1;
-    // What the server has nothing of cannot be unmapped under a copy.
-    if (state !== 'reRegistering' || !isInTime || deniedMs >= reRegisteringMs) return;
+    // What the server has nothing of cannot be unmapped under a copy, nor by one that is dead.
+    const isHarmless = deniedMs >= reRegisteringMs || connection.server?.isDead === true;
+    if (state !== 'reRegistering' || !isInTime || isHarmless) return;
     const isLinked = ({ process }: Rank) =>
       [...this.#kernel.connections].some(
         ({ client, server, isOpenAtClient }) => client === process && server === connection.server && isOpenAtClient,
