@@ -104,8 +104,9 @@ export class Host {
     this.#generation += 1;
     this.#formerMetadata = this.#lastMetadata ?? this.#formerMetadata;
     this.#lastMetadata = null;
-    // It names its requests from the first again.
-    this.#lastId = 0;
+    // It knows of none, and names its own as those are named that are under way.
+    const underWay = [...this.#requests.keys(), ...this.#held.keys()].map((id) => Number(id.slice(1)));
+    this.#lastId = underWay.length > 0 ? Math.min(...underWay) - 1 : 0;
     this.#finishedIds = [];
     this.#requests.clear();
     this.#held.clear();

@@ -17,7 +17,7 @@ import { Violation } from './violation.ts';
 
 const PORT = 50_055;
 /** As a proxy may say: of these two are kept free for what must not wait. */
-const FEW_STREAMS = 6;
+const FEW_STREAMS = 4;
 /** Milliseconds that the engine takes for a process that was stopped. */
 const THAW_AFTER_MS = 450;
 
@@ -71,7 +71,7 @@ export class World {
     kernel.onFence = (pid, by) => this.#fence(pid, by);
     this.serverFaults = { copyDelayMs: random.pick([0.2, 5, 40]) };
     this.#poolSizeBytes = random.pick([400, 2_000]) * POOL_UNIT_BYTES * 4;
-    this.#streamsMax = random.chance(0.2) ? FEW_STREAMS : Number.POSITIVE_INFINITY;
+    this.#streamsMax = random.chance(0.3) ? FEW_STREAMS : Number.POSITIVE_INFINITY;
     this.startServer();
     // A stream of its own: the other draws of a seed stay what they are.
     const ofFencing = new Random(seed, 'fencing');
