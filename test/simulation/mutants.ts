@@ -127,7 +127,6 @@ export const mutants: readonly Mutant[] = [
     find: 'const isHolder = () => holdsMemory(owner, this.#memory, this.#sinceTicks);',
     replace: 'const isHolder = async () => true;',
     why: 'a process between us and the server dies, and blocks are free while the server copies',
-    caughtBy: 5,
   },
   {
     name: 'failed load final at once',

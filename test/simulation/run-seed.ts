@@ -162,10 +162,7 @@ class Run {
       ranks().every(({ worker }) => worker.quarantine('load').blocks + worker.quarantine('save').blocks === 0);
     if (await this.#until(isNothingHeld, boundMs + budgets.proofRetryMaxMs)) return;
     const doubts = ranks().map(({ worker }) => worker.takeReport().doubt);
-    const { replicas, server } = this.#world;
-    // Ranks that registered on one device in the same moment take each other's threads for their own, and wait for those, too.
-    const isShared = replicas.length > 1;
-    const isHopeless = server.hasHungCopies || isShared || (doubts.includes('held') && !doubts.includes('provable'));
+    const isHopeless = this.#world.server.hasHungCopies || (doubts.includes('held') && !doubts.includes('provable'));
     if (!isHopeless) throw new Violation('P', `${doubts.join(', ')} long after ${after}: ${pathsOf(replica())}`);
     this.#tallies.unprovable += 1;
     this.#kernel.journal.write('director', 'nothing but its death proves what the server is done with');
