@@ -284,13 +284,6 @@ export const mutants: readonly Mutant[] = [
     why: 'requests wait for what a process that is gone had under way',
   },
   {
-    name: 'ends told to any scheduler',
-    file: 'src/connector/transfer-ledger.ts',
-    find: "if (kind === 'load') book.loaded.push(requestId);",
-    replace: "if (kind === 'load') this.#book.loaded.push(requestId);",
-    why: "the end of a former scheduler's load is told as that of a new one's by the same id",
-  },
-  {
     name: 'hashes of saves not copied',
     file: 'src/connector/copied.ts',
     find: 'return piecesOf(Buffer.concat(hashes), lengths);',
