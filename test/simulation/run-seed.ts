@@ -159,6 +159,7 @@ class Run {
     if (budgets.unsafeReleaseAfterMs !== null) return;
     const ranks = () => replica().instance.ranks;
     const isNothingHeld = () =>
+      !this.#world.server.hasHungCopies &&
       ranks().every(({ worker }) => worker.quarantine('load').blocks + worker.quarantine('save').blocks === 0);
     if (await this.#until(isNothingHeld, boundMs + budgets.proofRetryMaxMs)) return;
     const doubts = ranks().map(({ worker }) => worker.takeReport().doubt);
