@@ -1,4 +1,10 @@
-import type { Budgets, FencingReason, NoProof, PassedOnByRank } from '../../machines/index.ts';
+import {
+  type Budgets,
+  type FencingReason,
+  type NoProof,
+  type PassedOnByRank,
+  proofInWords,
+} from '../../machines/index.ts';
 import { errorText } from '../error-text.ts';
 import { patientTimer } from '../patient-timer.ts';
 import type { DeathWatch } from '../rpc/death-watch.ts';
@@ -183,13 +189,6 @@ function afterLook(before: Watch, { isUp, bytesRead }: Hearing, doubtful: readon
 const WAYS_OUT =
   'run the connector as the user of the server and in its PID namespace, without a proxy between, or let fencing be a command';
 
-const UNSEEN: Readonly<Record<NoProof, string>> = {
-  proxy: 'a proxy stands between, and the process behind it is not seen',
-  notVisible: 'its process is not seen from here',
-  notHere: 'it is not on this host, or in another network namespace',
-  unwatchable: 'the kernel or a sandbox lets nobody watch its process',
-};
-
 function unseenProblem(reason: NoProof): string {
-  return `${UNSEEN[reason]}; ${WAYS_OUT}`;
+  return `nothing can be killed (proof: ${proofInWords(reason)}): ${WAYS_OUT}`;
 }
