@@ -5,7 +5,7 @@ import { type ItemGroup, LOST, UNKNOWN_LEASE } from '../item-suite.ts';
 import { expectRefusal, hashesOf, hashOf, type Rank, ServerSession, uniqueId } from '../rank.ts';
 
 /** Of a call that waits behind a held thread, which it must have reached by then on a busy machine too. */
-const DEADLINE_MS = 500;
+const DEADLINE_MS = 2_000;
 
 /** What was cancelled before on the same connection has reached the server when this is answered. */
 const untilHeard = (rank: Rank) => rank.client.health({});
