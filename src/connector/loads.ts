@@ -19,6 +19,8 @@ interface Flight {
   readonly refuted: TransferEvents['refuted'];
   /** The server has taken it. */
   isAccepted: boolean;
+  /** Frees its stream where the server has not answered. */
+  readonly takeBack: () => void;
   cancelSettling: (() => void) | undefined;
 }
 
@@ -46,19 +48,26 @@ export class Loads {
     const { requestId } = intent;
     const subject = { kind: 'load', requestId, blockIds: destinationsOf(intent) } as const;
     const transfer = new Transfer(subject, server, this.#budgets, events, release);
-    const flight: Flight = { transfer, record, refuted: events.refuted, isAccepted: false, cancelSettling: undefined };
+    const takenBack = new AbortController();
+    const flight: Flight = {
+      transfer,
+      record,
+      refuted: events.refuted,
+      isAccepted: false,
+      takeBack: () => takenBack.abort(),
+      cancelSettling: undefined,
+    };
     this.#flights.add(flight);
     this.#pollTimer ??= setTimeout(this.#poll, this.#budgets.loadPollIntervalMs);
     const { layers, ...rank } = target;
+    const request = {
+      ...rank,
+      loadStateShm: record.name,
+      groups: intent.leases.map(({ groupId }) => ({ layerNames: layerNamesOf(layers, groupId) })),
+      loads: intent.leases.map((leased) => leaseLoadOf(leased, intent.leases)),
+    };
     server
-      .call((client) =>
-        client.load({
-          ...rank,
-          loadStateShm: record.name,
-          groups: intent.leases.map(({ groupId }) => ({ layerNames: layerNamesOf(layers, groupId) })),
-          loads: intent.leases.map((leased) => leaseLoadOf(leased, intent.leases)),
-        }),
-      )
+      .call((client) => client.load(request, { signal: takenBack.signal }))
       .then(
         () => {
           flight.isAccepted = true;
@@ -88,6 +97,7 @@ export class Loads {
     flight.cancelSettling ??= patientTimer(this.#budgets.settleMs, () => {
       if (flight.record.state() > 0) transfer.succeed('record');
       else transfer.fail(fault, 'threadsGone');
+      if (!flight.isAccepted) flight.takeBack();
     });
   }
 

@@ -373,11 +373,12 @@ export class RankTransfers {
       leave();
       life.end();
     });
+    const { death } = server;
     let trustAgain = () => {};
     this.#saves.start(server, { ...rank, layers }, intent, {
       ...events,
       releasedUnsafely: (release) => {
-        trustAgain = this.unsafeSaves.add(server.death, intent.blockHashes);
+        trustAgain = this.unsafeSaves.add(death, intent.blockHashes);
         events.releasedUnsafely(release);
       },
       refusedAfterRelease: () => trustAgain(),

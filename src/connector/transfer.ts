@@ -58,6 +58,8 @@ export interface TransferEvents {
  */
 export class Transfer {
   readonly subject: TransferSubject;
+  /** Of the server that it was given to. */
+  readonly death: DeathWatch;
   #server: ServerLink;
   #events: TransferEvents;
   #unwatch: () => void;
@@ -79,6 +81,7 @@ export class Transfer {
   ) {
     this.subject = subject;
     this.#server = server;
+    this.death = server.death;
     this.#events = events;
     this.#release = release;
     events.begun(this);
@@ -98,11 +101,6 @@ export class Transfer {
   /** Only a record or proof will end it, as far as is known: a link that is read on may still bring the answer. */
   get isInDoubt(): boolean {
     return this.#state === 'suspected' && (this.#isUnanswered || this.#server.isGone);
-  }
-
-  /** Of the server that it was given to. */
-  get death(): DeathWatch {
-    return this.#server.death;
   }
 
   /** Whether its link or its answer is gone, for good or for now. */

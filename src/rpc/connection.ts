@@ -87,6 +87,7 @@ export class Connection {
       if (this.#search === search) this.#follow(proofBy(found, this.#options.isDirect === true));
     });
     this.#search = search;
+    this.#current?.renewDeath();
     const ends = this.#current?.link.addresses ?? null;
     if (ends !== null) search.prepare(ends);
     return search;
@@ -132,7 +133,7 @@ export class Connection {
       draining: events.draining,
       down: (end) => {
         for (const death of this.#mourned) death.look();
-        if (server.death.isAwaited) this.#mourn(server.death);
+        for (const death of server.deaths) if (death.isAwaited) this.#mourn(death);
         if (server.link.isReadOn) this.#readOn(server);
         else this.#forget(server.link);
         events.down(end.isPingAbuse ? this.#pingLess(end, budgets) : end);
@@ -207,7 +208,9 @@ export class Connection {
 /** One link with the client on it and the watch over the server behind it. */
 export class ServerLink {
   readonly link: Link;
-  readonly death: DeathWatch;
+  /** For each registration on this link whose end somebody may still wait for, the newest last. */
+  #deaths: DeathWatch[] = [];
+  #newDeath: () => DeathWatch;
   #client: EngineClient | null = null;
   #interceptors: Interceptor[];
   #onUnknownRefusal: ConnectionOptions['onUnknownRefusal'];
@@ -233,35 +236,64 @@ export class ServerLink {
     this.#search = search;
     this.#onUnknownRefusal = onUnknownRefusal;
     this.#interceptors = interceptor ? [interceptor] : [];
-    this.death = new DeathWatch({ settleMs: budgets.settleMs, isDirect });
+    this.#newDeath = () => new DeathWatch({ settleMs: budgets.settleMs, isDirect });
+    this.#deaths.push(this.#newDeath());
     this.link = new Link(
       { endpoint, pingIntervalMs: budgets.pingIntervalMs, pingTimeoutMs: budgets.pingTimeoutMs },
       {
         ...(onStall ? { stalled: onStall } : {}),
         up: () => {
-          const ends = this.link.addresses;
-          if (ends !== null) void this.death.observeSockets(ends).catch(() => {});
+          this.#observeSockets();
           events.up();
         },
         draining: events.draining,
         down: (end) => {
           // A draining server stops listening while it lives: a refusal then proves nothing.
           const isAbrupt = end.cause === 'closed' || end.cause === 'reset';
-          if (isAbrupt && !this.link.isDraining) this.death.observeClose();
+          if (isAbrupt && !this.link.isDraining) for (const death of this.#deaths) death.observeClose();
           if (this.death.isAwaited) void this.#search()?.lookFor(this.death, null);
           for (const lost of this.#lostListeners) lost();
           events.down(end);
-          this.death.outliveLink();
+          for (const death of this.deaths) death.retire();
           if (!this.link.isReadOn) this.#tellGone();
         },
         isOwed: () => this.#owed > 0 && this.#unanswered === 0,
         gone: (cause) => {
-          if (cause === 'closed' || cause === 'reset') this.death.observeClose();
+          if (cause === 'closed' || cause === 'reset') for (const death of this.#deaths) death.observeClose();
           this.onGone();
           this.#tellGone();
         },
       },
     );
+  }
+
+  /** Of the server that holds what was registered last. */
+  get death(): DeathWatch {
+    return this.#deaths.at(-1)!;
+  }
+
+  get deaths(): readonly DeathWatch[] {
+    return [...this.#deaths];
+  }
+
+  /**
+   * Another registration is about to be made: behind a proxy another process may hold it, whatever became of the one that held the
+   * registration before.
+   */
+  renewDeath(): void {
+    if (this.link.end !== null) return;
+    const before = this.death;
+    this.#deaths.push(this.#newDeath());
+    this.#observeSockets();
+    before.atEnd(() => {
+      this.#deaths = this.#deaths.filter((death) => death !== before);
+    });
+    before.retire();
+  }
+
+  #observeSockets(): void {
+    const ends = this.link.addresses;
+    if (ends !== null) void this.death.observeSockets(ends).catch(() => {});
   }
 
   get client(): EngineClient {

@@ -28,14 +28,14 @@ interface Sockets {
 }
 
 /**
- * Waits for the death of the server behind one link. After the link has ended it lasts as long as somebody waits, and holds
- * nothing of the link.
+ * Waits for the death of the server behind one link that holds what was registered last. Once retired it lasts as long as
+ * somebody waits, and holds nothing of the link.
  */
 export class DeathWatch {
   #options: DeathWatchOptions;
   #waiters = new Set<DeathWaiter>();
   #endListeners: (() => void)[] = [];
-  #isLinkOver = false;
+  #isRetired = false;
   #proof: ProofOfDeath | null = null;
   #found: HolderWatch | NoProof | null = null;
   #isClosed = false;
@@ -52,7 +52,7 @@ export class DeathWatch {
     return this.#waiters.size > 0;
   }
 
-  /** Calls `listener` when the link has ended and nobody waits any more. */
+  /** Calls `listener` when it is retired and nobody waits any more. */
   atEnd(listener: () => void): void {
     this.#endListeners.push(listener);
   }
@@ -105,9 +105,9 @@ export class DeathWatch {
     this.look();
   }
 
-  /** The link has ended, whoever ended it: from now on this lasts as long as somebody waits. */
-  outliveLink(): void {
-    this.#isLinkOver = true;
+  /** The link has ended, whoever ended it, or another registration is made on it: from now on this lasts as long as somebody waits. */
+  retire(): void {
+    this.#isRetired = true;
     this.#disposeIfForgotten();
   }
 
@@ -154,6 +154,6 @@ export class DeathWatch {
   }
 
   #disposeIfForgotten(): void {
-    if (this.#isLinkOver && !this.isAwaited) this[Symbol.dispose]();
+    if (this.#isRetired && !this.isAwaited) this[Symbol.dispose]();
   }
 }

@@ -152,9 +152,9 @@ describe('proof of death', () => {
     const engine = await startEngine();
     const { connection, dial, server, search, watch, proof, memory } = await registered(endpointOf(engine));
     const late = connection.beginRegistration(memory);
+    watch();
     server.drop();
     search[Symbol.dispose]();
-    watch();
     late.lookFor(server.death, null);
     expect(await dial()).toBe('up');
     expect(await eventually('the holder', () => server.death.pid)).toBe(engine.pid);
@@ -170,6 +170,30 @@ describe('proof of death', () => {
     const { server } = connection;
     atEnd(server.watch({ lost: () => {}, dead: () => {} }));
     expect(server.death.pid).toBe(engine.pid);
+  });
+
+  it('of whoever held the registration before says nothing of the next one on the same link', async () => {
+    const [before, now] = [await startEngine(), await startEngine()];
+    const { connection, server } = await watching(endpointOf(now));
+    const registerAt = async (endpoint: string) => {
+      const rank = own(new TestRank(own(new TestConnection(endpoint)).client, createEmulatedDriver()));
+      connection.beginRegistration(memoryOf(rank.deviceId, layersOf(rank)));
+      await rank.register();
+      await server.identify();
+      const proofs: ProofOfDeath[] = [];
+      atEnd(server.watch({ lost: () => {}, dead: (proof) => proofs.push(proof) }));
+      return proofs;
+    };
+    // Behind a proxy that deals out calls, each may reach another server.
+    const ofBefore = await registerAt(endpointOf(before));
+    expect(connection.holders).toEqual([before.pid]);
+    await kill(before);
+    await eventually('the proof', () => ofBefore[0] ?? null);
+    const ofNow = await registerAt(endpointOf(now));
+    expect(connection.holders).toEqual([now.pid]);
+    await neverProved(ofNow);
+    await kill(now);
+    expect(await eventually('the proof', () => ofNow[0] ?? null)).toBe('strong');
   });
 
   it('is none where the process at the other end is seen and holds nothing of ours, whatever its sockets do', async () => {
@@ -229,7 +253,7 @@ describe('proof of death by sockets, where no process can be seen', () => {
     const { watch, proofs } = unseen({ settleMs: 1, isDirect: true });
     await watch.observeSockets(ends);
     await stop();
-    watch.outliveLink();
+    watch.retire();
     watch.look();
     await neverProved(proofs);
   });
