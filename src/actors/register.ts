@@ -26,8 +26,8 @@ export interface RegistrationOwner {
   readonly registration: (epoch: Epoch, serverVersion?: string) => RegisterContextRequest;
   /** What of ours the server maps then. */
   readonly memory: () => OurMemory;
-  /** Called before a Register is sent; resolves when it may be. */
-  readonly noteRegistration: (epoch: Epoch) => Promise<RegistrationNote>;
+  /** Called before a Register is sent; resolves when it may be, or with the signal, after which it must not. */
+  readonly noteRegistration: (epoch: Epoch, signal: AbortSignal) => Promise<RegistrationNote>;
 }
 
 /**
@@ -40,7 +40,7 @@ export const createRegister = (ownerOf: OwnerOf<RegistrationOwner>) =>
     const request = registration(input.epoch, input.serverVersion);
     const { server } = connection;
     connection.beginRegistration(memory());
-    const note = await noteRegistration(input.epoch);
+    const note = await noteRegistration(input.epoch, signal);
     try {
       signal.throwIfAborted();
       await server.callAlone((client) => client.registerContextBatch(request));

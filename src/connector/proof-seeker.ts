@@ -104,10 +104,10 @@ export class ProofSeeker {
   }
 
   /** Call it before a Register is sent, and send it when this has resolved. */
-  async register(epoch: Epoch): Promise<RegistrationNote> {
+  async register(epoch: Epoch, signal: AbortSignal): Promise<RegistrationNote> {
     const { budgets, connection, deviceId } = this.#options;
     const port = connection.server.link.addresses?.remotePort ?? 0;
-    const turn = await takeTurn({ port, deviceId }, budgets);
+    const turn = await takeTurn({ port, deviceId }, budgets, signal);
     const sinceTicks = ticksNow();
     return {
       over: () => {

@@ -199,7 +199,7 @@ export class WorkerConnector {
       memory: () => this.#memory,
       layerNameIn: (epoch) => this.#layersIn(epoch)[0]?.name ?? '',
       rank,
-      noteRegistration: (epoch) => this.#transfers.proofs.register(epoch),
+      noteRegistration: (epoch, signal) => this.#transfers.proofs.register(epoch, signal),
       settled: () => this.#transfers.ledger.settled(),
     });
     this.#board = new StatusBoard(this.#actor.getSnapshot().value, null);

@@ -11,23 +11,36 @@ export interface RegistrationPlace {
 
 /**
  * Waits for the turn to register there, among all ranks of this host that share its network namespace. `null`, and the window is
- * shared: it did not come in `registrationTurnMs`, or there are no turns here.
+ * shared: it did not come in `registrationTurnMs`, the signal came first, or there are no turns here.
  */
-export async function takeTurn({ port, deviceId }: RegistrationPlace, budgets: Budgets): Promise<Disposable | null> {
-  let isLate = false;
-  const cancel = patientTimer(budgets.registrationTurnMs, () => {
-    isLate = true;
-  });
+export async function takeTurn(
+  { port, deviceId }: RegistrationPlace,
+  budgets: Budgets,
+  signal?: AbortSignal,
+): Promise<Disposable | null> {
+  const late = new AbortController();
+  const giveUp = () => late.abort();
+  const cancel = patientTimer(budgets.registrationTurnMs, giveUp);
+  signal?.addEventListener('abort', giveUp);
   try {
-    while (!isLate) {
+    while (!late.signal.aborted && signal?.aborted !== true) {
       const turn = await holdName(`pegaflow-register-${port}-${deviceId}`);
       if (turn !== null) return turn;
-      await new Promise<void>((resolve) => patientTimer(budgets.registrationTurnPollMs, resolve));
+      await nextTry(budgets.registrationTurnPollMs, late.signal);
     }
     return null;
   } catch {
     return null;
   } finally {
     cancel();
+    signal?.removeEventListener('abort', giveUp);
   }
+}
+
+async function nextTry(afterMs: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const cancel = patientTimer(afterMs, resolve);
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  await promise;
+  cancel();
 }

@@ -44,7 +44,7 @@ function rename(from: string, to: string): void {
 
 async function pairStarted() {
   const { told, proofs } = seeker();
-  const note = await proofs.register(epoch);
+  const note = await proofs.register(epoch, new AbortController().signal);
   const threads = [own(ParkedThread.start(`gpu${DEVICE}-save`)), own(ParkedThread.start('not-yet'))];
   note.answered();
   note.over();
@@ -75,7 +75,7 @@ describe('the threads that copy for a registration', () => {
   it('are not looked for any more, nor is a timer left, when nobody wants their proof', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const { proofs } = seeker();
-    const note = await proofs.register(epoch);
+    const note = await proofs.register(epoch, new AbortController().signal);
     note.answered();
     const found = note.threadsFound();
     while (vi.getTimerCount() === 0) await new Promise(setImmediate);

@@ -32,6 +32,14 @@ describe('turns to register', () => {
     await expect.poll(namesHeld).not.toContain('@pegaflow-register-50055-3');
   });
 
+  it('are not waited for any more once that was given up', async () => {
+    own((await takeTurn(place, patient))!);
+    const given = new AbortController();
+    const waiting = takeTurn(place, patient, given.signal);
+    given.abort();
+    expect(await within(20_000, 'the end of the wait', waiting)).toBeNull();
+  });
+
   it('end with the process that has one', async () => {
     const module = new URL('../../../src/rpc/registration-turn.ts', import.meta.url).href;
     const budgets = new URL('../../../machines/index.ts', import.meta.url).href;
