@@ -19,8 +19,6 @@ interface Flight {
   readonly refuted: TransferEvents['refuted'];
   /** The server has taken it. */
   isAccepted: boolean;
-  /** Frees its stream where the server has not answered. */
-  readonly takeBack: () => void;
   cancelSettling: (() => void) | undefined;
 }
 
@@ -47,14 +45,18 @@ export class Loads {
     };
     const { requestId } = intent;
     const subject = { kind: 'load', requestId, blockIds: destinationsOf(intent) } as const;
-    const transfer = new Transfer(subject, server, this.#budgets, events, release);
     const takenBack = new AbortController();
+    const ended: TransferEvents['ended'] = (outcome, ...rest) => {
+      // A call that the server may never answer would keep its stream.
+      if (outcome.by === 'threadsGone' || outcome.by === 'unsafeRelease') takenBack.abort();
+      events.ended(outcome, ...rest);
+    };
+    const transfer = new Transfer(subject, server, this.#budgets, { ...events, ended }, release);
     const flight: Flight = {
       transfer,
       record,
       refuted: events.refuted,
       isAccepted: false,
-      takeBack: () => takenBack.abort(),
       cancelSettling: undefined,
     };
     this.#flights.add(flight);
@@ -97,7 +99,6 @@ export class Loads {
     flight.cancelSettling ??= patientTimer(this.#budgets.settleMs, () => {
       if (flight.record.state() > 0) transfer.succeed('record');
       else transfer.fail(fault, 'threadsGone');
-      if (!flight.isAccepted) flight.takeBack();
     });
   }
 

@@ -90,7 +90,11 @@ export class TransferLedger {
     for (const { requestId, transfers, isFinished } of saves) {
       const isKnown = transfers.some((transfer) => book.begun.has(transfer));
       for (const transfer of transfers) isFirst(book, transfer);
-      if (isKnown) continue;
+      if (isKnown) {
+        // This very process began them, for other memory: the step that told it of the end may be lost.
+        if (isFinished) this.#finish(book, requestId);
+        continue;
+      }
       const life = this.#begin('save', requestId, book);
       if (isFinished) entryIn(book, requestId).isFinished = true;
       life.end();
@@ -100,13 +104,7 @@ export class TransferLedger {
   /** vLLM: `get_finished`. */
   take(finishedRequestIds: readonly string[]): FinishedTransfers {
     const book = this.#book;
-    for (const requestId of finishedRequestIds) {
-      const entry = book.entries.get(requestId);
-      if (!entry || entry.isFinished) continue;
-      entry.isFinished = true;
-      tellSavesIfEnded(book, requestId, entry);
-      this.#ended(book, requestId, entry);
-    }
+    for (const requestId of finishedRequestIds) this.#finish(book, requestId);
     const { loaded, saved } = book;
     book.loaded = [];
     book.saved = [];
@@ -154,6 +152,14 @@ export class TransferLedger {
         this.#ended(book, requestId, entry);
       },
     };
+  }
+
+  #finish(book: Book, requestId: string): void {
+    const entry = book.entries.get(requestId);
+    if (!entry || entry.isFinished) return;
+    entry.isFinished = true;
+    tellSavesIfEnded(book, requestId, entry);
+    this.#ended(book, requestId, entry);
   }
 
   #isUnderWay(requestIds: ReadonlySet<string>): boolean {

@@ -64,6 +64,18 @@ describe('two lives under one name', () => {
     expect(ledger.isIdle).toBe(true);
   });
 
+  it('a rank that has other memory now tells the saves of before, although the step that told it of their end was lost', () => {
+    const ledger = new TransferLedger(() => {});
+    const epoch = { schedulerBootId: 'boot', counter: 1 };
+    const save = { requestId: 'r', groupId: 0, blockIds: [], blockHashes: [], epoch, transfer: 1 };
+    ledger.begin('save', save)?.end();
+    const saves = [{ requestId: 'r', transfers: [1], isFinished: true }];
+    ledger.inherit('boot', { loads: [], saves });
+    expect(ledger.take([])).toEqual({ loaded: [], saved: ['r'] });
+    ledger.inherit('boot', { loads: [], saves });
+    expect(ledger.take(['r'])).toEqual({ loaded: [], saved: [] });
+  });
+
   it('a message that comes twice begins its transfers once', async () => {
     const engine = await startEngine();
     const { instance, worker } = await warmRank(engine);

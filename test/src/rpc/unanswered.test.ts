@@ -171,6 +171,24 @@ describe('a call without an answer', () => {
     expect(record.said).toEqual(['refused: unreachable', 'suspected']);
   });
 
+  it('a load that is given up, or proved to be over, frees the stream that the server has not answered on', async () => {
+    const streams: ServerHttp2Stream[] = [];
+    const connection = await connect(await server((stream) => streams.push(stream)));
+    const record = new TransferRecord();
+    const loads = new Loads(budgetsFrom({ settleMs: 1 }));
+    const target = { instanceId: 'a', tpRank: 0, deviceId: 0, layers: [] };
+    const epoch = { schedulerBootId: 'boot', counter: 1 };
+    for (const requestId of ['given up', 'over']) {
+      loads.start(connection.server, target, { requestId, epoch, leases: [] }, record.events);
+    }
+    await eventually('both calls', () => (streams.length === 2 ? true : null));
+    const [givenUp, over] = loads.transfers;
+    givenUp!.abandon({ kind: 'timedOut', message: 'the declared time is over' });
+    loads.proveOver(over!);
+    await eventually('the end of both streams', () => (streams.every(({ closed }) => closed) ? true : null));
+    expect(loads.transfers).toEqual([]);
+  });
+
   it('a stream that the server refused to process is final, as after GOAWAY', async () => {
     const connection = await connect(await server((stream) => stream.close(constants.NGHTTP2_REFUSED_STREAM)));
     const error = await connection.server.call((client) => client.save({})).catch((error: unknown) => error);
