@@ -154,7 +154,7 @@ export const mutants: readonly Mutant[] = [
     file: 'src/connector/loads.ts',
     find: '        (error) => transfer.rpcFailed(error),\n      );\n  }',
     replace:
-      '        (error) => { transfer.rpcFailed(error); this.start(server, target, intent, events); },\n      );\n  }',
+      '        (error) => { transfer.rpcFailed(error); if (server.link.end === null) this.start(server, target, intent, events); },\n      );\n  }',
     why: 'the second ends what the first has ended',
   },
   {
