@@ -26,7 +26,7 @@ export async function takeTurn(
     while (!late.signal.aborted && signal?.aborted !== true) {
       const turn = await holdName(`pegaflow-register-${port}-${deviceId}`);
       if (turn !== null) return turn;
-      await nextTry(budgets.registrationTurnPollMs, late.signal);
+      await nextTry(budgets, late.signal);
     }
     return null;
   } catch {
@@ -37,9 +37,9 @@ export async function takeTurn(
   }
 }
 
-async function nextTry(afterMs: number, signal: AbortSignal): Promise<void> {
+async function nextTry(budgets: Budgets, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const cancel = patientTimer(afterMs, resolve);
+  const cancel = patientTimer(budgets.registrationTurnPollMs, resolve);
   signal.addEventListener('abort', () => resolve(), { once: true });
   await promise;
   cancel();
