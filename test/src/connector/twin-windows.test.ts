@@ -31,7 +31,7 @@ it('S-81: eight that register at once each prove with their own threads what a l
 it('S-81: two that could not wait for each other hold what is in doubt until both registrations are over, and say so', async () => {
   const engine = await startEngine({ hasRpcFaults: true });
   const log = new LogRecorder();
-  await engine.fault({ methods: { registerContextBatch: { delayMs: 300 } } });
+  await engine.fault({ methods: { registerContextBatch: { delayMs: 3_000 } } });
   const options = { worldSize: 1, budgets: { registrationTurnMs: 1 }, telemetry: { logger: log } };
   const registered: TestInstance[] = [];
   const register = async () => {
@@ -40,7 +40,7 @@ it('S-81: two that could not wait for each other hold what is in doubt until bot
     registered.push(instance);
   };
   await Promise.all([register(), register()]);
-  // The threads of the other one were started while its own Register waited.
+  // The threads of the other one were started while its own Register waited: the two begin far less than that apart.
   const [other, instance] = registered as [TestInstance, TestInstance];
   await engine.fault({ methods: { registerContextBatch: null, save: { loseAck: true, times: 1 } } });
   instance.scheduler.scheduleSave({ requestId: 'lost', blockIds: [3], blockHashes: hashesOf(1, 'lost') });
