@@ -1,4 +1,5 @@
 import type { ReportedHeld } from '../../machines/index.ts';
+import { BlockCounts } from './block-counts.ts';
 import type { TransferEnd, TransferSubject } from './transfer.ts';
 
 /** Transfers of one kind whose server may be gone, or may still touch their blocks. */
@@ -23,19 +24,14 @@ export interface GroupBlocks {
 /** Counts what is in quarantine: begun, its link or its RPC ended without an answer, and nothing proved yet. */
 export class Quarantine {
   #inside = new Map<TransferSubject, readonly GroupBlocks[]>();
-  /** By group, how many transfers touch each block. */
-  #groups = new Map<number, { readonly ofBlocks: number; readonly holds: Map<number, number> }>();
+  #held = new BlockCounts();
   #entered = { load: 0, save: 0 };
   #ended = { load: noEnds(), save: noEnds() };
 
   enter(subject: TransferSubject, touched: readonly GroupBlocks[]): void {
     this.#inside.set(subject, touched);
     this.#entered[subject.kind] += 1;
-    for (const { groupId, blockIds, ofBlocks } of touched) {
-      const group = this.#groups.get(groupId) ?? { ofBlocks, holds: new Map() };
-      this.#groups.set(groupId, group);
-      for (const blockId of blockIds) group.holds.set(blockId, (group.holds.get(blockId) ?? 0) + 1);
-    }
+    for (const { groupId, blockIds } of touched) this.#held.add(groupId, blockIds);
   }
 
   /** Whether it was in; does nothing for a transfer that never came in. */
@@ -44,25 +40,17 @@ export class Quarantine {
     if (touched === undefined) return false;
     this.#inside.delete(subject);
     this.#ended[subject.kind][by] += 1;
-    for (const { groupId, blockIds } of touched) {
-      const holds = this.#groups.get(groupId)?.holds;
-      for (const blockId of blockIds) {
-        const others = (holds?.get(blockId) ?? 0) - 1;
-        if (others > 0) holds?.set(blockId, others);
-        else holds?.delete(blockId);
-      }
-      if (holds?.size === 0) this.#groups.delete(groupId);
-    }
+    for (const { groupId, blockIds } of touched) this.#held.remove(groupId, blockIds);
     return true;
   }
 
   /** Of the group of which most is held. `undefined`: nothing is. */
   get held(): ReportedHeld | undefined {
     let worst: ReportedHeld | undefined;
-    for (const [groupId, { ofBlocks, holds }] of this.#groups) {
-      if (holds.size === 0) continue;
-      const isWorse = worst === undefined || holds.size * worst.ofBlocks > worst.blocks * ofBlocks;
-      if (isWorse) worst = { groupId, blocks: holds.size, ofBlocks };
+    for (const { groupId, ofBlocks } of [...this.#inside.values()].flat()) {
+      const blocks = this.#held.blocksIn(groupId);
+      const isWorse = worst === undefined || blocks * worst.ofBlocks > worst.blocks * ofBlocks;
+      if (blocks > 0 && isWorse) worst = { groupId, blocks, ofBlocks };
     }
     return worst;
   }
