@@ -52,13 +52,7 @@ export class Loads {
       events.ended(outcome, ...rest);
     };
     const transfer = new Transfer(subject, server, this.#budgets, { ...events, ended }, release);
-    const flight: Flight = {
-      transfer,
-      record,
-      refuted: events.refuted,
-      isAccepted: false,
-      cancelSettling: undefined,
-    };
+    const flight: Flight = { transfer, record, refuted: events.refuted, isAccepted: false, cancelSettling: undefined };
     this.#flights.add(flight);
     this.#pollTimer ??= setTimeout(this.#poll, this.#budgets.loadPollIntervalMs);
     const { layers, ...rank } = target;

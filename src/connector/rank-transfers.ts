@@ -97,7 +97,7 @@ export class RankTransfers {
   #loads: Loads;
   #saves: Saves;
   #inUse = new BlocksInUse();
-  #isHeldTold = false;
+  #isHeldNewsDue = false;
   #cancelHeldLong: (() => void) | null = null;
   #preemptions = new Set<{ readonly requestIds: ReadonlySet<string>; readonly unsafe: Set<string> }>();
 
@@ -261,10 +261,10 @@ export class RankTransfers {
 
   /** Once for all that a lost link leaves behind. */
   #tellHeldSoon(): void {
-    if (this.#isHeldTold) return;
-    this.#isHeldTold = true;
+    if (this.#isHeldNewsDue) return;
+    this.#isHeldNewsDue = true;
     queueMicrotask(() => {
-      this.#isHeldTold = false;
+      this.#isHeldNewsDue = false;
       this.#options.onNews();
     });
   }

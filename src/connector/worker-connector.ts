@@ -278,7 +278,6 @@ export class WorkerConnector {
     const { inherited = [], isSealed, ...word } = announcement;
     if (isSealed) this.#sealedIn = word.epoch;
     this.#send({ type: 'announcement.received', announcement: word });
-    this.#checkRecords();
     const { rank, workerBootId } = this.#actor.getSnapshot().context;
     for (const left of inherited) {
       if (left.rank === rank && left.workerBootId === workerBootId) {

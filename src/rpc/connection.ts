@@ -254,7 +254,7 @@ export class ServerLink {
           if (this.death.isAwaited) void this.#search()?.lookFor(this.death, null);
           for (const lost of this.#lostListeners) lost();
           events.down(end);
-          for (const death of this.deaths) death.retire();
+          for (const death of this.#deaths) death.retire();
           if (!this.link.isReadOn) this.#tellGone();
         },
         isOwed: () => this.#owed > 0 && this.#unanswered === 0,
@@ -273,7 +273,7 @@ export class ServerLink {
   }
 
   get deaths(): readonly DeathWatch[] {
-    return [...this.#deaths];
+    return this.#deaths;
   }
 
   /**

@@ -39,8 +39,10 @@ export async function takeTurn(
 
 async function nextTry(budgets: Budgets, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const cancel = patientTimer(budgets.registrationTurnPollMs, resolve);
-  signal.addEventListener('abort', () => resolve(), { once: true });
+  const goOn = () => resolve();
+  const cancel = patientTimer(budgets.registrationTurnPollMs, goOn);
+  signal.addEventListener('abort', goOn);
   await promise;
+  signal.removeEventListener('abort', goOn);
   cancel();
 }
