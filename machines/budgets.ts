@@ -23,7 +23,7 @@ export const budgetTable = {
   },
   identifyTimeoutMs: {
     default: 2_000,
-    end: 'a rank that is registered serves before it is known which process holds its memory: a link that is lost then leaves blocks held until that process ends',
+    end: 'what is registered is served before it is known which process holds it: a link that is lost then leaves blocks held until that process ends',
   },
   stalledAfterMs: {
     default: 5_000,

@@ -31,6 +31,7 @@ export type {
   ReportedRefusal,
   ReportedWork,
   Survey,
+  SurveyInput,
 } from './messages.ts';
 export { pathFrom, stateOf } from './path.ts';
 export { isNoProof, type NoProof, type Proof, proofInWords, WAYS_TO_PROOF } from './proof.ts';

@@ -162,6 +162,11 @@ export interface ReportedDistrust {
 
 export type RankOutcome = 'pending' | 'registered' | 'kept' | 'failed' | 'lost' | 'stopped';
 
+/** `identifies`: the answer waits until it is known which process holds the instance, at most `identifyTimeoutMs`. */
+export interface SurveyInput {
+  readonly identifies: boolean;
+}
+
 /** What the side-effect-free probe found. */
 export type Survey =
   | { readonly kind: 'sealed' }

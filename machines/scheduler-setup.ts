@@ -18,7 +18,7 @@ import { type Epoch, isSameEpoch } from './epoch.ts';
 import { apartEvidence, desertion, type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
 import { type Fault, isDenial, type LinkEndCause } from './faults.ts';
 import { atHeldLimit, heldLimitFault } from './held-limit.ts';
-import type { Announcement, RankReport, Survey } from './messages.ts';
+import type { Announcement, RankReport, Survey, SurveyInput } from './messages.ts';
 import {
   allConfirm,
   allQuiet,
@@ -158,7 +158,7 @@ export const schedulerSetup = setup({
     /** Owns one link and its session from the dial to the end: `link.opened`, then facts. */
     link: fromCallback<SchedulerEvent>(unprovided('link')),
     openSession: fromPromise<void>(unprovided('openSession')),
-    survey: fromPromise<Survey>(unprovided('survey')),
+    survey: fromPromise<Survey, SurveyInput | undefined>(unprovided('survey')),
     /** Tells of ranks that do not serve, or are not heard: `rank.missed`. */
     watchRanks: fromCallback<SchedulerEvent>(unprovided('watchRanks')),
     clear: fromPromise<Cleared>(unprovided('clear')),

@@ -421,6 +421,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
         readingBack: {
           invoke: {
             src: 'survey',
+            input: { identifies: true },
             onDone: [
               {
                 guard: { type: 'isSealedAndConfirmed', params: surveyOf },

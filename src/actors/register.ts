@@ -1,9 +1,9 @@
 import { fromPromise } from 'xstate';
 import type { Budgets, Epoch, RegistrationInput } from '../../machines/index.ts';
 import type { RegisterContextRequest } from '../gen/pegaflow/engine_pb.ts';
-import { patientTimer } from '../patient-timer.ts';
 import type { Connection } from '../rpc/connection.ts';
 import type { OurMemory } from '../rpc/memory-holder.ts';
+import { identified } from './identified.ts';
 import type { OwnerOf } from './owners.ts';
 
 /** Of one registration at the server, from before its Register is sent. */
@@ -48,10 +48,6 @@ export const createRegister = (ownerOf: OwnerOf<RegistrationOwner>) =>
     } finally {
       note.over();
     }
-    // From now on it holds memory of ours. Nothing is moved before it is known what would prove the end of that: a server that is
-    // killed at once would be a dead process that nobody saw, a link that is lost at once would leave a copy that nobody can see end.
-    const late = Promise.withResolvers<void>();
-    const cancel = patientTimer(budgets.identifyTimeoutMs, late.resolve);
-    await Promise.race([server.identify().then(note.threadsFound), late.promise]);
-    cancel();
+    // From now on it holds memory of ours. A link that is lost before its threads are known would leave a copy that nobody can see end.
+    await identified(server.identify().then(note.threadsFound), budgets);
   });

@@ -23,7 +23,7 @@ import { createOpenSession, type SessionOwner } from '../actors/open-session.ts'
 import { Owners } from '../actors/owners.ts';
 import { createProbeVersion } from '../actors/probe-version.ts';
 import { createRetire, type RetiringOwner } from '../actors/retire.ts';
-import { createSurvey } from '../actors/survey.ts';
+import { createSurvey, type SurveyOwner } from '../actors/survey.ts';
 import { type AttendanceOwner, createWatchRanks } from '../actors/watch-ranks.ts';
 import { patientClock } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
@@ -75,7 +75,7 @@ export interface Save {
   readonly blockHashes: readonly Uint8Array[];
 }
 
-const owners = new Owners<SessionOwner & RetiringOwner & AttendanceOwner>();
+const owners = new Owners<SessionOwner & SurveyOwner & RetiringOwner & AttendanceOwner>();
 
 const machine = schedulerMachine.provide({
   actors: {
@@ -156,6 +156,7 @@ export class SchedulerConnector {
     this.#actor.system.inspect(telemetry.inspect);
     const { instanceId, namespace, tpSize, worldSize } = options;
     owners.set(this.#actor.system, {
+      budgets,
       connection: this.#connection,
       session: { instanceId, namespace, tpSize, worldSize },
       deathNews: (signal) => this.#serverDeath.news(budgets.settleMs, signal),

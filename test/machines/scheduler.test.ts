@@ -12,6 +12,7 @@ import {
   type SchedulerEvent,
   type ServerVersions,
   type Survey,
+  type SurveyInput,
   schedulerMachine,
 } from '../../machines/index.ts';
 import { delaysUsedIn } from '../support/machine-structure.ts';
@@ -30,7 +31,7 @@ function harness({ worldSize = 2, serverVersions = 'tested' as ServerVersions, a
       actors: {
         link: script.link<SchedulerEvent>(),
         openSession: script.promise<void>('openSession'),
-        survey: script.promise<Survey>('survey'),
+        survey: script.promise<Survey, SurveyInput | undefined>('survey'),
         clear: script.promise<Cleared>('clear'),
         probeVersion: script.promise<string>('probeVersion'),
         watchRanks: script.watch<SchedulerEvent>(),

@@ -9,6 +9,7 @@ import {
   type Retired,
   type SchedulerEvent,
   type Survey,
+  type SurveyInput,
   schedulerMachine,
 } from '../../../machines/index.ts';
 import type { ConnectorStatus } from '../../../src/connector/index.ts';
@@ -27,7 +28,7 @@ function watched() {
       actors: {
         link: script.link<SchedulerEvent>(),
         openSession: script.promise<void>('openSession'),
-        survey: script.promise<Survey>('survey'),
+        survey: script.promise<Survey, SurveyInput | undefined>('survey'),
         clear: script.promise<Cleared>('clear'),
         probeVersion: script.promise<string>('probeVersion'),
         watchRanks: script.watch<SchedulerEvent>(),
