@@ -1,9 +1,6 @@
 import { CudaMemoryAt } from './cuda-device/buffer.ts';
 import { CudaDevice } from './cuda-device/device.ts';
-import { CudaEventAt } from './cuda-device/event.ts';
-import { HostRegistration } from './cuda-device/host-registration.ts';
-import { adoptMemory, openMapping, openMappingOnThread } from './cuda-device/mapping.ts';
-import { CudaStreamAt } from './cuda-device/stream.ts';
+import { adoptMemory, openMapping } from './cuda-device/mapping.ts';
 import type { CudaDriver } from './cuda-memory.ts';
 import type { Out, Pointer } from './cudart/calls.ts';
 import { check } from './cudart/check.ts';
@@ -58,33 +55,9 @@ export function createCudaDriver(options: CudaDriverOptions = {}): CudaDriver {
       check(device.selected(), runtime.cudaMalloc(pointer, sizeBytes), 'cudaMalloc', `${sizeBytes} bytes`);
       return CudaMemoryAt.allocatedAt(device, pointer, sizeBytes);
     },
-    async allocateAsync(deviceId, sizeBytes) {
-      const device = deviceOf('cudaMalloc', deviceId);
-      checkSize('cudaMalloc', sizeBytes);
-      const [pointer] = await device.thread().call('cudaMalloc', [null], sizeBytes);
-      return CudaMemoryAt.allocatedAt(device, pointer, sizeBytes);
-    },
     adopt: (deviceId, address, sizeBytes) =>
       adoptMemory(deviceOf('cudaPointerGetAttributes', deviceId), address, sizeBytes),
     openHandle: (deviceId, handle, part) => openMapping(deviceOf('cudaIpcOpenMemHandle', deviceId), handle, part),
-    openHandleAsync: async (deviceId, handle, part) =>
-      openMappingOnThread(deviceOf('cudaIpcOpenMemHandle', deviceId), handle, part),
-
-    createStream: (deviceId) => new CudaStreamAt(deviceOf('cudaStreamCreateWithFlags', deviceId)),
-    createEvent: (deviceId) => CudaEventAt.create(deviceOf('cudaEventCreateWithFlags', deviceId)),
-    openEvent: (deviceId, handle) => CudaEventAt.open(deviceOf('cudaIpcOpenEventHandle', deviceId), handle),
-    registerHost: (bytes) => new HostRegistration(cudart, bytes),
-    synchronize(deviceId) {
-      const selected = deviceOf('cudaDeviceSynchronize', deviceId).selected();
-      check(selected, selected.cudaDeviceSynchronize(), 'cudaDeviceSynchronize');
-    },
-    async synchronizeAsync(deviceId) {
-      await deviceOf('cudaDeviceSynchronize', deviceId).thread().call('cudaDeviceSynchronize');
-    },
-
-    async [Symbol.asyncDispose]() {
-      await Promise.all(devices.map((device) => device[Symbol.asyncDispose]()));
-    },
   };
 }
 

@@ -42,18 +42,6 @@ function fromFirst<T>(libraries: readonly string[], what: string, take: (library
   throw new Error(`cannot bind "${what}" (${refusals.join('; ')})`);
 }
 
-/**
- * Where these bytes lie, for as long as somebody holds them and their buffer is not transferred.
- * @throws TypeError where the bytes may vanish while they are held: a resizable or transferred buffer
- */
-export function hostAddressOf(bytes: Uint8Array): bigint {
-  const { buffer } = bytes;
-  if (buffer instanceof ArrayBuffer && (buffer.resizable || buffer.detached)) {
-    throw new TypeError('a resizable or transferred ArrayBuffer cannot be given to a foreign function by address');
-  }
-  return koffi().address(bytes);
-}
-
 /** `errno` of the last foreign call on this thread. */
 export function lastErrno(): number {
   return koffi().errno();

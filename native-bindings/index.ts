@@ -1,6 +1,6 @@
 /** Device memory, shared memory, threads and process exit, behind wrappers that own what they hold. No pointer leaves this folder. */
 export { type CudaDriverOptions, createCudaDriver } from './cuda-driver.ts';
-export type { CudaBuffer, CudaDriver, CudaEvent, CudaMemory, CudaStream } from './cuda-memory.ts';
+export type { CudaBuffer, CudaDriver, CudaMemory } from './cuda-memory.ts';
 export { CudaUnavailableError, type CudaUnavailableReason } from './cuda-unavailable-error.ts';
 export { DeviceError, type DeviceErrorCode } from './device-error.ts';
 export {

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RunError } from '../src/demo/run-error.ts';
-import { cudaDouble, noCompiler } from '../test/native-bindings/cuda-double/build.ts';
 import { type CommandResult, runCommand } from './run-command.ts';
 import { exits, runTool, toolCommand } from './tool-command.ts';
 
@@ -69,9 +68,6 @@ async function checkOn(major: number, tarball: string): Promise<void> {
   for (const path of Object.keys(exports)) {
     await must(`${on}: import ${specifier(path)}`, runHere('node', ['--input-type=module', '-e', importCheck(path)]));
   }
-  if (noCompiler === null) {
-    await must(`${on}: the thread of a CUDA device`, runHere('node', ['--input-type=module', '-e', threadCheck()]));
-  } else process.stdout.write(`skip ${on}: the thread of a CUDA device (${noCompiler})\n`);
   const said = await must(`${on}: npx ${packageName} --version`, runHere('npx', [packageName, '--version']));
   if (said.trim() !== version) throw new RunError(`--version says ${said.trim()}, package.json ${version}`);
   await must(
@@ -98,17 +94,6 @@ function importCheck(path: string): string {
     const names = Object.keys(await import(${JSON.stringify(specifier(path))}));
     const missing = ${JSON.stringify(EXPECTED_NAMES[path] ?? [])}.filter((name) => !names.includes(name));
     if (names.length === 0 || missing.length > 0) throw new Error('exports ' + names + '; missing ' + missing);
-  `;
-}
-
-/** The thread finds its module by a path, which only packing can break. */
-function threadCheck(): string {
-  const library = JSON.stringify(cudaDouble());
-  return `
-    const { createCudaDriver } = await import('${packageName}/native-bindings');
-    const driver = createCudaDriver({ libraryPath: ${library}, driverLibraryPath: ${library} });
-    await driver.synchronizeAsync(0);
-    await driver[Symbol.asyncDispose]();
   `;
 }
 

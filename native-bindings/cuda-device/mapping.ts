@@ -9,7 +9,7 @@ import { CudaBufferAt, CudaMemoryAt, type Release } from './buffer.ts';
 import type { CudaDevice } from './device.ts';
 
 /** @throws DeviceError `cudaErrorInvalidValue` for another length than 64, which koffi would pad or cut without a word */
-export function reservedFrom(call: string, handle: Uint8Array): Reserved {
+function reservedFrom(call: string, handle: Uint8Array): Reserved {
   if (handle.length === IPC_HANDLE_SIZE_BYTES) return { reserved: Uint8Array.from(handle) };
   const detail = `a handle has ${IPC_HANDLE_SIZE_BYTES} bytes, this one ${handle.length}`;
   throw new DeviceError('cudaErrorInvalidValue', call, detail);
@@ -21,17 +21,6 @@ export function openMapping(device: CudaDevice, handle: Uint8Array, part: Alloca
   const runtime = device.selected();
   const opened: Out<Pointer | null> = [null];
   check(runtime, runtime.cudaIpcOpenMemHandle(opened, reserved, cudaIpcMemLazyEnablePeerAccess), call);
-  return mappingOf(device, opened, part);
-}
-
-export async function openMappingOnThread(
-  device: CudaDevice,
-  handle: Uint8Array,
-  part: AllocationPart | undefined,
-): Promise<CudaBufferAt> {
-  const reserved = reservedFrom('cudaIpcOpenMemHandle', handle);
-  const thread = device.thread();
-  const [opened] = await thread.call('cudaIpcOpenMemHandle', [null], reserved, cudaIpcMemLazyEnablePeerAccess);
   return mappingOf(device, opened, part);
 }
 

@@ -28,34 +28,19 @@ export interface RuntimeCalls {
   cudaSetDevice(device: number): number;
   cudaGetDevice(device: Out<number>): number;
   cudaDeviceGetPCIBusId(text: Uint8Array, lengthBytes: number, device: number): number;
-  cudaDeviceSynchronize(): number;
   cudaMemGetInfo(freeBytes: Out<number>, totalBytes: Out<number>): number;
 
   cudaMalloc(pointer: Out<Pointer | null>, sizeBytes: number): number;
   cudaFree(pointer: Pointer): number;
   cudaMemcpy(to: HostPointer, from: HostPointer, lengthBytes: number, kind: number): number;
-  cudaMemcpyAsync(to: HostPointer, from: HostPointer, lengthBytes: number, kind: number, stream: Pointer): number;
   cudaMemset(pointer: Pointer, byte: number, lengthBytes: number): number;
   cudaPointerGetAttributes(attributes: Partial<PointerAttributes>, pointer: Pointer): number;
-  cudaHostRegister(pointer: HostPointer, sizeBytes: number, flags: number): number;
-  cudaHostUnregister(pointer: HostPointer): number;
 
   cudaIpcGetMemHandle(handle: Partial<Reserved>, pointer: Pointer): number;
   cudaIpcOpenMemHandle(pointer: Out<Pointer | null>, handle: Reserved, flags: number): number;
   cudaIpcCloseMemHandle(pointer: Pointer): number;
-  cudaIpcGetEventHandle(handle: Partial<Reserved>, event: Pointer): number;
-  cudaIpcOpenEventHandle(event: Out<Pointer | null>, handle: Reserved): number;
 
-  cudaStreamCreateWithFlags(stream: Out<Pointer | null>, flags: number): number;
-  cudaStreamDestroy(stream: Pointer): number;
   cudaStreamSynchronize(stream: Pointer): number;
-  cudaStreamQuery(stream: Pointer): number;
-  cudaStreamWaitEvent(stream: Pointer, event: Pointer, flags: number): number;
-  cudaEventCreateWithFlags(event: Out<Pointer | null>, flags: number): number;
-  cudaEventRecord(event: Pointer, stream: Pointer | null): number;
-  cudaEventQuery(event: Pointer): number;
-  cudaEventSynchronize(event: Pointer): number;
-  cudaEventDestroy(event: Pointer): number;
 }
 
 /** Each answers a `CUresult`, which has the numbers of `cudaError_t`. */

@@ -1,6 +1,6 @@
 import { DeviceError, type DeviceErrorCode } from '../device-error.ts';
 import type { DriverCalls, RuntimeCalls } from './calls.ts';
-import { cudaErrorNotReady, cudaSuccess } from './declarations.ts';
+import { cudaSuccess } from './declarations.ts';
 
 /**
  * The one way in for CUDA's errors: passes a success, throws everything else under CUDA's own name, and takes it back from
@@ -17,13 +17,6 @@ export function check(
   runtime.cudaGetLastError();
   const detail = `${runtime.cudaGetErrorString(code)} (${code})`;
   throw new DeviceError(errorName(runtime, code), call, subject === undefined ? detail : `${detail}: ${subject}`);
-}
-
-/** Passes `cudaErrorNotReady`, which is an answer, and takes it back from the thread all the same. @throws DeviceError */
-export function isReady(runtime: RuntimeCalls, code: number, call: keyof RuntimeCalls): boolean {
-  if (code === cudaErrorNotReady) runtime.cudaGetLastError();
-  else check(runtime, code, call);
-  return code === cudaSuccess;
 }
 
 /** Codes that this library has no name for, as those of a newer driver, become `cudaErrorUnknown`. */

@@ -15,7 +15,6 @@ type Layout = Readonly<Record<string, Readonly<Record<string, number>>>>;
 /** What gcc 12 says on x86-64 about the headers of CUDA 13.0. */
 const RECORDED: Layout = {
   cudaIpcMemHandle_t: { sizeof: 64, reserved: 0 },
-  cudaIpcEventHandle_t: { sizeof: 64, reserved: 0 },
   cudaPointerAttributes: { sizeof: 88, type: 0, device: 4, devicePointer: 8, hostPointer: 16, reserved: 24 },
   CUuuid: { sizeof: 16, bytes: 0 },
 };

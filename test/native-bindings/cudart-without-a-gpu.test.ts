@@ -28,7 +28,7 @@ describe('the libcudart that is installed here', () => {
     const version: Out<number> = [0];
     expect(cudart.runtime.cudaRuntimeGetVersion(version)).toBe(0);
     expect(Math.floor(version[0] / 1000)).toBeOneOf([12, 13]);
-    const names = [1, 2, 34, 35, 100, 101, 201, 205, 400, 600].map((code) => cudart.runtime.cudaGetErrorName(code));
+    const names = [1, 2, 34, 35, 100, 101, 201, 205, 400].map((code) => cudart.runtime.cudaGetErrorName(code));
     expect(names).toEqual([
       'cudaErrorInvalidValue',
       'cudaErrorMemoryAllocation',
@@ -39,7 +39,6 @@ describe('the libcudart that is installed here', () => {
       'cudaErrorDeviceUninitialized',
       'cudaErrorMapBufferObjectFailed',
       'cudaErrorInvalidResourceHandle',
-      'cudaErrorNotReady',
     ]);
   });
 

@@ -3,7 +3,6 @@ export type PeerRequest =
   | { readonly call: 'allocate'; readonly deviceId: number; readonly sizeBytes: number }
   | { readonly call: 'exportHandle'; readonly id: number }
   | { readonly call: 'openHandle'; readonly deviceId: number; readonly handle: string }
-  | { readonly call: 'openEvent'; readonly deviceId: number; readonly handle: string }
   | { readonly call: 'write'; readonly id: number; readonly offset: number; readonly bytes: string }
   | { readonly call: 'read'; readonly id: number; readonly offset: number; readonly lengthBytes: number }
   | {

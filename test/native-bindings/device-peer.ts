@@ -1,5 +1,5 @@
 /** The other process of the device tests: does what its parent asks and ends with it. Started with the kind of driver to use. */
-import { type CudaDriver, type DeviceBuffer, type DeviceMemory, LoadState } from '../../native-bindings/index.ts';
+import { type DeviceBuffer, type DeviceMemory, LoadState } from '../../native-bindings/index.ts';
 import { type DriverKind, deviceDrivers } from './device-drivers.ts';
 import type { PeerReply, PeerRequest } from './device-peer-protocol.ts';
 import { countWrongBytes, writePattern } from './memory-pattern.ts';
@@ -36,12 +36,6 @@ const answer = (request: PeerRequest): PeerReply => {
       const id = hold(memory);
       buffers.set(id, memory);
       return { id };
-    }
-    case 'openEvent': {
-      const event = (driver as CudaDriver).openEvent(request.deviceId, Buffer.from(request.handle, 'hex'));
-      event.synchronize();
-      event[Symbol.dispose]();
-      return {};
     }
     case 'write':
       known(buffers, request.id).write(request.offset, Buffer.from(request.bytes, 'hex'));

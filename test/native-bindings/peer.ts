@@ -39,11 +39,6 @@ export class Peer {
     return this.#idOf({ call: 'openHandle', deviceId, handle: Buffer.from(handle).toString('hex') });
   }
 
-  /** Opens an event and waits for it. Only for a peer with a CUDA driver. */
-  async openEvent(deviceId: number, handle: Uint8Array): Promise<void> {
-    await this.#ask({ call: 'openEvent', deviceId, handle: Buffer.from(handle).toString('hex') });
-  }
-
   async write(id: number, offset: number, bytes: Uint8Array): Promise<void> {
     await this.#ask({ call: 'write', id, offset, bytes: Buffer.from(bytes).toString('hex') });
   }

@@ -1,10 +1,8 @@
 /*
  * A stand-in for libcudart and the part of libcuda that the bindings use, with the same exported symbols, on POSIX shared
  * memory: so that the declarations run across real processes without a GPU. It is as strict as it can be: a device belongs
- * to a thread, a copy must lie inside one allocation, copies of a stream happen when the stream is waited for, and so do, on
- * the default stream, small copies from memory that is not pinned and fills, as the documentation of CUDA warns. An event is
- * reached when its stream got there; one that another process opened always is. The use of a destroyed stream or event, on a
- * GPU a crash or worse, aborts: neither is ever freed.
+ * to a thread, a copy must lie inside one allocation, and small copies to the device and fills happen when the default stream
+ * is waited for, as the documentation of CUDA warns.
  *
  * CUDA_DOUBLE_DEVICES         how many devices there are; default 2
  * CUDA_DOUBLE_INIT_ERROR      what cudaGetDeviceCount answers instead of a number
@@ -12,12 +10,10 @@
  * CUDA_DOUBLE_RUNTIME_VERSION default 13000, or what RUNTIME_VERSION was defined as
  * CUDA_DOUBLE_MEMORY_BYTES    memory of all devices together; default 256 MiB
  * CUDA_DOUBLE_VERSION_ERROR   what cudaDriverGetVersion answers instead of a version
- * CUDA_DOUBLE_GATE            a named pipe: calls that synchronize wait until something was written into it, for 20 s at most
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -44,10 +40,6 @@ enum {
   DEVICE_UNINITIALIZED = 201,
   MAP_BUFFER_OBJECT_FAILED = 205,
   INVALID_RESOURCE_HANDLE = 400,
-  NOT_READY = 600,
-  LAUNCH_TIMEOUT = 702,
-  HOST_MEMORY_ALREADY_REGISTERED = 712,
-  HOST_MEMORY_NOT_REGISTERED = 713,
 };
 
 static const struct {
@@ -64,10 +56,6 @@ static const struct {
     {DEVICE_UNINITIALIZED, "cudaErrorDeviceUninitialized"},
     {MAP_BUFFER_OBJECT_FAILED, "cudaErrorMapBufferObjectFailed"},
     {INVALID_RESOURCE_HANDLE, "cudaErrorInvalidResourceHandle"},
-    {NOT_READY, "cudaErrorNotReady"},
-    {LAUNCH_TIMEOUT, "cudaErrorLaunchTimeout"},
-    {HOST_MEMORY_ALREADY_REGISTERED, "cudaErrorHostMemoryAlreadyRegistered"},
-    {HOST_MEMORY_NOT_REGISTERED, "cudaErrorHostMemoryNotRegistered"},
     {803, "cudaErrorSystemDriverMismatch"},
 };
 
@@ -81,28 +69,13 @@ typedef struct region {
   cudaIpcMemHandle_t handle;
 } region;
 
-/* A copy; or, with an event, the place in a stream that the event marks or where the stream waits for it. */
+/* A copy on the default stream, from a copy of its source. */
 typedef struct step {
   struct step *next;
   void *dst;
-  const void *src;
   size_t count;
-  void *staged; /* a copy of the source, to be freed */
-  cudaEvent_t marks;
-  cudaEvent_t waits_for;
+  void *staged;
 } step;
-
-struct CUstream_st {
-  step *first;
-  int is_destroyed;
-};
-
-struct CUevent_st {
-  int device;
-  int pending;         /* how many of its marks were not reached */
-  cudaStream_t stream; /* where the last of them is */
-  int is_destroyed;
-};
 
 /* What a handle holds; the rest of its 64 bytes is zero. */
 typedef struct {
@@ -115,13 +88,11 @@ typedef struct {
 } identity;
 
 static const char MAGIC[8] = "CUDOUBLE";
-static const char EVENT_MAGIC[8] = "CUDOUBEV";
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static region *regions;
 static uint32_t next_id;
-static void *pinned[64];
-static struct CUstream_st default_stream;
+static step *queued_steps;
 static _Thread_local int current_device;
 static _Thread_local int last_error;
 
@@ -155,63 +126,28 @@ static void forget(region *gone) {
     }
 }
 
-static void **pinned_slot(const void *pointer) {
-  for (size_t i = 0; i < sizeof pinned / sizeof *pinned; i++)
-    if (pinned[i] == pointer) return &pinned[i];
-  return NULL;
-}
-
-static void append(cudaStream_t stream, step queued) {
+static void append(void *dst, void *staged, size_t count) {
   step *made = malloc(sizeof *made);
-  *made = queued;
-  step **at = &stream->first;
+  *made = (step){.dst = dst, .count = count, .staged = staged};
+  step **at = &queued_steps;
   while (*at) at = &(*at)->next;
   *at = made;
 }
 
-static void live_stream(cudaStream_t stream) {
-  if (stream && stream->is_destroyed) abort();
-}
-
-static void live_event(cudaEvent_t event) {
-  if (event && event->is_destroyed) abort();
-}
-
-/* Takes the steps of its stream until the event is reached. */
-static void reach(cudaEvent_t event);
-
-static void take_step(cudaStream_t stream) {
-  step *done = stream->first;
-  stream->first = done->next;
-  if (done->marks) done->marks->pending--;
-  if (done->waits_for) reach(done->waits_for);
-  if (done->count) memmove(done->dst, done->src, done->count);
-  free(done->staged);
-  free(done);
-}
-
-static void run(cudaStream_t stream) {
-  while (stream->first) take_step(stream);
-}
-
-static void reach(cudaEvent_t event) {
-  while (event->pending && event->stream->first) take_step(event->stream);
-}
-
-/* Nobody reads what is written: once open, the gate stays open. */
-static int pass_gate(void) {
-  const char *path = getenv("CUDA_DOUBLE_GATE");
-  if (!path || !*path) return SUCCESS;
-  struct pollfd gate = {.fd = open(path, O_RDONLY | O_NONBLOCK), .events = POLLIN};
-  int is_open = gate.fd >= 0 && poll(&gate, 1, 20000) == 1 && (gate.revents & POLLIN);
-  if (gate.fd >= 0) close(gate.fd);
-  return is_open ? SUCCESS : LAUNCH_TIMEOUT;
+static void run_queued(void) {
+  while (queued_steps) {
+    step *done = queued_steps;
+    queued_steps = done->next;
+    memcpy(done->dst, done->staged, done->count);
+    free(done->staged);
+    free(done);
+  }
 }
 
 /* Whatever uses the default stream comes after what was put there before. */
 static void lock_in_order(void) {
   pthread_mutex_lock(&lock);
-  run(&default_stream);
+  run_queued();
 }
 
 /* Device memory is freed with its process. */
@@ -255,14 +191,6 @@ cudaError_t cudaGetDevice(int *device) {
 cudaError_t cudaDeviceGetPCIBusId(char *text, int length, int device) {
   if (device < 0 || device >= device_count()) return fail(INVALID_DEVICE);
   if (snprintf(text, (size_t)length, "0000:%02X:00.0", device + 1) >= length) return fail(INVALID_VALUE);
-  return SUCCESS;
-}
-
-cudaError_t cudaDeviceSynchronize(void) {
-  int code = pass_gate();
-  if (code) return fail(code);
-  lock_in_order();
-  pthread_mutex_unlock(&lock);
   return SUCCESS;
 }
 
@@ -346,11 +274,11 @@ static int check_copy(void *dst, const void *src, size_t count, int kind) {
 cudaError_t cudaMemcpy(void *dst, const void *src, size_t count, enum cudaMemcpyKind kind) {
   lock_in_order();
   int code = check_copy(dst, src, count, kind);
-  int is_staged = kind == cudaMemcpyHostToDevice && count <= 64 * 1024 && !pinned_slot(src);
+  int is_staged = kind == cudaMemcpyHostToDevice && count <= 64 * 1024;
   if (code == SUCCESS && is_staged) {
     void *staged = malloc(count);
     memcpy(staged, src, count);
-    append(&default_stream, (step){.dst = dst, .src = staged, .count = count, .staged = staged});
+    append(dst, staged, count);
   }
   pthread_mutex_unlock(&lock);
   if (code == SUCCESS && !is_staged) memmove(dst, src, count);
@@ -363,110 +291,16 @@ cudaError_t cudaMemset(void *pointer, int value, size_t count) {
   if (ok) {
     void *staged = malloc(count);
     memset(staged, value, count);
-    append(&default_stream, (step){.dst = pointer, .src = staged, .count = count, .staged = staged});
+    append(pointer, staged, count);
   }
   pthread_mutex_unlock(&lock);
   return fail(ok ? SUCCESS : INVALID_VALUE);
 }
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags) {
-  if (flags > 1) return fail(INVALID_VALUE);
-  *stream = calloc(1, sizeof **stream);
-  return fail(*stream ? SUCCESS : MEMORY_ALLOCATION);
-}
-
-cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t count, enum cudaMemcpyKind kind, cudaStream_t stream) {
-  pthread_mutex_lock(&lock);
-  live_stream(stream);
-  int code = check_copy(dst, src, count, kind);
-  if (code == SUCCESS) append(stream, (step){.dst = dst, .src = src, .count = count});
-  pthread_mutex_unlock(&lock);
-  return fail(code);
-}
-
+/* There is no stream but the default one. */
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  int code = pass_gate();
-  if (code) return fail(code);
-  pthread_mutex_lock(&lock);
-  live_stream(stream);
-  run(stream ? stream : &default_stream);
-  pthread_mutex_unlock(&lock);
-  return SUCCESS;
-}
-
-cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  pthread_mutex_lock(&lock);
-  live_stream(stream);
-  int code = stream->first ? NOT_READY : SUCCESS;
-  pthread_mutex_unlock(&lock);
-  return fail(code);
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  pthread_mutex_lock(&lock);
-  live_stream(stream);
-  run(stream);
-  stream->is_destroyed = 1;
-  pthread_mutex_unlock(&lock);
-  return SUCCESS;
-}
-
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int flags) {
-  if (!stream || !event || flags != 0) return fail(INVALID_VALUE);
-  pthread_mutex_lock(&lock);
-  live_stream(stream);
-  live_event(event);
-  append(stream, (step){.waits_for = event});
-  pthread_mutex_unlock(&lock);
-  return SUCCESS;
-}
-
-static cudaEvent_t new_event(int device) {
-  cudaEvent_t made = calloc(1, sizeof *made);
-  made->device = device;
-  return made;
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags) {
-  if (flags != (cudaEventDisableTiming | cudaEventInterprocess)) return fail(INVALID_VALUE);
-  *event = new_event(current_device);
-  return SUCCESS;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  if (event->device != current_device) return fail(INVALID_RESOURCE_HANDLE);
-  pthread_mutex_lock(&lock);
-  event->stream = stream ? stream : &default_stream;
-  live_stream(stream);
-  live_event(event);
-  event->pending++;
-  append(event->stream, (step){.marks = event});
-  pthread_mutex_unlock(&lock);
-  return SUCCESS;
-}
-
-cudaError_t cudaEventQuery(cudaEvent_t event) {
-  pthread_mutex_lock(&lock);
-  live_event(event);
-  int code = event->pending ? NOT_READY : SUCCESS;
-  pthread_mutex_unlock(&lock);
-  return fail(code);
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  int code = pass_gate();
-  if (code) return fail(code);
-  pthread_mutex_lock(&lock);
-  live_event(event);
-  reach(event);
-  pthread_mutex_unlock(&lock);
-  return SUCCESS;
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  pthread_mutex_lock(&lock);
-  live_event(event);
-  event->is_destroyed = 1;
+  if (stream) return fail(INVALID_RESOURCE_HANDLE);
+  lock_in_order();
   pthread_mutex_unlock(&lock);
   return SUCCESS;
 }
@@ -538,40 +372,6 @@ cudaError_t cudaIpcCloseMemHandle(void *pointer) {
   }
   pthread_mutex_unlock(&lock);
   return fail(ok ? SUCCESS : INVALID_VALUE);
-}
-
-cudaError_t cudaIpcGetEventHandle(cudaIpcEventHandle_t *handle, cudaEvent_t event) {
-  live_event(event);
-  identity who = {.pid = getpid(), .device = event->device};
-  memcpy(who.magic, EVENT_MAGIC, sizeof EVENT_MAGIC);
-  memset(handle, 0, sizeof *handle);
-  memcpy(handle, &who, sizeof who);
-  return SUCCESS;
-}
-
-cudaError_t cudaIpcOpenEventHandle(cudaEvent_t *event, cudaIpcEventHandle_t handle) {
-  identity who;
-  memcpy(&who, &handle, sizeof who);
-  if (memcmp(who.magic, EVENT_MAGIC, sizeof EVENT_MAGIC) != 0) return fail(INVALID_RESOURCE_HANDLE);
-  if (who.pid == getpid()) return fail(DEVICE_UNINITIALIZED);
-  *event = new_event(who.device);
-  return SUCCESS;
-}
-
-cudaError_t cudaHostRegister(void *pointer, size_t size, unsigned int flags) {
-  if (!pointer || size == 0 || flags > 15) return fail(INVALID_VALUE);
-  if (pinned_slot(pointer)) return fail(HOST_MEMORY_ALREADY_REGISTERED);
-  void **slot = pinned_slot(NULL);
-  if (!slot) return fail(MEMORY_ALLOCATION);
-  *slot = pointer;
-  return SUCCESS;
-}
-
-cudaError_t cudaHostUnregister(void *pointer) {
-  void **slot = pointer ? pinned_slot(pointer) : NULL;
-  if (!slot) return fail(HOST_MEMORY_NOT_REGISTERED);
-  *slot = NULL;
-  return SUCCESS;
 }
 
 const char *cudaGetErrorName(cudaError_t error) {

@@ -3,22 +3,15 @@
 
 typedef int cudaError_t;
 typedef struct CUstream_st *cudaStream_t;
-typedef struct CUevent_st *cudaEvent_t;
 
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
 enum cudaMemoryType { cudaMemoryTypeUnregistered = 0, cudaMemoryTypeHost = 1, cudaMemoryTypeDevice = 2 };
 
 #define cudaIpcMemLazyEnablePeerAccess 0x01
-#define cudaEventDisableTiming 0x02
-#define cudaEventInterprocess 0x04
 
 typedef struct {
   char reserved[64];
 } cudaIpcMemHandle_t;
-
-typedef struct {
-  char reserved[64];
-} cudaIpcEventHandle_t;
 
 struct cudaPointerAttributes {
   enum cudaMemoryType type;

@@ -23,7 +23,6 @@ export function copyTimesOfC(libraryPath: string, sizeBytes: number, rounds: num
 export function copyTimesOf(driver: CudaDriver, sizeBytes: number, rounds: number): CopyTimes {
   const memory = driver.allocate(0, sizeBytes);
   const host = new Uint8Array(new ArrayBuffer(sizeBytes)).fill(1);
-  const pinned = driver.registerHost(host);
   const times = Array.from({ length: rounds }, () => {
     const startMs = performance.now();
     memory.write(0, host);
@@ -31,7 +30,6 @@ export function copyTimesOf(driver: CudaDriver, sizeBytes: number, rounds: numbe
     memory.read(0, host);
     return [(thereMs - startMs) * 1e6, (performance.now() - thereMs) * 1e6];
   });
-  pinned[Symbol.dispose]();
   memory[Symbol.dispose]();
   return fastest(times);
 }
