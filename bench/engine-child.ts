@@ -15,6 +15,7 @@ const engine = await startEngine({
   addr: process.argv[2] ?? '127.0.0.1:0',
   httpAddr: null,
   driver: createEmulatedDriver({ deviceCount: DEVICE_COUNT }),
+  hasCopyThreads: true,
   log: silentLog,
 });
 const listening: Listening = { address: engine.grpcAddress, atMs: monotonicMs() };

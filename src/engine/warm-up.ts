@@ -20,7 +20,8 @@ const layout = { layerNames, wrapperBytes: [new Uint8Array(1)], numBlocks: [1n],
 
 /**
  * Runs the main calls once on an engine of its own, over a connection in memory, so that the first client does not
- * pay for compiling them: cold, a Session and a Register take about 20 ms.
+ * pay for compiling them. Cold, a Session and a Register take about 28 ms in place of 8: what a connector adds to a recovery
+ * could not be measured beside that (`npm run bench`).
  */
 export const warmUp = async ({
   clock,
