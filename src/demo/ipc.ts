@@ -43,12 +43,12 @@ export interface ForkOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Forks a module beside this one, by its name without extension. */
+/** Forks a module, given without its extension, which is that of this one. */
 export function forkHost<Incoming, Outgoing>(
-  name: string,
+  module: URL,
   { ownGroup, execArgv = process.execArgv, env = {} }: ForkOptions,
 ): Child<Incoming, Outgoing> {
-  const path = fileURLToPath(new URL(name + extname(import.meta.url), import.meta.url));
+  const path = fileURLToPath(module.href + extname(import.meta.url));
   const child = fork(path, {
     serialization: 'advanced',
     execArgv: [...execArgv],

@@ -25,13 +25,6 @@ export type ToScheduler =
       readonly transitions: boolean;
       /** Whether what the machines do is sent back as records of a feed. */
       readonly fed: boolean;
-      /** A rank that ends by itself is an error, or starts again with empty memory. */
-      readonly lostRank: 'fails' | 'replaced';
-      /**
-       * The longest that a request keeps its blocks when they are full, in milliseconds, drawn for each. Where it is not 0
-       * the blocks are verified once more at its end: nobody else may have written into them.
-       */
-      readonly decodeMs: number;
     }
   | { readonly type: 'request'; readonly requestId: string; readonly blockHashes: readonly Uint8Array[] }
   | { readonly type: 'stop' };
@@ -78,7 +71,6 @@ export type ToWorker =
       readonly device: DeviceKind;
       readonly transitions: boolean;
       readonly fed: boolean;
-      readonly verifiesTwice: boolean;
     }
   | { readonly type: 'announce'; readonly announcement: Announcement }
   | { readonly type: 'step'; readonly step: Step }

@@ -122,10 +122,7 @@ function startScheduler(
   observer: DemoObserver,
 ): void {
   const server = { endpoint, instanceId: `demo-${randomUUID()}`, namespace };
-  processes.startScheduler(
-    { type: 'start', server, layout, device, transitions, fed, lostRank: 'fails', decodeMs: 0 },
-    observer,
-  );
+  processes.startScheduler({ type: 'start', server, layout, device, transitions, fed }, observer);
 }
 
 interface Replay {

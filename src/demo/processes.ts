@@ -17,6 +17,9 @@ const LISTEN_TIMEOUT_MS = { engine: 20_000, server: 120_000 };
 const DRAIN_TIMEOUT_MS = 15_000;
 const SCHEDULER_STOP_TIMEOUT_MS = 20_000;
 
+/** Without its extension. */
+export const SCHEDULER_MODULE = new URL('./hosts/scheduler-process', import.meta.url);
+
 export interface ProcessOptions {
   /** `null`: somebody else starts and stops it. */
   readonly server: RunServer | null;
@@ -86,7 +89,7 @@ export class DemoProcesses {
     start: Extract<ToScheduler, { readonly type: 'start' }>,
     observer: Pick<DemoObserver, 'transition' | 'warning' | 'fed'>,
   ): void {
-    const scheduler = forkHost<FromScheduler, ToScheduler>('scheduler-host', {
+    const scheduler = forkHost<FromScheduler, ToScheduler>(SCHEDULER_MODULE, {
       ownGroup: true,
       ...forkOptionsOf(this.#options.telemetry),
     });

@@ -15,6 +15,10 @@ const DRAIN_TIMEOUT_MS = 20_000;
 const EXIT_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 30_000;
 
+/** Without their extension. */
+const ENGINE_MODULE = new URL('./engine-host', import.meta.url);
+const SCHEDULER_MODULE = new URL('./scheduler-host', import.meta.url);
+
 type Start = Extract<ToScheduler, { readonly type: 'start' }>;
 type Request = Extract<ToScheduler, { readonly type: 'request' }>;
 
@@ -71,7 +75,7 @@ export class SoakProcesses {
 
   /** Starts an engine and waits until it listens. */
   async startEngine(): Promise<void> {
-    const child = forkHost<FromEngineHost, ToEngineHost>('../../test/soak/engine-host', { ownGroup: true });
+    const child = forkHost<FromEngineHost, ToEngineHost>(ENGINE_MODULE, { ownGroup: true });
     this.#remember(child.pid);
     this.#network = child;
     const listening = new Promise<FromEngineHost | null>((resolve) => {
@@ -109,7 +113,7 @@ export class SoakProcesses {
   }
 
   startScheduler(): void {
-    const child = forkHost<FromScheduler, ToScheduler>('scheduler-host', { ownGroup: true });
+    const child = forkHost<FromScheduler, ToScheduler>(SCHEDULER_MODULE, { ownGroup: true });
     this.#remember(child.pid);
     const stopped = Promise.withResolvers<string | null>();
     this.#scheduler = { child, stopped: stopped.promise };

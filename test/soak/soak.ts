@@ -56,8 +56,6 @@ const NUM_BLOCKS = 2_048;
 const POOL_SIZE_BYTES = 48 << 20;
 const DEVICE_MEMORY_BYTES = 128 << 20;
 const CONCURRENCY = 32;
-/** So long that a late copy meets blocks in use, in milliseconds. */
-const DECODE_MS = 1_000;
 /** Mean time between arrivals, in milliseconds. */
 const MEAN_GAP_MS = 60;
 
@@ -117,8 +115,6 @@ export async function runSoak(
       device: 'emulated',
       transitions: false,
       fed: false,
-      lostRank: 'replaced',
-      decodeMs: DECODE_MS,
     },
   );
   const random = createRandom(seed);

@@ -5,6 +5,7 @@ import { freePort, portComplaint } from '../../../src/demo/free-port.ts';
 import { forkHost } from '../../../src/demo/ipc.ts';
 import type { FromScheduler, ToScheduler } from '../../../src/demo/messages.ts';
 import { kvLayout, modelPreset } from '../../../src/demo/models.ts';
+import { SCHEDULER_MODULE } from '../../../src/demo/processes.ts';
 import { checkMetricsPorts, forkOptionsOf, metricsPlaces } from '../../../src/demo/telemetry.ts';
 import { atEnd } from '../../support/own.ts';
 
@@ -43,7 +44,7 @@ test('a scheduler whose collector is not there warns its run', async () => {
   const preload = new URL('../../../src/cli/host-telemetry.ts', import.meta.url).href;
   const nowhere = 'http://127.0.0.1:1';
   const telemetry = { preload, otlpUrl: nowhere, metricsPort: null };
-  const host = forkHost<FromScheduler, ToScheduler>('scheduler-host', { ownGroup: false, ...forkOptionsOf(telemetry) });
+  const host = forkHost<FromScheduler, ToScheduler>(SCHEDULER_MODULE, { ownGroup: false, ...forkOptionsOf(telemetry) });
   atEnd(async () => {
     host.process.disconnect();
     await host.exited;
@@ -60,8 +61,6 @@ test('a scheduler whose collector is not there warns its run', async () => {
     device: 'emulated',
     transitions: false,
     fed: false,
-    lostRank: 'fails',
-    decodeMs: 0,
   });
   expect(await warning).toBe(`telemetry could not be exported to ${nowhere}: connect ECONNREFUSED 127.0.0.1:1`);
 });

@@ -3,22 +3,22 @@
  * blocks by writing their content, and verifies every byte of what a load brought.
  */
 
-import { type KvCacheLayer, WorkerConnector, type WorkerStopOutcome } from '../connector/index.ts';
-import { deviceDriverOf } from '../device-kind.ts';
-import { wallTimeMs } from '../wall-time.ts';
-import { forwardFeed } from './forward-feed.ts';
-import { endHost } from './host-end.ts';
-import { parentChannel } from './ipc.ts';
-import type { DemoEvent, EventOf } from './journal.ts';
-import { KvMemory } from './kv-memory.ts';
-import type { BlockContents, FromWorker, Step, ToWorker } from './messages.ts';
-import { describeTransition } from './transition-line.ts';
+import { type KvCacheLayer, WorkerConnector, type WorkerStopOutcome } from '../../connector/index.ts';
+import { deviceDriverOf } from '../../device-kind.ts';
+import { wallTimeMs } from '../../wall-time.ts';
+import { forwardFeed } from '../forward-feed.ts';
+import { endHost } from '../host-end.ts';
+import { type Channel, parentChannel } from '../ipc.ts';
+import type { DemoEvent, EventOf } from '../journal.ts';
+import { KvMemory } from '../kv-memory.ts';
+import type { BlockContents, FromWorker, Step, ToWorker } from '../messages.ts';
+import { describeTransition } from '../transition-line.ts';
 
-type Start = Extract<ToWorker, { readonly type: 'start' }>;
+export type WorkerStart = Extract<ToWorker, { readonly type: 'start' }>;
+export type WorkerChannel = Channel<ToWorker, FromWorker>;
 
-const channel = parentChannel<ToWorker, FromWorker>();
-
-class WorkerHost implements Disposable {
+export class WorkerHost implements Disposable {
+  readonly #channel: WorkerChannel;
   readonly #rank: number;
   readonly #memory: KvMemory;
   readonly #connector: WorkerConnector;
@@ -26,12 +26,9 @@ class WorkerHost implements Disposable {
   /** Saves and computations in the order of their steps. */
   #work: Promise<void> = Promise.resolve();
   #lastCounts = '';
-  readonly #verifiesTwice: boolean;
-  /** What the blocks of running requests hold; empty where they are verified once. */
-  readonly #inUse = new Map<string, BlockContents[]>();
 
-  constructor({ server, rank, worldSize, device, transitions, fed, verifiesTwice }: Start) {
-    this.#verifiesTwice = verifiesTwice;
+  constructor(channel: WorkerChannel, { server, rank, worldSize, device, transitions, fed }: WorkerStart) {
+    this.#channel = channel;
     this.#rank = rank.rank;
     this.#memory = new KvMemory(deviceDriverOf(device), server.namespace, rank);
     const machine = `rank ${rank.rank}`;
@@ -61,7 +58,7 @@ class WorkerHost implements Disposable {
 
   receive(message: Exclude<ToWorker, { readonly type: 'start' }>): void {
     if (message.type === 'announce') this.#connector.acceptAnnouncement(message.announcement);
-    else if (message.type === 'step') this.#take(message.step);
+    else if (message.type === 'step') this.take(message.step);
     else void this.#stop();
   }
 
@@ -69,9 +66,7 @@ class WorkerHost implements Disposable {
     this.#memory[Symbol.dispose]();
   }
 
-  #take({ metadata, expected, computed, finishedRequestIds }: Step): void {
-    // Before anything is written: the blocks may be another request's in this very step.
-    for (const requestId of finishedRequestIds) this.#verifyAgain(requestId);
+  protected take({ metadata, expected, computed, finishedRequestIds }: Step): void {
     for (const contents of expected) {
       for (const blockId of contents.blockIds) this.#memory.poison(blockId);
       this.#expected.set(contents.requestId, contents);
@@ -79,14 +74,7 @@ class WorkerHost implements Disposable {
     this.#connector.acceptMetadata(metadata);
     this.#connector.startLoad(metadata.loads);
     this.#work = this.#work.then(async () => {
-      for (const { blockIds, blockHashes } of computed) {
-        for (const [index, blockId] of blockIds.entries()) {
-          const blockHash = blockHashes[index];
-          if (blockHash !== undefined) this.#memory.fill(blockId, blockHash);
-          await letOthersRun();
-        }
-      }
-      for (const contents of computed) this.#use(contents);
+      for (const contents of computed) await this.compute(contents);
       for (const { requestId } of metadata.saves)
         this.#record({ type: 'save.submitted', atMs: wallTimeMs(), rank: this.#rank, requestId });
       this.#connector.save(metadata.saves);
@@ -104,27 +92,24 @@ class WorkerHost implements Disposable {
       const contents = this.#expected.get(requestId);
       this.#expected.delete(requestId);
       if (contents === undefined || failedLoads.has(requestId)) continue;
-      this.#verify(contents, 'loaded');
-      this.#use(contents);
+      this.verify(contents, 'loaded');
     }
     this.#sendCounts();
     const report = this.#connector.takeReport();
     const output = { rank: this.#rank, report, loaded, saved, failedLoads: [...failedLoads], computed };
-    channel.send({ type: 'output', output });
+    this.#channel.send({ type: 'output', output });
   }
 
-  #use(contents: BlockContents): void {
-    if (!this.#verifiesTwice) return;
-    const held = this.#inUse.get(contents.requestId) ?? [];
-    this.#inUse.set(contents.requestId, [...held, contents]);
+  /** Fills the blocks with what the model would compute. */
+  protected async compute({ blockIds, blockHashes }: BlockContents): Promise<void> {
+    for (const [index, blockId] of blockIds.entries()) {
+      const blockHash = blockHashes[index];
+      if (blockHash !== undefined) this.#memory.fill(blockId, blockHash);
+      await letOthersRun();
+    }
   }
 
-  #verifyAgain(requestId: string): void {
-    for (const contents of this.#inUse.get(requestId) ?? []) this.#verify(contents, 'finished');
-    this.#inUse.delete(requestId);
-  }
-
-  #verify({ requestId, blockIds, blockHashes }: BlockContents, moment: 'loaded' | 'finished'): void {
+  protected verify({ requestId, blockIds, blockHashes }: BlockContents, moment: 'loaded' | 'finished'): void {
     const wrongBytes = blockIds.reduce((wrong, blockId, index) => {
       const blockHash = blockHashes[index];
       return blockHash === undefined ? wrong : wrong + this.#memory.countWrongBytes(blockId, blockHash);
@@ -169,13 +154,13 @@ class WorkerHost implements Disposable {
   }
 
   #record(event: DemoEvent): void {
-    channel.send({ type: 'happened', event });
+    this.#channel.send({ type: 'happened', event });
   }
 
   async #stop(): Promise<void> {
     await this.#work;
     const outcome = await this.#connector.stop();
-    channel.send({ type: 'stopped', complaint: complaintOf(outcome) });
+    this.#channel.send({ type: 'stopped', complaint: complaintOf(outcome) });
   }
 }
 
@@ -188,14 +173,16 @@ function letOthersRun(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-let host: WorkerHost | null = null;
-
-channel.onMessage((message) => {
-  if (message.type === 'start') host = new WorkerHost(message);
-  else host?.receive(message);
-});
-
-channel.onClosed(() => {
-  host?.[Symbol.dispose]();
-  void endHost();
-});
+/** Serves as this process's rank until its parent closes the channel. */
+export function runWorker(create: (channel: WorkerChannel, start: WorkerStart) => WorkerHost): void {
+  const channel = parentChannel<ToWorker, FromWorker>();
+  let host: WorkerHost | null = null;
+  channel.onMessage((message) => {
+    if (message.type === 'start') host = create(channel, message);
+    else host?.receive(message);
+  });
+  channel.onClosed(() => {
+    host?.[Symbol.dispose]();
+    void endHost();
+  });
+}

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Step } from '../../../src/demo/messages.ts';
-import { RankDebts } from '../../../src/demo/rank-debts.ts';
+import type { Step } from '../../src/demo/messages.ts';
+import { RankDebts } from './rank-debts.ts';
 
 const epoch = { schedulerBootId: 'boot', counter: 1 };
 const NOTHING = { loaded: [], failedLoads: [], computed: [], saved: [] };
