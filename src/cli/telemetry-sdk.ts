@@ -1,8 +1,8 @@
 import http from 'node:http';
 import { metrics, propagation, trace } from '@opentelemetry/api';
 import { UsageError } from '../demo/usage-error.ts';
+import { createPrometheusMetrics } from '../engine/http/prometheus.ts';
 import type { MetricsHandler, PrometheusMetrics } from '../engine/index.ts';
-import { createPrometheusMetrics } from '../engine/prometheus.ts';
 import { errorText } from '../error-text.ts';
 import { packageVersion } from '../package-version.ts';
 import { publicEndpoint, redacted } from '../redacted.ts';

@@ -6,23 +6,23 @@ import type {
   ReleaseRequest,
   SaveRequest,
 } from '../gen/pegaflow/engine_pb.ts';
-import { BlockStore, type MemoryCleanup } from './block-store.ts';
+import { BlockStore, type MemoryCleanup } from './cache/block-store.ts';
+import { InsertionThread } from './cache/insertion-thread.ts';
+import { LeaseTable } from './cache/lease-table.ts';
+import { QueryDesk } from './cache/query.ts';
 import type { Call } from './call.ts';
-import type { StartCopyThread } from './copy-queue.ts';
-import type { EngineClock } from './engine-clock.ts';
 import { EngineError } from './engine-error.ts';
 import type { EngineLog } from './engine-log.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
-import { EngineTimers } from './engine-timers.ts';
 import type { FaultBoard } from './faults.ts';
-import { InsertionThread } from './insertion-thread.ts';
-import { InstanceStore } from './instances.ts';
-import { LeaseTable } from './lease-table.ts';
-import { QueryDesk } from './query.ts';
-import { Registrations } from './registrations.ts';
+import { InstanceStore } from './registration/instances.ts';
+import { Registrations } from './registration/registrations.ts';
+import { type OpenTensor, TensorRegistry } from './registration/tensor-registry.ts';
 import { behaviourOf } from './server-version.ts';
-import { type OpenTensor, TensorRegistry } from './tensor-registry.ts';
-import { checkLeaseId, type LoadStateHandle, Transfers } from './transfers.ts';
+import type { EngineClock } from './timing/engine-clock.ts';
+import { EngineTimers } from './timing/engine-timers.ts';
+import type { StartCopyThread } from './transfers/copy-queue.ts';
+import { checkLeaseId, type LoadStateHandle, Transfers } from './transfers/transfers.ts';
 
 const LEASE_SWEEP_INTERVAL_MS = 30_000;
 const GARBAGE_INTERVAL_MS = 60_000;

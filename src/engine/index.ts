@@ -1,7 +1,7 @@
 export type { EngineLog } from './engine-log.ts';
-export { FaultJsonError, faultRequestFrom } from './fault-json.ts';
 export type { FaultPatch } from './faults.ts';
-export type { MetricsHandler } from './http-admin.ts';
+export { FaultJsonError, faultRequestFrom } from './http/fault-json.ts';
+export type { MetricsHandler } from './http/http-admin.ts';
+export { createPrometheusMetrics, type PrometheusMetrics } from './http/prometheus.ts';
 export { EngineOptionError, type EngineOptions } from './options.ts';
-export { createPrometheusMetrics, type PrometheusMetrics } from './prometheus.ts';
 export { type RunningEngine, startEngine } from './start-engine.ts';

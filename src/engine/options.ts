@@ -3,7 +3,7 @@ import type { DeviceDriver } from '../../native-bindings/device-memory.ts';
 import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
 import { type EngineLog, silentLog } from './engine-log.ts';
 import type { FaultPatch } from './faults.ts';
-import type { MetricsHandler } from './http-admin.ts';
+import type { MetricsHandler } from './http/http-admin.ts';
 
 /** What an embedded engine is started with. Names in backquotes are pegaflow-server's flags. */
 export interface EngineOptions {

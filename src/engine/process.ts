@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { wallTimeMs } from '../wall-time.ts';
 import type { EngineLog } from './engine-log.ts';
-import { type ServeGrpc, serveGrpc } from './grpc-service.ts';
+import { type ServeGrpc, serveGrpc } from './grpc/grpc-service.ts';
 import type { EngineOptions } from './options.ts';
 import { startEngine } from './start-engine.ts';
 

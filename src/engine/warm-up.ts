@@ -4,14 +4,14 @@ import { create, type DescMethod, type MessageInitShape, toBinary } from '@bufbu
 import { createNoopMeter } from '@opentelemetry/api';
 import { LoadState } from '../../native-bindings/load-state.ts';
 import { Engine as EngineService } from '../gen/pegaflow/engine_pb.ts';
-import { noCopyThread } from './copy-queue.ts';
+import { POOL_UNIT_BYTES } from './cache/host-pool.ts';
 import { Engine, type EngineDependencies } from './engine.ts';
 import { silentLog } from './engine-log.ts';
 import { createEngineMetrics } from './engine-metrics.ts';
 import { FaultBoard } from './faults.ts';
-import { GrpcListener } from './grpc-listener.ts';
-import { serveGrpc } from './grpc-service.ts';
-import { POOL_UNIT_BYTES } from './host-pool.ts';
+import { GrpcListener } from './grpc/grpc-listener.ts';
+import { serveGrpc } from './grpc/grpc-service.ts';
+import { noCopyThread } from './transfers/copy-queue.ts';
 
 const instanceId = 'warm-up';
 const layerNames = ['layer'];

@@ -1,4 +1,4 @@
-import { describeCopyThreads } from '../src/engine/copy-thread-contract.ts';
+import { describeCopyThreads } from '../src/engine/transfers/copy-thread-contract.ts';
 import { own } from '../support/own.ts';
 import { RealServer } from '../support/real-server.ts';
 import { publishedVersions } from './published-wheels.ts';

@@ -1,4 +1,4 @@
-import { describeHttpPort } from '../src/engine/describe-http-port.ts';
+import { describeHttpPort } from '../src/engine/http/describe-http-port.ts';
 import { RealServer } from '../support/real-server.ts';
 import { publishedVersions } from './published-wheels.ts';
 

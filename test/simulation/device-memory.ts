@@ -1,4 +1,4 @@
-import type { Tensor } from '../../src/engine/tensor-registry.ts';
+import type { Tensor } from '../../src/engine/registration/tensor-registry.ts';
 import { decodeIpcWrapper, encodeIpcWrapper } from '../../src/registration/ipc-wrapper.ts';
 import type { SimulatedProcess } from './event-loop.ts';
 import type { Kernel } from './kernel.ts';

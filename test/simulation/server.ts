@@ -3,7 +3,6 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { createNoopMeter } from '@opentelemetry/api';
 import { SAVES_IN_FLIGHT_MAX } from '../../src/connector/saves.ts';
 import { Engine } from '../../src/engine/engine.ts';
-import type { EngineClock } from '../../src/engine/engine-clock.ts';
 import { silentLog } from '../../src/engine/engine-log.ts';
 import { createEngineMetrics } from '../../src/engine/engine-metrics.ts';
 import { FaultBoard, type FaultPatch } from '../../src/engine/faults.ts';
@@ -12,8 +11,9 @@ import {
   type UnaryHandlers,
   type UnaryMethod,
   untilFaultAllows,
-} from '../../src/engine/rpc-routes.ts';
-import { rpcErrorFrom } from '../../src/engine/rpc-status.ts';
+} from '../../src/engine/grpc/rpc-routes.ts';
+import { rpcErrorFrom } from '../../src/engine/grpc/rpc-status.ts';
+import type { EngineClock } from '../../src/engine/timing/engine-clock.ts';
 import { Engine as EngineService, type SaveRequest, type SessionRequest } from '../../src/gen/pegaflow/engine_pb.ts';
 import { PEGAFLOW_VERSION } from '../../src/pegaflow-version.ts';
 import type { Connection } from './connection.ts';

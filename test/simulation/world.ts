@@ -1,6 +1,6 @@
 import { type Budgets, budgetsFrom, newestTestedVersion } from '../../machines/index.ts';
+import { POOL_UNIT_BYTES } from '../../src/engine/cache/host-pool.ts';
 import type { FaultPatch } from '../../src/engine/faults.ts';
-import { POOL_UNIT_BYTES } from '../../src/engine/host-pool.ts';
 import { BlockPool } from './block-pool.ts';
 import type { Coverage, MachineName } from './coverage.ts';
 import type { ScheduledEvent, SimulatedProcess } from './event-loop.ts';

@@ -2,10 +2,10 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { HandlerContext } from '@connectrpc/connect';
 import { createContextKey, createContextValues } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
-import { GrpcCall } from '../../src/engine/grpc-call.ts';
-import type { ServeGrpc } from '../../src/engine/grpc-service.ts';
-import { createUnaryHandlers } from '../../src/engine/rpc-routes.ts';
-import { serveSession } from '../../src/engine/session-stream.ts';
+import { GrpcCall } from '../../src/engine/grpc/grpc-call.ts';
+import type { ServeGrpc } from '../../src/engine/grpc/grpc-service.ts';
+import { createUnaryHandlers } from '../../src/engine/grpc/rpc-routes.ts';
+import { serveSession } from '../../src/engine/grpc/session-stream.ts';
 import { Engine } from '../../src/gen/pegaflow/engine_pb.ts';
 
 const MAX_MESSAGE_BYTES = 64 << 20;

@@ -2,12 +2,12 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { createNoopMeter } from '@opentelemetry/api';
 import { type Clock, createClock } from '@sinonjs/fake-timers';
 import type { Call } from '../../src/engine/call.ts';
-import { noCopyThread, type StartCopyThread } from '../../src/engine/copy-queue.ts';
 import { Engine, type EngineDependencies } from '../../src/engine/engine.ts';
-import type { EngineClock } from '../../src/engine/engine-clock.ts';
 import { silentLog } from '../../src/engine/engine-log.ts';
 import { createEngineMetrics } from '../../src/engine/engine-metrics.ts';
 import { FaultBoard, type FaultPatch, type MethodFault } from '../../src/engine/faults.ts';
+import type { EngineClock } from '../../src/engine/timing/engine-clock.ts';
+import { noCopyThread, type StartCopyThread } from '../../src/engine/transfers/copy-queue.ts';
 import {
   LoadRequestSchema,
   type QueryReady,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { faultRequestFrom } from '../../../src/engine/fault-json.ts';
 import { FaultBoard } from '../../../src/engine/faults.ts';
+import { faultRequestFrom } from '../../../src/engine/http/fault-json.ts';
 
 describe('fault switches', () => {
   test('a switch with times holds for so many calls', () => {
