@@ -1,15 +1,15 @@
 /** A pegaflow-server by its path, such as one that `npm run real:install` made. */
 
 import { within } from '../src/demo/deadline.ts';
-import { freePort } from '../src/demo/free-port.ts';
 import { RunError } from '../src/demo/run-error.ts';
-import { healthComplaint } from '../src/demo/run-server.ts';
-import { type ServerCommand, spawnServer } from '../src/demo/server-command.ts';
-import { ServerLog } from '../src/demo/server-log.ts';
-import type { ServerProcess } from '../src/demo/server-process.ts';
-import { UsageError } from '../src/demo/usage-error.ts';
+import { freePort } from '../src/demo/server/free-port.ts';
+import { healthComplaint } from '../src/demo/server/run-server.ts';
+import { type ServerCommand, spawnServer } from '../src/demo/server/server-command.ts';
+import { ServerLog } from '../src/demo/server/server-log.ts';
+import type { ServerProcess } from '../src/demo/server/server-process.ts';
 import { testedServerVersions } from '../src/index.ts';
 import { faultFromRpc } from '../src/rpc/fault-from-rpc.ts';
+import { UsageError } from '../src/usage-error.ts';
 import { wallTimeMs } from '../src/wall-time.ts';
 import { BareLink } from './bare-link.ts';
 import type { Listening } from './engine-process.ts';

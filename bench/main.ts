@@ -3,7 +3,7 @@
 import { availableParallelism, loadavg } from 'node:os';
 import { Option } from 'commander';
 import { exits, runTool, toolCommand } from '../scripts/tool-command.ts';
-import { UsageError } from '../src/demo/usage-error.ts';
+import { UsageError } from '../src/usage-error.ts';
 import type { Figure } from './figure.ts';
 import type { ServerChoice } from './measured-server.ts';
 import { tableFrom } from './report.ts';

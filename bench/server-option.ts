@@ -1,7 +1,7 @@
 /** What `--server` names. */
 import { existsSync } from 'node:fs';
-import { ownServer } from '../src/demo/served-by.ts';
-import { UsageError } from '../src/demo/usage-error.ts';
+import { ownServer } from '../src/demo/server/served-by.ts';
+import { UsageError } from '../src/usage-error.ts';
 import { type Installation, installationOf, recordOf } from '../test/real/installation.ts';
 import { publishedVersions } from '../test/real/published-wheels.ts';
 import { chooseCommand } from './command-server.ts';

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** Fetches published servers and clients of PegaFlow and makes them runnable without a GPU. */
 import { relative } from 'node:path';
-import { UsageError } from '../src/demo/usage-error.ts';
+import { UsageError } from '../src/usage-error.ts';
 import { install } from '../test/real/install.ts';
 import { installationOf } from '../test/real/installation.ts';
 import { isPublished, type PublishedVersion, publishedVersions } from '../test/real/published-wheels.ts';

@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { wholeNumber } from '../src/cli/values.ts';
-import { UsageError } from '../src/demo/usage-error.ts';
+import { UsageError } from '../src/usage-error.ts';
 import { type RunResult, repetitionText, runResultFrom } from './repetition.ts';
 import { exits, runTool, toolCommand } from './tool-command.ts';
 

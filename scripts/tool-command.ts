@@ -1,7 +1,7 @@
 /** The manners of the repository's own commands: the same as those of the command line that the package ships. */
 import { Command, CommanderError } from 'commander';
 import { InterruptedError, RunError } from '../src/demo/run-error.ts';
-import { UsageError } from '../src/demo/usage-error.ts';
+import { UsageError } from '../src/usage-error.ts';
 
 /** Exit statuses: what was looked for is right, is not, could not be understood, was cut short by Ctrl-C. */
 export const exits = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;

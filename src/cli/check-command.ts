@@ -1,7 +1,7 @@
 import { Argument, Command } from 'commander';
 import type { CheckReport, ItemResult } from '../check/check.ts';
-import { UsageError } from '../demo/usage-error.ts';
 import type { DeviceKind } from '../device-kind.ts';
+import { UsageError } from '../usage-error.ts';
 import { deviceDriverFor, deviceKindFor, openDeviceOption } from './device-option.ts';
 import { printLine } from './terminal.ts';
 import { untilSignal } from './until-signal.ts';

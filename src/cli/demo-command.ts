@@ -1,13 +1,14 @@
 import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
-import { MODEL_PRESETS, modelPreset } from '../demo/models.ts';
+import { MODEL_PRESETS, modelPreset } from '../demo/model/models.ts';
 import type { DemoOptions, OutageRange } from '../demo/options.ts';
 import { InterruptedError } from '../demo/run-error.ts';
-import { ownServer, type ServedBy } from '../demo/served-by.ts';
+import { ownServer, type ServedBy } from '../demo/server/served-by.ts';
 import { checkMetricsPorts, type DemoTelemetry, metricsPlaces } from '../demo/telemetry.ts';
-import { readTrace } from '../demo/trace.ts';
-import { UsageError } from '../demo/usage-error.ts';
+import { readTrace } from '../demo/workload/trace.ts';
 import type { DeviceKind } from '../device-kind.ts';
+import { UsageError } from '../usage-error.ts';
 import { aborted } from './aborted.ts';
 import { deviceDriverFor, deviceKindFor, openDeviceOption } from './device-option.ts';
 import { checkSdk } from './telemetry-sdk.ts';
@@ -227,6 +228,7 @@ function demoOptionsFrom(flags: DemoFlags, serverFlags: readonly string[]): Demo
   if (trace === undefined && blocksPerId !== undefined) throw new UsageError('--blocks-per-id needs --trace');
   return {
     ...same,
+    commandLine: fileURLToPath(new URL(`main${extname(import.meta.url)}`, import.meta.url)),
     servedBy,
     serverLogPath: serverLog,
     seconds,

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import { CudaUnavailableError, type DeviceDriver } from '../../native-bindings/index.ts';
-import { UsageError } from '../demo/usage-error.ts';
 import { DEVICE_KINDS, type DeviceKind, deviceDriverOf } from '../device-kind.ts';
+import { UsageError } from '../usage-error.ts';
 
 const DESCRIPTION = 'where device memory lies: on a GPU, or in shared memory that stands in for one';
 

@@ -1,9 +1,9 @@
 import { Command, Option } from 'commander';
-import { UsageError } from '../demo/usage-error.ts';
 import type { DeviceKind } from '../device-kind.ts';
 import type { EngineLog, FaultPatch, PrometheusMetrics } from '../engine/index.ts';
 import { errorText } from '../error-text.ts';
 import { PEGAFLOW_VERSION } from '../pegaflow-version.ts';
+import { UsageError } from '../usage-error.ts';
 import { deviceDriverFor, deviceOption } from './device-option.ts';
 import { startSdk } from './telemetry-sdk.ts';
 import { printLine, visibleLines } from './terminal.ts';

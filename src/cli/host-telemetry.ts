@@ -1,7 +1,7 @@
 /** Loaded by the hosts of a demo before anything else (`node --import`): registers the SDK that their environment asks for. */
-import { beforeHostEnds } from '../demo/host-end.ts';
-import { parentChannel } from '../demo/ipc.ts';
-import type { FromScheduler } from '../demo/messages.ts';
+import { beforeHostEnds } from '../demo/hosts/host-end.ts';
+import { parentChannel } from '../demo/hosts/ipc.ts';
+import type { FromScheduler } from '../demo/hosts/messages.ts';
 import { metricsPortOf, processNames, TELEMETRY_ENV } from '../demo/telemetry.ts';
 import { serveMetrics, startSdk } from './telemetry-sdk.ts';
 

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { UsageError } from '../demo/usage-error.ts';
+import { UsageError } from '../usage-error.ts';
 import { aborted } from './aborted.ts';
 import { printLine } from './terminal.ts';
 import { untilSignal } from './until-signal.ts';

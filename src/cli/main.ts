@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /** The command line. The only place that prints, reads signals and decides an exit status. */
 import { Command, CommanderError } from 'commander';
-import { UsageError } from '../demo/usage-error.ts';
 import { errorText } from '../error-text.ts';
 import { RecordingError } from '../feed/recording-error.ts';
 import { packageVersion } from '../package-version.ts';
+import { UsageError } from '../usage-error.ts';
 import { checkCommand } from './check-command.ts';
 import { demoCommand } from './demo-command.ts';
 import { engineCommand } from './engine-command.ts';

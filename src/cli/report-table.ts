@@ -1,7 +1,7 @@
 /** The report of a run as two tables. */
 import Table from 'cli-table3';
-import type { RunReport } from '../demo/report.ts';
-import type { RestartReport } from '../demo/restart-report.ts';
+import type { RunReport } from '../demo/report/report.ts';
+import type { RestartReport } from '../demo/report/restart-report.ts';
 import { milliseconds, percent, sizeText } from './numbers.ts';
 import { print, printLine } from './terminal.ts';
 

@@ -1,12 +1,12 @@
 import http from 'node:http';
 import { metrics, propagation, trace } from '@opentelemetry/api';
-import { UsageError } from '../demo/usage-error.ts';
 import { createPrometheusMetrics } from '../engine/http/prometheus.ts';
 import type { MetricsHandler, PrometheusMetrics } from '../engine/index.ts';
 import { errorText } from '../error-text.ts';
 import { packageVersion } from '../package-version.ts';
 import { publicEndpoint, redacted } from '../redacted.ts';
 import { traceparentPropagator } from '../telemetry/traceparent.ts';
+import { UsageError } from '../usage-error.ts';
 
 export interface SdkOptions {
   /** Base of an OTLP/HTTP collector, such as `http://127.0.0.1:4318`; `null`: nothing is sent. */

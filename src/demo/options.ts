@@ -1,9 +1,9 @@
 /** What a run of the demo can be asked for. */
 import type { DeviceKind } from '../device-kind.ts';
-import type { ModelPreset } from './models.ts';
-import type { ServedBy } from './served-by.ts';
+import type { ModelPreset } from './model/models.ts';
+import type { ServedBy } from './server/served-by.ts';
 import type { DemoTelemetry } from './telemetry.ts';
-import type { TraceLine, TraceScale } from './trace.ts';
+import type { TraceLine, TraceScale } from './workload/trace.ts';
 
 /** Milliseconds, both ends included. */
 export interface OutageRange {
@@ -12,6 +12,8 @@ export interface OutageRange {
 }
 
 export interface DemoOptions {
+  /** The module of the command line, whose `engine` is the embedded engine of a run. */
+  readonly commandLine: string;
   readonly servedBy: ServedBy;
   /** Where what the server writes is kept; `null`: it is only counted. */
   readonly serverLogPath: string | null;

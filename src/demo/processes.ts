@@ -1,15 +1,15 @@
 /** The child processes of a run: the server, stopped and started again, and the scheduler host with its workers. */
 import { wallTimeMs } from '../wall-time.ts';
 import { within } from './deadline.ts';
-import { type Child, forkHost } from './ipc.ts';
+import { type Child, forkHost } from './hosts/ipc.ts';
+import type { FromScheduler, ToScheduler } from './hosts/messages.ts';
 import type { StopKind } from './journal.ts';
 import { identifyProcess, type ProcessIdentity } from './leaks.ts';
-import type { FromScheduler, ToScheduler } from './messages.ts';
 import type { DemoObserver } from './observer.ts';
 import { RunError } from './run-error.ts';
 import type { RunLog } from './run-log.ts';
-import type { ServerLog } from './server-log.ts';
-import type { Listening, ServerProcess, StartServer } from './server-process.ts';
+import type { ServerLog } from './server/server-log.ts';
+import type { Listening, ServerProcess, StartServer } from './server/server-process.ts';
 import { type DemoTelemetry, forkOptionsOf } from './telemetry.ts';
 
 /** Bounds on starting and stopping, in milliseconds; all far above what a busy machine needs. */

@@ -1,5 +1,5 @@
-import { portComplaint } from './free-port.ts';
 import { RunError } from './run-error.ts';
+import { portComplaint } from './server/free-port.ts';
 
 /** What the processes of a run tell, and to whom. */
 export interface DemoTelemetry {

@@ -3,7 +3,7 @@
  * of a client's connection is the server's, as without a network in between.
  */
 
-import { parentChannel } from '../../src/demo/ipc.ts';
+import { parentChannel } from '../../src/demo/hosts/ipc.ts';
 import { startEngine } from '../../src/engine/index.ts';
 import { wallTimeMs } from '../../src/wall-time.ts';
 import { FaultyNetwork, type NetworkCondition } from './network.ts';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { freePort } from '../../src/demo/free-port.ts';
+import { freePort } from '../../src/demo/server/free-port.ts';
 import { within } from '../support/within.ts';
 import { CLEAR, FaultyNetwork } from './network.ts';
 

@@ -1,8 +1,8 @@
 /** The processes of a soak: the engine behind its faulty network, and the scheduler host with its ranks. */
 import { within } from '../../src/demo/deadline.ts';
-import { type Child, forkHost } from '../../src/demo/ipc.ts';
+import { type Child, forkHost } from '../../src/demo/hosts/ipc.ts';
+import type { FromScheduler, ToScheduler } from '../../src/demo/hosts/messages.ts';
 import { identifyProcess, type ProcessIdentity } from '../../src/demo/leaks.ts';
-import type { FromScheduler, ToScheduler } from '../../src/demo/messages.ts';
 import { RunError } from '../../src/demo/run-error.ts';
 import type { RunLog } from '../../src/demo/run-log.ts';
 import { wallTimeMs } from '../../src/wall-time.ts';

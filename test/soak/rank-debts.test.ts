@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Step } from '../../src/demo/messages.ts';
+import type { Step } from '../../src/demo/hosts/messages.ts';
 import { RankDebts } from './rank-debts.ts';
 
 const epoch = { schedulerBootId: 'boot', counter: 1 };

@@ -1,5 +1,5 @@
 /** What one rank has been told and has not answered: so that its end ends no request's wait. */
-import type { RankEnds, Step } from '../../src/demo/messages.ts';
+import type { RankEnds, Step } from '../../src/demo/hosts/messages.ts';
 
 export class RankDebts {
   readonly #loads = new Set<string>();

@@ -1,5 +1,5 @@
 /** Which faults of a soak strike together, drawn by the seed. */
-import { createRandom, drawInteger } from '../../src/demo/random.ts';
+import { createRandom, drawInteger } from '../../src/demo/workload/random.ts';
 import type { SoakFault } from './faults/fault.ts';
 import { SOAK_FAULTS } from './faults/index.ts';
 

@@ -1,6 +1,7 @@
 /** The scheduler of a soak: requests keep their blocks for a while, and a rank whose process ended is replaced. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Announcement } from '../../machines/index.ts';
+import type { FromWorker, RankOutput, Step } from '../../src/demo/hosts/messages.ts';
 import {
   runScheduler,
   type SchedulerChannel,
@@ -8,8 +9,7 @@ import {
   type SchedulerStart,
   type WorkerProcess,
 } from '../../src/demo/hosts/scheduler-host.ts';
-import type { FromWorker, RankOutput, Step } from '../../src/demo/messages.ts';
-import type { RankLayout } from '../../src/demo/models.ts';
+import type { RankLayout } from '../../src/demo/model/models.ts';
 import { RankDebts } from './rank-debts.ts';
 
 /** The longest that a request keeps its blocks when they are full: so long that a late copy meets blocks in use. */

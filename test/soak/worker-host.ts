@@ -1,6 +1,7 @@
 /** A rank of a soak: verifies blocks once more when their request ends, for nobody else may have written into them. */
+
+import type { BlockContents, Step } from '../../src/demo/hosts/messages.ts';
 import { runWorker, WorkerHost } from '../../src/demo/hosts/worker-host.ts';
-import type { BlockContents, Step } from '../../src/demo/messages.ts';
 
 class SoakWorkerHost extends WorkerHost {
   /** What the blocks of running requests hold. */

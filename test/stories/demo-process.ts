@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { countLeaks, identifyProcess, type ProcessIdentity } from '../../src/demo/leaks.ts';
-import type { RunReport } from '../../src/demo/report.ts';
+import type { RunReport } from '../../src/demo/report/report.ts';
 import { installed } from '../real/installation.ts';
 import { atEnd } from '../support/own.ts';
 import { publishedUnderTest } from '../support/version-under-test.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { RunReport } from '../../src/demo/report.ts';
+import type { RunReport } from '../../src/demo/report/report.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import { endpointOf, kill, startEngine, successorOf } from '../support/story.ts';
 import { NOTHING_LEFT, startDemoWith as startDemo } from './demo-process.ts';

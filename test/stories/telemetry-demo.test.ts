@@ -1,8 +1,8 @@
 /** A demo as an operator runs it: a collector hears of all its processes, and a Prometheus scrapes them. */
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../../src/demo/free-port.ts';
-import type { RunReport } from '../../src/demo/report.ts';
+import type { RunReport } from '../../src/demo/report/report.ts';
+import { freePort } from '../../src/demo/server/free-port.ts';
 import { OtlpCollector } from '../support/otlp-collector.ts';
 import { dashboardQueries, lackOf, PrometheusProcess } from '../support/prometheus.ts';
 import { type CommandProcess, startCommand } from './demo-process.ts';

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { panels } from '../../scripts/telemetry/dashboard.ts';
-import { freePort } from '../../src/demo/free-port.ts';
+import { freePort } from '../../src/demo/server/free-port.ts';
 import { missing } from './missing.ts';
 import { eventually } from './within.ts';
 

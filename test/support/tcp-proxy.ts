@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { createRandom } from '../../src/demo/random.ts';
+import { createRandom } from '../../src/demo/workload/random.ts';
 import { Flow, type Weather } from './flow.ts';
 import { LOOPBACK_HOST } from './loopback.ts';
 

@@ -5,13 +5,15 @@
 
 import { SchedulerConnector } from '../../connector/index.ts';
 import { wallTimeMs } from '../../wall-time.ts';
-import { AwaitedEnds } from '../awaited-ends.ts';
-import { BlockPool } from '../block-pool.ts';
 import { within } from '../deadline.ts';
-import { forwardFeed } from '../forward-feed.ts';
-import { endHost } from '../host-end.ts';
-import { type Channel, type Child, forkHost, parentChannel } from '../ipc.ts';
 import type { DemoEvent } from '../journal.ts';
+import type { RankLayout } from '../model/models.ts';
+import { processNames, TELEMETRY_ENV } from '../telemetry.ts';
+import { AwaitedEnds } from './awaited-ends.ts';
+import { BlockPool } from './block-pool.ts';
+import { forwardFeed } from './forward-feed.ts';
+import { endHost } from './host-end.ts';
+import { type Channel, type Child, forkHost, parentChannel } from './ipc.ts';
 import type {
   BlockContents,
   FromScheduler,
@@ -21,12 +23,10 @@ import type {
   Step,
   ToScheduler,
   ToWorker,
-} from '../messages.ts';
-import type { RankLayout } from '../models.ts';
-import { RankAggregate } from '../rank-aggregate.ts';
-import { type IncomingRequest, type Serving, serveRequest } from '../serve-request.ts';
-import { processNames, TELEMETRY_ENV } from '../telemetry.ts';
-import { describeTransition } from '../transition-line.ts';
+} from './messages.ts';
+import { RankAggregate } from './rank-aggregate.ts';
+import { type IncomingRequest, type Serving, serveRequest } from './serve-request.ts';
+import { describeTransition } from './transition-line.ts';
 
 export type SchedulerStart = Extract<ToScheduler, { readonly type: 'start' }>;
 export type SchedulerChannel = Channel<ToScheduler, FromScheduler>;

@@ -6,13 +6,13 @@
 import { type KvCacheLayer, WorkerConnector, type WorkerStopOutcome } from '../../connector/index.ts';
 import { deviceDriverOf } from '../../device-kind.ts';
 import { wallTimeMs } from '../../wall-time.ts';
-import { forwardFeed } from '../forward-feed.ts';
-import { endHost } from '../host-end.ts';
-import { type Channel, parentChannel } from '../ipc.ts';
 import type { DemoEvent, EventOf } from '../journal.ts';
-import { KvMemory } from '../kv-memory.ts';
-import type { BlockContents, FromWorker, Step, ToWorker } from '../messages.ts';
-import { describeTransition } from '../transition-line.ts';
+import { KvMemory } from '../model/kv-memory.ts';
+import { forwardFeed } from './forward-feed.ts';
+import { endHost } from './host-end.ts';
+import { type Channel, parentChannel } from './ipc.ts';
+import type { BlockContents, FromWorker, Step, ToWorker } from './messages.ts';
+import { describeTransition } from './transition-line.ts';
 
 export type WorkerStart = Extract<ToWorker, { readonly type: 'start' }>;
 export type WorkerChannel = Channel<ToWorker, FromWorker>;

@@ -1,6 +1,6 @@
 /** What a fault of a soak is, and what all of them need. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { drawInteger } from '../../../src/demo/random.ts';
+import { drawInteger } from '../../../src/demo/workload/random.ts';
 import type { FaultPatch } from '../../../src/engine/faults.ts';
 import type { SoakProcesses } from '../processes.ts';
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createWebSocketInspector } from '@statelyai/inspect';
 import { createInspectorServer } from '@statelyai/inspect/server';
 import { test } from 'vitest';
-import { freePort } from '../../../src/demo/free-port.ts';
+import { freePort } from '../../../src/demo/server/free-port.ts';
 import { SchedulerConnector } from '../../../src/index.ts';
 import { atEnd } from '../../support/own.ts';
 import { eventually } from '../../support/within.ts';

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
-import { freePort, portComplaint } from '../../../src/demo/free-port.ts';
-import { forkHost } from '../../../src/demo/ipc.ts';
-import type { FromScheduler, ToScheduler } from '../../../src/demo/messages.ts';
-import { kvLayout, modelPreset } from '../../../src/demo/models.ts';
+import { forkHost } from '../../../src/demo/hosts/ipc.ts';
+import type { FromScheduler, ToScheduler } from '../../../src/demo/hosts/messages.ts';
+import { kvLayout, modelPreset } from '../../../src/demo/model/models.ts';
 import { SCHEDULER_MODULE } from '../../../src/demo/processes.ts';
+import { freePort, portComplaint } from '../../../src/demo/server/free-port.ts';
 import { checkMetricsPorts, forkOptionsOf, metricsPlaces } from '../../../src/demo/telemetry.ts';
 import { atEnd } from '../../support/own.ts';
 
