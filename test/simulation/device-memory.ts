@@ -81,8 +81,9 @@ export function openTensor(
   if (memory === undefined || memory.isFreed) throw new Error('the memory has been freed');
   let isMapped = true;
   memory.mappedBy.add(server);
-  const range = (offset: number, length: number) => {
-    if (!isMapped) throw new Error('an illegal memory access was encountered');
+  const range = (call: string, offset: number, length: number) => {
+    // Mapped again, it is where it was: nothing promises another address.
+    if (!isMapped && !memory.mappedBy.has(server)) throw new Error(`${call} failed: CUDA_ERROR_ILLEGAL_ADDRESS`);
     return memory.bytes.subarray(offset, offset + length);
   };
   const touch = (kind: 'read' | 'write', offset: number) => {
@@ -97,12 +98,12 @@ export function openTensor(
     deviceId: memory.deviceId,
     sizeBytes: memory.bytes.length,
     read: (offset: number, target: Uint8Array) => {
-      const bytes = range(offset, target.length);
+      const bytes = range('cuMemcpyDtoHAsync', offset, target.length);
       touch('read', offset);
       target.set(bytes);
     },
     write: (offset: number, source: Uint8Array) => {
-      range(offset, source.length);
+      range('cuMemcpyHtoDAsync', offset, source.length);
       if (trouble.failingWrites > 0) {
         trouble.failingWrites -= 1;
         const late = Uint8Array.from(source);

@@ -5,7 +5,7 @@ import type { Random } from './random.ts';
 /** Answers in the place of those that a call hoped for: the server's own words, and words that nobody knows. */
 const refusals: readonly MethodRefusal[] = [
   { code: Code.Internal, message: 'storage error: pinned pool exhausted while allocating 64 bytes' },
-  { code: Code.Internal, message: 'storage error: an illegal memory access was encountered' },
+  { code: Code.Internal, message: 'storage error: cuMemcpyDtoHAsync failed: CUDA_ERROR_ILLEGAL_ADDRESS' },
   { code: Code.Internal, message: 'words that nobody has seen before' },
   { code: Code.Internal, message: 'storage error: query lease is unknown or expired' },
   { code: Code.FailedPrecondition, message: 'instance i0 not found' },
