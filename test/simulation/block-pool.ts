@@ -21,7 +21,7 @@ interface Block {
   excuses: readonly (Excuse | null)[];
 }
 
-/** A byte that no content begins with by chance: what a load has to overwrite. */
+/** A byte that no content begins with by chance: what a load has to overwrite, and what becomes of blocks that are free. */
 const POISON = 0xee;
 
 /** The blocks of one instance, the same on every rank, and the judge over who touches them. */
@@ -67,6 +67,7 @@ export class BlockPool {
       const block = this.#blocks[blockId]!;
       if (block.owner === null) throw new Violation(4, `block ${blockId} is handed back twice`);
       Object.assign(block, { owner: null, hash: null, isLoading: false, isSaving: false });
+      this.#poison(blockId);
     }
     // What was freed last is used first, so that a late touch meets somebody else's bytes.
     this.#free.unshift(...blockIds);
@@ -92,7 +93,7 @@ export class BlockPool {
       block.excuses = this.#ranks().map(
         ({ index }) => instance && this.#taints.excuseFor(block.hash!, instance, index),
       );
-      for (const { memories } of this.#ranks()) for (const memory of memories) memory.block(blockId).fill(POISON);
+      this.#poison(blockId);
     }
   }
 
@@ -171,6 +172,10 @@ export class BlockPool {
     }
     const found = Buffer.from(bytes).toString('hex');
     throw new Violation(11, `block ${blockId} on rank ${rank} holds ${found} after a load of ${nameOf(hash)}`);
+  }
+
+  #poison(blockId: number): void {
+    for (const { memories } of this.#ranks()) for (const memory of memories) memory.block(blockId).fill(POISON);
   }
 
   #ranks() {
