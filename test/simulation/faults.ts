@@ -94,7 +94,14 @@ const table = {
       atMs += random.between(300, 380) + random.between(0, 40);
     }
   },
-  freeze: (world, random) => world.stopFor(world.server.process, outageMs(random)),
+  /** Now and then amid copies that last. */
+  freeze: (world, random) => {
+    const { server } = world;
+    const durationMs = outageMs(random);
+    const isAmidCopies = random.chance(0.5);
+    if (isAmidCopies) server.faults.merge({ copyDelayMs: random.between(20, 400) });
+    world.later(isAmidCopies ? random.between(50, 1_000) : 0, () => world.stopFor(server.process, durationMs));
+  },
   /** Stands still and is killed before it goes on. */
   freezeAndKill: (world, random) => {
     const { server } = world;

@@ -45,6 +45,8 @@ export class Host {
   readonly stepIntervalMs: number;
   /** How likely a new request arrives with a step. */
   arrivalChance = 0;
+  /** How likely it brings a prefix that nobody has used before, in the place of the oldest: a server does not copy again what it has. */
+  newPrefixChance = 0;
   isStopped = false;
   /** Chains whose load was verified, by name of their prefix. */
   readonly verifiedPrefixes = new Set<string>();
@@ -67,6 +69,7 @@ export class Host {
   #formerMetadata: ConnectorMetadata | null = null;
   #lastId = 0;
   #wished: string[] = [];
+  #newestPrefix = PREFIXES;
 
   constructor(kernel: Kernel, random: Random, tallies: Tallies, instance: Instance, pool: BlockPool) {
     this.#kernel = kernel;
@@ -87,6 +90,11 @@ export class Host {
 
   stop(): void {
     this.isStopped = true;
+  }
+
+  /** Ranks run a step, or their answers are on the way. */
+  get isInStep(): boolean {
+    return this.#isStepping;
   }
 
   /** A rank is another process now, with other memory, and tells of what the one before had under way. */
@@ -176,8 +184,8 @@ export class Host {
   #admit(): void {
     const { worldSize } = this.instance.shape;
     if (this.#requests.size < REQUESTS_MAX && this.#random.chance(this.arrivalChance)) {
-      const shared = this.instance.shape.namespace;
-      this.#add(`${shared}/${this.#random.int(1, PREFIXES)}`, this.#random.int(1, 5));
+      if (this.newPrefixChance > 0 && this.#random.chance(this.newPrefixChance)) this.#newestPrefix += 1;
+      this.#add(this.#drawPrefix(), this.#random.int(1, 5));
     }
     for (const prefix of this.#wished.splice(0)) this.#add(prefix, 1 + (worldSize % 2));
   }
@@ -196,6 +204,11 @@ export class Host {
     } as const;
     this.#requests.set(id, { ...fresh, id, hashes });
     if (prefix.startsWith('fresh')) this.#prefixOf.set(id, prefix);
+  }
+
+  #drawPrefix(): string {
+    const number = this.#newestPrefix - this.#random.int(0, PREFIXES - 1);
+    return `${this.instance.shape.namespace}/${number}`;
   }
 
   #prefixOf = new Map<string, string>();
@@ -246,7 +259,7 @@ export class Host {
 
   #changePrefix(request: HostRequest): void {
     if (this.#prefixOf.has(request.id)) return;
-    const prefix = `${this.instance.shape.namespace}/${this.#random.int(1, PREFIXES)}`;
+    const prefix = this.#drawPrefix();
     request.hashes = request.hashes.map((_, i) => chainHash(prefix, i));
   }
 
@@ -271,7 +284,7 @@ export class Host {
 
   /** The memory of hashes that were handed in: others take their place at once. */
   #reuse(hashes: readonly Uint8Array[]): void {
-    const prefix = `${this.instance.shape.namespace}/${this.#random.int(1, PREFIXES)}`;
+    const prefix = this.#drawPrefix();
     for (const [i, hash] of hashes.entries()) hash.set(chainHash(prefix, i));
   }
 

@@ -16,7 +16,7 @@ export function replaceRank(world: World, { instance, host }: Replica, random: R
   world.schedule(random.between(0, 2_000), () => instance.startRank(rank.index, () => host.rankReplaced(rank.index)));
 }
 
-/** A rank's process registers other memory, as soon as nothing is under way. */
+/** A rank's process registers other memory, as soon as nothing is under way: between two steps, as a host would. */
 export function replaceMemory(world: World, { instance, host }: Replica, random: Random): void {
   const index = random.int(0, instance.shape.worldSize - 1);
   const rank = instance.ranks[index];
@@ -24,7 +24,7 @@ export function replaceMemory(world: World, { instance, host }: Replica, random:
   const tryIt = () => {
     const isThere = !host.isStopped && !instance.isWithoutScheduler && instance.ranks[index] === rank;
     if (!isThere || rank.process.isDead) return;
-    if (instance.replaceMemory(index)) host.rankReplaced(index);
+    if (!host.isInStep && instance.replaceMemory(index)) host.rankReplaced(index);
     else world.kernel.loop.schedule(rank.process, IDLE_LOOK_MS, 'io', tryIt);
   };
   world.kernel.loop.schedule(rank.process, 0, 'io', tryIt);

@@ -55,6 +55,7 @@ export class World {
   #taints = new Taints();
   #poolSizeBytes: number;
   #streamsMax: number;
+  #newPrefixChance: number;
   #later = new Set<() => void>();
   #watches = new Set<Watch>();
 
@@ -73,7 +74,8 @@ export class World {
     this.#poolSizeBytes = random.pick([400, 2_000]) * POOL_UNIT_BYTES * 4;
     this.#streamsMax = random.chance(0.3) ? FEW_STREAMS : Number.POSITIVE_INFINITY;
     this.startServer();
-    // A stream of its own: the other draws of a seed stay what they are.
+    // Streams of their own: the other draws of a seed stay what they are.
+    this.#newPrefixChance = new Random(seed, 'prefixes').pick([0, 0.3]);
     const ofFencing = new Random(seed, 'fencing');
     const fencing = ofFencing.pick(['off', 'kill'] as const);
     const fencingSilenceMs = ofFencing.pick([1_000, 10_000]);
@@ -196,6 +198,7 @@ export class World {
     };
     instance.start();
     const host = new Host(kernel, new Random(this.random.int(0, 2 ** 31), shape.instanceId), tallies, instance, pool);
+    host.newPrefixChance = this.#newPrefixChance;
     const replica = { instance, host };
     const index = this.replicas.findIndex((other) => other.instance.shape.instanceId === shape.instanceId);
     if (index < 0) this.replicas.push(replica);
