@@ -10,6 +10,8 @@ export interface Mutant {
   readonly why: string;
   /** Where only this shows it; by default any violation does. */
   readonly caughtBy?: Invariant;
+  /** One that caught it, to begin with. Plays change with the simulation: others follow where it does not catch it any more. */
+  readonly seed?: number;
 }
 
 export const mutants: readonly Mutant[] = [
@@ -268,6 +270,7 @@ export const mutants: readonly Mutant[] = [
     find: 'upTo(loadable, this.#options.distrust.trustedPrefix(hashesAt(loadable, query)));',
     replace: 'loadable;',
     why: 'what a save stored after its blocks were handed back is loaded',
+    caughtBy: 11,
   },
   {
     name: 'spoilt hashes not reported',
@@ -275,6 +278,7 @@ export const mutants: readonly Mutant[] = [
     find: 'for (const hash of [...saves].flat()) hashes.set(keyOf(hash), hash);',
     replace: '',
     why: 'the scheduler never hears which hashes are not to be used',
+    caughtBy: 11,
   },
   {
     name: 'replaced worker not told of',
