@@ -11,6 +11,8 @@ export interface Fault {
   readonly isUnknown?: true;
   /** The server cannot use the shared-memory record of a load. */
   readonly isOfRecord?: true;
+  /** What was to be registered is registered there already; only with kind `rejected`. */
+  readonly isTaken?: true;
   /** How long the server asked to be left alone, in milliseconds (gRPC: `grpc-retry-pushback-ms`). */
   readonly retryAfterMs?: number;
 }

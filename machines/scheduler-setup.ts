@@ -308,8 +308,12 @@ export const schedulerSetup = setup({
       ...apartOnceMore(context),
       evidence: apartEvidence(survey),
     })),
-    /** A server that holds what the last generation left there refuses the next one. */
-    countApart: assign(({ context }) => (context.generationsApart > 0 ? apartOnceMore(context) : {})),
+    /** A server that holds what the last generation left there refuses the next one; so does one that this clear did not reach. */
+    countApart: assign(({ context }) => {
+      const { reports, announcement, generationsApart } = context;
+      const isTaken = refusalIn(reports, announcement.epoch)?.fault?.isTaken === true;
+      return isTaken || generationsApart > 0 ? apartOnceMore(context) : {};
+    }),
     forgetRedial: assign({ mustRedial: false }),
     recordReport: enqueueActions(({ context, enqueue }, { report }: { report: RankReport }) => {
       const next = received(context, report);

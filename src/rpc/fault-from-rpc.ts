@@ -71,6 +71,7 @@ type Verdict = Pick<Fault, 'kind'> & Partial<Fault>;
 
 const forgotten = (lost: LostThing) => (): Verdict => ({ kind: 'forgotten', lost });
 const rejected = (): Verdict => ({ kind: 'rejected' });
+const taken = (): Verdict => ({ kind: 'rejected', isTaken: true });
 const defect = (): Verdict => ({ kind: 'defect' });
 
 const SHARE =
@@ -104,7 +105,7 @@ const refusals: readonly Refusal[] = [
   [Code.InvalidArgument, /device_id .* must be >= 0|(tp|world)_size must be > 0|tp_rank \d+ out of range/, rejected],
   [Code.InvalidArgument, /must have the same non-zero length|metadata length mismatch|no KV cache layers/, rejected],
   [Code.InvalidArgument, /^invalid argument: layer .*: ./, rejected],
-  [Code.InvalidArgument, /GPU context for device .* already exists|is already fully registered/, rejected],
+  [Code.InvalidArgument, /GPU context for device .* already exists|is already fully registered/, taken],
   [Code.InvalidArgument, /inconsistent geometry|storage groups must be dense|registered in storage group/, rejected],
   [Code.InvalidArgument, /claimed by different pipeline stages|incomplete KV registration|page-first/, rejected],
   [Code.InvalidArgument, /NUMA affinity is unknown/, rejected],
@@ -123,6 +124,7 @@ const refusals: readonly Refusal[] = [
     /^.*LoadState.*$/s,
     ([words]) => ({ kind: 'rejected', isOfRecord: true, message: `Internal: ${words} (${SHARE})` }),
   ],
+  [Code.Internal, /register tensor failed: context .* is already registered/, taken],
   [Code.Internal, /register tensor failed/, rejected],
   [Code.Internal, /failed to initialize CUDA/, rejected],
   // The registration is there and cannot be used: memory that was unmapped, a worker thread that ended.

@@ -779,6 +779,19 @@ describe('scheduler machine', () => {
       expect(h.context().announcement.dialsAfresh).toBe(undefined);
     });
 
+    it('from the second generation on that is refused for a registration which the clear before it should have ended', async () => {
+      const taken = { outcome: 'failed', fault: { ...refused.fault, isTaken: true } } as const;
+      const h = harness();
+      await h.toSealing();
+      h.report(0, taken);
+      while (h.path() !== 'reRegistering.announcing') await h.answerAll();
+      expect(h.context().announcement.dialsAfresh).toBe(undefined);
+      h.deliver();
+      h.report(0, taken);
+      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      expect([h.path(), h.script.links.length]).toEqual(['reconnecting.dialing', 2]);
+    });
+
     it('the stop says that another server may still hold the instance', async () => {
       const h = await toApart();
       h.actor.send({ type: 'stop' });

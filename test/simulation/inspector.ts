@@ -8,12 +8,15 @@ import type {
   RegisterContextRequest,
   SaveRequest,
 } from '../../src/gen/pegaflow/engine_pb.ts';
+import { isServersWord } from '../../src/rpc/fault-from-rpc.ts';
+import type { Connection } from './connection.ts';
 import { GivenLeases } from './given-leases.ts';
 import { hearingOf } from './hearing.ts';
 import type { Instance, Rank } from './instance.ts';
 import type { Kernel } from './kernel.ts';
 import { RefusalWatch } from './refusal-watch.ts';
 import { isSaveOfNothing, type RemoteCall, witnesses } from './remote-call.ts';
+import { RoleWatch } from './role-watch.ts';
 import type { SimulatedServer } from './server.ts';
 import { Violation } from './violation.ts';
 import type { Replica } from './world.ts';
@@ -21,7 +24,7 @@ import type { Replica } from './world.ts';
 /** What a scheduler heard that allows it to publish. */
 interface Hearing {
   sealed: { readonly epoch: Epoch; readonly atMs: number } | null;
-  sessionOn: unknown;
+  sessionOn: Connection | null;
   wasConnected: boolean;
   leftConnectedMs: number;
   connectedMs: number;
@@ -39,6 +42,7 @@ export class Inspector {
   #replicas: readonly Replica[];
   #leases = new GivenLeases();
   #refusals: RefusalWatch;
+  #roles: RoleWatch;
   #hearings = new WeakMap<object, Hearing>();
   /** Names of the saves that are under way. */
   #saves = new WeakMap<RemoteCall, string>();
@@ -51,6 +55,7 @@ export class Inspector {
     this.#kernel = kernel;
     this.#replicas = replicas;
     this.#refusals = new RefusalWatch(kernel);
+    this.#roles = new RoleWatch(kernel);
     witnesses.splice(0);
     witnesses.push({
       sent: (call) => this.#sent(call),
@@ -215,6 +220,7 @@ export class Inspector {
     const epoch = call.note as Epoch | null;
     if (instance === null || epoch === null) return;
     const isOk = !(outcome instanceof Error);
+    if (call.method === 'registerContextBatch') this.#registered(call, instance, outcome);
     const save = this.#saves.get(call);
     const rankOfSave = save === undefined ? null : this.#rankOf(instance, call);
     if (rankOfSave !== null && outcome instanceof ConnectError) this.#refusals.saveRefused(rankOfSave, outcome);
@@ -238,6 +244,15 @@ export class Inspector {
     if (rank === null) return;
     rank.confirmed.push(epoch);
     this.#confirmedIn(instance, rank.index).push(epoch);
+  }
+
+  /** Whatever the server said to it; what did not reach it says nothing. */
+  #registered(call: RemoteCall, instance: Instance, outcome: unknown): void {
+    const rank = this.#rankOf(instance, call);
+    const { sessionOn } = this.#hearingOf(instance);
+    if (rank === null || sessionOn === null) return;
+    if (outcome instanceof Error && !isServersWord(outcome)) return;
+    this.#roles.registered(rank, call.connection, sessionOn);
   }
 
   #confirmedIn(instance: Instance, index: number): Epoch[] {

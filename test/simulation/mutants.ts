@@ -81,6 +81,14 @@ export const mutants: readonly Mutant[] = [
     why: 'hits are promised that a rank cannot load',
   },
   {
+    name: 'roles stay apart',
+    file: 'machines/scheduler-setup.ts',
+    find: 'const APART_FROM = 2;',
+    replace: 'const APART_FROM = Number.POSITIVE_INFINITY;',
+    why: 'scheduler and ranks go on at different servers, where no generation is ever whole',
+    caughtBy: 'A',
+  },
+  {
     name: 'clear before the session',
     file: 'machines/scheduler.ts',
     find: "target: '#scheduler.reRegistering',\n              actions: ['announceWait', 'forgetVersionRefusals', 'forgetRedial'],",

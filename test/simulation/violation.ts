@@ -19,6 +19,7 @@ export type Invariant =
   | 'F'
   | 'H'
   | 'R'
+  | 'A'
   | 'D';
 
 const names: Readonly<Record<Invariant, string>> = {
@@ -41,6 +42,7 @@ const names: Readonly<Record<Invariant, string>> = {
   F: 'no server is fenced that was heard, and none twice',
   H: 'what is held is bounded by amount: at the limit nothing is saved and queries miss',
   R: 'a refusal is about the work that was refused',
+  A: 'roles at different servers dial again until they meet',
   D: 'nothing is thrown that nobody catches',
 };
 

@@ -40,8 +40,6 @@ const refusals: readonly (readonly [Code, string, Partial<Fault>])[] = [
     'invalid argument: layer l0: registered memory too small: need 65536 bytes, got 65520',
     'invalid argument: layer l0: memory layout overflow',
     'invalid argument: layer l0: block size overflow',
-    'invalid argument: GPU context for device 0 already exists',
-    'invalid argument: instance a is already fully registered (1 workers); device 1 cannot join',
     'invalid argument: NUMA affinity is unknown for device 0',
     'invalid argument: no KV cache layers',
     'invalid argument: layer l1 registered with inconsistent geometry: segment_bytes=4096 split=false padded_block_bytes=4096 vs segment_bytes=2048 split=true padded_block_bytes=4096 on device 1',
@@ -55,8 +53,15 @@ const refusals: readonly (readonly [Code, string, Partial<Fault>])[] = [
   ...rejected(Code.FailedPrecondition, [
     'topology mismatch: instance a exists with tp=1, world=1, page_first=false; requested tp=1, world=2, page_first=false',
   ]),
+  ...[
+    [Code.InvalidArgument, 'invalid argument: GPU context for device 0 already exists'],
+    [
+      Code.InvalidArgument,
+      'invalid argument: instance a is already fully registered (1 workers); device 1 cannot join',
+    ],
+    [Code.Internal, 'register tensor failed: context a-1:tp0:pp0:dev0 is already registered'],
+  ].map(([code, text]) => [code as Code, text as string, { kind: 'rejected', isTaken: true }] as const),
   ...rejected(Code.Internal, [
-    'register tensor failed: context a-1:tp0:pp0:dev0 is already registered',
     'register tensor failed: layer l0 appears more than once in context a-1:tp0:pp0:dev0',
     'register tensor failed: context a-1:tp0:pp0:dev1 is pinned to device 1 but got 0',
     'register tensor failed: pickle data was truncated',
