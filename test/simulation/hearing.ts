@@ -1,4 +1,10 @@
-import { MAX_HELD_BLOCKS_SHARE, type RankReport, type ReportedHeld } from '../../machines/index.ts';
+import {
+  type Epoch,
+  isSameEpoch,
+  MAX_HELD_BLOCKS_SHARE,
+  type RankReport,
+  type ReportedHeld,
+} from '../../machines/index.ts';
 import type { SchedulerConnector } from '../../src/connector/index.ts';
 import type { Rank } from './instance.ts';
 
@@ -27,6 +33,13 @@ class Hearing {
   /** Since when the newest reports of this process say that it does not serve; `null` where they say that it does. */
   absentSinceMs({ workerBootId }: Pick<Rank, 'workerBootId'>): number | null {
     return this.#newest.get(workerBootId)?.absentSinceMs ?? null;
+  }
+
+  /** Whether its newest report confirms its registration in that epoch. */
+  confirms({ workerBootId }: Pick<Rank, 'workerBootId'>, epoch: Epoch): boolean {
+    const report = this.#newest.get(workerBootId)?.report;
+    const isConfirmed = report?.outcome === 'registered' || report?.outcome === 'kept';
+    return isConfirmed && report.epoch !== null && isSameEpoch(report.epoch, epoch);
   }
 
   /** What this process holds, by its newest report, where that is as much as may be. */

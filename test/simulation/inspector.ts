@@ -285,7 +285,9 @@ export class Inspector {
     // Of a process that has not been heard yet nobody can know; the one before it did confirm.
     const isExcused = (rank: Rank) => heard.newestMadeMs(rank) === 0 && isIn(this.#confirmedIn(instance, rank.index));
     const silent = instance.ranks.find((rank) => !isIn(rank.confirmed) && !isExcused(rank));
-    return silent === undefined ? null : `the server did not confirm rank ${silent.index} as it is now`;
+    if (silent !== undefined) return `the server did not confirm rank ${silent.index} as it is now`;
+    const unheard = instance.ranks.find((rank) => heard.newestMadeMs(rank) > 0 && !heard.confirms(rank, epoch));
+    return unheard === undefined ? null : `rank ${unheard.index} has not said that it is registered in it`;
   }
 
   #hearingOf({ scheduler }: Instance): Hearing {
