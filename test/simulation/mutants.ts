@@ -10,7 +10,7 @@ export interface Mutant {
   readonly why: string;
   /** Where only this shows it; by default any violation does. */
   readonly caughtBy?: Invariant;
-  /** One that caught it, to begin with. Plays change with the simulation: others follow where it does not catch it any more. */
+  /** Where few seeds catch it, one that did, to begin with. Plays change with the simulation: the others follow where it does not any more. */
   readonly seed?: number;
 }
 
@@ -21,6 +21,7 @@ export const mutants: readonly Mutant[] = [
     find: 'if (!isSameEpoch(intent.epoch, service.epoch)) {',
     replace: 'if (false) {',
     why: 'a lease of an earlier epoch is loaded',
+    seed: 32,
   },
   {
     name: 'save without epoch',
@@ -28,6 +29,7 @@ export const mutants: readonly Mutant[] = [
     find: "if (!isSameEpoch(intent.epoch, service.epoch)) return 'the save is of another epoch';",
     replace: '',
     why: 'some ranks alone save',
+    seed: 23,
   },
   {
     name: 'one name in every registration',
@@ -35,6 +37,7 @@ export const mutants: readonly Mutant[] = [
     find: 'return layers.map((layer) => ({ ...layer, name:',
     replace: "if (prefix !== '') return [...layers];\n  return layers.map((layer) => ({ ...layer, name:",
     why: "a twin's registration, or a later one of our own, takes what was meant for this one",
+    seed: 28,
   },
   {
     name: 'report of any epoch',
@@ -57,6 +60,7 @@ export const mutants: readonly Mutant[] = [
     find: 'return epoch?.schedulerBootId === announcement.epoch.schedulerBootId && number >= announcement.number;',
     replace: 'return true;',
     why: 'the clear goes ahead on a report from before the wait',
+    seed: 83,
   },
   {
     name: 'saves without every rank',
@@ -130,6 +134,7 @@ export const mutants: readonly Mutant[] = [
     find: '    }, this.#options.settleMs);',
     replace: '    }, 0);',
     why: "a dying server's last copies land in free blocks",
+    seed: 99,
   },
   {
     name: 'a proxy is taken for the server',
@@ -137,6 +142,8 @@ export const mutants: readonly Mutant[] = [
     find: 'const isHolder = () => holdsMemory(owner, this.#memory, this.#sinceTicks);',
     replace: 'const isHolder = async () => true;',
     why: 'a process between us and the server dies, and blocks are free while the server copies',
+    caughtBy: 5,
+    seed: 154,
   },
   {
     name: 'failed load final at once',
@@ -151,6 +158,7 @@ export const mutants: readonly Mutant[] = [
     find: "    if (isFinal) {\n      this.fail(fault, 'answer');",
     replace: "    if (fault !== null) {\n      this.fail(fault, 'answer');",
     why: 'suspicion is taken for death',
+    seed: 25,
   },
   {
     name: 'unsafe release not counted',
@@ -243,6 +251,7 @@ export const mutants: readonly Mutant[] = [
     find: '        else old.link.destroy();\n',
     replace: '',
     why: 'what a half-open link owes is never proved to be over',
+    seed: 75,
   },
   {
     name: 'fences a server that answers',
@@ -250,6 +259,7 @@ export const mutants: readonly Mutant[] = [
     find: 'silentLooks: isHeard ? 0 : before.silentLooks + 1',
     replace: 'silentLooks: before.silentLooks + 1',
     why: 'the cache of every instance is ended for one transfer that lasts',
+    seed: 44,
   },
   {
     name: 'finished without waiting for saves',
@@ -279,6 +289,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'loadable;',
     why: 'what a save stored after its blocks were handed back is loaded',
     caughtBy: 11,
+    seed: 58,
   },
   {
     name: 'spoilt hashes not reported',
@@ -287,6 +298,7 @@ export const mutants: readonly Mutant[] = [
     replace: '',
     why: 'the scheduler never hears which hashes are not to be used',
     caughtBy: 11,
+    seed: 58,
   },
   {
     name: 'replaced worker not told of',
@@ -294,6 +306,7 @@ export const mutants: readonly Mutant[] = [
     find: 'if (left.rank === rank && left.workerBootId === workerBootId) {',
     replace: 'if (false) {',
     why: 'requests wait for what a process that is gone had under way',
+    seed: 109,
   },
   {
     name: 'hashes of saves not copied',
@@ -322,6 +335,7 @@ export const mutants: readonly Mutant[] = [
     find: 'patientTimer(this.#budgets.abandonedQueryTimeoutMs, withdraw)',
     replace: 'patientTimer(1e9, withdraw)',
     why: 'queries that a server hangs on pile up',
+    seed: 65,
   },
   {
     name: 'saves turned off at once',
@@ -350,6 +364,7 @@ export const mutants: readonly Mutant[] = [
     find: 'if (isCopyFailure && !this.#copyFailures.isDue(performance.now())) return;',
     replace: '',
     why: 'a block that cannot be loaded makes all ranks register again each time',
+    seed: 21,
   },
   {
     name: 'other memory under the same life',
@@ -357,6 +372,7 @@ export const mutants: readonly Mutant[] = [
     find: "if (isOther) this.#send({ type: 'memory.replaced', workerBootId: randomUUID() });",
     replace: '',
     why: 'the server goes on with memory that is not used any more',
+    seed: 27,
   },
   {
     name: 'late answer accepted',
@@ -364,6 +380,7 @@ export const mutants: readonly Mutant[] = [
     find: 'isAnswerLate: ({ context }) => !isAttemptCurrent(context),',
     replace: 'isAnswerLate: () => false,',
     why: 'a registration that was cleared meanwhile is taken for that of this epoch',
+    seed: 34,
   },
   {
     name: 'former scheduler obeyed',
@@ -378,6 +395,7 @@ export const mutants: readonly Mutant[] = [
     find: 'return epoch?.schedulerBootId !== current.schedulerBootId || epoch.counter <= held.counter;',
     replace: 'return true;',
     why: 'a late word of a dead worker process silences the living one',
+    seed: 33,
   },
   {
     name: 'endless transfer is no evidence',
@@ -385,6 +403,7 @@ export const mutants: readonly Mutant[] = [
     find: '  #stall(): void {\n    this.#isUnanswered = true;\n    this.#doubt();',
     replace: '  #stall(): void {',
     why: 'a server that answers every ping and ends no work is never cured',
+    seed: 188,
   },
   {
     name: 'unanswered question left behind',
@@ -393,6 +412,7 @@ export const mutants: readonly Mutant[] = [
     replace:
       'Promise.race([client.save(request), new Promise((_, no) => signal.addEventListener("abort", () => no(signal.reason)))])',
     why: 'each question to a server that answers none stays as one more call under way',
+    seed: 24,
   },
   {
     name: 'late timer believed at once',
@@ -400,6 +420,7 @@ export const mutants: readonly Mutant[] = [
     find: 'turn = setImmediate(() => {\n      turn = setImmediate(fire);\n    });',
     replace: 'fire();',
     why: 'after a stall of our own, verdicts come before the answers that have long arrived',
+    seed: 56,
   },
   {
     name: 'failed promise kept',
