@@ -1,4 +1,4 @@
-import { ConnectError } from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { type Epoch, isSameEpoch } from '../../machines/index.ts';
 import type { SaveIntent, UnsafeRelease } from '../../src/connector/index.ts';
 import type {
@@ -48,6 +48,8 @@ export class Inspector {
   #saves = new WeakMap<RemoteCall, string>();
   /** When saves were released unsafely, by their names. */
   #releasedMs = new Map<string, number>();
+  /** The newest Register of each rank's process, and the newest Unregister of each scheduler's. */
+  #registrations = new Map<string, RemoteCall>();
   /** By rank: epochs that any process of it confirmed. */
   #confirmations = new WeakMap<Instance, Epoch[][]>();
 
@@ -94,6 +96,7 @@ export class Inspector {
   #sent(call: RemoteCall): void {
     const instance = this.#instanceOf(call);
     if (instance === null) return;
+    if (changesRegistration(call)) this.#expectNoOther(call);
     switch (call.method) {
       case 'queryPrefetch':
         this.#querySent(call, instance);
@@ -111,6 +114,16 @@ export class Inspector {
         call.note = this.#rankOf(instance, call)?.worker.takeReport().epoch ?? null;
         return;
     }
+  }
+
+  /** A second one overtakes the first, and half an instance is left. */
+  #expectNoOther(call: RemoteCall): void {
+    const { deviceId = 0 } = call.request as Partial<RegisterContextRequest>;
+    const { name, pid } = call.connection.client;
+    const key = `${pid} ${call.method} ${deviceId}`;
+    const isOther = this.#registrations.get(key)?.isOver === false;
+    this.#registrations.set(key, call);
+    if (isOther) this.#kernel.report(new Violation('U', `${name} sends a second ${call.method}`));
   }
 
   #querySent(call: RemoteCall, instance: Instance): void {
@@ -217,6 +230,7 @@ export class Inspector {
 
   #heard(call: RemoteCall, outcome: unknown): void {
     const instance = this.#instanceOf(call);
+    if (instance !== null && changesRegistration(call)) this.#expectNotCancelled(call, outcome);
     const epoch = call.note as Epoch | null;
     if (instance === null || epoch === null) return;
     const isOk = !(outcome instanceof Error);
@@ -244,6 +258,12 @@ export class Inspector {
     if (rank === null) return;
     rank.confirmed.push(epoch);
     this.#confirmedIn(instance, rank.index).push(epoch);
+  }
+
+  #expectNotCancelled({ connection, method }: RemoteCall, outcome: unknown): void {
+    if (!(outcome instanceof ConnectError) || isServersWord(outcome) || !connection.isOpenAtClient) return;
+    if (outcome.code !== Code.Canceled && outcome.code !== Code.DeadlineExceeded) return;
+    this.#kernel.report(new Violation('U', `${connection.client.name} cancels ${method} while its link lives`));
   }
 
   /** Whatever the server said to it; what did not reach it says nothing. */
@@ -318,6 +338,11 @@ export class Inspector {
     return rank?.process === connection.client ? rank : null;
   }
 }
+
+/** A Register of nothing asks for the version alone. */
+const changesRegistration = ({ method, request }: RemoteCall): boolean =>
+  method === 'unregisterContext' ||
+  (method === 'registerContextBatch' && (request as RegisterContextRequest).layerNames.length > 0);
 
 const saveName = ({ workerBootId, index }: Rank, requestId: string) =>
   `rank ${index} (${workerBootId.slice(0, 4)}): the save of ${requestId}`;

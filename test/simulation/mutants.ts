@@ -375,6 +375,14 @@ export const mutants: readonly Mutant[] = [
     seed: 27,
   },
   {
+    name: 'a registration with a deadline',
+    file: 'src/actors/register.ts',
+    find: 'client.registerContextBatch(request)',
+    replace: 'client.registerContextBatch(request, { timeoutMs: 1_000 })',
+    why: 'given up in the middle, it leaves half an instance',
+    caughtBy: 'U',
+  },
+  {
     name: 'late answer accepted',
     file: 'machines/worker.ts',
     find: 'isAnswerLate: ({ context }) => !isAttemptCurrent(context),',

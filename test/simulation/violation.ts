@@ -20,6 +20,7 @@ export type Invariant =
   | 'H'
   | 'R'
   | 'A'
+  | 'U'
   | 'D';
 
 const names: Readonly<Record<Invariant, string>> = {
@@ -43,6 +44,7 @@ const names: Readonly<Record<Invariant, string>> = {
   H: 'what is held is bounded by amount: at the limit nothing is saved and queries miss',
   R: 'a refusal is about the work that was refused',
   A: 'roles at different servers dial again until they meet',
+  U: 'one Register or Unregister at a time, never cancelled while its link lives',
   D: 'nothing is thrown that nobody catches',
 };
 
