@@ -153,14 +153,6 @@ export class Host {
     }
   }
 
-  /** Throws where something is still waited for that was so at that moment, in milliseconds: nothing is held since. */
-  checkEnds(sinceMs: number): void {
-    if (this.isStopped) return;
-    const loading = [...this.#requests.values()].filter(({ stage }) => stage === 'loading' || stage === 'preempting');
-    const left = [...loading, ...this.#held.values()].find((request) => request.sinceMs < sinceMs);
-    if (left !== undefined) throw new Violation(4, `${left.id} waits for transfers of which nobody tells any more`);
-  }
-
   #inScheduler(run: () => void): void {
     const generation = this.#generation;
     this.#kernel.loop.schedule(this.instance.schedulerProcess, 0, 'io', () => {
