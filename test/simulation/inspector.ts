@@ -29,6 +29,10 @@ interface Hearing {
   leftConnectedMs: number;
   connectedMs: number;
   reRegisteringMs: number;
+  clearedMs: number;
+  /** In which a rank was told that it is registered, not that it still is. */
+  registeredIn: Epoch | null;
+  publishedIn: Epoch | null;
   deniedMs: number;
   state: string;
 }
@@ -231,6 +235,9 @@ export class Inspector {
   #heard(call: RemoteCall, outcome: unknown): void {
     const instance = this.#instanceOf(call);
     if (instance !== null && changesRegistration(call)) this.#expectNotCancelled(call, outcome);
+    if (instance !== null && call.method === 'unregisterContext') {
+      this.#hearingOf(instance).clearedMs = this.#kernel.loop.nowMs;
+    }
     const epoch = call.note as Epoch | null;
     if (instance === null || epoch === null) return;
     const isOk = !(outcome instanceof Error);
@@ -256,6 +263,7 @@ export class Inspector {
         (call.method === 'save' && isSaveOfNothing(call.request as SaveRequest)));
     const rank = isConfirmation ? this.#rankOf(instance, call) : null;
     if (rank === null) return;
+    if (call.method === 'registerContextBatch') this.#hearingOf(instance).registeredIn = epoch;
     rank.confirmed.push(epoch);
     this.#confirmedIn(instance, rank.index).push(epoch);
   }
@@ -293,13 +301,18 @@ export class Inspector {
     hearing.wasConnected = state === 'connected';
     if (!isPublished || epoch === null) return;
     const reason = this.#whyNot(instance, hearing, epoch);
+    hearing.publishedIn = epoch;
     if (reason !== null) this.#kernel.report(new Violation(6, `epoch ${epoch.counter} is published: ${reason}`));
   }
 
-  #whyNot(instance: Instance, { sealed, sessionOn, leftConnectedMs }: Hearing, epoch: Epoch): string | null {
+  #whyNot(instance: Instance, hearing: Hearing, epoch: Epoch): string | null {
+    const { sealed, sessionOn, leftConnectedMs, clearedMs, registeredIn, publishedIn } = hearing;
     if (sealed === null || !isSameEpoch(sealed.epoch, epoch)) return 'the server did not say sealed in it';
     if (sealed.atMs < leftConnectedMs) return 'the server has not said sealed since the last doubt';
     if (sessionOn === null) return 'no session is open';
+    const isAgain = publishedIn !== null && isSameEpoch(publishedIn, epoch);
+    const isRegistered = registeredIn !== null && isSameEpoch(registeredIn, epoch);
+    if (!isAgain && isRegistered && clearedMs < leftConnectedMs) return 'what was registered before was not cleared';
     const isIn = (epochs: readonly Epoch[]) => epochs.some((one) => isSameEpoch(one, epoch));
     const heard = hearingOf(instance.scheduler);
     // Of a process that has not been heard yet nobody can know; the one before it did confirm.
@@ -320,6 +333,9 @@ export class Inspector {
       leftConnectedMs: 0,
       connectedMs: 0,
       reRegisteringMs: 0,
+      clearedMs: -1,
+      registeredIn: null,
+      publishedIn: null,
       deniedMs: -1,
       state: '',
     };
