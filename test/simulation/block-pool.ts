@@ -153,15 +153,17 @@ export class BlockPool {
   /** A server's copy reads or writes a block of one rank. */
   touched(touch: 'read' | 'write', blockId: number, rank: number, server: SimulatedProcess): void {
     const block = this.#blocks[blockId]!;
+    const isUnsafe = block.unsafeFor.has(`${rank} ${server.pid}`);
+    // Among the writes of the load that has the block now may be those of one that was let go of.
+    if (touch === 'write' && isUnsafe && block.hash !== null) this.#taints.overwritten(block.hash, rank);
     if (touch === 'write' ? block.isLoading : block.isSaving) return;
     if (touch === 'read' && this.#takeMarker(`${rank} ${blockId}`)) return;
-    if (!block.unsafeFor.has(`${rank} ${server.pid}`)) {
+    if (!isUnsafe) {
       // Reported, not thrown: the engine would take it for a copy that failed.
       const message = `${server.name} ${touch}s block ${blockId} of rank ${rank}, which was handed back`;
       kernel().report(new Violation(5, message));
     }
     this.#tallies.unsafeTouches += 1;
-    if (touch === 'write' && block.hash !== null) this.#taints.overwritten(block.hash, rank);
   }
 
   #wrongBytes(blockId: number, hash: Uint8Array, rank: number, bytes: Uint8Array): void {
