@@ -69,8 +69,9 @@ function step(finishedRequestIds: string[]) {
   worker.acceptMetadata(metadata);
   worker.startLoad(metadata.loads);
   worker.save(metadata.saves);
-  const failedLoads = worker.takeLoadErrors().map(({ requestId }) => requestId);
-  return { ...scheduler.acceptFinished({ ...worker.takeFinished(finishedRequestIds), failedLoads }), failedLoads };
+  const failedLoads = worker.takeLoadErrors(metadata).map(({ requestId }) => requestId);
+  const finished = worker.takeFinished(finishedRequestIds, metadata);
+  return { ...scheduler.acceptFinished({ ...finished, failedLoads }), failedLoads };
 }
 
 /** Asks until the block is a hit; whenever it is not, computes it again and saves it. */

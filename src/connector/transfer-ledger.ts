@@ -101,9 +101,10 @@ export class TransferLedger {
     }
   }
 
-  /** vLLM: `get_finished`. */
-  take(finishedRequestIds: readonly string[]): FinishedTransfers {
-    const book = this.#book;
+  /** vLLM: `get_finished`. What this scheduler began, by default the one that is followed. */
+  take(finishedRequestIds: readonly string[], schedulerBootId?: string): FinishedTransfers {
+    const book = this.#heldBookOf(schedulerBootId);
+    if (book === undefined) return { loaded: [], saved: [] };
     for (const requestId of finishedRequestIds) this.#finish(book, requestId);
     const { loaded, saved } = book;
     book.loaded = [];
@@ -111,10 +112,12 @@ export class TransferLedger {
     return { loaded, saved };
   }
 
-  /** vLLM: `get_block_ids_with_load_errors`. */
-  takeErrors(): FailedLoad[] {
-    const { errors } = this.#book;
-    this.#book.errors = [];
+  /** vLLM: `get_block_ids_with_load_errors`. Of this scheduler, as {@link take}. */
+  takeErrors(schedulerBootId?: string): FailedLoad[] {
+    const book = this.#heldBookOf(schedulerBootId);
+    if (book === undefined) return [];
+    const { errors } = book;
+    book.errors = [];
     return errors;
   }
 
@@ -125,6 +128,10 @@ export class TransferLedger {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.add({ requestIds: wanted, resolve });
     await promise;
+  }
+
+  #heldBookOf(schedulerBootId: string | undefined): Book | undefined {
+    return schedulerBootId === undefined ? this.#book : this.#books.get(schedulerBootId);
   }
 
   /** One of whom nothing was heard before is followed. */

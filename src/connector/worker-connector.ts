@@ -353,14 +353,21 @@ export class WorkerConnector {
     return refused;
   }
 
-  /** vLLM: `get_finished`, with the ids of the requests that the scheduler finished. */
-  takeFinished(finishedRequestIds: readonly string[]): FinishedTransfers {
-    return this.#transfers.ledger.take(finishedRequestIds);
+  /**
+   * vLLM: `get_finished`, with the ids of the requests that the scheduler finished. `step` is the metadata of the step that is
+   * answered: only what its scheduler began is told. Default: what the scheduler began that this rank follows, which may be
+   * another one than the step's while a new scheduler takes over.
+   */
+  takeFinished(finishedRequestIds: readonly string[], step?: ConnectorMetadata): FinishedTransfers {
+    return this.#transfers.ledger.take(finishedRequestIds, step?.announcement.epoch.schedulerBootId);
   }
 
-  /** vLLM: `get_block_ids_with_load_errors`; the block ids are those of the failed requests. Drained on read. */
-  takeLoadErrors(): FailedLoad[] {
-    return this.#transfers.ledger.takeErrors();
+  /**
+   * vLLM: `get_block_ids_with_load_errors`; the block ids are those of the failed requests. Drained on read. `step` as in
+   * {@link takeFinished}.
+   */
+  takeLoadErrors(step?: ConnectorMetadata): FailedLoad[] {
+    return this.#transfers.ledger.takeErrors(step?.announcement.epoch.schedulerBootId);
   }
 
   /** Calls `listener` whenever {@link takeFinished} may have more to tell. */

@@ -83,8 +83,8 @@ export class StepMessenger {
     rank.handedSaves.push(...metadata.saves);
     if (rank.handedSaves.length > SAVES_KEPT) rank.handedSaves.splice(0, rank.handedSaves.length - SAVES_KEPT);
     worker.save(metadata.saves);
-    const failedLoads = worker.takeLoadErrors().map(({ requestId }) => requestId);
-    const { loaded, saved } = worker.takeFinished(finishedIds);
+    const failedLoads = worker.takeLoadErrors(metadata).map(({ requestId }) => requestId);
+    const { loaded, saved } = worker.takeFinished(finishedIds, metadata);
     const report = worker.takeReport();
     const madeMs = this.#kernel.loop.nowMs;
     this.#carry(this.#instance.schedulerProcess, () => {

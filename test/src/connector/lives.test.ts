@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
-import { type SaveIntent, WorkerConnector } from '../../../src/connector/index.ts';
+import { type ConnectorMetadata, type SaveIntent, WorkerConnector } from '../../../src/connector/index.ts';
 import { TransferLedger } from '../../../src/connector/transfer-ledger.ts';
 import { hashesOf, TestConnection, TestRank } from '../../support/engine-rank.ts';
 import { own } from '../../support/own.ts';
@@ -62,6 +62,36 @@ describe('two lives under one name', () => {
     next?.end();
     expect(ledger.take([])).toEqual({ loaded: ['r'], saved: [] });
     expect(ledger.isIdle).toBe(true);
+  });
+
+  it('a step is answered with what its own scheduler began, whichever the rank follows', async () => {
+    const engine = await startEngine();
+    const { instance, worker } = await warmRank(engine);
+    const metadata = instance.scheduler.buildMetadata();
+    const begunBy = (schedulerBootId: string): ConnectorMetadata => {
+      const epoch = { ...metadata.announcement.epoch, schedulerBootId };
+      const load = {
+        requestId: 'r',
+        epoch,
+        transfer: 1,
+        leases: [{ groupId: 0, lease: new Uint8Array(16), blockIds: [0] }],
+      };
+      const save = { requestId: 'r', epoch, transfer: 2, groupId: 0, blockIds: [0], blockHashes: hashesOf(1) };
+      return { announcement: { ...metadata.announcement, epoch }, loads: [load], saves: [save] };
+    };
+    const [former, next, unheard] = [begunBy('former'), begunBy('next'), begunBy('unheard')];
+    for (const { loads, saves } of [former, next]) {
+      worker.startLoad(loads);
+      worker.save(saves);
+    }
+    worker.acceptMetadata(former);
+    expect(worker.takeLoadErrors(unheard)).toEqual([]);
+    expect(worker.takeFinished(['r'], unheard)).toEqual({ loaded: [], saved: [] });
+    for (const step of [next, former]) {
+      expect(worker.takeLoadErrors(step)).toHaveLength(1);
+      expect(worker.takeFinished(['r'], step)).toEqual({ loaded: ['r'], saved: ['r'] });
+      expect(worker.takeFinished(['r'], step)).toEqual({ loaded: [], saved: [] });
+    }
   });
 
   it('a rank that has other memory now tells the saves of before, although the step that told it of their end was lost', () => {
