@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { serveFeed } from '../src/feed/http/server.ts';
 import { readRecording } from '../src/feed/recording.ts';
-import { serveFeed } from '../src/feed/server.ts';
 import { launchBrowser } from './page/browser.ts';
 
 const root = resolve(import.meta.dirname, '..');

@@ -58,8 +58,8 @@ export {
   type WorkerStopOutcome,
 } from './connector/index.ts';
 export { ConnectorFeed, type ConnectorFeedOptions } from './feed/connector-feed.ts';
+export type { FeedServer, FeedServerOptions } from './feed/http/server.ts';
 export type { FeedRecord } from './feed/record.ts';
-export type { FeedServer, FeedServerOptions } from './feed/server.ts';
 export type { FeedStatus } from './feed/source.ts';
 export { encodeIpcWrapper, type IpcWrapper } from './registration/ipc-wrapper.ts';
 export { type CudaTensor, torchWrapperOf } from './registration/torch-handle.ts';

@@ -1,7 +1,7 @@
 import type { ElkNode } from 'elkjs';
 import type { AnyStateMachine } from 'xstate';
-import { ANY_STATE } from '../../src/feed/edge-id.ts';
 import type { Chart, ChartEdge, ChartNode } from '../../src/feed/record.ts';
+import { ANY_STATE } from '../../src/feed/watch/edge-id.ts';
 import { layOutCompactly, type PlacedEdge } from './compact-layout.ts';
 import { type State, statesOf } from './edges.ts';
 import { labelsOf } from './layout.ts';

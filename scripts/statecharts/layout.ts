@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type { ELK, ElkExtendedEdge, ElkNode } from 'elkjs';
 import type { AnyStateMachine } from 'xstate';
-import { ANY_STATE, edgeId } from '../../src/feed/edge-id.ts';
+import { ANY_STATE, edgeId } from '../../src/feed/watch/edge-id.ts';
 import { budgetsOf } from './delay-names.ts';
 import { type Edge, edgesOf, type State, statesOf } from './edges.ts';
 

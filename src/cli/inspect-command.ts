@@ -40,7 +40,7 @@ async function runInspectCommand({ attach, open, port, record }: InspectFlags): 
 async function showRecording(path: string, port: number): Promise<void> {
   const [{ readRecording }, { serveFeed }] = await Promise.all([
     import('../feed/recording.ts'),
-    import('../feed/server.ts'),
+    import('../feed/http/server.ts'),
   ]);
   const server = await serveFeed(await readRecording(path), { port });
   printPage(server.url);
@@ -51,7 +51,7 @@ async function showRecording(path: string, port: number): Promise<void> {
 async function showFeeds(attached: readonly string[], port: number, file: string | undefined): Promise<void> {
   const [{ ConnectorFeed }, { mergeFeeds }] = await Promise.all([
     import('../feed/connector-feed.ts'),
-    import('../feed/merged-feeds.ts'),
+    import('../feed/http/merged-feeds.ts'),
   ]);
   const feed = new ConnectorFeed({ historyLimit: HISTORY_LIMIT });
   // A port in use must not cost the recording that is there.

@@ -1,10 +1,10 @@
-import { type WatchedCache, watchCache } from './cache-watch.ts';
+import { type FeedServer, type FeedServerOptions, serveFeed } from './http/server.ts';
 import { LiveFeed } from './live-feed.ts';
 import type { FeedRecord } from './record.ts';
 import { type Recording, recordFeed } from './recording.ts';
-import { type FeedServer, type FeedServerOptions, serveFeed } from './server.ts';
 import type { FeedStatus } from './source.ts';
-import { type Watched, watchMachine } from './watched.ts';
+import { type WatchedCache, watchCache } from './watch/cache-watch.ts';
+import { type Watched, watchMachine } from './watch/watched.ts';
 
 export interface ConnectorFeedOptions {
   /**

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { packageVersion } from '../package-version.ts';
 import { wallTimeMs } from '../wall-time.ts';
-import { History } from './history.ts';
+import { History } from './history/history.ts';
 import { type Charts, FEED_VERSION, type Header } from './record.ts';
 import { type FeedSource, type FeedStatus, statusOf } from './source.ts';
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { History } from './history.ts';
+import type { History } from './history/history.ts';
 import type { FeedRecord } from './record.ts';
 
 /** How records are written to a stream. */

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { InputTooLargeError, linesOf } from '../bounded-input.ts';
 import { errorText } from '../error-text.ts';
-import { History } from './history.ts';
+import { History } from './history/history.ts';
 import { type Encoding, pump } from './pump.ts';
 import { FEED_VERSION, type FeedRecord, type Header } from './record.ts';
 import { recordFrom } from './record-from.ts';

@@ -1,4 +1,4 @@
-import type { History } from './history.ts';
+import type { History } from './history/history.ts';
 import type { Cache, Header, MachineSeen, ServerSeen } from './record.ts';
 import { recordFrom } from './record-from.ts';
 

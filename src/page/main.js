@@ -1,42 +1,25 @@
 /** Puts the page together: records in, one model out, every part drawn from it once a frame. */
-/** @import { History } from './history.js' */
-/** @import { Outage } from './outages.js' */
-/** @import { Zoom } from './zoom.js' */
-import { createChartView } from './chart-view.js';
-import { createConnectionView } from './connection-view.js';
+/** @import { Model } from './model.js' */
+/** @import { Zoom } from './timeline/zoom.js' */
+
 import { byId, setText } from './dom.js';
-import { createHeadline } from './headline.js';
 import { accept, createHistory, instancesOf, ranksOf, schedulerOf, stepAt } from './history.js';
-import { createInstanceTabs } from './instance-tabs.js';
-import { writeLegend } from './legend.js';
-import { nextStepMs } from './next-step.js';
-import { createOutageList } from './outage-list.js';
 import { outagesOf } from './outages.js';
 import { advance, createPlayer, follow, seek, togglePlay } from './player.js';
-import { createRankStrip } from './rank-strip.js';
-import { createSequenceView } from './sequence-view.js';
 import { listen } from './source.js';
-import { createTimeline } from './timeline.js';
+import { createTimeline } from './timeline/timeline.js';
+import { windowOf } from './timeline/zoom.js';
 import { trailOf } from './trail.js';
-import { createTransport } from './transport.js';
-import { windowOf } from './zoom.js';
-
-/**
- * All that a part of the page is drawn from.
- * @typedef {object} Model
- * @property {History} history
- * @property {string} instance The one that is shown
- * @property {number | null} selectedRank
- * @property {number} fromMs The first moment that is known
- * @property {number} endMs The last
- * @property {number} atMs The one that is shown
- * @property {boolean} isFollowing Whether that is always the newest
- * @property {boolean} isLive Whether more comes: not in a recording
- * @property {boolean} isPlaying
- * @property {readonly Outage[]} outages All that are known
- * @property {Zoom} zoom
- * @property {{ readonly fromMs: number; readonly toMs: number }} window What the timeline shows
- */
+import { createChartView } from './views/chart-view.js';
+import { createConnectionView } from './views/connection-view.js';
+import { createHeadline } from './views/headline.js';
+import { createInstanceTabs } from './views/instance-tabs.js';
+import { writeLegend } from './views/legend.js';
+import { nextStepMs } from './views/next-step.js';
+import { createOutageList } from './views/outage-list.js';
+import { createRankStrip } from './views/rank-strip.js';
+import { createSequenceView } from './views/sequence-view.js';
+import { createTransport } from './views/transport.js';
 
 /** How often what depends on the time of day is drawn where nothing happens. */
 const IDLE_FRAME_MS = 250;

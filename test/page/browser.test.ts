@@ -5,9 +5,9 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { launchBrowser } from '../../scripts/page/browser.ts';
 import { ConnectorFeed } from '../../src/feed/connector-feed.ts';
+import { serveFeed } from '../../src/feed/http/server.ts';
 import type { FeedRecord } from '../../src/feed/record.ts';
 import { readRecording } from '../../src/feed/recording.ts';
-import { serveFeed } from '../../src/feed/server.ts';
 import { noBrowser, openPage, type WatchedPage } from './support/browser.ts';
 import { connected, herd, lost, outage, recovered, schedulerId, step } from './support/synthetic-outage.ts';
 

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Cache, FeedRecord } from '../../src/feed/record.ts';
 import { clock } from '../../src/page/format.js';
-import { headlineOf } from '../../src/page/headline.js';
 import { accept, createHistory, schedulerOf } from '../../src/page/history.js';
-import { ratioSpans } from '../../src/page/hit-ratio.js';
-import { nextStepMs } from '../../src/page/next-step.js';
 import { outagesOf } from '../../src/page/outages.js';
 import { rowInWords, sequenceOf } from '../../src/page/sequence.js';
+import { ratioSpans } from '../../src/page/timeline/hit-ratio.js';
 import { trailOf } from '../../src/page/trail.js';
+import { headlineOf } from '../../src/page/views/headline.js';
+import { nextStepMs } from '../../src/page/views/next-step.js';
 import { outageInWords } from '../../src/page/words.js';
 import { connected, lost, outage, recovered, schedulerId, step } from './support/synthetic-outage.ts';
 

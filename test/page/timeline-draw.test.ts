@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { accept, createHistory } from '../../src/page/history.js';
-import { drawTimeline, GUTTER_PX } from '../../src/page/timeline-draw.js';
-import { timelineRows } from '../../src/page/timeline-rows.js';
+import { drawTimeline, GUTTER_PX } from '../../src/page/timeline/timeline-draw.js';
+import { timelineRows } from '../../src/page/timeline/timeline-rows.js';
 import { connected } from './support/synthetic-outage.ts';
 
 /** More are no axis, but a loop that does not end. */

@@ -4,8 +4,8 @@ import { duration, offset, rankRange } from '../../src/page/format.js';
 import { accept, createHistory } from '../../src/page/history.js';
 import { advance, createPlayer, follow, seek, togglePlay } from '../../src/page/player.js';
 import { isWithin, lookOf, STATES, topOf } from '../../src/page/states.js';
-import { tickMs, timelineRows } from '../../src/page/timeline-rows.js';
-import { windowOf } from '../../src/page/zoom.js';
+import { tickMs, timelineRows } from '../../src/page/timeline/timeline-rows.js';
+import { windowOf } from '../../src/page/timeline/zoom.js';
 import { connected } from './support/synthetic-outage.ts';
 
 describe('what is shown', () => {

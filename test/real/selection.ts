@@ -4,7 +4,7 @@ import { globSync, readFileSync } from 'node:fs';
 const FILES = [
   'test/invariants.test.ts',
   'test/examples/*.test.ts',
-  'test/src/{connector,feed,rpc,telemetry}/*.test.ts',
+  'test/src/{connector,feed,rpc,telemetry}/**/*.test.ts',
   'test/stories/*.test.ts',
 ];
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { FeedRecord } from '../../src/feed/record.ts';
 import { readRecording } from '../../src/feed/recording.ts';
-import { readFeed } from '../src/feed/sse.ts';
+import { readFeed } from '../src/feed/http/sse.ts';
 import { atEnd } from '../support/own.ts';
 import { startDemo } from './demo-process.ts';
 

@@ -1,6 +1,6 @@
 import { ConnectorFeed } from '../../feed/connector-feed.ts';
 import type { FeedRecord } from '../../feed/record.ts';
-import type { Watched } from '../../feed/watched.ts';
+import type { Watched } from '../../feed/watch/watched.ts';
 
 /** What this instance is called, where its id would be long. */
 const INSTANCE = 'demo';

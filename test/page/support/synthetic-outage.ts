@@ -1,6 +1,7 @@
 /** What a feed tells of an instance that connects, and of an outage that it recovers from, with every time known. */
-import { edgeId } from '../../../src/feed/edge-id.ts';
+
 import type { Evidence, FeedRecord, Transition } from '../../../src/feed/record.ts';
+import { edgeId } from '../../../src/feed/watch/edge-id.ts';
 
 export interface SyntheticInstance {
   readonly instance: string;

@@ -7,8 +7,8 @@ import { describe, expect, test } from 'vitest';
 import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
 import { type CommandProcess, startCommand } from '../../stories/demo-process.ts';
 import { atEnd } from '../../support/own.ts';
+import { readFeed } from '../feed/http/sse.ts';
 import { flapping, MACHINE, seen, transition } from '../feed/records.ts';
-import { readFeed } from '../feed/sse.ts';
 
 function start(...args: string[]): CommandProcess {
   const command = startCommand('inspect', ...args);

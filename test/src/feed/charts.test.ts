@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { schedulerMachine, workerMachine } from '../../../machines/index.ts';
 import { edgesOf, statesOf } from '../../../scripts/statecharts/edges.ts';
 import charts from '../../../src/feed/charts.json' with { type: 'json' };
-import { ANY_STATE, edgeId } from '../../../src/feed/edge-id.ts';
 import type { Chart, Charts } from '../../../src/feed/record.ts';
+import { ANY_STATE, edgeId } from '../../../src/feed/watch/edge-id.ts';
 
 const drawn: Charts = charts as Charts;
 const pairs = [

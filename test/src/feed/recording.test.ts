@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ConnectorFeed } from '../../../src/feed/connector-feed.ts';
+import { serveFeed } from '../../../src/feed/http/server.ts';
 import type { FeedRecord } from '../../../src/feed/record.ts';
 import { readRecording } from '../../../src/feed/recording.ts';
-import { serveFeed } from '../../../src/feed/server.ts';
 import { atEnd } from '../../support/own.ts';
+import { readFeed } from './http/sse.ts';
 import { flapping, seen } from './records.ts';
-import { readFeed } from './sse.ts';
 
 function file(name = 'recording.jsonl'): string {
   const folder = mkdtempSync(join(tmpdir(), 'pegaflow-feed-'));
