@@ -5,9 +5,9 @@ import { patientTimer } from '../patient-timer.ts';
  * Resolves when `look`, for the process that holds our memory, is over or has taken too long. Nothing is moved before: the death
  * of a server that is killed at once would be that of a process that nobody saw.
  */
-export async function identified(look: Promise<void>, { identifyTimeoutMs }: Budgets): Promise<void> {
+export async function identified(look: Promise<void>, budgets: Budgets): Promise<void> {
   const late = Promise.withResolvers<void>();
-  const cancel = patientTimer(identifyTimeoutMs, late.resolve);
+  const cancel = patientTimer(budgets.identifyTimeoutMs, late.resolve);
   try {
     await Promise.race([look, late.promise]);
   } finally {
