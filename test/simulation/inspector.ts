@@ -274,12 +274,12 @@ export class Inspector {
     this.#kernel.report(new Violation('U', `${connection.client.name} cancels ${method} while its link lives`));
   }
 
-  /** Whatever the server said to it; what did not reach it says nothing. */
+  /** Taken, or refused for what is registered there already. What did not reach it, and what a fault refused, says nothing. */
   #registered(call: RemoteCall, instance: Instance, outcome: unknown): void {
     const rank = this.#rankOf(instance, call);
     const { sessionOn } = this.#hearingOf(instance);
     if (rank === null || sessionOn === null) return;
-    if (outcome instanceof Error && !isServersWord(outcome)) return;
+    if (outcome instanceof Error && !/already registered/.test(outcome.message)) return;
     this.#roles.registered(rank, call.connection, sessionOn);
   }
 

@@ -3,7 +3,7 @@ import type { Rank } from './instance.ts';
 import type { Kernel } from './kernel.ts';
 import { Violation } from './violation.ts';
 
-/** Two in vain show that roles are apart, and what a fault refused shows nothing. */
+/** Two in vain show that roles are apart; another rank's refusal may end a generation that would have shown it. */
 const REGISTRATIONS_MAX = 4;
 
 /** Looks whether roles that reach different servers dial again: nothing else brings them together while both servers live. */
