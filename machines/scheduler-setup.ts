@@ -175,10 +175,10 @@ export const schedulerSetup = setup({
     isSealed: (_, { survey }: SurveyParams) => survey.kind === 'sealed',
     isSealedAndConfirmed: ({ context }, { survey }: SurveyParams) =>
       survey.kind === 'sealed' && allConfirm(context.reports, context.announcement.epoch),
-    areRanksQuiet: ({ context }) => context.isServerNew || allQuiet(context.reports, context.announcement),
-    /** The first start: who was never heard has nothing at this server, if it exists at all. */
-    isNothingMapped: ({ context }, { survey }: SurveyParams) =>
-      survey.kind === 'notFound' && context.reports.includes(null),
+    areRanksQuiet: ({ context }) => allQuiet(context.reports, context.announcement),
+    /** At a server that knows nothing of the instance: who was never heard has nothing there, and at a new one nobody has. */
+    isNothingMapped: ({ context: { isServerNew, reports } }, { survey }: SurveyParams) =>
+      survey.kind === 'notFound' && (isServerNew || reports.includes(null)),
     isProofAsked: ({ context }) => proofAskedIn(context.reports, context.announcement.epoch) !== undefined,
     /** Nothing speaks against the registration, so a clear that would meet a running copy can wait. */
     isForProofAlone: ({ context: { evidence, lineage, reports } }) =>

@@ -326,6 +326,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
             onDone: { guard: { type: 'isNothingMapped', params: surveyOf }, target: 'clearing' },
             onError: attemptRefused,
           },
+          // Asked again: what was mapped before is gone, and a rank may have registered since, on the last word before the death.
+          on: { 'server.died': { target: 'quiescing', reenter: true, actions: 'forgetServer' } },
           after: {
             quiesceTimeout: [
               { guard: 'isForProofAlone', target: 'surveying' },

@@ -816,12 +816,29 @@ describe('scheduler machine', () => {
     // After a refused dial alone the last one may still copy.
     expect(h.path()).toBe('reRegistering.quiescing');
     h.actor.send({ type: 'server.died' });
+    await h.script.answer('survey', notFound);
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     await h.script.answer('clear', { tookMs: 1 });
     h.deliver();
     h.report(0, { outcome: 'failed', serves: true });
     // From its first registration on it is a server like any other.
     expect(h.path()).toBe('reRegistering.quiescing');
+  });
+
+  it('a rank that has registered at the new server before its clear is waited for: the last epoch still said register', async () => {
+    const h = harness({ answersWaits: false });
+    await h.toServing();
+    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+    h.actor.send({ type: 'server.died' });
+    h.report(0, { workerBootId: 'replacement', number: 0, serves: true });
+    h.script.clock.tick(budgets.redialMaxMs);
+    await h.toSession();
+    expect(h.path()).toBe('reRegistering.quiescing');
+    await h.script.answer('survey', { kind: 'incomplete', registered: 1, expected: 2 });
+    expect(h.path()).toBe('reRegistering.quiescing');
+    for (const rank of [0, 1])
+      h.report(rank, { workerBootId: rank === 0 ? 'replacement' : `worker-${rank}`, outcome: 'pending' });
+    expect(h.path()).toBe('reRegistering.clearing.waiting');
   });
 
   it('a lost registration is noticed and replayed whoever lost it', async () => {

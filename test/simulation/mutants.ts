@@ -115,6 +115,14 @@ export const mutants: readonly Mutant[] = [
     why: 'what an earlier life registered stays',
   },
   {
+    name: 'no barrier at a new server',
+    file: 'machines/scheduler-setup.ts',
+    find: 'areRanksQuiet: ({ context }) => allQuiet(context.reports, context.announcement),',
+    replace: 'areRanksQuiet: ({ context }) => context.isServerNew || allQuiet(context.reports, context.announcement),',
+    why: 'cleared under the copies of a rank that has registered there before',
+    seed: 936,
+  },
+  {
     name: 'keep whatever is sealed',
     file: 'machines/scheduler-setup.ts',
     find: "survey.kind === 'sealed' && context.lineage !== null && upholds(context.reports, context.lineage),",
