@@ -2,6 +2,7 @@ import type { UnaryRequest, UnaryResponse } from '@connectrpc/connect';
 import { budgetsFrom } from '../machines/index.ts';
 import { Engine } from '../src/gen/pegaflow/engine_pb.ts';
 import { schedulerTelemetry } from '../src/telemetry/connector-telemetry.ts';
+import { EventTimes } from '../src/telemetry/event-times.ts';
 import { type Figure, figureFrom } from './figure.ts';
 
 export interface TelemetryOptions {
@@ -23,6 +24,7 @@ export async function measureTelemetry({ batches, progress }: TelemetryOptions):
     endpoint: 'http://127.0.0.1:50055',
     instanceId: 'bench',
     budgets: budgetsFrom(),
+    times: new EventTimes(),
   });
   const method = Engine.method.queryPrefetch;
   const request = { stream: false, method, message: {}, header: new Headers() } as unknown as UnaryRequest;

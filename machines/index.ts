@@ -1,11 +1,15 @@
 export { attemptCeilingMs, paceCeilingMs, pushbackMs, rankRedialCeilingMs, voidCeilingMs } from './backoff.ts';
 export { type BreakerEvent, breakerMachine } from './breaker.ts';
 export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
+export { dialEndedBy, isDialing } from './dial-outcome.ts';
 export type {
   BreakerName,
+  DialOutcome,
   FencingReason,
   PassedOnByRank,
   PassedOnEvent,
+  RankRegistration,
+  RegistrationOutcome,
   SchedulerDomainEvent,
   WorkerDomainEvent,
 } from './domain-events.ts';
@@ -33,6 +37,7 @@ export type {
   Survey,
   SurveyInput,
 } from './messages.ts';
+export type { EndedOutage, Generation, Outage, OutageCause, ServerEnd } from './outage.ts';
 export { pathFrom, stateOf } from './path.ts';
 export { isNoProof, type NoProof, type Proof, proofInWords, WAYS_TO_PROOF } from './proof.ts';
 export { type Lineage, type RankReports, servesIn, unservingRanks } from './ranks.ts';

@@ -13,12 +13,22 @@ import {
 import { attemptCeilingMs, paceCeilingMs, pushbackMs, voidCeilingMs } from './backoff.ts';
 import { breakerMachine } from './breaker.ts';
 import type { Budgets } from './budgets.ts';
-import type { BreakerName, PassedOnEvent, SchedulerDomainEvent } from './domain-events.ts';
+import { dialOutcome } from './dial-outcome.ts';
+import type { BreakerName, PassedOnEvent, SchedulerDomainEvent, StalledEvent } from './domain-events.ts';
 import { type Epoch, isSameEpoch } from './epoch.ts';
 import { apartEvidence, desertion, type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
 import { type Fault, isDenial, type LinkEndCause } from './faults.ts';
 import { atHeldLimit, heldLimitFault } from './held-limit.ts';
 import type { Announcement, RankReport, Survey, SurveyInput } from './messages.ts';
+import {
+  generationBegan,
+  generationFailed,
+  inService,
+  type OutageContext,
+  outOfService,
+  stopped,
+  type Told,
+} from './outage-events.ts';
 import {
   allConfirm,
   allQuiet,
@@ -55,7 +65,7 @@ export interface SchedulerInput {
   readonly maxHeldBlocksShare?: number;
 }
 
-export interface SchedulerContext extends SchedulerInput {
+export interface SchedulerContext extends SchedulerInput, OutageContext {
   readonly serverVersions: ServerVersions;
   readonly maxHeldBlocksShare: number;
   /** A rank holds so much memory for a server that is silent or gone that no more is put at risk. */
@@ -64,7 +74,6 @@ export interface SchedulerContext extends SchedulerInput {
   readonly serverVersion: string | null;
   /** Generations in a row that a server refused because of its version, on one link: a server does not change it. */
   readonly versionRefusals: number;
-  readonly announcement: Announcement;
   readonly reports: RankReports;
   /** The generation in service, or the last one as long as nothing refuted it. */
   readonly lineage: Lineage | null;
@@ -82,8 +91,6 @@ export interface SchedulerContext extends SchedulerInput {
   readonly isServerNew: boolean;
   /** How long the server took for the last clear, in milliseconds: its registration thread serves one call at a time. */
   readonly clearTookMs: number;
-  /** The newest observation that something was lost or went wrong. */
-  readonly evidence: Evidence | null;
   /** Ranks whose absence was told, and whose return was not. */
   readonly missedRanks: readonly number[];
   /** Those of them that were not heard since. */
@@ -98,8 +105,6 @@ export interface SchedulerContext extends SchedulerInput {
   readonly mustRedial: boolean;
   /** Worker processes that were replaced: their late words count for nothing. Bounded. */
   readonly formerWorkers: readonly FormerWorker[];
-  /** Reports of a generation or a process that was over when they arrived. */
-  readonly lateReports: number;
   /** Set when the machine stops. */
   readonly stopOutcome: StopOutcome | null;
 }
@@ -137,6 +142,8 @@ type FaultParams = { readonly fault: Fault };
 type SurveyParams = { readonly survey: Survey };
 type MissedParams = { readonly rank: number; readonly isSilent: boolean; readonly fault: Fault };
 type VersionParams = { readonly version: string };
+type StalledParams = Pick<StalledEvent, 'call'>;
+type AuditParams = { readonly outcome: 'sealed' | 'refuted' | 'failed' };
 
 /** From one step of a life in service to the next. */
 const LIFE_GROWTH = 4;
@@ -175,10 +182,10 @@ export const schedulerSetup = setup({
     isSealed: (_, { survey }: SurveyParams) => survey.kind === 'sealed',
     isSealedAndConfirmed: ({ context }, { survey }: SurveyParams) =>
       survey.kind === 'sealed' && allConfirm(context.reports, context.announcement.epoch),
-    areRanksQuiet: ({ context }) => allQuiet(context.reports, context.announcement),
-    /** At a server that knows nothing of the instance: who was never heard has nothing there, and at a new one nobody has. */
-    isNothingMapped: ({ context: { isServerNew, reports } }, { survey }: SurveyParams) =>
-      survey.kind === 'notFound' && (isServerNew || reports.includes(null)),
+    areRanksQuiet: ({ context }) => context.isServerNew || allQuiet(context.reports, context.announcement),
+    /** The first start: who was never heard has nothing at this server, if it exists at all. */
+    isNothingMapped: ({ context }, { survey }: SurveyParams) =>
+      survey.kind === 'notFound' && context.reports.includes(null),
     isProofAsked: ({ context }) => proofAskedIn(context.reports, context.announcement.epoch) !== undefined,
     /** Nothing speaks against the registration, so a clear that would meet a running copy can wait. */
     isForProofAlone: ({ context: { evidence, lineage, reports } }) =>
@@ -220,49 +227,60 @@ export const schedulerSetup = setup({
     hasLineage: ({ context }) => context.lineage !== null,
   },
   actions: {
+    /** On the way into every state out of service. */
+    noteOutage: enqueueActions(({ context, enqueue }) => tell(enqueue, outOfService(context, false))),
+    notePlannedOutage: enqueueActions(({ context, enqueue }) => tell(enqueue, outOfService(context, true))),
+    noteService: enqueueActions(({ context, enqueue }) => tell(enqueue, inService(context))),
+    noteStop: enqueueActions(({ context, enqueue }) => tell(enqueue, stopped(context))),
+    noteVoid: enqueueActions(({ context, enqueue }) => tell(enqueue, generationFailed(context))),
+    countDial: assign({ outage: ({ context: { outage } }) => outage && { ...outage, dials: outage.dials + 1 } }),
+    tellDial: emit(({ event }) => ({ type: 'dial.ended', outcome: dialOutcome(event) }) as const),
+    tellAudit: emit((_, { outcome }: AuditParams) => ({ type: 'audit.ended', outcome }) as const),
+    tellStalled: emit((_, { call }: StalledParams) => ({ type: 'registration.stalled', call }) as const),
+    tellVersionRefused: emit(
+      ({ context }) => ({ type: 'version.refused', fault: context.evidence?.fault ?? null }) as const,
+    ),
     openLink: spawnChild('link', { id: 'link' }),
     dropLink: stopChild('link'),
     watchRanks: spawnChild('watchRanks', { id: 'watchRanks' }),
     unwatchRanks: stopChild('watchRanks'),
-    recordLinkLoss: assign({
-      evidence: (_, { fault }: FaultParams) => ({ of: 'link', fault }) as const,
+    recordDialFailure: assign(({ context: { clues }, event }, { fault }: FaultParams) => ({
+      evidence: { of: 'link', fault } as const,
       refusedAlike: NOT_REFUSED,
+      clues: { ...clues, wasRefused: clues.wasRefused || (event.type === 'link.ended' && event.cause === 'refused') },
+    })),
+    recordLinkLoss: enqueueActions(({ context: { clues }, event, enqueue }, { fault }: FaultParams) => {
+      const linkEnd = event.type === 'link.ended' ? event.cause : null;
+      enqueue.assign({ refusedAlike: NOT_REFUSED, clues: { ...clues, linkEnd: clues.linkEnd ?? linkEnd } });
+      find(enqueue, { of: 'link', fault });
     }),
-    recordSessionLoss: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'session', fault }) as const }),
-    recordDrain: assign({
-      evidence: {
+    recordSessionLoss: enqueueActions(({ enqueue }, { fault }: FaultParams) => find(enqueue, { of: 'session', fault })),
+    recordDrain: enqueueActions(({ enqueue }) =>
+      find(enqueue, {
         of: 'drain',
         fault: { kind: 'unreachable', message: 'the server is draining: it announced its end' },
-      } as const,
-    }),
-    recordRpcFault: assign(({ context }, { fault }: FaultParams) => observed(context, { of: 'rpc', fault })),
-    recordAuditFault: assign({ evidence: (_, { fault }: FaultParams) => ({ of: 'audit', fault }) as const }),
-    recordSurvey: assign(({ context }, { survey }: SurveyParams) =>
-      observed(context, surveyEvidence(survey, context.voidGenerations)),
+      }),
+    ),
+    recordRpcFault: enqueueActions(({ context, enqueue }, { fault }: FaultParams) =>
+      observe(enqueue, context, { of: 'rpc', fault }),
+    ),
+    recordAuditFault: enqueueActions(({ enqueue }, { fault }: FaultParams) => find(enqueue, { of: 'audit', fault })),
+    recordSurvey: enqueueActions(({ context, enqueue }, { survey }: SurveyParams) =>
+      observe(enqueue, context, surveyEvidence(survey, context.voidGenerations)),
     ),
     recordClear: assign({ clearTookMs: (_, { tookMs }: Cleared) => tookMs }),
-    recordRankFault: assign({
-      evidence: ({ context }, { report }: { report: RankReport }) => rankEvidence(context.lineage, report),
+    recordRankFault: enqueueActions(({ context, enqueue }, { report }: { report: RankReport }) =>
+      find(enqueue, rankEvidence(context.lineage, report)),
+    ),
+    recordDoubt: enqueueActions(({ context: { reports, announcement }, enqueue }) => {
+      const asking = proofAskedIn(reports, announcement.epoch);
+      if (asking === undefined) return;
+      const message = `rank ${asking.rank}: transfers of unknown outcome: a new generation proves that they are over`;
+      find(enqueue, { of: 'doubt', fault: { kind: 'unreachable', message } });
     }),
-    recordDoubt: assign({
-      evidence: ({ context: { reports, announcement, evidence } }) => {
-        const asking = proofAskedIn(reports, announcement.epoch);
-        if (asking === undefined) return evidence;
-        const message = `rank ${asking.rank}: transfers of unknown outcome: a new generation proves that they are over`;
-        return { of: 'doubt', fault: { kind: 'unreachable', message } } as const;
-      },
-    }),
-    recordRefusal: assign({
-      evidence: ({ context }) => {
-        const { reports, announcement, serverVersions, lineage, evidence } = context;
-        const refusal = refusalIn(reports, announcement.epoch);
-        const deserter = deserterFrom(reports, announcement);
-        if (!refusal) return deserter ? desertion(deserter) : evidence;
-        const version = refusal.fault?.serverVersion;
-        // A server that is not allowed stays so, whatever the ranks have against it.
-        const isAllowed = version !== undefined && allowsVersion(serverVersions, version);
-        return (isAllowed ? objectionTo(version, reports) : null) ?? rankEvidence(lineage, refusal);
-      },
+    recordRefusal: enqueueActions(({ context, enqueue }) => {
+      const refusal = refusalOf(context);
+      if (refusal !== null) find(enqueue, refusal);
     }),
     /** A refusal that says when to come back is none for good, and what no server said is none at all. */
     countAlike: assign({
@@ -279,8 +297,9 @@ export const schedulerSetup = setup({
       fault: context.evidence?.fault ?? { kind: 'rejected' as const, message: 'refused' },
       retryMs: parkedMs(context),
     })),
-    recordBarredVersion: assign({
-      evidence: ({ context }) => objectionTo(versionToAnnounce(context), context.reports) ?? context.evidence,
+    recordBarredVersion: enqueueActions(({ context, enqueue }) => {
+      const objection = objectionTo(versionToAnnounce(context), context.reports);
+      if (objection !== null) find(enqueue, objection);
     }),
     adoptVersion: assign({ serverVersion: (_, { version }: VersionParams) => version }),
     adoptVersionTold: assign(({ context }) => {
@@ -288,11 +307,13 @@ export const schedulerSetup = setup({
       return version === null ? {} : { serverVersion: version, versionRefusals: context.versionRefusals + 1 };
     }),
     forgetVersionRefusals: assign({ versionRefusals: 0 }),
-    recordMissed: assign(({ context }, { rank, isSilent, fault }: MissedParams) => ({
-      evidence: { of: 'rank', fault } as const,
-      missedRanks: [...context.missedRanks.filter((other) => other !== rank), rank],
-      silentRanks: isSilent ? [...context.silentRanks, rank] : context.silentRanks,
-    })),
+    recordMissed: enqueueActions(({ context, enqueue }, { rank, isSilent, fault }: MissedParams) => {
+      find(enqueue, { of: 'rank', fault });
+      enqueue.assign({
+        missedRanks: [...context.missedRanks.filter((other) => other !== rank), rank],
+        silentRanks: isSilent ? [...context.silentRanks, rank] : context.silentRanks,
+      });
+    }),
     tellUnanswered: emit(({ context: { reports, announcement } }) => {
       return { type: 'wait.unanswered', ranks: unquietRanks(reports, announcement) } as const;
     }),
@@ -304,10 +325,10 @@ export const schedulerSetup = setup({
     awaitMissedRanks: assign(({ context: { reports, announcement, silentRanks } }) => ({
       awaitedRanks: [...new Set([...silentRanks, ...unservingRanks(reports, announcement.epoch)])],
     })),
-    recordApart: assign(({ context }, { survey }: SurveyParams) => ({
-      ...apartOnceMore(context),
-      evidence: apartEvidence(survey),
-    })),
+    recordApart: enqueueActions(({ context, enqueue }, { survey }: SurveyParams) => {
+      enqueue.assign(apartOnceMore(context));
+      find(enqueue, apartEvidence(survey));
+    }),
     /** A server that holds what the last generation left there refuses the next one; so does one that this clear did not reach. */
     countApart: assign(({ context }) => {
       const { reports, announcement, generationsApart } = context;
@@ -317,6 +338,10 @@ export const schedulerSetup = setup({
     forgetRedial: assign({ mustRedial: false }),
     recordReport: enqueueActions(({ context, enqueue }, { report }: { report: RankReport }) => {
       const next = received(context, report);
+      if (next === null) {
+        enqueue.emit({ type: 'report.late', rank: report.rank });
+        return;
+      }
       const { reports, maxHeldBlocksShare } = { ...context, ...next };
       const holder = atHeldLimit(reports, maxHeldBlocksShare);
       enqueue.assign({ ...next, isAtHeldLimit: holder !== undefined });
@@ -341,15 +366,18 @@ export const schedulerSetup = setup({
       const isSaid = announcement.action === 'wait' && deserterFrom(reports, announcement) === undefined;
       return isSaid ? {} : { announcement: announced(context, 'wait') };
     }),
-    announceRegister: assign({
-      announcement: ({ context }) => ({
+    announceRegister: enqueueActions(({ context, enqueue }) => {
+      const announcement = {
         ...announced(context, 'register', nextEpoch(context)),
         serverVersion: versionToAnnounce(context),
         ...(context.generationsApart >= APART_FROM ? { dialsAfresh: true as const } : {}),
-      }),
-      isServerNew: false,
+      };
+      tell(enqueue, generationBegan(context, announcement));
+      enqueue.assign({ isServerNew: false });
     }),
-    announceKeep: assign({ announcement: ({ context }) => announced(context, 'keep', nextEpoch(context)) }),
+    announceKeep: enqueueActions(({ context, enqueue }) =>
+      tell(enqueue, generationBegan(context, announced(context, 'keep', nextEpoch(context)))),
+    ),
     announceStop: assign({ announcement: ({ context }) => announced(context, 'stop') }),
     /** Counted as void until it has lived for a while: what is lost again and again is repeated ever slower. */
     publish: assign({
@@ -438,9 +466,36 @@ function announced(
   return { epoch, action, number: (held.number ?? 0) + 1, ...(recalls.length > 0 ? { recalls } : {}) };
 }
 
-/** What was observed; a denial by the server ends the lineage, whatever a later probe finds. */
-function observed(context: SchedulerContext, evidence: Evidence): Partial<SchedulerContext> {
-  return { evidence, lineage: isDenial(evidence.fault) ? null : context.lineage };
+interface Enqueue {
+  assign(change: Partial<SchedulerContext>): void;
+  emit(event: SchedulerDomainEvent): void;
+}
+
+function tell(enqueue: Enqueue, { change, events }: Told): void {
+  enqueue.assign(change);
+  for (const event of events) enqueue.emit(event);
+}
+
+function find(enqueue: Enqueue, evidence: Evidence): void {
+  enqueue.assign({ evidence });
+  enqueue.emit({ type: 'evidence.found', evidence });
+}
+
+/** A denial by the server ends the lineage, whatever a later probe finds. */
+function observe(enqueue: Enqueue, { lineage }: SchedulerContext, evidence: Evidence): void {
+  enqueue.assign({ lineage: isDenial(evidence.fault) ? null : lineage });
+  find(enqueue, evidence);
+}
+
+/** Why this generation fails, as the ranks say. `null`: they say nothing against it. */
+function refusalOf({ reports, announcement, serverVersions, lineage }: SchedulerContext): Evidence | null {
+  const refusal = refusalIn(reports, announcement.epoch);
+  const deserter = deserterFrom(reports, announcement);
+  if (!refusal) return deserter ? desertion(deserter) : null;
+  const version = refusal.fault?.serverVersion;
+  // A server that is not allowed stays so, whatever the ranks have against it.
+  const isAllowed = version !== undefined && allowsVersion(serverVersions, version);
+  return (isAllowed ? objectionTo(version, reports) : null) ?? rankEvidence(lineage, refusal);
 }
 
 /** One generation may have been undone by somebody between a rank's Register and the read-back. */
@@ -463,12 +518,13 @@ function isOvertaken({ announcement, reports, formerWorkers }: SchedulerContext,
   return isOfFormer || isLate(report, reports[report.rank] ?? null);
 }
 
-function received(context: SchedulerContext, report: RankReport): Partial<SchedulerContext> {
-  const { announcement, reports, formerWorkers, lateReports, silentRanks, awaitedRanks } = context;
+/** `null` for a late one. */
+function received(context: SchedulerContext, report: RankReport): Partial<SchedulerContext> | null {
+  const { announcement, reports, formerWorkers, silentRanks, awaitedRanks } = context;
   const held = reports[report.rank];
   if (held === undefined) return {};
   const { epoch } = announcement;
-  if (isOvertaken(context, report)) return { lateReports: lateReports + 1 };
+  if (isOvertaken(context, report)) return null;
   const isReplaced = held !== null && held.workerBootId !== report.workerBootId;
   const others = formerWorkers.filter(({ workerBootId }) => workerBootId !== report.workerBootId);
   const former = isReplaced ? [...others, { workerBootId: held.workerBootId, counter: epoch.counter }] : others;

@@ -18,6 +18,7 @@ import type { PassedOnEvent } from './domain-events.ts';
 import { type Fault, faultFrom } from './faults.ts';
 import { MAX_HELD_BLOCKS_SHARE } from './held-limit.ts';
 import type { RankReport } from './messages.ts';
+import { NO_CLUES } from './outage.ts';
 import { rankWithOpenRegister, unstoppedRank } from './ranks.ts';
 import {
   breakers,
@@ -37,12 +38,13 @@ const missedOf = ({ event }: { event: Extract<SchedulerEvent, { type: 'rank.miss
 const versionOf = ({ event }: { event: { readonly output: string } }) => ({ version: event.output });
 const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
 
+const auditEnded = (outcome: 'sealed' | 'refuted' | 'failed') => ({ type: 'tellAudit', params: { outcome } }) as const;
 const passOn = { type: 'passOn', params: ({ event }: { event: PassedOnEvent }) => event } as const;
 const loseLink = { type: 'recordLinkLoss', params: faultOf } as const;
+const failDial = { type: 'recordDialFailure', params: faultOf } as const;
 const loseSession = { type: 'recordSessionLoss', params: faultOf } as const;
 const lostLink = <P>(params: P) =>
   ({ target: '#scheduler.reconnecting.waiting', actions: { type: 'recordLinkLoss', params } }) as const;
-const attemptFailed = lostLink(errorOf);
 /** Said by a server that lives: repeated as slowly as a generation that is void, or it would be stormed. */
 const attemptRefused = {
   target: '#scheduler.reconnecting.waiting',
@@ -80,6 +82,9 @@ export const schedulerMachine = schedulerSetup.createMachine({
     isServerNew: false,
     clearTookMs: 0,
     evidence: null,
+    outage: null,
+    generation: null,
+    clues: NO_CLUES,
     missedRanks: [],
     silentRanks: [],
     awaitedRanks: [],
@@ -87,7 +92,6 @@ export const schedulerMachine = schedulerSetup.createMachine({
     hasStrayed: false,
     mustRedial: false,
     formerWorkers: [],
-    lateReports: 0,
     stopOutcome: null,
   }),
   output: ({ context }) => context.stopOutcome ?? { kind: 'unconfirmed', reason: 'stopped without an outcome' },
@@ -112,7 +116,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
   states: {
     connected: {
       tags: 'cacheUsable',
-      entry: ['publish', 'tellReturned', 'watchRanks'],
+      entry: ['noteService', 'publish', 'tellReturned', 'watchRanks'],
       exit: ['unwatchRanks', 'recordLife'],
       // The registration is good, and its end is the cheapest proof of what somebody's lost link left open.
       always: { guard: 'isProofAsked', target: '#scheduler.reRegistering.quiescing', actions: 'recordDoubt' },
@@ -154,15 +158,21 @@ export const schedulerMachine = schedulerSetup.createMachine({
           invoke: {
             src: 'survey',
             onDone: [
-              { guard: { type: 'isSealed', params: surveyOf }, target: 'serving' },
-              { target: '#scheduler.degraded', actions: { type: 'recordSurvey', params: surveyOf } },
+              { guard: { type: 'isSealed', params: surveyOf }, target: 'serving', actions: auditEnded('sealed') },
+              {
+                target: '#scheduler.degraded',
+                actions: [{ type: 'recordSurvey', params: surveyOf }, auditEnded('refuted')],
+              },
             ],
-            onError: { target: '#scheduler.degraded', actions: { type: 'recordAuditFault', params: errorOf } },
+            onError: {
+              target: '#scheduler.degraded',
+              actions: [{ type: 'recordAuditFault', params: errorOf }, auditEnded('failed')],
+            },
           },
           after: {
             surveyTimeout: {
               target: '#scheduler.degraded',
-              actions: { type: 'recordAuditFault', params: timeout('the audit') },
+              actions: [{ type: 'recordAuditFault', params: timeout('the audit') }, auditEnded('failed')],
             },
           },
         },
@@ -172,6 +182,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
 
     /** Something was lost: find out what. */
     degraded: {
+      entry: 'noteOutage',
       initial: 'assessing',
       on: {
         'link.ended': { target: 'reconnecting', actions: loseLink },
@@ -231,7 +242,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
     },
 
     reconnecting: {
-      entry: 'dropLink',
+      entry: ['noteOutage', 'dropLink'],
       initial: 'dialing',
       on: {
         // A dial under way would take the place of the one that unregisters.
@@ -241,7 +252,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
       },
       states: {
         dialing: {
-          entry: 'openLink',
+          entry: ['countDial', 'openLink'],
+          exit: 'tellDial',
           on: {
             // The ranks dial while the session is opened and the instance cleared.
             'link.opened': {
@@ -252,14 +264,14 @@ export const schedulerMachine = schedulerSetup.createMachine({
               {
                 guard: { type: 'isRefused', params: ({ event }) => ({ cause: event.cause }) },
                 target: 'waiting',
-                actions: [loseLink, 'forgetPacing'],
+                actions: [failDial, 'forgetPacing'],
               },
-              { target: 'waiting', actions: [loseLink, 'countTurnedAway'] },
+              { target: 'waiting', actions: [failDial, 'countTurnedAway'] },
             ],
-            'xstate.error.actor.link': attemptFailed,
+            'xstate.error.actor.link': { target: 'waiting', actions: { type: 'recordDialFailure', params: errorOf } },
           },
           after: {
-            dialTimeout: { target: 'waiting', actions: { type: 'recordLinkLoss', params: timeout('the dial') } },
+            dialTimeout: { target: 'waiting', actions: { type: 'recordDialFailure', params: timeout('the dial') } },
           },
         },
         /** Every failed attempt ends here, so how long to wait is decided once. */
@@ -268,6 +280,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
     },
 
     reRegistering: {
+      entry: 'noteOutage',
       initial: 'openingSession',
       on: {
         'link.ended': { target: 'reconnecting.waiting', actions: [loseLink, 'countTurnedAway'] },
@@ -326,8 +339,6 @@ export const schedulerMachine = schedulerSetup.createMachine({
             onDone: { guard: { type: 'isNothingMapped', params: surveyOf }, target: 'clearing' },
             onError: attemptRefused,
           },
-          // Asked again: what was mapped before is gone, and a rank may have registered since, on the last word before the death.
-          on: { 'server.died': { target: 'quiescing', reenter: true, actions: 'forgetServer' } },
           after: {
             quiesceTimeout: [
               { guard: 'isForProofAlone', target: 'surveying' },
@@ -349,7 +360,11 @@ export const schedulerMachine = schedulerSetup.createMachine({
           states: {
             waiting: { after: { stalledAfter: 'stalled' } },
             /** Never cancelled: that would leave the instance half-done. */
-            stalled: { tags: 'stalled', after: { stalledTimeout: attemptUnanswered('UnregisterContext') } },
+            stalled: {
+              tags: 'stalled',
+              entry: { type: 'tellStalled', params: { call: 'UnregisterContext' } },
+              after: { stalledTimeout: attemptUnanswered('UnregisterContext') },
+            },
           },
         },
         /**
@@ -416,6 +431,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
             waiting: { after: { stalledAfter: 'stalled' } },
             stalled: {
               tags: 'stalled',
+              entry: { type: 'tellStalled', params: { call: 'RegisterContextBatch' } },
               after: { stalledTimeout: attemptUnanswered('RegisterContextBatch of every rank') },
             },
           },
@@ -445,7 +461,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
           after: { stalledAfter: attemptUnanswered('the read-back') },
         },
         voided: {
-          entry: 'countVoid',
+          entry: ['noteVoid', 'countVoid'],
           always: [
             { guard: 'isParkDue', target: 'parked' },
             { guard: 'mustPause', target: 'pausing' },
@@ -484,6 +500,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
 
     /** A server whose version is not allowed, or not fit for a rank: parked, asked slowly, back by itself with another. */
     incompatible: {
+      entry: ['noteOutage', 'tellVersionRefused'],
       initial: 'waiting',
       on: {
         'link.ended': { target: 'reconnecting', actions: loseLink },
@@ -514,7 +531,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
     /** The host expects a restart: no link, no dial, until it says that the server is back or a long time has passed. */
     drained: {
       // Ending the session makes the server drop the registration.
-      entry: ['announceWait', 'forgetLineage'],
+      entry: ['notePlannedOutage', 'announceWait', 'forgetLineage'],
       initial: 'quiescing',
       on: { drain: {}, resume: 'reconnecting' },
       after: { drainedTimeout: 'reconnecting' },
@@ -535,7 +552,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
     },
 
     stopping: {
-      entry: 'announceStop',
+      entry: ['noteStop', 'announceStop'],
       initial: 'stoppingRanks',
       on: { stop: {}, drain: {} },
       states: {

@@ -23,11 +23,20 @@ import {
 } from 'xstate';
 import { pushbackMs, rankRedialCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
+import { dialOutcome } from './dial-outcome.ts';
 import type { PassedOnByRank, WorkerDomainEvent } from './domain-events.ts';
 import { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
 import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
 import type { Announcement, RankOutcome } from './messages.ts';
 import { isNoProof, type Proof } from './proof.ts';
+import {
+  type RankCourse,
+  rankLeftService,
+  rankOutageEnded,
+  rankWasAnswered,
+  rankWasTold,
+  type ToldByRank,
+} from './rank-events.ts';
 import { unprovided } from './unprovided.ts';
 
 export interface WorkerInput {
@@ -36,19 +45,13 @@ export interface WorkerInput {
   readonly budgets: Budgets;
 }
 
-export interface WorkerContext extends WorkerInput {
-  /** The newest one that arrived. `null` before the first. */
-  readonly announcement: Announcement | null;
-  /** What this rank can say about the announced epoch. */
-  readonly outcome: RankOutcome;
+export interface WorkerContext extends WorkerInput, RankCourse {
   /** The epoch a Register or check was begun for; its answer counts for that one only. */
   readonly attempted: Epoch | null;
   /** The epoch in which the server took the registration there is; a `keep` does not change it. `null`: there is none. */
   readonly registeredIn: Epoch | null;
   /** Of the server that took the last registration, also when that is over. `null`: there was none, or nobody said. */
   readonly serverVersion: string | null;
-  /** The newest observation that something was lost or refused. */
-  readonly fault: Fault | null;
   readonly failedDials: number;
   /** Schedulers that were followed before this one, each with its last epoch: their late words count for nothing. Bounded. */
   readonly formerSchedulers: readonly Epoch[];
@@ -60,8 +63,6 @@ export interface WorkerContext extends WorkerInput {
   readonly isRegisterOpen: boolean;
   /** Of the server that holds this rank's memory. `null` until somebody looked. */
   readonly proof: Proof | null;
-  /** Answers to a Register of an epoch that was over when they arrived. */
-  readonly lateAnswers: number;
 }
 
 export type WorkerEvent =
@@ -155,44 +156,62 @@ export const workerMachine = setup({
     isUnreachable: (_, { fault }: FaultParams) => isNoAnswer(fault),
   },
   actions: {
+    /** On the way into every state out of service. */
+    noteOutage: enqueueActions(({ context, enqueue }) => tell(enqueue, rankLeftService(context))),
+    noteService: enqueueActions(({ context, enqueue }) => tell(enqueue, rankOutageEnded(context, 'connected'))),
+    noteStop: enqueueActions(({ context, enqueue }) => tell(enqueue, rankOutageEnded(context, 'stopped'))),
+    tellDial: emit(({ event }) => ({ type: 'dial.ended', outcome: dialOutcome(event) }) as const),
+    tellLate: emit({ type: 'answer.late' } as const),
     openLink: spawnChild('link', { id: 'link' }),
     dropLink: stopChild('link'),
-    adoptAnnouncement: assign(({ context }, { announcement }: AnnouncementParams) => adopted(context, announcement)),
+    adoptAnnouncement: enqueueActions(({ context, enqueue }, { announcement }: AnnouncementParams) => {
+      const change = adopted(context, announcement);
+      enqueue.assign(change);
+      tell(enqueue, rankWasTold(context, { ...context, ...change }));
+    }),
     /** Nobody knows what the server made of it: sent again it could collide, or reach another server before the session. */
-    voidUnanswered: assign(({ context }) =>
-      context.outcome === 'pending' && isAttemptCurrent(context) ? { outcome: 'failed' as const } : {},
-    ),
+    voidAttempt: enqueueActions(({ context, enqueue }) => voidAttempt(enqueue, context, context.fault)),
+    /** On the way out, which comes before what an answer leads to. */
+    voidUnanswered: enqueueActions(({ context, event, enqueue }) => {
+      const isAnswer = event.type.startsWith('xstate.done.actor.') || event.type.startsWith('xstate.error.actor.');
+      if (!isAnswer) voidAttempt(enqueue, context, 'fault' in event ? event.fault : context.fault);
+    }),
     noteDial: assign({ dialedFor: ({ context }) => context.announcement?.number ?? 0 }),
     /** What was registered, or tried, was the memory before: it takes another epoch to register this one. */
-    beginLife: assign(({ context }, { workerBootId }: { workerBootId: string }) => ({
-      workerBootId,
-      registeredIn: null,
-      serverVersion: null,
-      ...(context.attempted === null && context.outcome === 'pending'
-        ? {}
-        : { outcome: 'lost' as const, attempted: null, fault: OTHER_MEMORY }),
-    })),
+    beginLife: enqueueActions(({ context, enqueue }, { workerBootId }: { workerBootId: string }) => {
+      enqueue.assign({ workerBootId, registeredIn: null, serverVersion: null });
+      if (context.attempted === null && context.outcome === 'pending') return;
+      answer(enqueue, context, { outcome: 'lost', attempted: null, fault: OTHER_MEMORY });
+    }),
     beginAttempt: assign({ attempted: ({ context }) => context.announcement?.epoch ?? null }),
     openRegister: assign({ isRegisterOpen: true }),
     closeRegister: assign({ isRegisterOpen: false }),
     /** A refusal is an answer; what says only that nobody can be asked is none. */
     closeRefusedRegister: assign({ isRegisterOpen: (_, { fault }: FaultParams) => isNoAnswer(fault) }),
-    confirmRegistered: assign(({ context }) => ({
-      outcome: 'registered' as const,
-      registeredIn: context.attempted,
-      serverVersion: context.announcement?.serverVersion ?? null,
-      fault: null,
-    })),
-    confirmKept: assign({ outcome: 'kept', fault: null }),
+    confirmRegistered: enqueueActions(({ context, enqueue }) =>
+      answer(enqueue, context, {
+        outcome: 'registered',
+        registeredIn: context.attempted,
+        serverVersion: context.announcement?.serverVersion ?? null,
+        fault: null,
+      }),
+    ),
+    confirmKept: enqueueActions(({ context, enqueue }) => answer(enqueue, context, { outcome: 'kept', fault: null })),
     countFailedDial: assign({ failedDials: ({ context }) => context.failedDials + 1 }),
     forgetFailedDials: assign({ failedDials: 0 }),
     recordFault: assign({ fault: (_, { fault }: FaultParams) => fault }),
-    recordRefusal: assign((_, { fault }: FaultParams) => ({ outcome: 'failed' as const, fault })),
-    recordLoss: assign((_, { fault }: FaultParams) => ({ outcome: 'lost' as const, fault })),
-    recordStall: assign({
-      fault: { kind: 'timedOut', message: 'registration stalled: RegisterContextBatch is not answered' },
+    recordRefusal: enqueueActions(({ context, enqueue }, { fault }: FaultParams) =>
+      answer(enqueue, context, { outcome: 'failed', fault }),
+    ),
+    recordLoss: enqueueActions(({ context, enqueue }, { fault }: FaultParams) =>
+      answer(enqueue, context, { outcome: 'lost', fault }),
+    ),
+    recordStall: enqueueActions(({ enqueue }) => {
+      enqueue.assign({
+        fault: { kind: 'timedOut', message: 'registration stalled: RegisterContextBatch is not answered' },
+      });
+      enqueue.emit({ type: 'registration.stalled', call: 'RegisterContextBatch' });
     }),
-    countLateAnswer: assign({ lateAnswers: ({ context }) => context.lateAnswers + 1 }),
     stopHere: assign({
       announcement: ({ context }): Announcement => ({
         epoch: context.announcement?.epoch ?? NO_EPOCH,
@@ -208,7 +227,7 @@ export const workerMachine = setup({
     tellHeld: enqueueActions(({ context: { proof }, enqueue }, { blocks }: { readonly blocks: number }) => {
       if (isNoProof(proof)) enqueue.emit({ type: 'blocks.heldUnprovably', blocks, proof });
     }),
-    reportStopped: assign({ outcome: 'stopped' }),
+    reportStopped: enqueueActions(({ context, enqueue }) => answer(enqueue, context, { outcome: 'stopped' })),
   },
   delays: {
     dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
@@ -236,8 +255,9 @@ export const workerMachine = setup({
     turn: 0,
     dialedFor: 0,
     isRegisterOpen: false,
-    lateAnswers: 0,
     proof: null,
+    isOutOfService: false,
+    registration: null,
   }),
   on: {
     stop: { target: '.stopping', actions: 'stopHere' },
@@ -261,7 +281,7 @@ export const workerMachine = setup({
   states: {
     connected: {
       tags: 'cacheUsable',
-      entry: 'forgetFailedDials',
+      entry: ['noteService', 'forgetFailedDials'],
       on: {
         'link.ended': { target: 'degraded', actions: { type: 'recordFault', params: faultOf } },
         'drain.announced': 'degraded.draining',
@@ -279,6 +299,7 @@ export const workerMachine = setup({
 
     /** Something was lost: the link, the registration, or nothing. */
     degraded: {
+      entry: 'noteOutage',
       initial: 'assessing',
       on: {
         'link.ended': linkLost,
@@ -332,7 +353,7 @@ export const workerMachine = setup({
     },
 
     reconnecting: {
-      entry: 'dropLink',
+      entry: ['noteOutage', 'dropLink'],
       always: { guard: 'isToldToStop', target: 'stopping' },
       initial: 'dialing',
       on: {
@@ -343,6 +364,7 @@ export const workerMachine = setup({
       states: {
         dialing: {
           entry: 'openLink',
+          exit: 'tellDial',
           on: {
             'link.opened': [
               { guard: 'isConfirmedAndInService', target: '#worker.degraded.verifying', actions: 'noteDial' },
@@ -366,6 +388,7 @@ export const workerMachine = setup({
     },
 
     reRegistering: {
+      entry: 'noteOutage',
       initial: 'deciding',
       on: { 'link.ended': linkLost, 'drain.announced': '#worker.degraded.draining' },
       states: {
@@ -389,14 +412,14 @@ export const workerMachine = setup({
             src: 'register',
             input: ({ context: { announcement } }) => registrationFrom(announcement),
             onDone: [
-              { guard: 'isToldToStop', target: '#worker.stopping', actions: 'closeRegister' },
-              { guard: 'isAnswerLate', target: 'deciding', actions: ['closeRegister', 'countLateAnswer'] },
+              { guard: 'isToldToStop', target: '#worker.stopping', actions: ['closeRegister', 'voidAttempt'] },
+              { guard: 'isAnswerLate', target: 'deciding', actions: ['closeRegister', 'tellLate'] },
               { target: 'deciding', actions: ['closeRegister', 'confirmRegistered'] },
             ],
             onError: [
-              { guard: 'isToldToStop', target: '#worker.stopping', actions: closeRefused },
-              { guard: 'isAnswerLate', target: 'deciding', actions: [closeRefused, 'countLateAnswer'] },
-              linkUseless,
+              { guard: 'isToldToStop', target: '#worker.stopping', actions: [closeRefused, 'voidAttempt'] },
+              { guard: 'isAnswerLate', target: 'deciding', actions: [closeRefused, 'tellLate'] },
+              { ...linkUseless, actions: [linkUseless.actions, 'voidAttempt'] },
               { guard: isIncompatible, target: '#worker.incompatible', actions: [closeRefused, refuse] },
               { target: 'waiting', actions: [closeRefused, refuse] },
             ],
@@ -446,10 +469,11 @@ export const workerMachine = setup({
     },
 
     /** Parked: the scheduler asks for the version and announces when a compatible server is back. */
-    incompatible: { on: { 'link.ended': linkLost } },
+    incompatible: { entry: 'noteOutage', on: { 'link.ended': linkLost } },
 
     /** Serves nothing; what is under way is followed to its end, if the link still lives. */
     stopping: {
+      entry: 'noteStop',
       on: { stop: {}, 'announcement.received': {}, 'memory.replaced': {} },
       invoke: { src: 'settleTransfers', onDone: 'stopped', onError: 'stopped' },
       after: { transfersStopTimeout: 'stopped' },
@@ -458,6 +482,31 @@ export const workerMachine = setup({
     stopped: { type: 'final', entry: ['dropLink', 'reportStopped'] },
   },
 });
+
+interface Enqueue {
+  assign(change: Partial<WorkerContext>): void;
+  emit(event: WorkerDomainEvent): void;
+}
+
+function tell(enqueue: Enqueue, { change, events }: ToldByRank): void {
+  enqueue.assign(change);
+  for (const event of events) enqueue.emit(event);
+}
+
+/** What became of the registration of this rank. */
+function answer(
+  enqueue: Enqueue,
+  context: WorkerContext,
+  change: Partial<WorkerContext> & { readonly outcome: RankOutcome },
+): void {
+  enqueue.assign(change);
+  tell(enqueue, rankWasAnswered(context, { ...context, ...change }));
+}
+
+function voidAttempt(enqueue: Enqueue, context: WorkerContext, fault: Fault | null): void {
+  if (context.outcome === 'pending' && isAttemptCurrent(context))
+    answer(enqueue, context, { outcome: 'failed', fault });
+}
 
 function isNewEpoch(held: Announcement | null, next: Announcement): boolean {
   return held === null || supersedes(next.epoch, held.epoch);

@@ -1,3 +1,4 @@
+export type { SchedulerConnectorEvent, WorkerConnectorEvent } from '../telemetry/event-times.ts';
 export type { SchedulerStats } from './cache-queries.ts';
 export type { Fencing } from './fencing.ts';
 export type { BlockIdsByGroup } from './hits.ts';
@@ -19,7 +20,15 @@ export { type Save, SchedulerConnector, type SchedulerConnectorOptions } from '.
 export { placeOf, type Shard, type ShardLayoutOptions, type ShardRank, shardLayout } from './shard-layout.ts';
 export { ShardedSchedulerConnector, type ShardedSchedulerOptions } from './sharded-scheduler-connector.ts';
 export type { ShardedStatus } from './sharded-status.ts';
-export type { ConnectorState, ConnectorStatus, HeldLimit, LastFencing, OpenBreaker, RankProof } from './status.ts';
+export type {
+  ConnectorState,
+  ConnectorStatus,
+  HeldLimit,
+  LastFencing,
+  OpenBreaker,
+  OutageUnderWay,
+  RankProof,
+} from './status.ts';
 export type { TransferEnd, UnsafeRelease } from './transfer.ts';
 export {
   WorkerConnector,

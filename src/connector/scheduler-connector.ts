@@ -28,7 +28,7 @@ import { type AttendanceOwner, createWatchRanks } from '../actors/watch-ranks.ts
 import { patientClock } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
 import { type SchedulerTelemetry, schedulerTelemetry } from '../telemetry/connector-telemetry.ts';
-import { wallTimeMs } from '../wall-time.ts';
+import { EventTimes, type SchedulerConnectorEvent } from '../telemetry/event-times.ts';
 import { Attendance } from './attendance.ts';
 import { Breakers } from './breakers.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
@@ -113,6 +113,8 @@ export class SchedulerConnector {
   #ledger = new RequestLedger();
   #inheritance = new Inheritance(this.#ledger);
   #announcementListeners = new Listeners<Announcement>();
+  #eventListeners = new Listeners<SchedulerConnectorEvent>();
+  #times = new EventTimes();
   #telemetry: SchedulerTelemetry;
   /** The machine's announcement that the service's was made of. */
   #announced: Announcement;
@@ -128,7 +130,7 @@ export class SchedulerConnector {
     checkInstanceOptions(options);
     this.#options = options;
     const budgets = budgetsFrom(options.budgets);
-    const telemetry = schedulerTelemetry({ ...options, budgets });
+    const telemetry = schedulerTelemetry({ ...options, budgets, times: this.#times });
     const { observer, interceptor } = telemetry;
     this.#telemetry = telemetry;
     this.#connection = new Connection({
@@ -192,7 +194,10 @@ export class SchedulerConnector {
       observer: isShard ? { ...observer, queried: () => {} } : observer,
     });
     this.#actor.on('*', (event) => this.#hear(event));
-    this.#actor.subscribe((snapshot) => this.#follow(snapshot));
+    this.#actor.subscribe((snapshot) => {
+      this.#times.endStep();
+      this.#follow(snapshot);
+    });
   }
 
   /** Begins to look for the server. Returns at once; until it is found every query is a miss. Nothing after a stop. */
@@ -216,6 +221,14 @@ export class SchedulerConnector {
 
   onStatus(listener: (status: ConnectorStatus) => void): () => void {
     return this.#board.listen(listener);
+  }
+
+  /**
+   * Tells `listener` what happens from now on: outages, generations, evidence, breakers, ranks that are missed. Each is told after
+   * {@link status} has it, in the order in which it happened, and once. Who comes late reads `status` and then listens.
+   */
+  onEvent(listener: (event: SchedulerConnectorEvent) => void): () => void {
+    return this.#eventListeners.add(listener);
   }
 
   /** Lets `inspector` see what the machine does from now on, beside what the option of this name sees. */
@@ -417,9 +430,13 @@ export class SchedulerConnector {
   }
 
   /** The one place that hears what the machine emits, and gives it a time. */
-  #hear(event: SchedulerDomainEvent): void {
-    this.#board.note(event, wallTimeMs());
+  #hear(emitted: SchedulerDomainEvent): void {
+    // It is emitted before the machine's subscribers hear of the step: whoever is told of it here can rely on what this connector says.
+    this.#follow(this.#actor.getSnapshot());
+    const event = this.#times.timed(emitted);
+    this.#board.note(event);
     this.#telemetry.happened(event);
+    this.#eventListeners.tell(event);
   }
 
   #follow(snapshot: SnapshotFrom<typeof schedulerMachine>): void {
@@ -442,7 +459,8 @@ export class SchedulerConnector {
     const proofs = reports.flatMap((report) =>
       report?.proof === undefined ? [] : [{ rank: report.rank, proof: report.proof }],
     );
-    this.#board.post(snapshot.value, announcement.epoch, evidence?.fault ?? null, proofs);
+    const { outage } = snapshot.context;
+    this.#board.post(snapshot.value, announcement.epoch, evidence?.fault ?? null, proofs, outage);
   }
 
   /** With the trace that the ranks' own spans belong to, and what replaced workers have left. */

@@ -5,12 +5,12 @@ import {
   type Epoch,
   type Fault,
   type FencingReason,
+  type OutageCause,
   type Proof,
   pathFrom,
-  type SchedulerDomainEvent,
   stateOf,
-  type WorkerDomainEvent,
 } from '../../machines/index.ts';
+import type { SchedulerConnectorEvent, WorkerConnectorEvent } from '../telemetry/event-times.ts';
 import { wallTimeMs } from '../wall-time.ts';
 import { Listeners } from './callbacks.ts';
 
@@ -37,6 +37,17 @@ export interface ConnectorStatus {
   readonly heldUpPreemptions: number;
   /** So much memory is held that nothing is saved and queries miss. `null`: less, and at a rank. */
   readonly heldLimit: HeldLimit | null;
+  /** The time since which the cache is not used, also before the first service. `null` in service and once it stops. */
+  readonly outage: OutageUnderWay | null;
+}
+
+export interface OutageUnderWay {
+  /** `null` at a rank. */
+  readonly cause: OutageCause | null;
+  /** The first evidence. `null` where there is none: at the start, and after a hand-back. */
+  readonly fault: Fault | null;
+  /** When it began, in milliseconds of wall time with fraction. */
+  readonly sinceMs: number;
 }
 
 export interface LastFencing {
@@ -111,6 +122,7 @@ export class StatusBoard {
       heldUpPreemptions: 0,
       fencing: null,
       heldLimit: null,
+      outage: null,
     };
   }
 
@@ -122,29 +134,46 @@ export class StatusBoard {
     return this.#listeners.add(listener);
   }
 
-  post(value: StateValue, epoch: Epoch | null, fault: Fault | null, proofs: readonly RankProof[]): void {
+  post(
+    value: StateValue,
+    epoch: Epoch | null,
+    fault: Fault | null,
+    proofs: readonly RankProof[],
+    outage: Pick<OutageUnderWay, 'cause' | 'fault'> | null,
+  ): void {
     const last = this.#status;
     const path = pathFrom(value);
     const state = stateOf(path) as ConnectorState;
     const isOtherProof = !isDeepStrictEqual(proofs, last.proofs);
     const isNews = state !== last.state || epoch !== last.epoch || isOtherProof;
     const sinceMs = state === last.state ? last.sinceMs : wallTimeMs();
-    this.#status = { ...last, state, path, epoch, fault, sinceMs, proofs: isOtherProof ? proofs : last.proofs };
+    this.#status = {
+      ...last,
+      state,
+      path,
+      epoch,
+      fault,
+      sinceMs,
+      proofs: isOtherProof ? proofs : last.proofs,
+      outage: outage && (last.outage ?? { cause: outage.cause, fault: outage.fault, sinceMs }),
+    };
     if (isNews) this.#listeners.tell(this.#status);
   }
 
   /** Takes what a machine emitted. */
-  note(event: SchedulerDomainEvent | WorkerDomainEvent, atMs: number): void {
-    this.#status = { ...this.#status, ...noted(this.#status, event, atMs) };
+  note(event: SchedulerConnectorEvent | WorkerConnectorEvent): void {
+    const change = noted(this.#status, event);
+    if (change === null) return;
+    this.#status = { ...this.#status, ...change };
     this.#listeners.tell(this.#status);
   }
 }
 
 function noted(
   { openBreakers, missedRanks, heldUpPreemptions }: ConnectorStatus,
-  event: SchedulerDomainEvent | WorkerDomainEvent,
-  sinceMs: number,
-): Partial<ConnectorStatus> {
+  event: SchedulerConnectorEvent | WorkerConnectorEvent,
+): Partial<ConnectorStatus> | null {
+  const sinceMs = event.atMs;
   switch (event.type) {
     case 'breaker.opened': {
       const { breaker, fault } = event;
@@ -172,13 +201,7 @@ function noted(
       return { heldUpPreemptions: heldUpPreemptions + 1 };
     case 'preemption.ended':
       return { heldUpPreemptions: heldUpPreemptions - 1 };
-    case 'fencing.failed':
-    case 'proof.delayed':
-    case 'proof.changed':
-    case 'blocks.heldUnprovably':
-    case 'wait.unanswered':
-    case 'blocks.withdrawn':
-    case 'registration.parked':
-      return {};
+    default:
+      return null;
   }
 }

@@ -26,8 +26,8 @@ import { patientClock, patientTimer } from '../patient-timer.ts';
 import { Connection } from '../rpc/connection.ts';
 import type { OurMemory } from '../rpc/memory-holder.ts';
 import { type ConnectorTelemetry, workerTelemetry } from '../telemetry/connector-telemetry.ts';
+import { EventTimes, type WorkerConnectorEvent } from '../telemetry/event-times.ts';
 import type { WorkerObserver } from '../telemetry/observers.ts';
-import { wallTimeMs } from '../wall-time.ts';
 import { harmless, Listeners } from './callbacks.ts';
 import { checkFencing, type Fencing } from './fencing.ts';
 import { type KvCacheLayer, layersIn, layerWithOffset, memoryOf, registrationOf } from './kv-caches.ts';
@@ -123,8 +123,10 @@ export class WorkerConnector {
   #named: { readonly epoch: Epoch; readonly layers: readonly KvCacheLayer[] } | null = null;
   #transfers: RankTransfers;
   #observer: WorkerObserver;
-  #happened: ConnectorTelemetry<WorkerObserver, WorkerDomainEvent>['happened'];
+  #happened: ConnectorTelemetry<WorkerObserver, WorkerConnectorEvent>['happened'];
   #reportListeners = new Listeners<RankReport>();
+  #eventListeners = new Listeners<WorkerConnectorEvent>();
+  #times = new EventTimes();
   #settledListeners = new Listeners<void>();
   #unsafeReleaseListeners = new Listeners<UnsafeRelease>();
   #reportsMade = 0;
@@ -145,7 +147,7 @@ export class WorkerConnector {
     this.#options = options;
     this.#budgets = budgetsFrom(options.budgets);
     this.#copyFailures = new Spacing(this.#budgets.breakerFirstMs, this.#budgets.breakerMaxMs);
-    const telemetry = workerTelemetry({ ...options, budgets: this.#budgets }, options.rank);
+    const telemetry = workerTelemetry({ ...options, budgets: this.#budgets, times: this.#times }, options.rank);
     const { inspect, interceptor, observer } = telemetry;
     this.#observer = observer;
     this.#happened = telemetry.happened;
@@ -205,7 +207,10 @@ export class WorkerConnector {
     this.#board = new StatusBoard(this.#actor.getSnapshot().value, null);
     this.#lastReport = this.takeReport();
     this.#actor.on('*', (event) => this.#hear(event));
-    this.#actor.subscribe((snapshot) => this.#follow(snapshot));
+    this.#actor.subscribe((snapshot) => {
+      this.#times.endStep();
+      this.#follow(snapshot);
+    });
   }
 
   /**
@@ -258,6 +263,14 @@ export class WorkerConnector {
 
   onStatus(listener: (status: ConnectorStatus) => void): () => void {
     return this.#board.listen(listener);
+  }
+
+  /**
+   * Tells `listener` what happens from now on: outages of this rank, its registrations, proofs, fencing. Each is told after
+   * {@link status} has it, in the order in which it happened, and once. Who comes late reads `status` and then listens.
+   */
+  onEvent(listener: (event: WorkerConnectorEvent) => void): () => void {
+    return this.#eventListeners.add(listener);
   }
 
   /** Lets `inspector` see what the machine does from now on, beside what the option of this name sees. */
@@ -462,16 +475,22 @@ export class WorkerConnector {
   }
 
   /** The one place that hears what the machine emits, and gives it a time. */
-  #hear(event: WorkerDomainEvent): void {
-    this.#board.note(event, wallTimeMs());
+  #hear(emitted: WorkerDomainEvent): void {
+    // It is emitted before the machine's subscribers hear of the step: whoever is told of it here can rely on what this connector says.
+    this.#follow(this.#actor.getSnapshot());
+    const event = this.#times.timed(emitted);
+    this.#board.note(event);
     this.#happened(event);
+    this.#eventListeners.tell(event);
   }
 
   #follow(snapshot: SnapshotFrom<typeof workerMachine>): void {
-    const { announcement, fault, rank, proof } = snapshot.context;
+    const { announcement, fault, rank, proof, isOutOfService } = snapshot.context;
     if (announcement?.epoch.schedulerBootId) this.#transfers.ledger.follow(announcement.epoch.schedulerBootId);
     if (!snapshot.hasTag('cacheUsable')) this.#transfers.withdrawUnsent('not connected any more');
-    this.#board.post(snapshot.value, announcement?.epoch ?? null, fault, proof === null ? [] : [{ rank, proof }]);
+    const proofs = proof === null ? [] : [{ rank, proof }];
+    const outage = isOutOfService ? { cause: null, fault } : null;
+    this.#board.post(snapshot.value, announcement?.epoch ?? null, fault, proofs, outage);
     this.#transfers.proofs.review();
     this.#checkRecords();
     this.#pushReport();

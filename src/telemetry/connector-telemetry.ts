@@ -10,15 +10,10 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { InspectionEvent } from 'xstate';
-import type {
-  Budgets,
-  SchedulerContext,
-  SchedulerDomainEvent,
-  WorkerContext,
-  WorkerDomainEvent,
-} from '../../machines/index.ts';
+import type { Budgets, SchedulerContext, WorkerContext } from '../../machines/index.ts';
 import { packageVersion } from '../package-version.ts';
 import { redacted } from '../redacted.ts';
+import type { EventTimes, SchedulerConnectorEvent, WorkerConnectorEvent } from './event-times.ts';
 import { attempt, guarded, guardedLogger } from './guarded.ts';
 import { type Instruments, instrumentsOf, SCOPE } from './instruments.ts';
 import { LifecycleLog } from './lifecycle-log.ts';
@@ -26,9 +21,7 @@ import { logTable } from './log-table.ts';
 import type { Logger } from './logger.ts';
 import { machineSteps } from './machine-steps.ts';
 import type { ConnectionObserver, SchedulerObserver, ToldQuery, WorkerObserver } from './observers.ts';
-import { Outages } from './outages.ts';
 import { QueryMetrics } from './query-metrics.ts';
-import { RankFollower } from './rank-news.ts';
 import { RankTrace } from './rank-trace.ts';
 import { type RpcTelemetry, rpcInterceptor } from './rpc-interceptor.ts';
 import { SchedulerMetrics } from './scheduler-metrics.ts';
@@ -49,21 +42,22 @@ export interface TelemetrySubject extends TelemetryOptions {
   readonly endpoint: string;
   readonly instanceId: string;
   readonly budgets: Budgets;
+  readonly times: EventTimes;
 }
 
 /** What one half of a connector gives its events to. */
-export interface ConnectorTelemetry<Observer extends ConnectionObserver, DomainEvent> {
+export interface ConnectorTelemetry<Observer extends ConnectionObserver, Event> {
   /** For the machine's actor. */
   readonly inspect: (event: InspectionEvent) => void;
   /** For its calls. */
   readonly interceptor: Interceptor;
   /** For what the machine emits. Never throws. */
-  readonly happened: (event: DomainEvent) => void;
+  readonly happened: (event: Event) => void;
   /** For what no machine knows. Never throws. */
   readonly observer: Observer;
 }
 
-export interface SchedulerTelemetry extends ConnectorTelemetry<SchedulerObserver, SchedulerDomainEvent> {
+export interface SchedulerTelemetry extends ConnectorTelemetry<SchedulerObserver, SchedulerConnectorEvent> {
   /** Names the trace under way for the ranks; `undefined` without one. */
   readonly traceparent: () => string | undefined;
 }
@@ -75,21 +69,18 @@ export function schedulerTelemetry(subject: TelemetrySubject): SchedulerTelemetr
   const traceId = () => attempt(fail, () => spans.traceId);
   const log = backend.log(null, traceId);
   const measure = guarded(new SchedulerMetrics(instruments, identity), fail);
-  const outages = new Outages();
   return {
-    inspect: machineSteps<SchedulerContext>((step) =>
-      attempt(fail, () => {
-        const news = outages.follow(step);
-        const traceIdBefore = traceId();
-        measure.stepped(step, news);
-        attempt(fail, () => spans.stepped(step, news));
-        log?.schedulerStepped(step, news, traceId() ?? traceIdBefore);
-      }),
-    ),
+    inspect: machineSteps<SchedulerContext>((step) => {
+      measure.stepped(step);
+      attempt(fail, () => spans.stepped(step));
+      log?.stepped(step, step.context.announcement.epoch.counter);
+    }, subject.times.stepMs),
     interceptor: backend.interceptor({ parent: () => spans.context }),
     happened: (event) => {
       measure.happened(event);
+      // It may end the trace that the line belongs to.
       log?.schedulerHappened(event);
+      attempt(fail, () => spans.happened(event));
     },
     observer: {
       queried: measure.queried,
@@ -107,7 +98,7 @@ export function schedulerTelemetry(subject: TelemetrySubject): SchedulerTelemetr
 export function workerTelemetry(
   subject: TelemetrySubject,
   rank: number,
-): ConnectorTelemetry<WorkerObserver, WorkerDomainEvent> {
+): ConnectorTelemetry<WorkerObserver, WorkerConnectorEvent> {
   const backend = new Backend(subject);
   const { instruments, tracer, fail } = backend;
   const identity = { ...backend.identity, 'pegaflow.rank': rank };
@@ -115,21 +106,18 @@ export function workerTelemetry(
   const traceId = () => attempt(fail, () => spans.traceId);
   const log = backend.log(rank, traceId);
   const measure = guarded(new WorkerMetrics(instruments, identity), fail);
-  const follower = new RankFollower();
   return {
-    inspect: machineSteps<WorkerContext>((step) =>
-      attempt(fail, () => {
-        const news = follower.follow(step);
-        const traceIdBefore = traceId();
-        measure.stepped(step, news);
-        attempt(fail, () => spans.stepped(step, news));
-        log?.rankStepped(step, news, traceId() ?? traceIdBefore);
-      }),
-    ),
+    inspect: machineSteps<WorkerContext>((step) => {
+      measure.stepped(step);
+      attempt(fail, () => spans.stepped(step));
+      log?.stepped(step, step.context.announcement?.epoch.counter ?? 0);
+    }, subject.times.stepMs),
     interceptor: backend.interceptor({ parent: () => spans.context, called: (span) => spans.called(span) }),
     happened: (event) => {
       measure.happened(event);
+      // It may end the trace that the line belongs to.
       log?.rankHappened(event);
+      attempt(fail, () => spans.happened(event));
     },
     observer: {
       ...measure,

@@ -1,20 +1,10 @@
-import {
-  type Fault,
-  isNoProof,
-  proofInWords,
-  type SchedulerContext,
-  type SchedulerDomainEvent,
-  stateOf,
-  type WorkerContext,
-  type WorkerDomainEvent,
-} from '../../machines/index.ts';
+import { type Fault, isNoProof, proofInWords, stateOf } from '../../machines/index.ts';
 import { publicEndpoint, redacted } from '../redacted.ts';
+import type { SchedulerConnectorEvent, WorkerConnectorEvent } from './event-times.ts';
 import { type LogLine, logTable } from './log-table.ts';
 import type { Logger } from './logger.ts';
 import type { MachineStep } from './machine-steps.ts';
 import type { ConnectionObserver, ToldRelease } from './observers.ts';
-import type { SchedulerNews } from './outages.ts';
-import type { RankNews } from './rank-news.ts';
 import { Repeats } from './repeats.ts';
 
 export interface LifecycleLogOptions {
@@ -35,57 +25,52 @@ export class LifecycleLog implements ConnectionObserver {
   #repeats: Repeats;
   #unknownWordings = new Set<string>();
   #epoch = 0;
-  /** Of the step that is being told: it may have ended its trace. */
-  #traceId: string | undefined;
 
   constructor(options: LifecycleLogOptions) {
     this.#options = options;
     this.#repeats = new Repeats(options.logger, options.repeatWindowMs);
   }
 
-  schedulerStepped(step: MachineStep<SchedulerContext>, news: readonly SchedulerNews[], traceId?: string): void {
-    const { to, context } = step;
-    this.#traceId = traceId;
-    this.#epoch = context.announcement.epoch.counter;
-    if (step.from === '') this.#write('looking', { endpoint: publicEndpoint(this.#options.endpoint) });
-    for (const one of news) {
-      if (one.type === 'outage.began' && one.outage.cause === 'planned') this.#write('drained', {});
-      else if (one.type === 'outage.began' && one.outage.cause !== 'start') {
-        this.#write('lost', { cause: one.outage.cause, ...this.#fault(one.outage.fault) });
-      } else if (one.type === 'outage.ended' && one.outage.outcome === 'connected') {
-        const { cause, serverEnd, dials, generations, startMs, endMs } = one.outage;
-        this.#write('connected', { cause, serverEnd, outageMs: rounded(endMs - startMs), dials, generations });
-      } else if (one.type === 'generation.ended' && one.outcome === 'void') {
-        this.#write('voided', { action: one.generation.action, ...this.#fault(one.fault) });
-      }
-    }
-    this.#moved(step);
-    if (step.from !== to && stateOf(to) === 'incompatible' && stateOf(step.from) !== 'incompatible') {
-      const { serverVersion } = context.evidence?.fault ?? {};
-      const version = serverVersion === undefined ? {} : { serverVersion: redacted(serverVersion) };
-      this.#write('incompatible', { ...version, ...this.#fault(context.evidence?.fault ?? null) });
-    }
-    this.#traceId = undefined;
+  /** A step of the machine of either half, in which `epoch` is announced. */
+  stepped(
+    { from, to, event, isLast }: Pick<MachineStep<unknown>, 'from' | 'to' | 'event' | 'isLast'>,
+    epoch: number,
+  ): void {
+    this.#epoch = epoch;
+    if (from === to) return;
+    if (isLast) this.#write('stopped', {});
+    const [left, entered] = [stateOf(from), stateOf(to)];
+    if (left !== entered) this.#write('moved', { from: left, to: entered, event });
   }
 
-  rankStepped(step: MachineStep<WorkerContext>, news: readonly RankNews[], traceId?: string): void {
-    this.#traceId = traceId;
-    this.#epoch = step.context.announcement?.epoch.counter ?? 0;
-    for (const one of news) {
-      if (one.type === 'registration.lost') this.#write('rankLost', this.#fault(one.fault));
-      if (one.type !== 'registration.ended' || one.outcome === 'superseded') continue;
-      const { outcome, fault, registration } = one;
-      const tookMs = rounded(step.atMs - registration.startMs);
-      const isGood = outcome === 'registered' || outcome === 'kept';
-      if (isGood) this.#write('rankRegistered', { outcome, tookMs });
-      else this.#write('rankRefused', { outcome, tookMs, ...this.#fault(fault) });
-    }
-    this.#moved(step);
-    this.#traceId = undefined;
-  }
-
-  schedulerHappened(event: SchedulerDomainEvent): void {
+  schedulerHappened(event: SchedulerConnectorEvent): void {
     switch (event.type) {
+      case 'outage.began': {
+        const { cause, fault } = event.outage;
+        if (cause === 'start') this.#write('looking', { endpoint: publicEndpoint(this.#options.endpoint) });
+        else if (cause === 'planned') this.#write('drained', {});
+        else this.#write('lost', { cause, ...this.#fault(fault) });
+        break;
+      }
+      case 'outage.ended': {
+        const { cause, serverEnd, dials, generations, outcome } = event.outage;
+        if (outcome === 'stopped') break;
+        this.#write('connected', { cause, serverEnd, outageMs: rounded(event.tookMs), dials, generations });
+        break;
+      }
+      case 'generation.ended':
+        if (event.outcome === 'published') break;
+        this.#write('voided', { action: event.generation.action, ...this.#fault(event.fault) });
+        break;
+      case 'version.refused': {
+        const { serverVersion } = event.fault ?? {};
+        const version = serverVersion === undefined ? {} : { serverVersion: redacted(serverVersion) };
+        this.#write('incompatible', { ...version, ...this.#fault(event.fault) });
+        break;
+      }
+      case 'registration.stalled':
+        this.#write('stalled', { call: event.call });
+        break;
       case 'breaker.opened':
         this.#write('breakerOpened', { breaker: event.breaker, ...this.#fault(event.fault) });
         break;
@@ -116,8 +101,23 @@ export class LifecycleLog implements ConnectionObserver {
     }
   }
 
-  rankHappened(event: WorkerDomainEvent): void {
+  rankHappened(event: WorkerConnectorEvent): void {
     switch (event.type) {
+      case 'registration.ended': {
+        const { outcome, fault } = event;
+        if (outcome === 'superseded') break;
+        const tookMs = rounded(event.tookMs);
+        const isGood = outcome === 'registered' || outcome === 'kept';
+        if (isGood) this.#write('rankRegistered', { outcome, tookMs });
+        else this.#write('rankRefused', { outcome, tookMs, ...this.#fault(fault) });
+        break;
+      }
+      case 'registration.lost':
+        this.#write('rankLost', this.#fault(event.fault));
+        break;
+      case 'registration.stalled':
+        this.#write('stalled', { call: event.call });
+        break;
       case 'server.fenced': {
         const { by, pids, reason, afterMs } = event;
         this.#write('serverFenced', { by, pids: pids.join(', '), reason, afterMs });
@@ -163,18 +163,10 @@ export class LifecycleLog implements ConnectionObserver {
     this.#write('processStalled', { stallMs: rounded(stallMs) });
   }
 
-  #moved({ from, to, event }: Pick<MachineStep<unknown>, 'from' | 'to' | 'event'>): void {
-    if (from === to) return;
-    if (to.endsWith('.stalled')) this.#write('stalled', { path: to });
-    if (to === 'stopped') this.#write('stopped', {});
-    const [left, entered] = [stateOf(from), stateOf(to)];
-    if (left !== entered) this.#write('moved', { from: left, to: entered, event });
-  }
-
   #write(line: LogLine, fields: object): void {
     const { level, message } = logTable[line];
     const { instanceId, rank, logger } = this.#options;
-    const traceId = this.#traceId ?? this.#options.traceId();
+    const traceId = this.#options.traceId();
     const said = {
       instance: instanceId,
       ...(rank === null ? {} : { rank }),

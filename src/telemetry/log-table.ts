@@ -24,7 +24,7 @@ export const logTable = {
     message: 'the cache server speaks another version',
     fields: ['fault', 'serverVersion'],
   },
-  stalled: { level: 'warn', message: 'the cache server does not answer a registration call', fields: ['path'] },
+  stalled: { level: 'warn', message: 'the cache server does not answer a registration call', fields: ['call'] },
   stopped: { level: 'info', message: 'connector stopped', fields: [] },
   moved: { level: 'debug', message: 'state changed', fields: ['from', 'to', 'event'] },
   rankRegistered: { level: 'info', message: 'rank registered', fields: ['outcome', 'tookMs'] },

@@ -1,12 +1,9 @@
 import type { Attributes } from '@opentelemetry/api';
-import type { EventObject } from 'xstate';
-import { stateOf } from '../../machines/index.ts';
+import { type DialOutcome, stateOf } from '../../machines/index.ts';
 import type { Instruments } from './instruments.ts';
 import type { MachineStep } from './machine-steps.ts';
 
-type AnyStep = Pick<MachineStep<unknown>, 'from' | 'to' | 'event' | 'cause' | 'atMs'>;
-
-const DIALING = 'reconnecting.dialing';
+type AnyStep = Pick<MachineStep<unknown>, 'from' | 'to' | 'event' | 'isLast' | 'atMs'>;
 
 /** What both machines are measured by: states, transitions, dials, the epoch. */
 export class MachineMetrics {
@@ -20,18 +17,14 @@ export class MachineMetrics {
     this.#identity = identity;
   }
 
-  stepped({ from, to, event, cause, atMs }: AnyStep, epoch: number): void {
+  stepped({ from, to, event, isLast, atMs }: AnyStep, epoch: number): void {
     this.#recordEpoch(epoch);
-    if (from === DIALING && to !== DIALING) {
-      const attributes = { ...this.#identity, 'pegaflow.dial.outcome': dialOutcome(cause) };
-      this.#instruments['pegaflow.connector.dials'].add(1, attributes);
-    }
     const left = stateOf(from);
     const entered = stateOf(to);
     if (left === entered) return;
     const state = this.#instruments['pegaflow.connector.state'];
     // Nobody would take it back: a connector that stopped is in no state.
-    if (entered !== 'stopped') state.add(1, { ...this.#identity, 'pegaflow.state': entered });
+    if (!isLast) state.add(1, { ...this.#identity, 'pegaflow.state': entered });
     if (left !== '') {
       const attributes = { ...this.#identity, 'pegaflow.state': left };
       state.add(-1, attributes);
@@ -44,6 +37,10 @@ export class MachineMetrics {
       });
     }
     this.#enteredMs = atMs;
+  }
+
+  dialed(outcome: DialOutcome): void {
+    this.#instruments['pegaflow.connector.dials'].add(1, { ...this.#identity, 'pegaflow.dial.outcome': outcome });
   }
 
   stalled(stallMs: number): void {
@@ -59,11 +56,4 @@ export class MachineMetrics {
     this.#epoch = epoch;
     this.#instruments['pegaflow.connector.epoch'].record(epoch, this.#identity);
   }
-}
-
-/** How a dial ended, by the event that ended it. */
-export function dialOutcome(cause: EventObject): string {
-  if (cause.type === 'link.opened') return 'opened';
-  if (cause.type === 'link.ended' && 'cause' in cause) return String(cause['cause']);
-  return cause.type.startsWith('xstate.after.dialTimeout.') ? 'timedOut' : 'abandoned';
 }

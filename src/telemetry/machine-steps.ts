@@ -15,6 +15,8 @@ export interface MachineStep<MachineContext> {
   readonly context: MachineContext;
   /** `null` at the start. */
   readonly before: MachineContext | null;
+  /** The machine has ended with this step. */
+  readonly isLast: boolean;
   /** Wall time in milliseconds with fraction. */
   readonly atMs: number;
 }
@@ -22,6 +24,7 @@ export interface MachineStep<MachineContext> {
 /** An inspector that tells every microstep of the machine it is given to, and nothing of the actors below it. */
 export function machineSteps<MachineContext>(
   tell: (step: MachineStep<MachineContext>) => void,
+  nowMs: () => number = wallTimeMs,
 ): (inspection: InspectionEvent) => void {
   let from = '';
   let before: MachineContext | null = null;
@@ -34,7 +37,8 @@ export function machineSteps<MachineContext>(
     const to = pathFrom(snapshot.value as StateValue);
     if (to === from && context === before) return;
     const guard = inspection.type === '@xstate.microstep' ? guardIn(inspection._transitions) : null;
-    const step = { from, to, event: eventName(cause.type), guard, cause, context, before, atMs: wallTimeMs() };
+    const isLast = snapshot.status !== 'active';
+    const step = { from, to, event: eventName(cause.type), guard, cause, context, before, isLast, atMs: nowMs() };
     from = to;
     before = context;
     tell(step);

@@ -1,8 +1,8 @@
 import { type Attributes, type Context, ROOT_CONTEXT, type SpanContext, type Tracer, trace } from '@opentelemetry/api';
-import type { Fault, WorkerContext } from '../../machines/index.ts';
+import type { Announcement, Fault, RankRegistration, WorkerContext } from '../../machines/index.ts';
+import type { WorkerConnectorEvent } from './event-times.ts';
 import type { MachineStep } from './machine-steps.ts';
 import { endSpan, faultAttributes, type OpenSpan, openSpan, TransitionEvents } from './open-span.ts';
-import type { RankNews } from './rank-news.ts';
 import { spanContextFrom, traceIdOf } from './traceparent.ts';
 
 interface RankOutage {
@@ -30,6 +30,7 @@ export class RankTrace {
   #announced: Context | null = null;
   #outage: RankOutage | null = null;
   #registration: OpenSpan | null = null;
+  #ended: { readonly span: OpenSpan; readonly endMs: number }[] = [];
 
   constructor(tracer: Tracer, identity: Attributes) {
     this.#tracer = tracer;
@@ -53,55 +54,52 @@ export class RankTrace {
     return underWay ? traceIdOf(trace.getSpanContext(underWay.context)) : undefined;
   }
 
-  stepped(step: MachineStep<WorkerContext>, news: readonly RankNews[]): void {
-    for (const one of news) {
-      if (one.type === 'outage.began') {
-        const { startMs, fault } = one;
-        this.#outage = { startMs, fault, events: new TransitionEvents(), span: null, earlyCalls: [] };
-        // Of the outage before.
-        this.#announced = null;
-      }
+  /** Spans begin with the step: what the step calls belongs to them. */
+  stepped(step: MachineStep<WorkerContext>): void {
+    const { context, before, atMs, from, to } = step;
+    if (context.isOutOfService && before?.isOutOfService !== true) {
+      const { fault } = context;
+      this.#outage = { startMs: atMs, fault, events: new TransitionEvents(), span: null, earlyCalls: [] };
+      // Of the outage before.
+      this.#announced = null;
     }
-    if (step.from !== step.to) this.#outage?.events.add(step);
-    for (const one of news) this.#tell(one, step.atMs);
+    if (from !== to) this.#outage?.events.add(step);
+    const { announcement, registration } = context;
+    if (announcement !== null && announcement !== before?.announcement) this.#hear(announcement);
+    if (registration !== (before?.registration ?? null)) this.#register(registration, atMs);
   }
 
-  #tell(news: RankNews, atMs: number): void {
-    switch (news.type) {
-      case 'announced': {
-        const remote = spanContextFrom(news.traceparent);
-        this.#announced = remote === null ? null : trace.setSpanContext(ROOT_CONTEXT, remote);
-        if (this.#outage !== null && this.#announced !== null) this.#spanOf(this.#outage, this.#announced);
-        break;
-      }
-      case 'registration.began': {
-        const { epoch, action, startMs } = news.registration;
-        const attributes = { ...this.#identity, 'pegaflow.epoch': epoch, 'pegaflow.generation.action': action };
-        const parent = this.#announced ?? this.#outage?.span?.context ?? ROOT_CONTEXT;
-        this.#registration = openSpan(this.#tracer, 'pegaflow.rank.registration', parent, startMs, attributes);
-        break;
-      }
-      case 'registration.ended': {
-        if (this.#registration === null) break;
-        const { outcome, fault } = news;
-        const isGood = outcome === 'registered' || outcome === 'kept';
-        const attributes = {
-          'pegaflow.registration.outcome': outcome,
-          ...faultAttributes(isGood ? null : fault),
-        };
-        endSpan(this.#registration, atMs, attributes, isGood ? undefined : outcome);
-        this.#registration = null;
-        break;
-      }
-      case 'outage.ended': {
-        if (this.#outage === null) break;
-        const span = this.#spanOf(this.#outage, ROOT_CONTEXT);
-        this.#outage.events.writeTo(span);
-        endSpan(span, atMs, { 'pegaflow.outage.outcome': news.outcome });
-        this.#outage = null;
-        break;
-      }
+  /** They end with what came of them, which the machine tells after the step. */
+  happened(event: WorkerConnectorEvent): void {
+    if (event.type === 'registration.ended') {
+      const { registration, outcome, fault, atMs } = event;
+      const ended = this.#ended.shift() ?? { span: this.#open(registration, atMs), endMs: atMs };
+      const isGood = outcome === 'registered' || outcome === 'kept';
+      const attributes = { 'pegaflow.registration.outcome': outcome, ...faultAttributes(isGood ? null : fault) };
+      endSpan(ended.span, ended.endMs, attributes, isGood ? undefined : outcome);
+    } else if (event.type === 'outage.ended' && this.#outage !== null) {
+      const span = this.#spanOf(this.#outage, ROOT_CONTEXT);
+      this.#outage.events.writeTo(span);
+      endSpan(span, event.atMs, { 'pegaflow.outage.outcome': event.outcome });
+      this.#outage = null;
     }
+  }
+
+  #hear({ traceparent }: Announcement): void {
+    const remote = spanContextFrom(traceparent);
+    this.#announced = remote === null ? null : trace.setSpanContext(ROOT_CONTEXT, remote);
+    if (this.#outage !== null && this.#announced !== null) this.#spanOf(this.#outage, this.#announced);
+  }
+
+  #register(registration: RankRegistration | null, atMs: number): void {
+    if (this.#registration !== null) this.#ended.push({ span: this.#registration, endMs: atMs });
+    this.#registration = registration === null ? null : this.#open(registration, atMs);
+  }
+
+  #open({ epoch, action }: RankRegistration, atMs: number): OpenSpan {
+    const attributes = { ...this.#identity, 'pegaflow.epoch': epoch, 'pegaflow.generation.action': action };
+    const parent = this.#announced ?? this.#outage?.span?.context ?? ROOT_CONTEXT;
+    return openSpan(this.#tracer, 'pegaflow.rank.registration', parent, atMs, attributes);
   }
 
   #spanOf(outage: RankOutage, parent: Context): OpenSpan {

@@ -1,13 +1,11 @@
 import type { Attributes } from '@opentelemetry/api';
-import { type SchedulerContext, type SchedulerDomainEvent, stateOf } from '../../machines/index.ts';
+import { type SchedulerContext, stateOf } from '../../machines/index.ts';
+import type { SchedulerConnectorEvent } from './event-times.ts';
 import type { Instruments } from './instruments.ts';
 import { MachineMetrics } from './machine-metrics.ts';
 import type { MachineStep } from './machine-steps.ts';
 import type { SchedulerObserver, ToldQuery } from './observers.ts';
-import type { EndedOutage, SchedulerNews } from './outages.ts';
 import { QueryMetrics } from './query-metrics.ts';
-
-const AUDITING = 'connected.auditing';
 
 /** What an operator measures of the scheduler's half. */
 export class SchedulerMetrics implements Omit<SchedulerObserver, 'refusedInUnknownWords'> {
@@ -24,28 +22,44 @@ export class SchedulerMetrics implements Omit<SchedulerObserver, 'refusedInUnkno
     this.#machine = new MachineMetrics(instruments, { ...identity, 'pegaflow.role': 'scheduler' });
   }
 
-  stepped(step: MachineStep<SchedulerContext>, news: readonly SchedulerNews[]): void {
+  stepped(step: MachineStep<SchedulerContext>): void {
     this.#machine.stepped(step, step.context.announcement.epoch.counter);
     this.#state = stateOf(step.to);
-    if (step.before !== null && step.context.lateReports > step.before.lateReports) this.#machine.fenced();
-    this.#countEvidence(step);
-    this.#countAudit(step);
-    for (const one of news) {
-      if (one.type === 'outage.ended') this.#recordOutage(one.outage);
-      if (one.type === 'generation.ended') {
-        this.#instruments['pegaflow.connector.generations'].add(1, {
-          ...this.#identity,
-          'pegaflow.generation.action': one.generation.action,
-          'pegaflow.generation.outcome': one.outcome,
-        });
-      }
-    }
   }
 
-  happened(event: SchedulerDomainEvent): void {
+  happened(event: SchedulerConnectorEvent): void {
     const open = this.#instruments['pegaflow.connector.breakers.open'];
     const missed = this.#instruments['pegaflow.connector.ranks.missed'];
     switch (event.type) {
+      case 'outage.ended':
+        this.#recordOutage(event);
+        break;
+      case 'generation.ended':
+        this.#instruments['pegaflow.connector.generations'].add(1, {
+          ...this.#identity,
+          'pegaflow.generation.action': event.generation.action,
+          'pegaflow.generation.outcome': event.outcome,
+        });
+        break;
+      case 'evidence.found':
+        this.#instruments['pegaflow.connector.evidence'].add(1, {
+          ...this.#identity,
+          'pegaflow.evidence': event.evidence.of,
+          'pegaflow.fault.kind': event.evidence.fault.kind,
+        });
+        break;
+      case 'audit.ended':
+        this.#instruments['pegaflow.connector.audits'].add(1, {
+          ...this.#identity,
+          'pegaflow.audit.outcome': event.outcome,
+        });
+        break;
+      case 'dial.ended':
+        this.#machine.dialed(event.outcome);
+        break;
+      case 'report.late':
+        this.#machine.fenced();
+        break;
       case 'breaker.opened':
         open.add(1, { ...this.#identity, 'pegaflow.breaker': event.breaker });
         break;
@@ -82,33 +96,14 @@ export class SchedulerMetrics implements Omit<SchedulerObserver, 'refusedInUnkno
     this.#machine.stalled(stallMs);
   }
 
-  #countEvidence({ from, context, before }: MachineStep<SchedulerContext>): void {
-    const { evidence } = context;
-    if (evidence === null || before === null || evidence === before.evidence || stateOf(from) === 'reconnecting')
-      return;
-    this.#instruments['pegaflow.connector.evidence'].add(1, {
-      ...this.#identity,
-      'pegaflow.evidence': evidence.of,
-      'pegaflow.fault.kind': evidence.fault.kind,
-    });
-  }
-
-  /** One that something else interrupted says nothing. */
-  #countAudit({ from, to, event, context }: MachineStep<SchedulerContext>): void {
-    if (from !== AUDITING || to === AUDITING || !/^(actor\.|after\.)/.test(event)) return;
-    const isRefuted = event === 'actor.done' && context.evidence?.fault.kind === 'forgotten';
-    const outcome = to === 'connected.serving' ? 'sealed' : isRefuted ? 'refuted' : 'failed';
-    this.#instruments['pegaflow.connector.audits'].add(1, { ...this.#identity, 'pegaflow.audit.outcome': outcome });
-  }
-
-  #recordOutage({ startMs, endMs, cause, serverEnd, outcome, reachedMs }: EndedOutage): void {
-    const caused = { ...this.#identity, 'pegaflow.outage.cause': cause };
-    this.#instruments['pegaflow.connector.outage.duration'].record((endMs - startMs) / 1000, {
+  #recordOutage({ outage, tookMs, recoveryMs }: Extract<SchedulerConnectorEvent, { type: 'outage.ended' }>): void {
+    const caused = { ...this.#identity, 'pegaflow.outage.cause': outage.cause };
+    this.#instruments['pegaflow.connector.outage.duration'].record(tookMs / 1000, {
       ...caused,
-      'pegaflow.server.end': serverEnd,
-      'pegaflow.outage.outcome': outcome,
+      'pegaflow.server.end': outage.serverEnd,
+      'pegaflow.outage.outcome': outage.outcome,
     });
-    if (outcome === 'stopped' || reachedMs === null) return;
-    this.#instruments['pegaflow.connector.recovery.duration'].record((endMs - reachedMs) / 1000, caused);
+    if (recoveryMs === null) return;
+    this.#instruments['pegaflow.connector.recovery.duration'].record(recoveryMs / 1000, caused);
   }
 }

@@ -1,17 +1,22 @@
 import { type Attributes, type Context, ROOT_CONTEXT, type Tracer } from '@opentelemetry/api';
-import { type SchedulerContext, stateOf } from '../../machines/index.ts';
-import { dialOutcome } from './machine-metrics.ts';
+import {
+  dialEndedBy,
+  type EndedOutage,
+  type Generation,
+  isDialing,
+  type Outage,
+  type SchedulerContext,
+  stateOf,
+} from '../../machines/index.ts';
+import type { SchedulerConnectorEvent } from './event-times.ts';
 import type { MachineStep } from './machine-steps.ts';
 import { endSpan, faultAttributes, type OpenSpan, openSpan, TransitionEvents } from './open-span.ts';
-import type { EndedOutage, Outage, SchedulerNews } from './outages.ts';
 import { traceIdOf, traceparentOf } from './traceparent.ts';
 
 /** A state that lasts longer is told in slices, or an outage of an hour would be invisible for an hour. */
 const SLICE_MS = 10_000;
 /** Visits of one path in one outage that have a span of their own; of dials there may be many thousand. */
 const MAX_VISITS = 16;
-
-const DIALING = 'reconnecting.dialing';
 
 interface StateSpan extends OpenSpan {
   readonly state: string;
@@ -40,6 +45,9 @@ export class SchedulerTrace {
   #tracer: Tracer;
   #identity: Attributes;
   #spans: OutageSpans | null = null;
+  /** Of an outage that is over, until it is told what came of it. */
+  #ending: { readonly spans: OutageSpans; readonly endMs: number } | null = null;
+  #endedGenerations: { readonly span: OpenSpan; readonly endMs: number }[] = [];
 
   constructor(tracer: Tracer, identity: Attributes) {
     this.#tracer = tracer;
@@ -53,7 +61,7 @@ export class SchedulerTrace {
   }
 
   get traceId(): string | undefined {
-    return traceIdOf(this.#spans?.root.span.spanContext());
+    return traceIdOf((this.#ending?.spans ?? this.#spans)?.root.span.spanContext());
   }
 
   /** What the ranks' own spans belong to, as announcements carry it. */
@@ -62,23 +70,35 @@ export class SchedulerTrace {
     return traceparentOf((generation ?? root)?.span.spanContext());
   }
 
-  stepped(step: Step, news: readonly SchedulerNews[]): void {
-    for (const one of news) if (one.type === 'outage.began') this.#begin(one.outage);
+  /** Spans begin with the step: what the step calls belongs to them. */
+  stepped(step: Step): void {
+    const { context, before, from, to, atMs } = step;
+    const isOver = context.outage === null;
+    if (!isOver && (before?.outage ?? null) === null) this.#begin(context.outage, atMs);
     const spans = this.#spans;
     if (spans === null) return;
-    const ended = news.find((one) => one.type === 'outage.ended');
-    if (step.from !== step.to) this.#move(spans, step, ended !== undefined);
-    for (const one of news) {
-      if (one.type === 'generation.ended') this.#endGeneration(spans, step, one);
-      if (one.type !== 'generation.began') continue;
-      const { epoch, action } = one.generation;
-      const attributes = { ...this.#identity, 'pegaflow.epoch': epoch, 'pegaflow.generation.action': action };
-      spans.generation = this.#open('pegaflow.generation', spans.root, step.atMs, attributes);
-    }
-    if (ended !== undefined) this.#end(spans, ended.outage);
+    if (from !== to) this.#move(spans, step, isOver);
+    if (context.generation !== (before?.generation ?? null)) this.#moveGeneration(spans, context.generation, atMs);
+    if (!isOver) return;
+    this.#ending = { spans, endMs: atMs };
+    this.#spans = null;
   }
 
-  #begin({ cause, fault, epochBefore, startMs }: Outage): void {
+  /** They end with what came of them, which the machine tells after the step. */
+  happened(event: SchedulerConnectorEvent): void {
+    if (event.type === 'generation.ended') {
+      const ended = this.#endedGenerations.shift();
+      if (ended === undefined) return;
+      const { outcome, fault } = event;
+      const attributes = { 'pegaflow.generation.outcome': outcome, ...faultAttributes(fault) };
+      endSpan(ended.span, ended.endMs, attributes, outcome === 'void' ? 'void' : undefined);
+    } else if (event.type === 'outage.ended' && this.#ending !== null) {
+      this.#end(this.#ending.spans, this.#ending.endMs, event.outage);
+      this.#ending = null;
+    }
+  }
+
+  #begin({ cause, fault, epochBefore }: Outage, startMs: number): void {
     const name = cause === 'start' ? 'pegaflow.first_connection' : 'pegaflow.outage';
     const root = openSpan(this.#tracer, name, ROOT_CONTEXT, startMs, {
       ...this.#identity,
@@ -102,8 +122,8 @@ export class SchedulerTrace {
     else spans.omitted += 1;
   }
 
-  #endStep(spans: OutageSpans, { from, cause, atMs }: Step): void {
-    const outcome = from === DIALING ? dialOutcome(cause) : null;
+  #endStep(spans: OutageSpans, { from, to, cause, atMs }: Step): void {
+    const outcome = dialEndedBy(from, to, cause);
     // The dial that was answered is worth a span, however many were refused before.
     if (outcome === 'opened' && spans.step === null) {
       spans.step = this.#openStep(spans, from);
@@ -116,7 +136,7 @@ export class SchedulerTrace {
   }
 
   #openStep(spans: OutageSpans, path: string): OpenSpan {
-    const name = path === DIALING ? 'pegaflow.dial' : 'pegaflow.step';
+    const name = isDialing(path) ? 'pegaflow.dial' : 'pegaflow.step';
     return this.#open(name, spans.state ?? spans.root, spans.stepStartMs, { 'pegaflow.path': path });
   }
 
@@ -142,27 +162,24 @@ export class SchedulerTrace {
     spans.state = { ...open, state: entered, startMs: atMs, slice, events: new TransitionEvents() };
   }
 
-  #endGeneration(
-    spans: OutageSpans,
-    { atMs }: Step,
-    { outcome, fault }: Extract<SchedulerNews, { readonly type: 'generation.ended' }>,
-  ): void {
-    if (spans.generation === null) return;
-    const attributes = { 'pegaflow.generation.outcome': outcome, ...faultAttributes(fault) };
-    endSpan(spans.generation, atMs, attributes, outcome === 'void' ? 'void' : undefined);
+  #moveGeneration(spans: OutageSpans, generation: Generation | null, atMs: number): void {
+    if (spans.generation !== null) this.#endedGenerations.push({ span: spans.generation, endMs: atMs });
     spans.generation = null;
+    if (generation === null) return;
+    const { epoch, action } = generation;
+    const attributes = { ...this.#identity, 'pegaflow.epoch': epoch, 'pegaflow.generation.action': action };
+    spans.generation = this.#open('pegaflow.generation', spans.root, atMs, attributes);
   }
 
-  #end(spans: OutageSpans, { endMs, outcome, serverEnd, epochAfter, dials, generations }: EndedOutage): void {
-    endSpan(spans.root, endMs, {
-      'pegaflow.outage.outcome': outcome,
-      'pegaflow.server.end': serverEnd,
-      'pegaflow.epoch.after': epochAfter,
-      'pegaflow.outage.dials': dials,
-      'pegaflow.outage.generations': generations,
-      ...(spans.omitted > 0 ? { 'pegaflow.steps.omitted': spans.omitted } : {}),
+  #end({ root, omitted }: OutageSpans, endMs: number, outage: EndedOutage): void {
+    endSpan(root, endMs, {
+      'pegaflow.outage.outcome': outage.outcome,
+      'pegaflow.server.end': outage.serverEnd,
+      'pegaflow.epoch.after': outage.epochAfter,
+      'pegaflow.outage.dials': outage.dials,
+      'pegaflow.outage.generations': outage.generations,
+      ...(omitted > 0 ? { 'pegaflow.steps.omitted': omitted } : {}),
     });
-    this.#spans = null;
   }
 
   #open(name: string, parent: OpenSpan, startMs: number, attributes: Attributes): OpenSpan {

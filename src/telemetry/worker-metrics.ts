@@ -1,10 +1,10 @@
 import type { Attributes } from '@opentelemetry/api';
-import type { WorkerContext, WorkerDomainEvent } from '../../machines/index.ts';
+import type { WorkerContext } from '../../machines/index.ts';
+import type { WorkerConnectorEvent } from './event-times.ts';
 import type { Instruments } from './instruments.ts';
 import { MachineMetrics } from './machine-metrics.ts';
 import type { MachineStep } from './machine-steps.ts';
 import type { ToldRelease, ToldTransfer, WorkerObserver } from './observers.ts';
-import type { RankNews } from './rank-news.ts';
 
 /** What an operator measures of one rank's half. */
 export class WorkerMetrics implements Omit<WorkerObserver, 'refusedInUnknownWords'> {
@@ -18,23 +18,19 @@ export class WorkerMetrics implements Omit<WorkerObserver, 'refusedInUnknownWord
     this.#machine = new MachineMetrics(instruments, { ...identity, 'pegaflow.role': 'worker' });
   }
 
-  stepped(step: MachineStep<WorkerContext>, news: readonly RankNews[]): void {
-    const { context, before } = step;
-    this.#machine.stepped(step, context.announcement?.epoch.counter ?? 0);
-    if (before !== null && context.lateAnswers > before.lateAnswers) this.#machine.fenced();
-    for (const one of news) {
-      if (one.type === 'registration.lost') {
-        this.#instruments['pegaflow.connector.registrations.lost'].add(1, this.#identity);
-      }
-      if (one.type !== 'registration.ended') continue;
-      const tookMs = step.atMs - one.registration.startMs;
-      const attributes = { ...this.#identity, 'pegaflow.registration.outcome': one.outcome };
-      this.#instruments['pegaflow.connector.registration.duration'].record(tookMs / 1000, attributes);
-    }
+  stepped(step: MachineStep<WorkerContext>): void {
+    this.#machine.stepped(step, step.context.announcement?.epoch.counter ?? 0);
   }
 
-  happened(event: WorkerDomainEvent): void {
-    if (event.type === 'server.fenced') {
+  happened(event: WorkerConnectorEvent): void {
+    if (event.type === 'dial.ended') this.#machine.dialed(event.outcome);
+    else if (event.type === 'answer.late') this.#machine.fenced();
+    else if (event.type === 'registration.lost') {
+      this.#instruments['pegaflow.connector.registrations.lost'].add(1, this.#identity);
+    } else if (event.type === 'registration.ended') {
+      const attributes = { ...this.#identity, 'pegaflow.registration.outcome': event.outcome };
+      this.#instruments['pegaflow.connector.registration.duration'].record(event.tookMs / 1000, attributes);
+    } else if (event.type === 'server.fenced') {
       const { by, reason } = event;
       const attributes = { ...this.#identity, 'pegaflow.fencing.by': by, 'pegaflow.fencing.reason': reason };
       this.#instruments['pegaflow.connector.fencings'].add(1, attributes);

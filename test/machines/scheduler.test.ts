@@ -1,142 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { createActor } from 'xstate';
 import {
-  budgetsFrom,
-  type Cleared,
   type Fault,
   FaultError,
   pathFrom,
   type RankReport,
-  type Retired,
-  type SchedulerDomainEvent,
   type SchedulerEvent,
-  type ServerVersions,
-  type Survey,
-  type SurveyInput,
   schedulerMachine,
 } from '../../machines/index.ts';
 import { delaysUsedIn } from '../support/machine-structure.ts';
-import { machineClock, Script } from '../support/scripted-actors.ts';
-
-const budgets = budgetsFrom();
-const gone: Fault = { kind: 'unreachable', message: 'the server closed the connection' };
-const sealed: Survey = { kind: 'sealed' };
-const notFound: Survey = { kind: 'notFound' };
-
-/** Ranks answer a `wait` at once, as those do that are told by a push, unless `answersWaits` is false. */
-function harness({ worldSize = 2, serverVersions = 'tested' as ServerVersions, answersWaits = true } = {}) {
-  const script = new Script();
-  const actor = createActor(
-    schedulerMachine.provide({
-      actors: {
-        link: script.link<SchedulerEvent>(),
-        openSession: script.promise<void>('openSession'),
-        survey: script.promise<Survey, SurveyInput | undefined>('survey'),
-        clear: script.promise<Cleared>('clear'),
-        probeVersion: script.promise<string>('probeVersion'),
-        watchRanks: script.watch<SchedulerEvent>(),
-        retire: script.promise<Retired>('retire'),
-      },
-    }),
-    { input: { schedulerBootId: 'boot', worldSize, budgets, serverVersions }, clock: machineClock(script.clock) },
-  );
-  const errors: unknown[] = [];
-  const path = () => pathFrom(actor.getSnapshot().value);
-  const context = () => actor.getSnapshot().context;
-  let sequence = 0;
-  const report = (rank: number, change: Partial<RankReport> = {}) => {
-    sequence += 1;
-    actor.send({
-      type: 'report.received',
-      report: {
-        rank,
-        workerBootId: `worker-${rank}`,
-        sequence,
-        epoch: context().announcement.epoch,
-        number: context().announcement.number ?? 0,
-        outcome: 'registered',
-        fault: null,
-        idle: true,
-        serves: false,
-        ...change,
-      },
-    });
-  };
-  let answered = 0;
-  const answerWait = () => {
-    const { announcement, reports } = context();
-    if (!answersWaits || announcement.action !== 'wait' || announcement.number === answered) return;
-    answered = announcement.number ?? 0;
-    for (const [rank, held] of reports.entries()) {
-      if (held === null || held.outcome === 'stopped') continue;
-      report(rank, { ...held, sequence: held.sequence + 1, epoch: announcement.epoch, number: answered });
-    }
-  };
-  actor.subscribe({ next: answerWait, error: (error) => errors.push(error) });
-  actor.start();
-  const deliver = () => actor.send({ type: 'announcement.delivered', epoch: context().announcement.epoch });
-  const toSession = async () => {
-    script.tell({ type: 'link.opened' });
-    await script.answer('openSession');
-    // Where a rank has never been heard: the first start.
-    if (path() === 'reRegistering.quiescing' && context().reports.includes(null)) {
-      await script.answer('survey', notFound);
-    }
-  };
-  const toSealing = async () => {
-    await toSession();
-    await script.answer('clear', { tookMs: 1 });
-    deliver();
-  };
-  const toConnected = async () => {
-    await toSealing();
-    for (let rank = 0; rank < worldSize; rank += 1) report(rank);
-    await script.answer('survey', sealed);
-  };
-  /** A generation that outlived its first audit. */
-  const toServing = async () => {
-    await toConnected();
-    script.clock.tick(budgets.auditFirstMs);
-    await script.answer('survey', sealed);
-    script.clock.tick(budgets.outlivedMs - budgets.auditFirstMs);
-  };
-  /** Whatever is waited for happens, as it does where nothing is wrong. */
-  const answerAll = async () => {
-    if (path() === 'reconnecting.dialing') script.tell({ type: 'link.opened' });
-    if (path() === 'reRegistering.announcing') deliver();
-    if (path().startsWith('reRegistering.sealing')) {
-      for (const [rank, held] of context().reports.entries()) {
-        report(rank, held ? { workerBootId: held.workerBootId } : {});
-      }
-    }
-    const answers: Record<string, unknown> = {
-      clear: { tookMs: 1 },
-      survey: path().startsWith('degraded') ? notFound : sealed,
-      probeVersion: '0.25.1',
-    };
-    const [call] = script.pending;
-    if (call) await script.answer(call, answers[call]);
-    else script.clock.tick(1_000);
-  };
-  return {
-    script,
-    actor,
-    path,
-    context,
-    report,
-    deliver,
-    toSession,
-    toSealing,
-    toConnected,
-    toServing,
-    answerAll,
-    errors,
-  };
-}
+import { budgets, gone, notFound, schedulerHarness, sealed } from './scheduler-harness.ts';
 
 describe('scheduler machine', () => {
   it('reaches connected by session, clear, announcement, seal and read-back, in that order', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     expect(h.path()).toBe('reconnecting.dialing');
     h.script.tell({ type: 'link.opened' });
     expect(h.path()).toBe('reRegistering.openingSession');
@@ -163,7 +39,7 @@ describe('scheduler machine', () => {
   });
 
   it('an instance is published as connected only after the server said sealed and every rank’s current boot confirmed its own registration in that epoch', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSealing();
     h.report(0);
     h.report(1, { epoch: { schedulerBootId: 'boot', counter: 0 } });
@@ -180,7 +56,7 @@ describe('scheduler machine', () => {
   });
 
   it('the session is open before anything is asked or registered (S-14)', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     h.script.tell({ type: 'link.opened' });
     expect(h.script.started).toEqual(['openSession']);
     await h.script.fail('openSession', new FaultError({ kind: 'unreachable', message: 'reset' }));
@@ -190,7 +66,7 @@ describe('scheduler machine', () => {
   });
 
   it('nothing is kept that this scheduler did not publish itself (S-58)', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     h.report(0);
     h.report(1);
     await h.toSession();
@@ -199,7 +75,7 @@ describe('scheduler machine', () => {
   });
 
   it('nothing is kept after the death of the process that held it', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     h.actor.send({ type: 'server.died' });
     h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
@@ -208,7 +84,7 @@ describe('scheduler machine', () => {
   });
 
   it('a refused dial says that nobody listens, and nothing else: what is still there is kept', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone });
@@ -220,7 +96,7 @@ describe('scheduler machine', () => {
   });
 
   it('the ranks are told to look for the server as soon as there is one', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     h.script.tell({ type: 'link.opened' });
@@ -232,7 +108,7 @@ describe('scheduler machine', () => {
   });
 
   it('S-12: a flap that the server did not notice is kept, each rank vouching for itself', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     expect(h.path()).toBe('reconnecting.dialing');
@@ -248,7 +124,7 @@ describe('scheduler machine', () => {
   });
 
   it('a refused keep is followed by a fresh link and session, a clear, and register', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     await h.toSession();
@@ -269,7 +145,7 @@ describe('scheduler machine', () => {
   });
 
   it('a refused keep ends the session only when the other ranks have ended their copies', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     await h.toSession();
@@ -287,7 +163,7 @@ describe('scheduler machine', () => {
   });
 
   it('a rank that was replaced while the keep was under way refuses it by being another process', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     await h.toSession();
@@ -300,13 +176,13 @@ describe('scheduler machine', () => {
   });
 
   it('what the server has denied once is not trusted again, whatever the next probe finds', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'instance not found', lost: 'instance' } });
     await h.script.answer('survey', sealed);
     expect(h.path()).toBe('reRegistering.pausing');
 
-    const audited = harness();
+    const audited = schedulerHarness();
     await audited.toConnected();
     audited.script.clock.tick(budgets.auditFirstMs);
     await audited.script.answer('survey', { kind: 'incomplete', registered: 1, expected: 2 });
@@ -315,14 +191,14 @@ describe('scheduler machine', () => {
   });
 
   it('a rank that follows another scheduler refutes the registration', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     h.report(0, { epoch: { schedulerBootId: 'another', counter: 9 }, outcome: 'failed' });
     expect(h.path()).toBe('degraded.surveying');
   });
 
   it('late words of a worker process that was replaced count for nothing', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSealing();
     h.report(0, { workerBootId: 'old', outcome: 'pending' });
     h.report(0);
@@ -331,11 +207,11 @@ describe('scheduler machine', () => {
     await h.script.answer('survey', sealed);
     h.report(0, { workerBootId: 'old', outcome: 'pending' });
     expect(h.path()).toBe('connected.settling');
-    expect(h.context().lateReports).toBe(2);
+    expect(h.told('report.late')).toHaveLength(2);
   });
 
   it('a worker process that a late word of its predecessor put aside is heard again in the next epoch', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSealing();
     h.report(0, { workerBootId: 'new', outcome: 'pending' });
     h.report(0, { workerBootId: 'old', outcome: 'pending' });
@@ -352,7 +228,7 @@ describe('scheduler machine', () => {
   });
 
   it('what is lost again and again is repeated ever slower', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     const pauses: string[] = [];
     for (let round = 0; round < 5; round += 1) {
@@ -379,7 +255,7 @@ describe('scheduler machine', () => {
   });
 
   it('S-32: work that never ends is repeated ever slower, although every audit says sealed, until another trouble comes', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     const stalled = { outcome: 'lost', fault: { kind: 'timedOut', message: 'unknown outcome' } } as const;
     const pausesMs: number[] = [];
@@ -413,7 +289,7 @@ describe('scheduler machine', () => {
   });
 
   it('a server that really was away is no trouble, however often: its successor is registered with at once', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     for (let round = 0; round < 5; round += 1) {
       h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
@@ -427,12 +303,12 @@ describe('scheduler machine', () => {
   });
 
   it('a server that accepts and closes, or ends the session, again and again is met with a backoff', async () => {
-    const flapping = harness();
+    const flapping = schedulerHarness();
     flapping.script.tell({ type: 'link.opened' });
     flapping.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     expect(flapping.path()).toBe('reconnecting.waiting');
 
-    const ending = harness();
+    const ending = schedulerHarness();
     await ending.toConnected();
     for (let round = 0; round < 3; round += 1) {
       ending.script.tell({ type: 'session.ended', fault: gone });
@@ -453,7 +329,7 @@ describe('scheduler machine', () => {
   it.each(['openSession', 'clear', 'survey'])(
     'a server that lives and refuses %s every time is met ever slower',
     async (call) => {
-      const h = harness();
+      const h = schedulerHarness();
       const refusal = new FaultError({ kind: 'defect', message: 'internal: out of sorts' });
       const waitsMs: number[] = [];
       for (let round = 0; round < 14; round += 1) {
@@ -481,7 +357,7 @@ describe('scheduler machine', () => {
   );
 
   it('a rank that was replaced is not kept', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
     h.report(1, { workerBootId: 'worker-1-again', epoch: null, outcome: 'pending' });
@@ -491,7 +367,7 @@ describe('scheduler machine', () => {
   });
 
   it('a rank that comes back with a new boot id re-forms the instance once', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.report(1, { workerBootId: 'worker-1-again', epoch: null, outcome: 'pending' });
     expect(h.path()).toBe('degraded.surveying');
@@ -507,7 +383,7 @@ describe('scheduler machine', () => {
   });
 
   it('a generation passes its clear only when the clear was answered', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSession();
     h.script.clock.tick(budgets.stalledAfterMs);
     expect(h.path()).toBe('reRegistering.clearing.stalled');
@@ -521,7 +397,7 @@ describe('scheduler machine', () => {
   });
 
   it('S-15: one rank that fails voids the generation for all, the second time after a backoff', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSealing();
     h.report(0);
     const refused: Fault = { kind: 'rejected', message: 'already registered' };
@@ -538,7 +414,7 @@ describe('scheduler machine', () => {
   });
 
   it('where ranks are busy the clear waits for them, bounded', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.report(0, { idle: false });
     h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'instance not found', lost: 'instance' } });
@@ -549,7 +425,7 @@ describe('scheduler machine', () => {
     h.report(0, { idle: true });
     expect(h.path()).toBe('reRegistering.clearing.waiting');
 
-    const other = harness();
+    const other = schedulerHarness();
     await other.toServing();
     other.report(0, { idle: false });
     other.actor.send({ type: 'rpc.failed', fault: gone });
@@ -559,7 +435,7 @@ describe('scheduler machine', () => {
   });
 
   it('the clear waits until the ranks have heeded the wait: one that serves may just be told of a load', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.report(0, { serves: true });
     h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'instance not found', lost: 'instance' } });
@@ -573,14 +449,14 @@ describe('scheduler machine', () => {
   describe('a barrier counts only answers to itself', () => {
     const denial: Fault = { kind: 'forgotten', message: 'instance not found', lost: 'instance' };
     const toBarrier = async () => {
-      const h = harness({ answersWaits: false });
+      const h = schedulerHarness({ answersWaits: false });
       await h.toServing();
       h.actor.send({ type: 'rpc.failed', fault: denial });
       await h.script.answer('survey', sealed);
       expect(h.path()).toBe('reRegistering.quiescing');
       return h;
     };
-    const before = (h: ReturnType<typeof harness>) => ({ number: (h.context().announcement.number ?? 0) - 1 });
+    const before = (h: ReturnType<typeof schedulerHarness>) => ({ number: (h.context().announcement.number ?? 0) - 1 });
 
     it('S-71: a report from before the wait, of another scheduler’s wait or of a rank that was never heard is none', async () => {
       const h = await toBarrier();
@@ -616,26 +492,24 @@ describe('scheduler machine', () => {
     });
 
     it('before ranks were heard the clear waits for them, bounded, unless the server has nothing of theirs', async () => {
-      const h = harness();
+      const h = schedulerHarness();
       h.script.tell({ type: 'link.opened' });
       await h.script.answer('openSession');
       await h.script.answer('survey', sealed);
-      const told: unknown[] = [];
-      h.actor.on('wait.unanswered', ({ ranks }) => told.push(ranks));
       h.report(0, { outcome: 'pending' });
       h.script.clock.tick(budgets.quiesceTimeoutMs - 1);
       expect(h.path()).toBe('reRegistering.quiescing');
       h.script.clock.tick(1);
       expect(h.path()).toBe('reRegistering.clearing.waiting');
-      expect(told).toEqual([[1]]);
+      expect(h.told('wait.unanswered')).toEqual([{ type: 'wait.unanswered', ranks: [1] }]);
 
-      const first = harness();
+      const first = schedulerHarness();
       await first.toSession();
       expect(first.path()).toBe('reRegistering.clearing.waiting');
     });
 
     it('a draining server keeps its session until the ranks have answered the wait', async () => {
-      const h = harness({ answersWaits: false });
+      const h = schedulerHarness({ answersWaits: false });
       await h.toConnected();
       h.script.tell({ type: 'drain.announced' });
       for (const rank of [0, 1]) h.report(rank, before(h));
@@ -646,7 +520,7 @@ describe('scheduler machine', () => {
   });
 
   it('a rank that was led away by another scheduler voids the generation and is recalled by the next one', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSealing();
     const other = { schedulerBootId: 'dead', counter: 9 };
     h.report(0, { epoch: other, number: 40, turn: 1, former: ['boot'], outcome: 'pending' });
@@ -677,16 +551,14 @@ describe('scheduler machine', () => {
     const fault: Fault = { kind: 'unreachable', message: 'rank 1: no report for 5000 ms' };
     const missed = (isSilent: boolean) => ({ type: 'rank.missed', rank: 1, isSilent, fault }) as const;
     const away = async (isSilent: boolean, answersWaits = true) => {
-      const h = harness({ answersWaits });
-      const told: unknown[] = [];
-      h.actor.on('*', (event) => told.push(event));
+      const h = schedulerHarness({ answersWaits });
       await h.toServing();
       h.report(0, { serves: true });
       if (!isSilent) h.report(1);
       h.actor.send(missed(isSilent));
       expect(h.path()).toBe('degraded.missingRank');
       expect(h.actor.getSnapshot().hasTag('cacheUsable')).toBe(false);
-      return { ...h, told };
+      return h;
     };
 
     it.each([true, false])(
@@ -700,7 +572,7 @@ describe('scheduler machine', () => {
         expect(h.path()).toBe('degraded.surveying');
         await h.script.answer('survey', sealed);
         expect([h.path(), h.context().announcement.epoch.counter]).toEqual(['connected.settling', 1]);
-        expect(h.told).toEqual([
+        expect(h.told('rank.missed', 'rank.returned')).toEqual([
           { type: 'rank.missed', rank: 1, fault },
           { type: 'rank.returned', rank: 1 },
         ]);
@@ -726,7 +598,7 @@ describe('scheduler machine', () => {
       h.report(1, { workerBootId: 'successor' });
       await h.script.answer('survey', sealed);
       expect(h.path()).toBe('connected.settling');
-      expect(h.told.at(-1)).toEqual({ type: 'rank.returned', rank: 1 });
+      expect(h.told('rank.missed', 'rank.returned').at(-1)).toEqual({ type: 'rank.returned', rank: 1 });
     });
 
     it('another process in its place re-forms the instance at once', async () => {
@@ -747,7 +619,7 @@ describe('scheduler machine', () => {
   describe('roles at different servers dial afresh until they meet', () => {
     const refused = { outcome: 'failed', fault: { kind: 'rejected', message: 'already registered' } } as const;
     const toApart = async () => {
-      const h = harness();
+      const h = schedulerHarness();
       await h.toSealing();
       for (const rank of [0, 1]) h.report(rank);
       await h.script.answer('survey', notFound);
@@ -781,7 +653,7 @@ describe('scheduler machine', () => {
 
     it('from the second generation on that is refused for a registration which the clear before it should have ended', async () => {
       const taken = { outcome: 'failed', fault: { ...refused.fault, isTaken: true } } as const;
-      const h = harness();
+      const h = schedulerHarness();
       await h.toSealing();
       h.report(0, taken);
       while (h.path() !== 'reRegistering.announcing') await h.answerAll();
@@ -805,7 +677,7 @@ describe('scheduler machine', () => {
   });
 
   it('who listens after the death of the last one never mapped our memory: nobody is waited for, whenever the news comes', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.report(0, { idle: false, serves: true });
     h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
@@ -816,7 +688,6 @@ describe('scheduler machine', () => {
     // After a refused dial alone the last one may still copy.
     expect(h.path()).toBe('reRegistering.quiescing');
     h.actor.send({ type: 'server.died' });
-    await h.script.answer('survey', notFound);
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     await h.script.answer('clear', { tookMs: 1 });
     h.deliver();
@@ -825,24 +696,8 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.quiescing');
   });
 
-  it('a rank that has registered at the new server before its clear is waited for: the last epoch still said register', async () => {
-    const h = harness({ answersWaits: false });
-    await h.toServing();
-    h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
-    h.actor.send({ type: 'server.died' });
-    h.report(0, { workerBootId: 'replacement', number: 0, serves: true });
-    h.script.clock.tick(budgets.redialMaxMs);
-    await h.toSession();
-    expect(h.path()).toBe('reRegistering.quiescing');
-    await h.script.answer('survey', { kind: 'incomplete', registered: 1, expected: 2 });
-    expect(h.path()).toBe('reRegistering.quiescing');
-    for (const rank of [0, 1])
-      h.report(rank, { workerBootId: rank === 0 ? 'replacement' : `worker-${rank}`, outcome: 'pending' });
-    expect(h.path()).toBe('reRegistering.clearing.waiting');
-  });
-
   it('a lost registration is noticed and replayed whoever lost it', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     h.script.clock.tick(budgets.auditFirstMs);
     expect(h.path()).toBe('connected.auditing');
@@ -857,7 +712,7 @@ describe('scheduler machine', () => {
   });
 
   it('a denial that arrives during a survey outweighs what the survey says', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.actor.send({ type: 'rpc.failed', fault: { kind: 'timedOut', message: 'no answer' } });
     expect(h.path()).toBe('degraded.surveying');
@@ -867,7 +722,7 @@ describe('scheduler machine', () => {
   });
 
   it('an ambiguous fault is surveyed and, with nothing lost, the epoch goes on', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'lease unknown', lost: 'lease' } });
     expect(h.path()).toBe('degraded.surveying');
@@ -878,7 +733,7 @@ describe('scheduler machine', () => {
   });
 
   it('a rank’s own word against its registration outweighs a survey that says sealed', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.report(0, { outcome: 'lost', fault: { kind: 'defect', message: 'the load failed after it was accepted' } });
     expect(h.path()).toBe('degraded.surveying');
@@ -887,7 +742,7 @@ describe('scheduler machine', () => {
   });
 
   it('a rank that takes its word back during the read-back voids the generation', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSealing();
     h.report(0);
     h.report(1);
@@ -899,7 +754,7 @@ describe('scheduler machine', () => {
   });
 
   it('S-18: a late report of an epoch that is over is dropped and counted', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.actor.send({ type: 'rpc.failed', fault: gone });
     await h.script.answer('survey', notFound);
@@ -909,7 +764,7 @@ describe('scheduler machine', () => {
     h.report(0, { sequence: 1, epoch: { schedulerBootId: 'boot', counter: 1 }, outcome: 'failed' });
     h.report(1);
     expect(h.path()).toBe('reRegistering.readingBack');
-    expect(h.context().lateReports).toBe(1);
+    expect(h.told('report.late')).toHaveLength(1);
   });
 
   it.each<[string, Partial<RankReport>]>([
@@ -917,18 +772,18 @@ describe('scheduler machine', () => {
     ['from before its first announcement', { outcome: 'pending', epoch: null }],
     ['to the scheduler before this one', { epoch: { schedulerBootId: 'before', counter: 7 } }],
   ])('a report that a newer one of the same rank overtook counts for nothing: %s', async (_, overtaken) => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.report(0, { sequence: 100, serves: true, idle: false });
     h.report(0, { sequence: 99, ...overtaken });
     expect(h.path()).toBe('connected.serving');
-    expect(h.context().lateReports).toBe(1);
+    expect(h.told('report.late')).toHaveLength(1);
     h.script.tell({ type: 'drain.announced' });
     expect(h.path()).toBe('degraded.draining');
   });
 
   it('a word against a registration is not taken back by an older word for it', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.report(0, { sequence: 100, outcome: 'lost' });
     h.report(0, { sequence: 99 });
@@ -937,7 +792,7 @@ describe('scheduler machine', () => {
   });
 
   it('a draining server gets its session back when all ranks are idle, or at the end of the budget', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     h.report(0, { idle: false });
     h.script.tell({ type: 'drain.announced' });
@@ -947,7 +802,7 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reconnecting.waiting');
     expect(h.script.links[0]?.isDropped).toBe(true);
 
-    const other = harness();
+    const other = schedulerHarness();
     await other.toConnected();
     other.report(0, { idle: false });
     other.script.tell({ type: 'drain.announced' });
@@ -956,7 +811,7 @@ describe('scheduler machine', () => {
   });
 
   it('S-33: an incompatible server parks the instance, is asked slowly, and a compatible one is taken up', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSealing();
     h.report(0, {
       outcome: 'failed',
@@ -986,13 +841,13 @@ describe('scheduler machine', () => {
       outcome: 'failed',
       fault: { kind: 'incompatible', message: `version mismatch: server=${serverVersion}`, serverVersion },
     });
-    const announced = (h: ReturnType<typeof harness>) => {
+    const announced = (h: ReturnType<typeof schedulerHarness>) => {
       const { epoch, action, serverVersion } = h.context().announcement;
       return [epoch.counter, action, serverVersion];
     };
 
     it('the next announcement names it, without a clear, a pause or the state incompatible', async () => {
-      const h = harness();
+      const h = schedulerHarness();
       const states: string[] = [];
       await h.toSealing();
       expect(announced(h)).toEqual([1, 'register', '0.25.1']);
@@ -1014,7 +869,7 @@ describe('scheduler machine', () => {
     });
 
     it('what worked last is announced after a restart, also where the server came back as it was before', async () => {
-      const h = harness();
+      const h = schedulerHarness();
       await h.toSealing();
       h.report(0, refusedBy('0.24.6'));
       h.deliver();
@@ -1044,7 +899,7 @@ describe('scheduler machine', () => {
     });
 
     it('a server that refuses what it has just named is come back to ever more slowly', async () => {
-      const h = harness();
+      const h = schedulerHarness();
       await h.toSealing();
       const versions = ['0.24.6', '0.23.12'];
       h.report(0, refusedBy('0.24.6'));
@@ -1070,30 +925,30 @@ describe('scheduler machine', () => {
         ['0.25.1', '0.24.6'],
         ['tested', '0.25.1'],
       ] as const) {
-        const h = harness({ serverVersions });
+        const h = schedulerHarness({ serverVersions });
         await h.toSealing();
         h.report(0, refusedBy(version));
         expect([serverVersions, version, h.path()]).toEqual([serverVersions, version, 'incompatible.waiting']);
       }
-      const h = harness({ serverVersions: 'minor' });
+      const h = schedulerHarness({ serverVersions: 'minor' });
       await h.toSealing();
       h.report(0, refusedBy('0.25.2'));
       expect(announced(h)).toEqual([2, 'register', '0.25.2']);
     });
 
     it('a scheduler that takes the place of another begins with what the ranks have registered with', async () => {
-      const h = harness();
+      const h = schedulerHarness();
       h.report(0, { outcome: 'pending', serverVersion: '0.23.12' });
       await h.toSealing();
       expect(announced(h)).toEqual([1, 'register', '0.23.12']);
-      const exact = harness({ serverVersions: '0.25.1' });
+      const exact = schedulerHarness({ serverVersions: '0.25.1' });
       exact.report(0, { outcome: 'pending', serverVersion: '0.23.12' });
       await exact.toSealing();
       expect(announced(exact)).toEqual([1, 'register', '0.25.1']);
     });
 
     it('a rank with a storage offset is not announced to a server that does not check it', async () => {
-      const h = harness();
+      const h = schedulerHarness();
       await h.toSealing();
       h.report(1, { outcome: 'pending', layerWithOffset: 'l7' });
       h.report(0, refusedBy('0.23.12'));
@@ -1122,7 +977,7 @@ describe('scheduler machine', () => {
   });
 
   it('S-68: waits without a budget until a host that makes no steps carried the announcement', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSession();
     await h.script.answer('clear', { tookMs: 1 });
     h.script.clock.tick(3_600_000);
@@ -1135,7 +990,7 @@ describe('scheduler machine', () => {
   });
 
   it('S-11: hours without a request change nothing: the audits go on, and nothing is registered or dialled again', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     const { epoch } = h.context().announcement;
     const startedBefore = h.script.started.length;
@@ -1150,19 +1005,19 @@ describe('scheduler machine', () => {
   });
 
   it('silence ends every attempt: dial, session, survey and read-back', async () => {
-    const dial = harness();
+    const dial = schedulerHarness();
     dial.script.clock.tick(budgets.dialTimeoutMs);
     expect(dial.path()).toBe('reconnecting.waiting');
     dial.script.clock.tick(budgets.redialFirstMs);
     expect(dial.path()).toBe('reconnecting.dialing');
     expect(dial.script.openLinks).toBe(1);
 
-    const session = harness();
+    const session = schedulerHarness();
     session.script.tell({ type: 'link.opened' });
     session.script.clock.tick(budgets.sessionTimeoutMs);
     expect(session.path()).toBe('reconnecting.waiting');
 
-    const survey = harness();
+    const survey = schedulerHarness();
     await survey.toConnected();
     survey.script.tell({ type: 'link.ended', cause: 'reset', fault: gone });
     await survey.toSession();
@@ -1170,7 +1025,7 @@ describe('scheduler machine', () => {
     survey.script.clock.tick(budgets.surveyTimeoutMs);
     expect(survey.path()).toBe('reconnecting.waiting');
 
-    const audit = harness();
+    const audit = schedulerHarness();
     await audit.toConnected();
     audit.script.clock.tick(budgets.auditFirstMs + budgets.surveyTimeoutMs);
     expect(audit.path()).toBe('degraded.surveying');
@@ -1179,7 +1034,7 @@ describe('scheduler machine', () => {
   });
 
   it('a link that lives is kept while surveys go unanswered, and they come ever more slowly', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toServing();
     h.actor.send({ type: 'rpc.failed', fault: { kind: 'timedOut', message: 'no answer to a query' } });
     const waitsMs: number[] = [];
@@ -1199,7 +1054,7 @@ describe('scheduler machine', () => {
   });
 
   it('a backoff is forgotten only when a connection has lived several times as long as the one before', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     const lose = async () => {
       h.script.tell({ type: 'link.ended', cause: 'reset', fault: gone });
@@ -1238,7 +1093,7 @@ describe('scheduler machine', () => {
   describe('a registration that the server refuses each time in the same words', () => {
     const refusal: Fault = { kind: 'rejected', message: 'Internal: register tensor failed: no map 7' };
     /** Refuses generations until one is not begun within 6 s; returns how many. */
-    const refuseAll = async (h: ReturnType<typeof harness>, fault: (n: number) => Fault) => {
+    const refuseAll = async (h: ReturnType<typeof schedulerHarness>, fault: (n: number) => Fault) => {
       h.report(1, { outcome: 'pending' });
       for (let n = 0; n < 40; n += 1) {
         h.report(0, { outcome: 'failed', fault: fault(n) });
@@ -1250,7 +1105,7 @@ describe('scheduler machine', () => {
       return 40;
     };
     const harnessHeard = () => {
-      const h = harness();
+      const h = schedulerHarness();
       const parked: unknown[] = [];
       h.actor.on('registration.parked', (event) => parked.push(event));
       return { ...h, parked };
@@ -1287,7 +1142,7 @@ describe('scheduler machine', () => {
       expect(h.parked).toEqual([]);
     });
 
-    it.each<[string, (h: ReturnType<typeof harness>) => void, string]>([
+    it.each<[string, (h: ReturnType<typeof schedulerHarness>) => void, string]>([
       [
         'another server',
         (h) => h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone }),
@@ -1299,7 +1154,7 @@ describe('scheduler machine', () => {
         'reRegistering.clearing.waiting',
       ],
     ])('is made at once with %s', async (_, change, path) => {
-      const h = harness();
+      const h = schedulerHarness();
       await h.toSealing();
       await refuseAll(h, () => refusal);
       change(h);
@@ -1321,7 +1176,7 @@ describe('scheduler machine', () => {
   });
 
   /** How long it waits after each of so many attempts that end so, in milliseconds. */
-  function waitsAfter(h: ReturnType<typeof harness>, attempts: number, end: () => void): number[] {
+  function waitsAfter(h: ReturnType<typeof schedulerHarness>, attempts: number, end: () => void): number[] {
     return Array.from({ length: attempts }, () => {
       end();
       let waitedMs = 0;
@@ -1334,7 +1189,7 @@ describe('scheduler machine', () => {
   }
 
   it('the wait between dials that nobody answers grows slowly from 1 ms and never above its ceiling', () => {
-    const h = harness();
+    const h = schedulerHarness();
     const waits = waitsAfter(h, 1_000, () => h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone }));
     expect(waits[0]).toBe(1);
     expect(Math.max(...waits)).toBe(budgets.redialMaxMs);
@@ -1342,7 +1197,7 @@ describe('scheduler machine', () => {
   });
 
   it('S-08 who listens and turns it away is dialled at once, then ever less often; a dial that is refused ends that', () => {
-    const h = harness();
+    const h = schedulerHarness();
     for (const rank of [0, 1]) h.report(rank, { outcome: 'pending' });
     const ends = [
       () => h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone }),
@@ -1365,7 +1220,7 @@ describe('scheduler machine', () => {
   });
 
   it('stop announces it, waits for the ranks, unregisters and drops the link last', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     h.actor.send({ type: 'stop' });
     expect(h.context().announcement.action).toBe('stop');
@@ -1380,7 +1235,7 @@ describe('scheduler machine', () => {
   });
 
   it('S-67: stop is unconfirmed while a rank that was told to register has not said that it stopped', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSealing();
     h.report(0);
     h.actor.send({ type: 'stop' });
@@ -1391,7 +1246,7 @@ describe('scheduler machine', () => {
   });
 
   it('stop is unconfirmed where a rank gave up a Register that nobody answered', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSealing();
     h.actor.send({ type: 'stop' });
     h.report(0, { outcome: 'stopped' });
@@ -1404,7 +1259,7 @@ describe('scheduler machine', () => {
   });
 
   it('stop ends within its budget in every state, and says unconfirmed when nobody answers', async () => {
-    const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
+    const stages: ((h: ReturnType<typeof schedulerHarness>) => unknown)[] = [
       () => {},
       (h) => h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone }),
       (h) => h.script.tell({ type: 'link.opened' }),
@@ -1414,7 +1269,7 @@ describe('scheduler machine', () => {
       (h) => h.toConnected().then(() => h.actor.send({ type: 'rpc.failed', fault: gone })),
     ];
     for (const stage of stages) {
-      const h = harness();
+      const h = schedulerHarness();
       await stage(h);
       h.actor.send({ type: 'stop' });
       h.script.clock.tick(budgets.stopTimeoutMs);
@@ -1427,7 +1282,7 @@ describe('scheduler machine', () => {
 
   describe('drain and resume', () => {
     it('hands the session back when all ranks are idle, and dials again only when it is told', async () => {
-      const h = harness();
+      const h = schedulerHarness();
       await h.toServing();
       h.report(0, { idle: false });
       h.actor.send({ type: 'drain' });
@@ -1449,7 +1304,7 @@ describe('scheduler machine', () => {
     });
 
     it('does not wait for a busy rank beyond its budget', async () => {
-      const h = harness();
+      const h = schedulerHarness();
       await h.toServing();
       h.report(0, { idle: false });
       h.actor.send({ type: 'drain' });
@@ -1458,7 +1313,7 @@ describe('scheduler machine', () => {
     });
 
     it('a host that resumes while a rank is busy keeps the session until the copies have ended', async () => {
-      const h = harness();
+      const h = schedulerHarness();
       await h.toServing();
       h.report(0, { idle: false });
       h.actor.send({ type: 'drain' });
@@ -1472,7 +1327,7 @@ describe('scheduler machine', () => {
     });
 
     it('a host that never resumes is served again in the end', async () => {
-      const h = harness();
+      const h = schedulerHarness();
       await h.toServing();
       h.actor.send({ type: 'drain' });
       h.script.clock.tick(budgets.drainedTimeoutMs);
@@ -1480,7 +1335,7 @@ describe('scheduler machine', () => {
     });
 
     it('a drain gives up a dial under way', () => {
-      const h = harness();
+      const h = schedulerHarness();
       h.actor.send({ type: 'drain' });
       expect(h.path()).toBe('drained.handedBack');
       expect(h.script.openLinks).toBe(0);
@@ -1488,7 +1343,7 @@ describe('scheduler machine', () => {
   });
 
   it('after a slow clear the registrations wait, spread over the time that the ranks will need, bounded', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSession();
     await h.script.answer('clear', { tookMs: budgets.paceFromMs });
     expect(h.path()).toBe('reRegistering.pacing');
@@ -1499,7 +1354,7 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.announcing');
     expect(h.context().announcement.action).toBe('register');
 
-    const slow = harness();
+    const slow = schedulerHarness();
     await slow.toSession();
     await slow.script.answer('clear', { tookMs: 60_000 });
     slow.script.clock.tick(budgets.paceMaxMs);
@@ -1508,7 +1363,7 @@ describe('scheduler machine', () => {
 
   it('leaves a server alone for as long as it asked, bounded', async () => {
     const pushback: Fault = { kind: 'rejected', message: 'busy', retryAfterMs: 3_000 };
-    const h = harness();
+    const h = schedulerHarness();
     await h.toSealing();
     h.report(1, { outcome: 'pending' });
     h.report(0, { outcome: 'failed', fault: pushback });
@@ -1518,7 +1373,7 @@ describe('scheduler machine', () => {
     h.script.clock.tick(1);
     expect(h.path()).toBe('reRegistering.clearing.waiting');
 
-    const dialing = harness();
+    const dialing = schedulerHarness();
     dialing.script.tell({ type: 'link.opened' });
     await dialing.script.fail('openSession', new FaultError({ ...pushback, retryAfterMs: Number.MAX_SAFE_INTEGER }));
     expect(dialing.path()).toBe('reconnecting.waiting');
@@ -1529,7 +1384,7 @@ describe('scheduler machine', () => {
   });
 
   it('a registration that goes twice before its first audit is reported as a conflict of ids', async () => {
-    const h = harness();
+    const h = schedulerHarness();
     await h.toConnected();
     const lose = async () => {
       h.script.clock.tick(budgets.auditFirstMs);
@@ -1550,22 +1405,22 @@ describe('scheduler machine', () => {
 
   it('a stop that reached nobody is unconfirmed, unless the process that held the registration is dead', async () => {
     const unreachable = { kind: 'unreachable', reason: 'refused' } as const;
-    const stopped = async (h: ReturnType<typeof harness>) => {
+    const stopped = async (h: ReturnType<typeof schedulerHarness>) => {
       h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
       h.actor.send({ type: 'stop' });
       for (const rank of [0, 1]) h.report(rank, { outcome: 'stopped' });
       await h.script.answer('retire', unreachable);
       return h.actor.getSnapshot().output;
     };
-    const doubtful = harness();
+    const doubtful = schedulerHarness();
     await doubtful.toConnected();
     expect(await stopped(doubtful)).toEqual({ kind: 'unconfirmed', reason: 'refused' });
-    const dead = harness();
+    const dead = schedulerHarness();
     await dead.toConnected();
     dead.actor.send({ type: 'server.died' });
     expect(await stopped(dead)).toEqual({ kind: 'clean' });
     // Nothing was registered.
-    expect(await stopped(harness())).toEqual({ kind: 'clean' });
+    expect(await stopped(schedulerHarness())).toEqual({ kind: 'clean' });
   });
 
   it('after faults stop, every machine reaches connected with no operator', async () => {
@@ -1583,11 +1438,11 @@ describe('scheduler machine', () => {
       { outcome: 'lost', fault: { kind: 'defect', message: 'copy failed' } },
       { workerBootId: 'replacement', outcome: 'pending' },
     ];
-    const strikes: ((h: ReturnType<typeof harness>) => void)[] = [
-      ...faults.map((fault) => (h: ReturnType<typeof harness>) => h.actor.send(fault)),
-      ...refusals.map((refusal) => (h: ReturnType<typeof harness>) => h.report(0, refusal)),
+    const strikes: ((h: ReturnType<typeof schedulerHarness>) => void)[] = [
+      ...faults.map((fault) => (h: ReturnType<typeof schedulerHarness>) => h.actor.send(fault)),
+      ...refusals.map((refusal) => (h: ReturnType<typeof schedulerHarness>) => h.report(0, refusal)),
     ];
-    const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
+    const stages: ((h: ReturnType<typeof schedulerHarness>) => unknown)[] = [
       () => {},
       (h) => h.script.tell({ type: 'link.opened' }),
       (h) => h.toSession(),
@@ -1597,7 +1452,7 @@ describe('scheduler machine', () => {
     ];
     for (const stage of stages) {
       for (const strike of strikes) {
-        const h = harness();
+        const h = schedulerHarness();
         await stage(h);
         strike(h);
         for (let step = 0; step < 60 && !h.path().startsWith('connected.s'); step += 1) await h.answerAll();
@@ -1617,7 +1472,7 @@ describe('scheduler machine', () => {
       { type: 'announcement.delivered', epoch: { schedulerBootId: 'boot', counter: 9 } },
       { type: 'stop' },
     ];
-    const stages: ((h: ReturnType<typeof harness>) => unknown)[] = [
+    const stages: ((h: ReturnType<typeof schedulerHarness>) => unknown)[] = [
       () => {},
       (h) => h.script.tell({ type: 'link.opened' }),
       (h) => h.toSession(),
@@ -1626,7 +1481,7 @@ describe('scheduler machine', () => {
     ];
     for (const stage of stages) {
       for (const event of events) {
-        const h = harness();
+        const h = schedulerHarness();
         await stage(h);
         h.actor.send(event);
         expect(h.errors).toEqual([]);
@@ -1636,13 +1491,12 @@ describe('scheduler machine', () => {
   });
 
   it('S-79: tells once that a rank holds too much, why there is no proof and what to do, and once that it is over', async () => {
-    const h = harness();
-    const told: SchedulerDomainEvent[] = [];
-    h.actor.on('*', (event) => told.push(event));
+    const h = schedulerHarness();
+    const told = () => h.told('heldLimit.reached', 'heldLimit.left');
     await h.toConnected();
     const held = (blocks: number) => ({ groupId: 1, blocks, ofBlocks: 16 });
     h.report(1, { held: held(3), proof: 'notVisible' });
-    expect([told, h.context().isAtHeldLimit]).toEqual([[], false]);
+    expect([told(), h.context().isAtHeldLimit]).toEqual([[], false]);
     h.report(1, { held: held(4), proof: 'notVisible' });
     h.report(0, { held: held(16), proof: 'process' });
     h.report(1);
@@ -1650,8 +1504,8 @@ describe('scheduler machine', () => {
     h.report(0, { held: held(3) });
     h.report(0);
     expect(h.context().isAtHeldLimit).toBe(false);
-    expect(told).toMatchObject([{ type: 'heldLimit.reached', rank: 1, held: held(4) }, { type: 'heldLimit.left' }]);
-    const [reached] = told;
+    expect(told()).toMatchObject([{ type: 'heldLimit.reached', rank: 1, held: held(4) }, { type: 'heldLimit.left' }]);
+    const [reached] = told();
     const { message } = reached?.type === 'heldLimit.reached' ? reached.fault : gone;
     expect(message).toContain('rank 1 holds 4 of its 16 blocks of group 1');
     expect(message).toContain('proof: none, its process is not visible');

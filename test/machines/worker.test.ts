@@ -67,6 +67,76 @@ describe('worker machine', () => {
     ]);
   });
 
+  describe('what it emits of registrations and outages', () => {
+    const first = { epoch: 1, action: 'register' } as const;
+    const registering = () => {
+      const h = harness();
+      const told: WorkerDomainEvent[] = [];
+      h.actor.on('*', (event) => told.push(event));
+      h.script.tell({ type: 'link.opened' });
+      h.announce(1);
+      expect(told.splice(0)).toEqual([
+        { type: 'dial.ended', outcome: 'opened' },
+        { type: 'registration.began', registration: first },
+      ]);
+      return { ...h, told };
+    };
+    const ended = (outcome: string, fault: Fault | null = null) => ({
+      type: 'registration.ended',
+      registration: first,
+      outcome,
+      fault,
+    });
+
+    it('one that the server took, and one that it has lost', async () => {
+      const h = registering();
+      await h.script.answer('register');
+      expect(h.told.splice(0)).toEqual([ended('registered'), { type: 'outage.ended', outcome: 'connected' }]);
+      const fault: Fault = { kind: 'forgotten', message: 'no such device', lost: 'device' };
+      h.actor.send({ type: 'rpc.failed', fault });
+      expect(h.told).toEqual([
+        { type: 'registration.lost', fault },
+        { type: 'outage.began', fault },
+      ]);
+    });
+
+    it('one that the server refused says why', async () => {
+      const h = registering();
+      const fault: Fault = { kind: 'rejected', message: 'no room' };
+      await h.script.fail('register', new FaultError(fault));
+      expect(h.told).toEqual([ended('failed', fault)]);
+    });
+
+    it.each(['link.ended', 'answer'])('one whose link was lost has failed by that (%s)', async (by) => {
+      const h = registering();
+      if (by === 'answer') await h.script.fail('register', new FaultError(gone));
+      else h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+      expect(h.told).toEqual([ended('failed', gone)]);
+    });
+
+    it('one that another announcement overtook, or a stop', async () => {
+      const overtaken = registering();
+      overtaken.announce(2);
+      expect(overtaken.told).toEqual([
+        ended('superseded'),
+        { type: 'registration.began', registration: { epoch: 2, action: 'register' } },
+      ]);
+      const stopped = registering();
+      stopped.actor.send({ type: 'stop' });
+      stopped.script.clock.tick(budgets.stopTimeoutMs);
+      expect(stopped.told.map(({ type }) => type)).toEqual(['registration.ended', 'outage.ended']);
+    });
+
+    it('a stop in service is no outage', async () => {
+      const h = registering();
+      await h.script.answer('register');
+      h.told.splice(0);
+      h.announce(1, 'stop');
+      await h.script.answer('settleTransfers');
+      expect(h.told).toEqual([]);
+    });
+  });
+
   it('registers when it is told to, whichever comes first, the link or the word', async () => {
     const linkFirst = harness();
     linkFirst.script.tell({ type: 'link.opened' });
@@ -137,6 +207,8 @@ describe('worker machine', () => {
 
   it('at most one Register of a rank is outstanding and none is cancelled while its link is up', async () => {
     const h = harness();
+    const told: unknown[] = [];
+    h.actor.on('*', (event) => told.push(event));
     h.script.tell({ type: 'link.opened' });
     h.announce(1);
     h.announce(2);
@@ -147,7 +219,7 @@ describe('worker machine', () => {
     expect(h.context().fault?.message).toContain('registration stalled');
     expect(h.script.pending).toEqual(['register']);
     await h.script.answer('register');
-    expect(h.context().lateAnswers).toBe(1);
+    expect(told).toContainEqual({ type: 'answer.late' });
     expect(h.context().outcome).toBe('pending');
     expect(h.script.pending).toEqual(['register']);
     await h.script.answer('register');

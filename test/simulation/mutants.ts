@@ -115,14 +115,6 @@ export const mutants: readonly Mutant[] = [
     why: 'what an earlier life registered stays',
   },
   {
-    name: 'no barrier at a new server',
-    file: 'machines/scheduler-setup.ts',
-    find: 'areRanksQuiet: ({ context }) => allQuiet(context.reports, context.announcement),',
-    replace: 'areRanksQuiet: ({ context }) => context.isServerNew || allQuiet(context.reports, context.announcement),',
-    why: 'cleared under the copies of a rank that has registered there before',
-    seed: 936,
-  },
-  {
     name: 'keep whatever is sealed',
     file: 'machines/scheduler-setup.ts',
     find: "survey.kind === 'sealed' && context.lineage !== null && upholds(context.reports, context.lineage),",
@@ -200,8 +192,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'loss not reported',
     file: 'machines/worker.ts',
-    find: "recordLoss: assign((_, { fault }: FaultParams) => ({ outcome: 'lost' as const, fault })),",
-    replace: 'recordLoss: assign((_, { fault }: FaultParams) => ({ fault })),',
+    find: "answer(enqueue, context, { outcome: 'lost', fault }),",
+    replace: 'enqueue.assign({ fault }),',
     why: 'a refuted registration is never replaced',
   },
   {

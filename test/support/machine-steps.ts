@@ -6,8 +6,18 @@ export class MadeSteps<MachineContext> {
   #before: MachineContext | null = null;
 
   to(to: string, event: string, context: MachineContext, atMs: number, cause = {}): MachineStep<MachineContext> {
-    const step = { from: this.#from, to, event, guard: null, cause: { type: event, ...cause }, context, atMs };
-    const made = { ...step, before: this.#before };
+    const { from, before } = { from: this.#from, before: this.#before };
+    const made = {
+      from,
+      to,
+      event,
+      guard: null,
+      cause: { type: event, ...cause },
+      context,
+      before,
+      isLast: to === 'stopped',
+      atMs,
+    };
     this.#from = to;
     this.#before = context;
     return made;

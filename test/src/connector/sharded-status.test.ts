@@ -13,6 +13,7 @@ const shards = (...states: ConnectorState[]) =>
     missedRanks: [],
     fencing: null,
     heldLimit: null,
+    outage: null,
     proofs: [],
     heldUpPreemptions: 0,
   }));

@@ -11,6 +11,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
 import type { Logger, TelemetryOptions } from '../../../src/index.ts';
 import { schedulerTelemetry } from '../../../src/telemetry/connector-telemetry.ts';
+import { EventTimes } from '../../../src/telemetry/event-times.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
 import {
   connected,
@@ -116,7 +117,13 @@ describe('a broken telemetry backend', { timeout: 60_000 }, () => {
     onTestFinished(() => void vi.useRealTimers());
     const log = new LogRecorder();
     const budgets = budgetsFrom();
-    const { observer } = schedulerTelemetry({ endpoint: 'http://127.0.0.1:1', instanceId: 'i', budgets, logger: log });
+    const { observer } = schedulerTelemetry({
+      endpoint: 'http://127.0.0.1:1',
+      instanceId: 'i',
+      budgets,
+      times: new EventTimes(),
+      logger: log,
+    });
     for (let stall = 0; stall < 3; stall += 1) observer.stalled(500);
     expect(log.lines).toHaveLength(1);
     const written = vi.spyOn(log, 'warn').mockImplementation(broken);

@@ -1,7 +1,14 @@
 import { type Tracer, trace } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
 import type { Announcement, RankOutcome, WorkerContext } from '../../../machines/index.ts';
-import { RankFollower } from '../../../src/telemetry/rank-news.ts';
+import {
+  type RankCourse,
+  rankLeftService,
+  rankOutageEnded,
+  rankWasAnswered,
+  rankWasTold,
+} from '../../../machines/rank-events.ts';
+import { EventTimes } from '../../../src/telemetry/event-times.ts';
 import { RankTrace } from '../../../src/telemetry/rank-trace.ts';
 import { MadeSteps } from '../../support/machine-steps.ts';
 import { TelemetryRecorder } from '../../support/telemetry-recorder.ts';
@@ -20,13 +27,27 @@ const EPOCH_NS = BigInt(EPOCH_MS) * 1_000_000n;
 function rank(tracer?: Tracer) {
   const recorder = new TelemetryRecorder();
   const spans = new RankTrace(tracer ?? recorder.tracerProvider.getTracer('test'), { 'pegaflow.rank': 0 });
-  const follower = new RankFollower();
   const steps = new MadeSteps<WorkerContext>();
+  const times = new EventTimes();
+  let context: RankCourse = {
+    announcement: null,
+    outcome: 'pending',
+    fault: null,
+    isOutOfService: false,
+    registration: null,
+  };
   let atMs = EPOCH_MS;
   const step = (to: string, announcement: Announcement | null, outcome: RankOutcome = 'pending') => {
     atMs += 10;
-    const made = steps.to(to, 'happened', { announcement, outcome, fault: null } as WorkerContext, atMs);
-    spans.stepped(made, follower.follow(made));
+    const next = { ...context, announcement, outcome };
+    const isTold = announcement !== context.announcement;
+    const answered = isTold ? rankWasTold(context, next) : rankWasAnswered(context, next);
+    context = { ...next, ...answered.change };
+    const isOver = to === 'connected' ? 'connected' : to === 'stopping' ? 'stopped' : null;
+    const moved = isOver === null ? rankLeftService(context) : rankOutageEnded(context, isOver);
+    context = { ...context, ...moved.change };
+    spans.stepped(steps.to(to, 'happened', context as WorkerContext, atMs));
+    for (const event of [...answered.events, ...moved.events]) spans.happened({ ...times.timed(event), atMs });
   };
   const first = told(1, 'register', false);
   step('reconnecting.dialing', null);

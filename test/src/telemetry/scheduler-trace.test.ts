@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import type { SchedulerContext } from '../../../machines/index.ts';
-import { Outages } from '../../../src/telemetry/outages.ts';
+import type { Evidence, SchedulerContext } from '../../../machines/index.ts';
+import { NO_CLUES } from '../../../machines/outage.ts';
+import { inService, type OutageContext, outOfService, stopped } from '../../../machines/outage-events.ts';
+import { EventTimes } from '../../../src/telemetry/event-times.ts';
 import { SchedulerTrace } from '../../../src/telemetry/scheduler-trace.ts';
 import { MadeSteps } from '../../support/machine-steps.ts';
 import { TelemetryRecorder } from '../../support/telemetry-recorder.ts';
 
-const context = {
-  announcement: { epoch: { schedulerBootId: 's', counter: 1 }, action: 'register' },
-  evidence: { of: 'link', fault: { kind: 'unreachable', message: 'gone' } },
-} as unknown as SchedulerContext;
+const announced = (counter: number) => ({ epoch: { schedulerBootId: 's', counter }, action: 'register' }) as const;
+const evidence: Evidence = { of: 'link', fault: { kind: 'unreachable', message: 'gone' } };
 
 /** An SDK takes what is less for a time since the start of the process. */
 const EPOCH_MS = 1_800_000_000_000;
@@ -17,11 +17,31 @@ const EPOCH_MS = 1_800_000_000_000;
 function lost() {
   const recorder = new TelemetryRecorder();
   const spans = new SchedulerTrace(recorder.tracerProvider.getTracer('test'), {});
-  const outages = new Outages();
   const steps = new MadeSteps<SchedulerContext>();
+  const times = new EventTimes();
+  let context: OutageContext = {
+    announcement: announced(0),
+    evidence,
+    outage: null,
+    generation: null,
+    clues: NO_CLUES,
+  };
+  /** Each dial is one more, as the machine counts them. */
+  const dialed = (to: string): OutageContext => {
+    const { outage } = context;
+    return {
+      ...context,
+      outage: to === 'reconnecting.dialing' && outage ? { ...outage, dials: outage.dials + 1 } : outage,
+    };
+  };
   const step = (to: string, event: string, atMs: number, cause = {}) => {
-    const made = steps.to(to, event, context, EPOCH_MS + atMs, cause);
-    spans.stepped(made, outages.follow(made));
+    if (to.startsWith('connected')) context = { ...context, announcement: announced(1) };
+    const isOver = to.startsWith('connected') ? inService : to.startsWith('stopping') ? stopped : null;
+    const { change, events } = isOver?.(context) ?? outOfService(context, false);
+    context = { ...context, ...change };
+    context = dialed(to);
+    spans.stepped(steps.to(to, event, context as SchedulerContext, EPOCH_MS + atMs, cause));
+    for (const event of events) spans.happened({ ...times.timed(event), atMs: EPOCH_MS + atMs });
   };
   step('reconnecting.dialing', 'start', 1_000);
   step('connected.settling', 'actor.done', 1_001);

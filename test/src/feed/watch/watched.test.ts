@@ -48,6 +48,7 @@ function watched() {
     missedRanks: [],
     fencing: null,
     heldLimit: null,
+    outage: null,
     proofs: [],
     heldUpPreemptions: 0,
   };
