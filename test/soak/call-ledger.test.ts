@@ -41,6 +41,25 @@ describe('the ledger of calls', () => {
     expect(defects).toEqual(['load of a took 11 ms', 'hold of a did not end']);
   });
 
+  test('an end that nothing could prove in time is held, and a query without an answer is hung all the same', () => {
+    const { ledger } = ledgerOf(arrived, scheduled, finished);
+    ledger.isUnprovable = true;
+    ledger.observe({ ...loaded, atMs: 12 });
+    ledger.observe({ type: 'query.sent', atMs: 12, requestId, queryId: 1 });
+    ledger.observe({
+      type: 'query.answered',
+      atMs: 23,
+      requestId,
+      queryId: 1,
+      result: 'miss',
+      blocks: 0,
+      reason: 'heldLimit',
+    });
+    expect(ledger).toMatchObject({ held: 1, hung: 1 });
+    ledger.abandon();
+    expect(ledger).toMatchObject({ held: 2, hung: 1, isEmpty: true });
+  });
+
   test('what a killed process had begun is given up, and its requests are named', () => {
     const { ledger, defects } = ledgerOf(arrived, scheduled);
     expect(ledger.abandon()).toEqual([requestId]);

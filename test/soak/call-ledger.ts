@@ -31,6 +31,10 @@ export class CallLedger {
   readonly #open = new Map<string, OpenCall>();
   hung = 0;
   reportedOtherThanOnce = 0;
+  /** Calls that went down with processes that could prove no end, or ended there after their limits. */
+  held = 0;
+  /** Whether the end of a transfer cannot be proved: its call, and what waits for its blocks, may take as long as that. */
+  isUnprovable = false;
 
   constructor(limits: CallLimits, onDefect: (defect: string) => void) {
     this.#limits = limits;
@@ -51,6 +55,8 @@ export class CallLedger {
 
   /** The process that served them is gone. Returns the requests that had not finished. */
   abandon(): string[] {
+    if (this.isUnprovable)
+      this.held += [...this.#open.values()].filter(({ kind }) => kind === 'load' || kind === 'hold').length;
     const requests = [...this.#open.values()].flatMap(({ kind, requestId }) => (kind === 'request' ? [requestId] : []));
     this.#open.clear();
     return requests;
@@ -75,7 +81,9 @@ export class CallLedger {
       return;
     }
     const tookMs = atMs - call.sinceMs;
-    if (tookMs > this.#limits[kind]) this.#hang(`${kind} of ${requestId} took ${Math.round(tookMs)} ms`);
+    if (tookMs <= this.#limits[kind]) return;
+    if (this.isUnprovable && kind !== 'query') this.held += 1;
+    else this.#hang(`${kind} of ${requestId} took ${Math.round(tookMs)} ms`);
   }
 
   #hang(defect: string): void {

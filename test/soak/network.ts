@@ -17,6 +17,10 @@ export interface NetworkCondition {
   readonly blackhole: readonly Direction[];
 }
 
+export type ToNetwork =
+  | { readonly type: 'network'; readonly condition: NetworkCondition }
+  | { readonly type: 'cut'; readonly how: 'close' | 'reset'; readonly share: number };
+
 export type Direction = 'toServer' | 'toClient';
 
 export const CLEAR: NetworkCondition = { delayMs: 0, jitterMs: 0, sliceBytes: 0, blackhole: [] };
@@ -45,6 +49,11 @@ export class FaultyNetwork {
 
   private constructor(targetPort: number) {
     this.#server = createServer({ allowHalfOpen: true }, (near) => this.#pass(near, targetPort));
+  }
+
+  obey(message: ToNetwork): void {
+    if (message.type === 'network') this.set(message.condition);
+    else this.cut(message.how, message.share, Math.random);
   }
 
   set(condition: NetworkCondition): void {

@@ -37,8 +37,7 @@ function growthTable(growth: readonly ProcessGrowth[]): string {
 }
 
 function totalsTable(summary: SoakSummary) {
-  const { minutes, seed, rounds, recoveries, traffic, misses, unsafeReleases, quarantineEnds, zeros, ...spreads } =
-    summary;
+  const { minutes, seed, rounds, recoveries, traffic, misses, quarantineEnds, zeros, ...spreads } = summary;
   const table = new Table(PLAIN);
   const ends = ({ succeeded, failed, refused }: typeof traffic.loads) =>
     `${succeeded} succeeded, ${failed} failed, ${refused} refused`;
@@ -46,13 +45,12 @@ function totalsTable(summary: SoakSummary) {
     Object.entries(by)
       .map(([name, count]) => `${spaced(name)} ${count}`)
       .join(', ') || 'none';
-  const unsafe = Object.entries(unsafeReleases).map(([kinds, count]) => `${count} after ${kinds}`);
   table.push(
     ['run', `${minutes.toFixed(1)} min, seed ${seed}, ${rounds} rounds, ${recoveries} recoveries`],
     ['noticed: p50 / p99 / worst', spreadText(spreads.detectionMs)],
     ['recovered: p50 / p99 / worst', spreadText(spreads.recoveryMs)],
     ['first hit: p50 / p99 / worst', spreadText(spreads.firstHitMs)],
-    ['restarted: nothing trusted', summary.endsOfTrust],
+    ['rounds with pids invisible', blindText(summary)],
     ['requests', `${traffic.requests}, of which ${traffic.abandonedRequests} went down with a killed scheduler`],
     ['queries', `${traffic.queries}, ${traffic.hitBlocks} blocks hit`],
     ['misses', counts(misses)],
@@ -60,10 +58,13 @@ function totalsTable(summary: SoakSummary) {
     ['saves (over all ranks)', ends(traffic.saves)],
     ['verified', `${sizeText(traffic.verifiedBytes)}, every byte`],
     ['quarantines ended by', counts(quarantineEnds)],
-    ['unsafe releases', unsafe.length === 0 ? 'none' : unsafe.join('\n')],
     ...Object.entries(zeros).map(([name, count]) => [spaced(name), count] as [string, number]),
   );
   return table.toString();
+}
+
+function blindText({ blindRounds, heldCalls, endsByHeldMemory }: SoakSummary): string {
+  return `${blindRounds}, ${heldCalls} calls held without proof, ${endsByHeldMemory} ended by what was held`;
 }
 
 function spreadText(spread: Spread | null): string {

@@ -6,7 +6,12 @@ import { identifyProcess, type ProcessIdentity } from '../../src/demo/leaks.ts';
 import { RunError } from '../../src/demo/run-error.ts';
 import type { RunLog } from '../../src/demo/run-log.ts';
 import { wallTimeMs } from '../../src/wall-time.ts';
-import type { EngineHostOptions, FromEngineHost, ToEngineHost } from './engine-host.ts';
+import { removeShmObjectsOfNamespace } from '../native-bindings/shm-objects.ts';
+import { BLIND_LAUNCHER } from '../support/netns.ts';
+import type { FromEngineHost, ToEngineHost } from './engine-host.ts';
+import type { ToNetwork } from './network.ts';
+import type { FromNetworkHost, ToNetworkHost } from './network-host.ts';
+import { type PidNamespace, pidNamespaceBelow } from './pid-namespace.ts';
 import { until } from './until.ts';
 
 /** Bounds on starting and stopping, in milliseconds; all far above what a busy machine needs. */
@@ -17,6 +22,7 @@ const STOP_TIMEOUT_MS = 30_000;
 
 /** Without their extension. */
 const ENGINE_MODULE = new URL('./engine-host', import.meta.url);
+const NETWORK_MODULE = new URL('./network-host', import.meta.url);
 const SCHEDULER_MODULE = new URL('./scheduler-host', import.meta.url);
 
 type Start = Extract<ToScheduler, { readonly type: 'start' }>;
@@ -25,10 +31,15 @@ type Request = Extract<ToScheduler, { readonly type: 'request' }>;
 interface Engine {
   readonly child: Child<FromEngineHost, ToEngineHost>;
   readonly admin: string;
+  readonly port: number;
 }
+
+type Proxy = Child<FromNetworkHost, ToNetworkHost>;
 
 interface Scheduler {
   readonly child: Child<FromScheduler, ToScheduler>;
+  /** Its own, in which it sees no server; `null`: that of this process. */
+  readonly namespace: PidNamespace | null;
   readonly stopped: Promise<string | null>;
 }
 
@@ -37,19 +48,22 @@ export class SoakProcesses {
   readonly identities: ProcessIdentity[] = [];
   /** In the order of the ranks. */
   rankPids: readonly number[] = [];
+  /** Whether the connector's processes see no process of a server, those that were started last. */
+  isBlind = false;
   readonly #log: RunLog;
-  readonly #engineOptions: EngineHostOptions;
+  readonly #served: { readonly port: number; readonly poolSizeBytes: number };
   readonly #start: Start;
   #engine: Engine | null = null;
-  /** The process of the engine that was started last, also while it ends: what hinders its end must be lifted. */
-  #network: Engine['child'] | null = null;
+  /** Where the network of the engine is that was started last, also while it ends: what hinders its end must be lifted. */
+  #network: { send(message: ToNetwork): void } | null = null;
+  #proxy: Proxy | null = null;
   #scheduler: Scheduler | null = null;
   /** Requests that came while there was no scheduler. */
   #waiting: Request[] = [];
 
-  constructor(log: RunLog, engineOptions: EngineHostOptions, start: Start) {
+  constructor(log: RunLog, served: { readonly port: number; readonly poolSizeBytes: number }, start: Start) {
     this.#log = log;
-    this.#engineOptions = engineOptions;
+    this.#served = served;
     this.#start = start;
   }
 
@@ -58,7 +72,9 @@ export class SoakProcesses {
   }
 
   get schedulerPid(): number | null {
-    return this.#scheduler?.child.pid ?? null;
+    const scheduler = this.#scheduler;
+    if (scheduler === null) return null;
+    return scheduler.namespace === null ? scheduler.child.pid : (scheduler.namespace.pidsHere([1])[0] ?? null);
   }
 
   /** `http://host:port` of the engine's admin interface; `null` while there is no engine. */
@@ -73,8 +89,8 @@ export class SoakProcesses {
     return Object.fromEntries(named.flatMap(([name, pid]) => (pid === null ? [] : [[name, pid]])));
   }
 
-  /** Starts an engine and waits until it listens. */
-  async startEngine(): Promise<void> {
+  /** Starts an engine and waits until it listens, with a proxy between or not. Default: not. */
+  async startEngine({ isBehindProxy = false } = {}): Promise<void> {
     const child = forkHost<FromEngineHost, ToEngineHost>(ENGINE_MODULE, { ownGroup: true });
     this.#remember(child.pid);
     this.#network = child;
@@ -82,19 +98,45 @@ export class SoakProcesses {
       child.onMessage(resolve);
       void child.exited.then(() => resolve(null));
     });
-    child.send({ type: 'start', options: this.#engineOptions });
+    const { port, poolSizeBytes } = this.#served;
+    child.send({ type: 'start', options: { port: isBehindProxy ? null : port, poolSizeBytes } });
     const said = await this.#log.orFailure(within(LISTEN_TIMEOUT_MS, listening, null));
     if (said === null) throw new RunError(`the engine did not listen within ${LISTEN_TIMEOUT_MS} ms`);
-    const engine = { child, admin: said.admin };
+    const engine = { child, admin: said.admin, port: said.enginePort };
     this.#engine = engine;
+    if (isBehindProxy) await this.startProxy();
     this.#log.record({ type: 'engine.listening', pid: said.pid, atMs: said.atMs });
     void child.exited.then((how) => {
       if (this.#engine === engine) this.#log.fail(new RunError(`the engine ended by itself: ${how}`));
     });
   }
 
+  /** A proxy between the connector and the engine, which has no network of its own then. */
+  async startProxy(): Promise<void> {
+    if (this.#engine === null) throw new RunError('there is no engine to stand before');
+    const proxy: Proxy = forkHost(NETWORK_MODULE, { ownGroup: true });
+    this.#remember(proxy.pid);
+    this.#proxy = proxy;
+    this.#network = proxy;
+    const listening = new Promise<boolean>((resolve) => {
+      proxy.onMessage(() => resolve(true));
+      void proxy.exited.then(() => resolve(false));
+    });
+    proxy.send({ type: 'start', port: this.#served.port, targetPort: this.#engine.port });
+    const isListening = await this.#log.orFailure(within(LISTEN_TIMEOUT_MS, listening, false));
+    if (!isListening) throw new RunError(`the proxy did not listen within ${LISTEN_TIMEOUT_MS} ms`);
+  }
+
+  /** SIGKILL for the proxy, if there is one; the engine lives on. */
+  async killProxy(): Promise<void> {
+    const proxy = this.#proxy;
+    this.#proxy = null;
+    proxy?.process.kill('SIGKILL');
+    await proxy?.exited;
+  }
+
   /** Tells the network in front of the engine; it ends with the engine's process. */
-  tellNetwork(message: Exclude<ToEngineHost, { readonly type: 'start' }>): void {
+  tellNetwork(message: ToNetwork): void {
     this.#network?.send(message);
   }
 
@@ -106,17 +148,22 @@ export class SoakProcesses {
     this.#log.record({ type: 'engine.stopped', atMs: wallTimeMs(), kind, outageMs: 0 });
     await end(engine.child.pid);
     const how = await within(DRAIN_TIMEOUT_MS, engine.child.exited, null);
+    await this.killProxy();
     if (how !== null) return;
     engine.child.process.kill('SIGKILL');
     await engine.child.exited;
     throw new RunError(`the engine did not end within ${DRAIN_TIMEOUT_MS} ms`);
   }
 
-  startScheduler(): void {
-    const child = forkHost<FromScheduler, ToScheduler>(SCHEDULER_MODULE, { ownGroup: true });
+  /** `isBlind`: where it and its ranks see no process of a server. Default: not. */
+  async startScheduler({ isBlind = false } = {}): Promise<void> {
+    const launcher = isBlind ? BLIND_LAUNCHER : [];
+    const child = forkHost<FromScheduler, ToScheduler>(SCHEDULER_MODULE, { ownGroup: true, launcher });
+    this.isBlind = isBlind;
     this.#remember(child.pid);
+    const namespace = isBlind ? await this.#namespaceBelow(child.pid) : null;
     const stopped = Promise.withResolvers<string | null>();
-    this.#scheduler = { child, stopped: stopped.promise };
+    this.#scheduler = { child, namespace, stopped: stopped.promise };
     const isCurrent = () => this.#scheduler?.child === child;
     void child.exited.then((how) => {
       stopped.resolve(`the scheduler host ended by itself: ${how}`);
@@ -143,13 +190,15 @@ export class SoakProcesses {
     const scheduler = this.#scheduler;
     if (scheduler === null) throw new RunError('there is no scheduler to kill');
     const ranks = this.rankPids;
+    const pids = scheduler.namespace === null ? ranks : [...ranks, this.schedulerPid ?? scheduler.child.pid];
     this.#scheduler = null;
     this.rankPids = [];
     scheduler.child.process.kill('SIGKILL');
     await scheduler.child.exited;
     for (const machine of ['scheduler', ...ranks.map((_, rank) => `rank ${rank}`)]) this.#recordKilled(machine);
-    const areGone = () => ranks.every((pid) => identifyProcess(pid) === null);
+    const areGone = () => pids.every((pid) => identifyProcess(pid) === null);
     await until('the ranks to end with their scheduler', EXIT_TIMEOUT_MS, areGone);
+    if (scheduler.namespace !== null) removeShmObjectsOfNamespace(scheduler.namespace.inode);
   }
 
   /** SIGKILL for a rank; the scheduler host starts another in its place. */
@@ -188,7 +237,19 @@ export class SoakProcesses {
     this.#log.record({ type: 'status.changed', atMs: wallTimeMs(), machine, path: 'killed', fault: null });
   }
 
-  #meetRanks(pids: readonly number[]): void {
+  /** A namespace is there once the launcher has entered it. */
+  async #namespaceBelow(launcherPid: number): Promise<PidNamespace> {
+    const find = () => pidNamespaceBelow(launcherPid);
+    await until(
+      'the scheduler to be in a namespace of its own',
+      LISTEN_TIMEOUT_MS,
+      () => find().pidsHere([1]).length > 0,
+    );
+    return find();
+  }
+
+  #meetRanks(told: readonly number[]): void {
+    const pids = this.#scheduler?.namespace?.pidsHere(told) ?? told;
     this.rankPids = pids;
     for (const pid of pids) this.#remember(pid);
   }

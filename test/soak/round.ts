@@ -13,6 +13,7 @@ import type { TrafficTotals } from './traffic-totals.ts';
 /** From the end of the last fault of a round to `connected`, and from there to a hit, in milliseconds. */
 const RECOVERY_LIMIT_MS = 30_000;
 const HIT_LIMIT_MS = 30_000;
+
 /** Moments are wall-clock milliseconds. */
 export interface Round {
   readonly kinds: readonly string[];
@@ -25,8 +26,10 @@ export interface Round {
   readonly connectedAtMs: number;
   /** When a query that was sent since the repair was seen to have hit. */
   readonly hitAtMs: number;
-  /** No hit was accepted from the living server any more, so it was restarted. */
-  readonly endedTrust: boolean;
+  /** The connector's processes saw no process of a server. */
+  readonly isBlind: boolean;
+  /** Without proof so much memory was held that nothing hit any more, so the connector's processes were replaced. */
+  readonly endedHeld: boolean;
 }
 
 /** What a round is run in. */
@@ -40,12 +43,8 @@ export interface Running {
 
 /** Rejects where the cache is not hit again in time. */
 export async function runRound(plan: RoundPlan, running: Running): Promise<Round> {
-  const { world, log, traffic, service } = running;
+  const { world, log, service } = running;
   const startedAtMs = wallTimeMs();
-  traffic.beginRound(
-    plan.map(({ fault }) => fault),
-    startedAtMs,
-  );
   const kinds = plan.map(({ fault }) => fault.kind);
   service.leftAtMs = null;
   await log.orFailure(
@@ -58,13 +57,9 @@ export async function runRound(plan: RoundPlan, running: Running): Promise<Round
   );
   await clearFaults(world);
   const repairedAtMs = wallTimeMs();
-  traffic.endRound(repairedAtMs);
-  const endedTrust = (await untilServing(running, RECOVERY_LIMIT_MS, kinds.join(' + '))) === 'distrusted';
-  if (endedTrust) {
-    await world.processes.endEngine('kill', (pid) => process.kill(pid, 'SIGKILL'));
-    await world.processes.startEngine();
-    await untilServing(running, RECOVERY_LIMIT_MS, 'the restart of a server that was not trusted');
-  }
+  const { isBlind } = world.processes;
+  const endedHeld = !(await isServing(running, kinds.join(' + '), isBlind));
+  if (endedHeld) await restoreSight(running);
   return {
     kinds,
     startedAtMs,
@@ -72,30 +67,52 @@ export async function runRound(plan: RoundPlan, running: Running): Promise<Round
     leftAtMs: service.leftAtMs,
     connectedAtMs: Math.max(repairedAtMs, ...[...log.progress.machines.values()].map(({ sinceMs }) => sinceMs)),
     hitAtMs: wallTimeMs(),
-    endedTrust,
+    isBlind,
+    endedHeld,
   };
+}
+
+/** Replaces the connector's processes by such as see the server: what the others held went down with them. */
+export async function restoreSight(running: Running): Promise<void> {
+  const { processes } = running.world;
+  await processes.killScheduler();
+  await processes.startScheduler();
+  await untilServing(running, RECOVERY_LIMIT_MS, 'the start of a connector that sees the server');
+}
+
+/**
+ * `false` where it is only explained: nothing hits since what is held without proof is at its limit, or since every client
+ * waits for the end of a load that nobody can prove.
+ */
+async function isServing(running: Running, after: string, isBlind: boolean): Promise<boolean> {
+  const { traffic } = running;
+  const before = { limited: traffic.limited, queries: traffic.queries };
+  try {
+    await untilServing(running, RECOVERY_LIMIT_MS, after);
+    return true;
+  } catch (error) {
+    if (isBlind && (traffic.limited > before.limited || traffic.queries === before.queries)) return false;
+    throw error;
+  }
 }
 
 /**
  * Settles when a query that is sent from now on has hit; rejects where it is not connected after `limitMs`, or not hit after
- * that, saying where its machines are. `distrusted`: it is not hit, and what it finds is distrusted, which only the death of
- * its server ends.
+ * that, saying where its machines are.
  */
 export async function untilServing(
   { log, traffic }: Pick<Running, 'log' | 'traffic'>,
   limitMs: number,
   after: string,
-): Promise<'serving' | 'distrusted'> {
+): Promise<void> {
   const sinceMs = wallTimeMs();
-  const distrustedBefore = traffic.distrusted;
   if (!(await isMet(limitMs, log.until(isConnected)))) {
     throw new Error(`not connected ${limitMs} ms after ${after}; ${whereIs(log)}`);
   }
   // What nobody has noticed yet looks connected still: only a later query tells.
   const isHit = (progress: Progress) =>
     isConnected(progress) && progress.hasHitSinceConnected && (traffic.lastHitSentAtMs ?? 0) >= sinceMs;
-  if (await isMet(HIT_LIMIT_MS, log.until(isHit))) return 'serving';
-  if (traffic.distrusted > distrustedBefore) return 'distrusted';
+  if (await isMet(HIT_LIMIT_MS, log.until(isHit))) return;
   throw new Error(`no hit in ${HIT_LIMIT_MS} ms after ${after}; ${whereIs(log)}`);
 }
 
@@ -120,8 +137,10 @@ function whereIs({ progress }: RunLog): string {
 
 /** For people. */
 export function roundText(round: Round): string {
-  const { kinds, startedAtMs, repairedAtMs, leftAtMs, connectedAtMs, hitAtMs, endedTrust } = round;
+  const { kinds, startedAtMs, repairedAtMs, leftAtMs, connectedAtMs, hitAtMs, isBlind, endedHeld } = round;
   const noticed = leftAtMs === null ? 'not noticed' : `noticed after ${Math.round(leftAtMs - startedAtMs)} ms`;
   const back = `connected ${Math.round(connectedAtMs - repairedAtMs)} ms after its end, hit ${Math.round(hitAtMs - repairedAtMs)} ms`;
-  return `${kinds.join(' + ')}: ${noticed}; ${back}${endedTrust ? ', by a restart: its server was not trusted' : ''}`;
+  const sight = isBlind ? ' (pids invisible)' : '';
+  const held = endedHeld ? ', by new processes: so much was held without proof that nothing hit' : '';
+  return `${kinds.join(' + ')}${sight}: ${noticed}; ${back}${held}`;
 }

@@ -19,7 +19,7 @@ import { wallTimeMs } from '../../src/wall-time.ts';
 import { CallLedger, type CallLimits } from './call-ledger.ts';
 import { GrowthRecorder } from './process-growth.ts';
 import { SoakProcesses } from './processes.ts';
-import { type Round, type Running, roundText, runRound, untilServing } from './round.ts';
+import { type Round, type Running, restoreSight, roundText, runRound, untilServing } from './round.ts';
 import { drawRound } from './round-plan.ts';
 import { type SoakSummary, summaryOf } from './summary.ts';
 import { TrafficTotals } from './traffic-totals.ts';
@@ -50,7 +50,7 @@ const SOAK_MODEL: ModelPreset = {
   blockSizeTokens: 16,
 };
 const RANKS = 2;
-/** Many: what a frozen server had under way keeps its blocks for the budget of a transfer, 30 s. */
+/** Many: a quarter of them may be held before nothing hits any more. */
 const NUM_BLOCKS = 2_048;
 /** So small that blocks are evicted. */
 const POOL_SIZE_BYTES = 48 << 20;
@@ -60,8 +60,8 @@ const CONCURRENCY = 32;
 const MEAN_GAP_MS = 60;
 
 /**
- * The connector's budgets (2 s a query, 30 s a transfer) and what a soak adds to them: its longest pause of a process,
- * 5 s, and a busy machine. A request waits for several of them, also for the blocks of others.
+ * The connector's budget of a query, 2 s, and what a soak adds to it: its longest pause of a process, 5 s, and a busy
+ * machine. A load or a hold ends with the proof of it, which comes with the server's thaw, its death or its new registration.
  */
 const LIMITS_MS: CallLimits = { query: 12_000, load: 45_000, hold: 45_000, request: 90_000 };
 
@@ -72,6 +72,8 @@ const LONGEST_CALM_MS = 2_500;
 const LEAK_LIMIT_MS = 5_000;
 /** In the second part of a run the connector's processes are left alone, so that their growth can be seen. */
 const HOST_FAULTS_SHARE = 0.5;
+/** So many rounds in a row the connector's processes may see no server. */
+const MAX_BLIND_ROUNDS = 3;
 
 export async function runSoak(
   { minutes, seed }: SoakOptions,
@@ -103,7 +105,10 @@ export async function runSoak(
   // Whatever is forked inherits them, and so do its own children.
   process.execArgv.push(...growth.execArgv);
   const log = new RunLog({ event: () => {} });
-  log.onEvent((event) => calls.observe(event));
+  log.onEvent((event) => {
+    calls.isUnprovable = processes.isBlind;
+    calls.observe(event);
+  });
   log.onEvent((event) => traffic.observe(event));
   const processes = new SoakProcesses(
     log,
@@ -147,21 +152,25 @@ export async function runSoak(
   ];
 
   try {
-    processes.startScheduler();
+    await processes.startScheduler();
     await processes.startEngine();
     await untilServing(running, START_LIMIT_MS, 'the start');
     observer.note(`${elapsed()}  serving`);
     // A start takes as long as the machine is busy; the faults have all the minutes.
     const servingAtMs = wallTimeMs();
     const durationMs = minutes * 60_000;
+    let blindRounds = 0;
     while (wallTimeMs() < servingAtMs + durationMs) {
       const mayReplaceHosts = wallTimeMs() < servingAtMs + durationMs * HOST_FAULTS_SHARE;
+      if (processes.isBlind && (blindRounds >= MAX_BLIND_ROUNDS || !mayReplaceHosts)) await restoreSight(running);
       const plan = drawRound(random, { mayReplaceHosts });
       const round = await runRound(plan, running);
       rounds.push(round);
       observer.note(`${elapsed()}  ${roundText(round)}`);
+      blindRounds = round.isBlind ? blindRounds + 1 : 0;
       await log.orFailure(pause(random() * LONGEST_CALM_MS));
     }
+    if (processes.isBlind) await restoreSight(running);
     clients.close();
     await within(
       LIMITS_MS.request,

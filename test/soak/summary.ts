@@ -14,8 +14,12 @@ export interface SoakSummary {
   /** How often the connector was `connected` again after it had left that state. */
   readonly recoveries: number;
   readonly faults: readonly FaultFigures[];
-  /** How often no hit was accepted from a living server any more, so that it was restarted. */
-  readonly endsOfTrust: number;
+  /** Rounds in which the connector's processes saw no process of a server. */
+  readonly blindRounds: number;
+  /** How often so much memory was held in them that nothing hit any more. */
+  readonly endsByHeldMemory: number;
+  /** Calls of them that had no end because nothing proved it, or a late one. */
+  readonly heldCalls: number;
   readonly detectionMs: Spread | null;
   readonly recoveryMs: Spread | null;
   readonly firstHitMs: Spread | null;
@@ -25,8 +29,6 @@ export interface SoakSummary {
   >;
   /** Queries that missed, by why. */
   readonly misses: Readonly<Record<string, number>>;
-  /** Blocks that were handed back without proof, by the faults that may have brought it about. */
-  readonly unsafeReleases: Readonly<Record<string, number>>;
   /** Transfers that were in quarantine, by what ended them. */
   readonly quarantineEnds: Readonly<Record<string, number>>;
   readonly growth: readonly ProcessGrowth[];
@@ -39,7 +41,7 @@ export interface SoakZeros extends LeakCounts {
   readonly wrongBytes: number;
   readonly hungCalls: number;
   readonly reportedOtherThanOnce: number;
-  readonly unexplainedUnsafeReleases: number;
+  readonly unsafeReleases: number;
   readonly grownProcesses: number;
 }
 
@@ -97,7 +99,7 @@ export function summaryOf({
     wrongBytes: traffic.wrongBytes,
     hungCalls: calls.hung,
     reportedOtherThanOnce: calls.reportedOtherThanOnce,
-    unexplainedUnsafeReleases: traffic.unexplainedUnsafeReleases,
+    unsafeReleases: traffic.unsafeReleases,
     grownProcesses: growth.filter(hasGrown).length,
     ...leaks,
   };
@@ -107,11 +109,13 @@ export function summaryOf({
     seed,
     rounds: rounds.length,
     recoveries: noticed.length,
-    endsOfTrust: rounds.filter(({ endedTrust }) => endedTrust).length,
+    blindRounds: rounds.filter(({ isBlind }) => isBlind).length,
+    endsByHeldMemory: rounds.filter(({ endedHeld }) => endedHeld).length,
+    heldCalls: calls.held,
     faults: kinds.map((kind) => figuresOf(kind, rounds)),
     detectionMs: spreadOf(rounds.filter(({ kinds }) => kinds.length === 1).flatMap(detectionMs)),
-    recoveryMs: spreadOf(noticed.filter(hasTrust).map(recoveryMs)),
-    firstHitMs: spreadOf(noticed.filter(hasTrust).map(({ hitAtMs, repairedAtMs }) => hitAtMs - repairedAtMs)),
+    recoveryMs: spreadOf(noticed.filter(hasRecovered).map(recoveryMs)),
+    firstHitMs: spreadOf(noticed.filter(hasRecovered).map(({ hitAtMs, repairedAtMs }) => hitAtMs - repairedAtMs)),
     traffic: {
       requests: traffic.requests,
       abandonedRequests: traffic.abandonedRequests,
@@ -122,7 +126,6 @@ export function summaryOf({
       verifiedBytes: traffic.verifiedBytes,
     },
     misses: Object.fromEntries(traffic.misses),
-    unsafeReleases: Object.fromEntries(traffic.unsafeReleases),
     quarantineEnds: Object.fromEntries(traffic.quarantineEnds),
     growth,
     zeros,
@@ -139,7 +142,7 @@ function figuresOf(kind: string, rounds: readonly Round[]): FaultFigures {
     recoveryMs: spreadOf(
       alone
         .filter(({ leftAtMs }) => leftAtMs !== null)
-        .filter(hasTrust)
+        .filter(hasRecovered)
         .map(recoveryMs),
     ),
   };
@@ -149,9 +152,9 @@ function detectionMs({ leftAtMs, startedAtMs }: Round): number[] {
   return leftAtMs === null ? [] : [leftAtMs - startedAtMs];
 }
 
-/** A restart of another cause than the fault says nothing about the recovery from it. */
-function hasTrust({ endedTrust }: Round): boolean {
-  return !endedTrust;
+/** New processes say nothing about the recovery of the old ones. */
+function hasRecovered({ endedHeld }: Round): boolean {
+  return !endedHeld;
 }
 
 function recoveryMs({ connectedAtMs, repairedAtMs }: Round): number {

@@ -1,9 +1,5 @@
 /** What a soak's traffic came to, kept as sums: a run of days must not grow. */
 import type { DemoEvent, EventOf } from '../../src/demo/journal.ts';
-import type { SoakFault } from './faults/fault.ts';
-
-/** How long after a fault a transfer of its time may still be waiting for its budget (30 s), in milliseconds. */
-const UNSAFE_RELEASE_LAG_MS = 45_000;
 
 type Counted = EventOf<'worker.counted'>;
 
@@ -20,39 +16,25 @@ export class TrafficTotals {
   saves = { succeeded: 0, failed: 0, refused: 0 };
   verifiedBytes = 0;
   wrongBytes = 0;
-  /** By the faults that may have brought them about. */
-  readonly unsafeReleases = new Map<string, number>();
-  unexplainedUnsafeReleases = 0;
+  /** Transfers whose blocks were handed back without proof. */
+  unsafeReleases = 0;
   /** Transfers that were in quarantine, by what ended them. */
   readonly quarantineEnds = new Map<string, number>();
   readonly #onDefect: (defect: string) => void;
   readonly #sentAtMs = new Map<number, number>();
   readonly #lastCounts = new Map<number, Counted>();
-  #recent: { readonly kind: string; untilMs: number }[] = [];
 
   constructor(onDefect: (defect: string) => void) {
     this.#onDefect = onDefect;
   }
 
   get text(): string {
-    const unsafe = [...this.unsafeReleases.values()].reduce((sum, count) => sum + count, 0);
-    return `${this.requests} requests, ${this.hitBlocks} blocks hit, ${this.wrongBytes} wrong bytes, ${unsafe} unsafe releases`;
+    return `${this.requests} requests, ${this.hitBlocks} blocks hit, ${this.wrongBytes} wrong bytes`;
   }
 
-  /** Queries whose blocks were found and not accepted. */
-  get distrusted(): number {
-    return this.misses.get('distrusted') ?? 0;
-  }
-
-  beginRound(faults: readonly SoakFault[], atMs: number): void {
-    this.#recent = this.#recent.filter(({ untilMs }) => untilMs >= atMs);
-    for (const { kind, losesMessages } of faults) {
-      if (losesMessages) this.#recent.push({ kind, untilMs: Number.POSITIVE_INFINITY });
-    }
-  }
-
-  endRound(atMs: number): void {
-    for (const fault of this.#recent) fault.untilMs = Math.min(fault.untilMs, atMs + UNSAFE_RELEASE_LAG_MS);
+  /** Queries that missed because as much memory was held as may be. */
+  get limited(): number {
+    return this.misses.get('heldLimit') ?? 0;
   }
 
   /** A request went down with its process. */
@@ -96,16 +78,9 @@ export class TrafficTotals {
       if (more > 0) this.quarantineEnds.set(end, (this.quarantineEnds.get(end) ?? 0) + more);
     }
     const unsafe = growthOf(counted.unsafeReleases, last?.unsafeReleases ?? 0);
-    if (unsafe > 0) this.#blame(unsafe, counted);
-  }
-
-  #blame(unsafe: number, { rank, atMs }: Counted): void {
-    const kinds = new Set(this.#recent.filter(({ untilMs }) => untilMs >= atMs).map(({ kind }) => kind));
-    const blamed = kinds.size === 0 ? 'nothing' : [...kinds].sort().join(' or ');
-    this.unsafeReleases.set(blamed, (this.unsafeReleases.get(blamed) ?? 0) + unsafe);
-    if (kinds.size > 0) return;
-    this.unexplainedUnsafeReleases += unsafe;
-    this.#onDefect(`rank ${rank}: ${unsafe} unsafe releases that no fault explains`);
+    this.unsafeReleases += unsafe;
+    if (unsafe > 0)
+      this.#onDefect(`rank ${counted.rank}: ${unsafe} transfers whose blocks were handed back without proof`);
   }
 }
 

@@ -41,17 +41,21 @@ export interface ForkOptions {
   /** Flags of Node, and variables beside ours. Default: those of this process. */
   readonly execArgv?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A command that runs the process, such as one that enters a namespace. Default none: then `pid` is the process's. */
+  readonly launcher?: readonly string[];
 }
 
 /** Forks a module, given without its extension, which is that of this one. */
 export function forkHost<Incoming, Outgoing>(
   module: URL,
-  { ownGroup, execArgv = process.execArgv, env = {} }: ForkOptions,
+  { ownGroup, execArgv = process.execArgv, env = {}, launcher = [] }: ForkOptions,
 ): Child<Incoming, Outgoing> {
   const path = fileURLToPath(module.href + extname(import.meta.url));
+  const [execPath = process.execPath, ...execArgs] = [...launcher, process.execPath];
   const child = fork(path, {
     serialization: 'advanced',
-    execArgv: [...execArgv],
+    execPath,
+    execArgv: [...execArgs, ...execArgv],
     env: { ...process.env, ...env },
     detached: ownGroup,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

@@ -7,10 +7,11 @@ export const ENGINE_FAULTS: readonly SoakFault[] = [
   { kind: 'kill, back at once', touches: 'engine', weight: 3, run: (world) => restart(world, 'SIGKILL', 0) },
   { kind: 'double crash', touches: 'engine', weight: 3, run: doubleCrash },
   { kind: 'drain', touches: 'engine', weight: 3, run: (world) => restart(world, 'SIGINT', draw(world, 0, 2_000)) },
-  { kind: 'crash, copies on', touches: 'engine', weight: 2, losesMessages: true, run: crashCopyingOn },
-  { kind: 'freeze', touches: 'engine', weight: 4, losesMessages: true, run: (world) => freezeEngine(world, 10_000) },
+  { kind: 'crash, copies on', touches: 'engine', weight: 2, run: crashCopyingOn },
+  { kind: 'freeze', touches: 'engine', weight: 4, run: (world) => freezeEngine(world, 10_000) },
+  { kind: 'proxy killed', touches: 'engine', weight: 3, run: killProxy },
   { kind: 'freeze, then kill', touches: 'engine', weight: 2, run: freezeThenKill },
-  { kind: 'freeze, late copies', touches: 'engine', weight: 2, losesMessages: true, run: freezeWithCopies },
+  { kind: 'freeze, late copies', touches: 'engine', weight: 2, run: freezeWithCopies },
 ];
 
 async function restart({ processes }: FaultWorld, signal: 'SIGKILL' | 'SIGINT', awayMs: number): Promise<void> {
@@ -33,6 +34,20 @@ async function crashCopyingOn(world: FaultWorld): Promise<void> {
   const at = processes.admin;
   await processes.endEngine('kill', () => admin(world, '/faults', { body: { crash: true }, at }));
   await processes.startEngine();
+}
+
+/** The engine stays behind the next proxy until it is started again. */
+async function killProxy(world: FaultWorld): Promise<void> {
+  const { processes } = world;
+  await processes.endEngine('kill', (pid) => process.kill(pid, 'SIGKILL'));
+  await processes.startEngine({ isBehindProxy: true });
+  await pause(draw(world, 1_000, 4_000));
+  await switchOn(world, { copyDelayMs: draw(world, 10, 50) });
+  await pause(draw(world, 100, 500));
+  await processes.killProxy();
+  await pause(draw(world, 0, 1_000));
+  await processes.startProxy();
+  await switchOn(world, { copyDelayMs: null });
 }
 
 async function freezeEngine(world: FaultWorld, longestMs: number): Promise<void> {

@@ -14,8 +14,6 @@ export interface SoakFault {
   readonly weight: number;
   /** A process of the connector's side ends with it. */
   readonly replacesHost?: true;
-  /** A request or an answer may be lost while the server lives: a transfer's budget may then be its only end. */
-  readonly losesMessages?: true;
   /** Settles when it is over. */
   readonly run: (world: FaultWorld) => Promise<unknown>;
 }

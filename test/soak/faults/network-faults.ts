@@ -4,10 +4,10 @@ import { CLEAR, type Direction, type NetworkCondition } from '../network.ts';
 import { draw, type FaultWorld, pick, type SoakFault } from './fault.ts';
 
 export const NETWORK_FAULTS: readonly SoakFault[] = [
-  { kind: 'links closed', touches: 'network', weight: 3, losesMessages: true, run: (world) => cut(world, 'close') },
-  { kind: 'links reset', touches: 'network', weight: 3, losesMessages: true, run: (world) => cut(world, 'reset') },
-  { kind: 'blackhole', touches: 'network', weight: 3, losesMessages: true, run: blackhole },
-  { kind: 'slow network', touches: 'network', weight: 2, losesMessages: true, run: slowNetwork },
+  { kind: 'links closed', touches: 'network', weight: 3, run: (world) => cut(world, 'close') },
+  { kind: 'links reset', touches: 'network', weight: 3, run: (world) => cut(world, 'reset') },
+  { kind: 'blackhole', touches: 'network', weight: 3, run: blackhole },
+  { kind: 'slow network', touches: 'network', weight: 2, run: slowNetwork },
   { kind: 'sliced frames', touches: 'network', weight: 2, run: sliceFrames },
 ];
 

@@ -11,7 +11,7 @@ export const SERVER_FAULTS: readonly SoakFault[] = [
   { kind: 'slow calls', touches: 'switches', weight: 2, run: slowCalls },
   { kind: 'hung call', touches: 'switches', weight: 3, run: hangCalls },
   { kind: 'refused calls', touches: 'switches', weight: 3, run: refuseCalls },
-  { kind: 'lost acknowledgement', touches: 'switches', weight: 3, losesMessages: true, run: loseAcknowledgement },
+  { kind: 'lost acknowledgement', touches: 'switches', weight: 3, run: loseAcknowledgement },
   { kind: 'slow copies', touches: 'switches', weight: 2, run: slowCopies },
   { kind: 'late visibility', touches: 'switches', weight: 1, run: lateVisibility },
   { kind: 'another version', touches: 'switches', weight: 1, run: changeVersion },
