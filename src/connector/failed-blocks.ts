@@ -43,6 +43,10 @@ export class FailedBlocks {
     for (const blockHash of blockHashes) this.#failures.delete(keyOf(blockHash));
   }
 
+  forget(): void {
+    this.#failures.clear();
+  }
+
   /** How many of these blocks come before the first one that is withdrawn. */
   loadablePrefix(blockHashes: readonly Uint8Array[], nowMs: number): number {
     if (this.#failures.size === 0) return blockHashes.length;

@@ -43,6 +43,15 @@ export class RefusedWork {
     this.#failedBlocks = new FailedBlocks(options.budgets.breakerMaxMs);
   }
 
+  /**
+   * A registration begins. Whatever loads of an earlier one met, or are still to tell, may be its loss: the server breaks off
+   * the copies of a registration that it drops.
+   */
+  registrationBegan(): void {
+    this.#failedBlocks.forget();
+    this.#hashes = new WeakMap();
+  }
+
   loadBegan(load: LoadIntent, blockHashes: readonly Uint8Array[]): void {
     this.#hashes.set(load, blockHashes);
   }
@@ -117,13 +126,15 @@ export class RefusedWork {
     const load = this.#options.loadOf(requestId) ?? this.#failedLoads.get(requestId);
     if (load === undefined) return '';
     this.#takeBack(load);
-    const isAlone = this.#areAlone.get(load) ?? this.#blame(load, fault);
+    const blockHashes = this.#hashes.get(load);
+    if (blockHashes === undefined) return null;
+    const isAlone = this.#areAlone.get(load) ?? this.#blame(blockHashes, fault);
     this.#areAlone.set(load, isAlone);
     return isAlone ? '' : null;
   }
 
-  #blame(load: LoadIntent, fault: Fault): boolean {
-    const again = this.#failedBlocks.failed(this.#hashes.get(load) ?? [], performance.now());
+  #blame(blockHashes: readonly Uint8Array[], fault: Fault): boolean {
+    const again = this.#failedBlocks.failed(blockHashes, performance.now());
     if (again > 0) this.#options.onWithdrawn(again, fault);
     return again === 0;
   }

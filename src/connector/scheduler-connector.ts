@@ -448,7 +448,10 @@ export class SchedulerConnector {
     this.#announced = announcement;
     const told = isNews ? this.#told(announcement) : before.announcement;
     this.#service = { announcement: told, epoch, isAtHeldLimit };
-    if (isNews && announcement.action === 'register') this.#serverDeath.forget();
+    if (isNews && announcement.action === 'register') {
+      this.#serverDeath.forget();
+      this.#refusedWork.registrationBegan();
+    }
     if (isNews) this.#announce(this.#service.announcement);
     if (before.epoch === null && epoch !== null) {
       this.#serverDeath.watch();

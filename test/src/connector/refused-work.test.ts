@@ -1,6 +1,10 @@
 /** A refusal is about the work that was refused: it is stopped, and a promise is taken back when using it fails. */
 import { describe, expect, it } from 'vitest';
+import { budgetsFrom, type RankReport } from '../../../machines/index.ts';
+import type { Breakers } from '../../../src/connector/breakers.ts';
 import type { ConnectorStatus } from '../../../src/connector/index.ts';
+import type { LoadIntent } from '../../../src/connector/metadata.ts';
+import { RefusedWork } from '../../../src/connector/refused-work.ts';
 import { logTable } from '../../../src/telemetry/log-table.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
@@ -117,6 +121,25 @@ describe('loads that the server refuses', () => {
     await h.status(({ openBreakers }) => openBreakers.length === 0);
   });
 
+  it('S-75 of a registration that was lost say nothing about the blocks in the next one', async () => {
+    const h = await connected();
+    await h.save('shared');
+    await h.instance.hit('waits', hashesOf(1, 'shared'));
+    h.instance.scheduler.release('waits');
+    await h.engine.fault({ methods: { load: { refuse: noRecord, times: 2 } } });
+    for (const requestId of ['a', 'b']) expect(await h.load(requestId, 'shared')).toBe('load failed');
+    await h.status(({ openBreakers }) => openBreakers.length === 0);
+    expect(await h.query('c', 'shared')).toEqual({ kind: 'miss', reason: 'withdrawn' });
+    const { epoch } = h.instance.scheduler.status;
+    await h.engine.http('POST', '/instances/cleanup');
+    await eventually('the loss to be noticed', async () => {
+      await h.query('asks', 'another');
+      return h.instance.scheduler.status.epoch === epoch ? null : true;
+    });
+    await h.instance.reached('connected');
+    expect(await h.load('d', 'shared')).toBe('loaded');
+  });
+
   it('S-75 make the next query of the request miss, and the blocks no hits after the second time, which is told', async () => {
     const h = await connected();
     await h.save('torn');
@@ -152,4 +175,31 @@ it('S-76 queries that time out while probes are answered miss at once after a fe
     return outcome.kind === 'miss' && outcome.reason === 'notCached' ? true : null;
   });
   expect(instance.scheduler.status.openBreakers).toEqual([]);
+});
+
+it('S-75 a refusal that is told late, of a load from before the registration, counts against nothing', () => {
+  const told: string[] = [];
+  const load = { requestId: 'r', epoch: { boot: 'b', counter: 1 }, leases: [] } as unknown as LoadIntent;
+  const work = new RefusedWork({
+    budgets: budgetsFrom(),
+    breakers: { passed: () => {}, tell: (breaker: string) => told.push(breaker) } as unknown as Breakers,
+    loadOf: () => load,
+    onWithdrawn: () => told.push('withdrawn'),
+  });
+  const hashes = hashesOf(1, 'shared');
+  const refused = (number: number) => {
+    const refusals = [{ number, requestId: 'r', fault: { kind: 'defect', message: 'failed to copy' } }];
+    const report = {
+      rank: 0,
+      workerBootId: 'w',
+      work: { loads: { succeeded: 0, refusals }, saves: { succeeded: 0, refusals: [] } },
+    };
+    work.accept(report as unknown as RankReport);
+  };
+  for (const number of [1, 2]) {
+    work.loadBegan(load, hashes);
+    work.registrationBegan();
+    refused(number);
+  }
+  expect([work.loadablePrefix(hashes), told]).toEqual([1, []]);
 });
