@@ -161,7 +161,8 @@ export class Registrations {
 
   async #pace(): Promise<void> {
     const { clock, faults } = this.#dependencies;
-    if (faults.switches.copyAfterThaw === true) await untilThawed(clock);
+    const isThawAskedFor = () => faults.switches.copyAfterThaw === true;
+    if (isThawAskedFor()) await untilThawed(clock, isThawAskedFor);
     const delayMs = faults.switches.copyDelayMs ?? 0;
     if (delayMs > 0) await sleep(clock, delayMs);
   }

@@ -210,6 +210,19 @@ describe('copies', () => {
     expect(sim.loadStates.get('load')).toBe(1);
   });
 
+  test('copies that wait for a thaw go on when copyAfterThaw is switched off', async () => {
+    const sim = await registered({ faults: { copyAfterThaw: true } });
+    let isSaved = false;
+    void sim.save(['a', 'b']).then(() => {
+      isSaved = true;
+    });
+    await sim.clock.tickAsync(1000);
+    expect(isSaved).toBe(false);
+    sim.faults.merge({ copyAfterThaw: null });
+    await sim.clock.tickAsync(100);
+    expect(isSaved).toBe(true);
+  });
+
   test('copyDelayMs passes before each block', async () => {
     const sim = await registered({ faults: { copyDelayMs: 10 } });
     let isSaved = false;
