@@ -12,8 +12,8 @@ import { faultFromRpc } from '../src/rpc/fault-from-rpc.ts';
 import { UsageError } from '../src/usage-error.ts';
 import { wallTimeMs } from '../src/wall-time.ts';
 import { BareLink } from './bare-link.ts';
-import type { Listening } from './engine-process.ts';
-import type { MeasuredServer, ServerChoice } from './measured-server.ts';
+import type { Listening, MeasuredServer } from './measured-server.ts';
+import type { ServerChoice } from './server-choice.ts';
 import { monotonicMs } from './statistics.ts';
 
 /** How long a server may take to listen, and then to answer, in milliseconds. */

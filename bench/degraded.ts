@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { ConnectorInstance } from './connector-instance.ts';
 import { type Figure, figureFrom } from './figure.ts';
-import type { ServerChoice } from './measured-server.ts';
 import { RankMemory } from './rank-memory.ts';
+import type { ServerChoice } from './server-choice.ts';
 
 export interface DegradedOptions {
   /** Samples, each the mean over one batch. */

@@ -2,7 +2,7 @@
 import { createEmulatedDriver } from '../native-bindings/index.ts';
 import { silentLog } from '../src/engine/engine-log.ts';
 import { startEngine } from '../src/engine/index.ts';
-import type { Listening } from './engine-process.ts';
+import type { Listening } from './measured-server.ts';
 import { monotonicMs } from './statistics.ts';
 
 /** More devices than any instance of the bench has ranks. */

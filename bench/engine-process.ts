@@ -2,21 +2,13 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { PEGAFLOW_VERSION } from '../src/pegaflow-version.ts';
-import type { MeasuredServer } from './measured-server.ts';
+import type { Listening, MeasuredServer } from './measured-server.ts';
 import { monotonicMs } from './statistics.ts';
 
 const childPath = fileURLToPath(new URL('engine-child.ts', import.meta.url));
 
 /** How long an engine may take to listen, in milliseconds. */
 const START_TIMEOUT_MS = 30_000;
-
-/** What an engine says once it listens. */
-export interface Listening {
-  /** `host:port`. */
-  readonly address: string;
-  /** When it began to listen, on the clock of {@link monotonicMs}. */
-  readonly atMs: number;
-}
 
 /** The embedded engine. */
 export class EngineProcess implements MeasuredServer {

@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { type Figure, figureFrom } from './figure.ts';
-import type { ServerChoice } from './measured-server.ts';
+import type { ServerChoice } from './server-choice.ts';
 
 export interface IdleOptions {
   readonly ranks: number;

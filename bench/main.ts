@@ -5,9 +5,9 @@ import { Option } from 'commander';
 import { exits, runTool, toolCommand } from '../scripts/tool-command.ts';
 import { UsageError } from '../src/usage-error.ts';
 import type { Figure } from './figure.ts';
-import type { ServerChoice } from './measured-server.ts';
 import { tableFrom } from './report.ts';
 import { sections } from './sections.ts';
+import type { ServerChoice } from './server-choice.ts';
 import { chooseServer } from './server-option.ts';
 
 interface Flags {

@@ -1,5 +1,10 @@
-/** Which server the connectors are measured with. */
-import { EngineProcess, type Listening } from './engine-process.ts';
+/** What an engine says once it listens. */
+export interface Listening {
+  /** `host:port`. */
+  readonly address: string;
+  /** When it began to listen, on the clock of `monotonicMs`. */
+  readonly atMs: number;
+}
 
 /** A server that can be killed and started again at the same port. It ends with this process, however that ends. */
 export interface MeasuredServer extends AsyncDisposable {
@@ -11,19 +16,3 @@ export interface MeasuredServer extends AsyncDisposable {
   /** Waits until nothing of the one before is left, which must have been killed. Settles when the new one listens. */
   start(): Promise<Listening>;
 }
-
-export interface ServerChoice {
-  readonly name: 'engine' | 'pegaflow-server';
-  readonly version: string;
-  /** Of its command; `null` for the embedded engine. */
-  readonly path: string | null;
-  /** With a device for each rank. */
-  start(deviceCount: number): Promise<MeasuredServer>;
-}
-
-export const embeddedEngine: ServerChoice = {
-  name: 'engine',
-  version: EngineProcess.version,
-  path: null,
-  start: () => EngineProcess.start(),
-};

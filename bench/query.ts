@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { BareLink } from './bare-link.ts';
 import { ConnectorInstance } from './connector-instance.ts';
 import { type Figure, figureFrom } from './figure.ts';
-import type { ServerChoice } from './measured-server.ts';
 import { RankMemory } from './rank-memory.ts';
+import type { ServerChoice } from './server-choice.ts';
 
 export interface QueryOptions {
   /** Queries of each kind through each way. */

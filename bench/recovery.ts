@@ -2,9 +2,10 @@ import { setTimeout } from 'node:timers/promises';
 import { ConnectorInstance } from './connector-instance.ts';
 import { type Figure, figureFrom } from './figure.ts';
 import { HandWrittenLoop } from './hand-written-loop.ts';
-import type { MeasuredServer, ServerChoice } from './measured-server.ts';
+import type { MeasuredServer } from './measured-server.ts';
 import { RankMemory } from './rank-memory.ts';
 import type { Recovering } from './recovering.ts';
+import type { ServerChoice } from './server-choice.ts';
 import { median } from './statistics.ts';
 
 export interface RecoveryOptions {

@@ -1,11 +1,11 @@
 import { measureDegraded } from './degraded.ts';
 import type { Figure } from './figure.ts';
 import { measureIdle } from './idle.ts';
-import type { ServerChoice } from './measured-server.ts';
 import { measureMemory } from './memory.ts';
 import { measureNativeCalls } from './native-calls.ts';
 import { measureQuery } from './query.ts';
 import { measureRecovery } from './recovery.ts';
+import type { ServerChoice } from './server-choice.ts';
 import { measureTelemetry } from './telemetry.ts';
 
 /** How much is measured. */

@@ -5,7 +5,7 @@ import { UsageError } from '../src/usage-error.ts';
 import { type Installation, installationOf, recordOf } from '../test/real/installation.ts';
 import { publishedVersions } from '../test/real/published-wheels.ts';
 import { chooseCommand } from './command-server.ts';
-import { embeddedEngine, type ServerChoice } from './measured-server.ts';
+import { embeddedEngine, type ServerChoice } from './server-choice.ts';
 
 /** Flags of pegaflow-server that the bench sets. */
 const OWN_FLAGS = ['--addr', '--http-addr', '--pool-size'];

@@ -6,7 +6,7 @@ import { stateOf } from '../../machines/index.ts';
 import { textOf } from '../bounded-input.ts';
 import { errorText } from '../error-text.ts';
 import { type FeedStatus, statusFrom } from '../feed/source.ts';
-import { EXIT_NOT_CONNECTED } from './status-command.ts';
+import { EXIT_NOT_CONNECTED } from './exit-status.ts';
 import { statusText } from './status-table.ts';
 import { print, visibleLines } from './terminal.ts';
 import { untilSignal } from './until-signal.ts';

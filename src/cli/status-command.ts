@@ -1,8 +1,6 @@
 import { Argument, Command } from 'commander';
+import { EXIT_NOT_CONNECTED } from './exit-status.ts';
 import { feedAddress } from './values.ts';
-
-/** A machine is not `connected`. */
-export const EXIT_NOT_CONNECTED = 3;
 
 interface StatusFlags {
   readonly json?: boolean;

@@ -6,7 +6,7 @@ import { decodeIpcWrapper } from '../registration/ipc-wrapper.ts';
 import { IpcWrapperError } from '../registration/ipc-wrapper-error.ts';
 import { ipcHandleFrom } from '../registration/torch-handle.ts';
 import type { OurMemory } from '../rpc/memory-holder.ts';
-import type { WorkerConnectorOptions } from './worker-connector.ts';
+import type { InstanceOptions } from './options.ts';
 
 /** One layer's KV memory on this rank's device, as pegaflow-server wants it described. */
 export interface KvCacheLayer {
@@ -76,9 +76,18 @@ export function layerNamesOf(
   return layers.filter(({ groupId = 0 }) => groupId === wantedGroupId).map(({ name }) => name);
 }
 
+/** Which rank it is, by the counts of pegaflow-server. */
+interface RankPlace {
+  readonly tpRank: number;
+  readonly tpSize: number;
+  readonly deviceId: number;
+  /** Default 0. */
+  readonly ppRank?: number;
+}
+
 /** The registration of one rank with a server of this version. */
 export function registrationOf(
-  options: WorkerConnectorOptions,
+  options: InstanceOptions & RankPlace,
   layers: readonly KvCacheLayer[],
   serverVersion: string,
 ): RegisterContextRequest {

@@ -4,7 +4,7 @@ import { patientTimer } from '../patient-timer.ts';
 import type { Connection, ServerLink } from '../rpc/connection.ts';
 import { type CopyThread, copyThreads, threadsLeft, ticksNow } from '../rpc/memory-holder.ts';
 import { takeTurn } from '../rpc/registration-turn.ts';
-import type { RankService } from './rank-transfers.ts';
+import type { RankService } from './rank-service.ts';
 
 /** Transfers of one registration that only proof can end. */
 export interface Doubts {

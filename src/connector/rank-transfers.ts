@@ -18,6 +18,7 @@ import { destinationsOf, Loads } from './loads.ts';
 import type { FailedLoad, LeasedBlocks, LoadIntent, SaveIntent } from './metadata.ts';
 import { type Doubts, ProofSeeker } from './proof-seeker.ts';
 import { type GroupBlocks, Quarantine } from './quarantine.ts';
+import type { RankService } from './rank-service.ts';
 import { recordFault } from './record-check.ts';
 import { Saves } from './saves.ts';
 import type { Transfer, TransferEvents, TransferOutcome, UnsafeRelease } from './transfer.ts';
@@ -33,13 +34,6 @@ export interface TransferStats {
   fencedLoads: number;
   /** Transfers whose blocks were handed back without proof that the server is done with them. */
   unsafeReleases: number;
-}
-
-/** What transfers that begin now belong to. */
-export interface RankService {
-  readonly epoch: Epoch;
-  /** The epoch in which the server took this rank's registration; a `keep` changes the former only. */
-  readonly registeredIn: Epoch;
 }
 
 /** What a failed transfer says, of the registration that it was begun on. */

@@ -48,7 +48,8 @@ import {
   type MachineInspector,
 } from './options.ts';
 import type { QuarantineCounts } from './quarantine.ts';
-import { type Doubt, type RankService, RankTransfers, type TransferStats } from './rank-transfers.ts';
+import type { RankService } from './rank-service.ts';
+import { type Doubt, RankTransfers, type TransferStats } from './rank-transfers.ts';
 import { Spacing } from './spacing.ts';
 import { type ConnectorStatus, StatusBoard } from './status.ts';
 import type { UnsafeRelease } from './transfer.ts';
