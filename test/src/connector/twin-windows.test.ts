@@ -3,8 +3,9 @@ import { expect, it } from 'vitest';
 import { logTable } from '../../../src/telemetry/log-table.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
+import { itNeeds } from '../../support/server-under-test.ts';
 import { endpointOf, startEngine, startInstance } from '../../support/story.ts';
-import type { TestInstance } from '../../support/test-instance.ts';
+import { eventually } from '../../support/within.ts';
 
 const WAIT_MS = 20_000;
 
@@ -28,29 +29,30 @@ it('S-81: eight that register at once each prove with their own threads what a l
   expect(log.lines.filter(({ message }) => message === logTable.proofDelayed.message)).toEqual([]);
 }, 120_000);
 
-it('S-81: two that could not wait for each other hold what is in doubt until both registrations are over, and say so', async () => {
-  const engine = await startEngine({ hasRpcFaults: true });
-  const log = new LogRecorder();
-  await engine.fault({ methods: { registerContextBatch: { delayMs: 3_000 } } });
-  const options = { worldSize: 1, budgets: { registrationTurnMs: 1 }, telemetry: { logger: log } };
-  const registered: TestInstance[] = [];
-  const register = async () => {
+itNeeds('registrations in a known order')(
+  'S-81: two that could not wait for each other hold what is in doubt until both registrations are over, and say so',
+  async () => {
+    const engine = await startEngine({ hasRpcFaults: true });
+    const log = new LogRecorder();
+    await engine.fault({ methods: { registerContextBatch: { delayMs: 4_000 } } });
+    const options = { worldSize: 1, budgets: { registrationTurnMs: 1 }, telemetry: { logger: log } };
+    const other = startInstance(endpointOf(engine), options);
+    const isRegistering = () => other.workers[0]!.status.path.startsWith('reRegistering.registering');
+    await eventually('the first Register', () => (isRegistering() ? true : null));
+    // So the threads of the first one are started while the Register of this one waits.
     const instance = startInstance(endpointOf(engine), options);
-    await instance.reached('connected');
-    registered.push(instance);
-  };
-  await Promise.all([register(), register()]);
-  // The threads of the other one were started while its own Register waited: the two begin far less than that apart.
-  const [other, instance] = registered as [TestInstance, TestInstance];
-  await engine.fault({ methods: { registerContextBatch: null, save: { loseAck: true, times: 1 } } });
-  instance.scheduler.scheduleSave({ requestId: 'lost', blockIds: [3], blockHashes: hashesOf(1, 'lost') });
-  instance.finish('lost');
-  instance.step();
-  const told = () => log.lines.filter(({ message }) => message === logTable.proofDelayed.message);
-  await expect.poll(() => told().length, { timeout: WAIT_MS }).toBe(1);
-  expect(told()).toMatchObject([{ level: 'warn', fields: { pairs: 2 } }]);
-  expect(instance.workers[0]!.quarantine('save').blocks).toBe(1);
-  await other[Symbol.asyncDispose]();
-  await instance.ended('lost', 'saved', WAIT_MS);
-  expect(instance.workers[0]!.quarantine('save').ended).toMatchObject({ threadsGone: 1, unsafeRelease: 0 });
-}, 60_000);
+    await Promise.all([other.reached('connected'), instance.reached('connected')]);
+    await engine.fault({ methods: { registerContextBatch: null, save: { loseAck: true, times: 1 } } });
+    instance.scheduler.scheduleSave({ requestId: 'lost', blockIds: [3], blockHashes: hashesOf(1, 'lost') });
+    instance.finish('lost');
+    instance.step();
+    const told = () => log.lines.filter(({ message }) => message === logTable.proofDelayed.message);
+    await expect.poll(() => told().length, { timeout: WAIT_MS }).toBe(1);
+    expect(told()).toMatchObject([{ level: 'warn', fields: { pairs: 2 } }]);
+    expect(instance.workers[0]!.quarantine('save').blocks).toBe(1);
+    await other[Symbol.asyncDispose]();
+    await instance.ended('lost', 'saved', WAIT_MS);
+    expect(instance.workers[0]!.quarantine('save').ended).toMatchObject({ threadsGone: 1, unsafeRelease: 0 });
+  },
+  60_000,
+);
