@@ -40,6 +40,7 @@ export type WorkerConnectorEvent = Timed<WorkerDomainEvent>;
 export class EventTimes {
   #stepMs: number | null = null;
   #outageMs = 0;
+  /** When the last dial of this outage was answered. */
   #reachedMs: number | null = null;
   #registrationMs = 0;
 
@@ -70,8 +71,8 @@ export class EventTimes {
         return {};
       case 'outage.ended': {
         const outcome = 'outage' in event ? event.outage.outcome : event.outcome;
-        const isReached = outcome === 'connected' && this.#reachedMs !== null;
-        return { tookMs: atMs - this.#outageMs, recoveryMs: isReached ? atMs - (this.#reachedMs ?? atMs) : null };
+        const reachedMs = outcome === 'connected' ? this.#reachedMs : null;
+        return { tookMs: atMs - this.#outageMs, recoveryMs: reachedMs === null ? null : atMs - reachedMs };
       }
       case 'generation.began':
       case 'registration.began':

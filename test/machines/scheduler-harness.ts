@@ -20,27 +20,32 @@ export const gone: Fault = { kind: 'unreachable', message: 'the server closed th
 export const sealed: Survey = { kind: 'sealed' };
 export const notFound: Survey = { kind: 'notFound' };
 
-/** The scheduler's machine, with actors that do nothing until the test says what happened. Ranks answer a `wait` at once, as those do that are told by a push, unless `answersWaits` is false. */
+/** The scheduler's machine with actors that do nothing until the test says what happened. */
+export function scriptedScheduler(script: Script) {
+  return schedulerMachine.provide({
+    actors: {
+      link: script.link<SchedulerEvent>(),
+      openSession: script.promise<void>('openSession'),
+      survey: script.promise<Survey, SurveyInput | undefined>('survey'),
+      clear: script.promise<Cleared>('clear'),
+      probeVersion: script.promise<string>('probeVersion'),
+      watchRanks: script.watch<SchedulerEvent>(),
+      retire: script.promise<Retired>('retire'),
+    },
+  });
+}
+
+/** That machine at work. Ranks answer a `wait` at once, as those do that are told by a push, unless `answersWaits` is false. */
 export function schedulerHarness({
   worldSize = 2,
   serverVersions = 'tested' as ServerVersions,
   answersWaits = true,
 } = {}) {
   const script = new Script();
-  const actor = createActor(
-    schedulerMachine.provide({
-      actors: {
-        link: script.link<SchedulerEvent>(),
-        openSession: script.promise<void>('openSession'),
-        survey: script.promise<Survey, SurveyInput | undefined>('survey'),
-        clear: script.promise<Cleared>('clear'),
-        probeVersion: script.promise<string>('probeVersion'),
-        watchRanks: script.watch<SchedulerEvent>(),
-        retire: script.promise<Retired>('retire'),
-      },
-    }),
-    { input: { schedulerBootId: 'boot', worldSize, budgets, serverVersions }, clock: machineClock(script.clock) },
-  );
+  const actor = createActor(scriptedScheduler(script), {
+    input: { schedulerBootId: 'boot', worldSize, budgets, serverVersions },
+    clock: machineClock(script.clock),
+  });
   const errors: unknown[] = [];
   const emitted: SchedulerDomainEvent[] = [];
   actor.on('*', (event) => emitted.push(event));

@@ -1,20 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { createActor, type InspectionEvent } from 'xstate';
-import {
-  budgetsFrom,
-  type Cleared,
-  type Fault,
-  pathFrom,
-  type RankReport,
-  type Retired,
-  type SchedulerEvent,
-  type Survey,
-  type SurveyInput,
-  schedulerMachine,
-} from '../../../../machines/index.ts';
+import { budgetsFrom, type Fault, pathFrom, type RankReport } from '../../../../machines/index.ts';
 import type { ConnectorStatus } from '../../../../src/connector/index.ts';
 import type { FeedRecord, Transition } from '../../../../src/feed/record.ts';
 import { watchMachine } from '../../../../src/feed/watch/watched.ts';
+import { scriptedScheduler } from '../../../machines/scheduler-harness.ts';
 import { machineClock, Script } from '../../../support/scripted-actors.ts';
 
 const budgets = budgetsFrom();
@@ -23,20 +13,10 @@ const lost: Fault = { kind: 'unreachable', message: 'the server closed the conne
 /** A scheduler's machine that is watched, with actors that do what the test says. */
 function watched() {
   const script = new Script();
-  const actor = createActor(
-    schedulerMachine.provide({
-      actors: {
-        link: script.link<SchedulerEvent>(),
-        openSession: script.promise<void>('openSession'),
-        survey: script.promise<Survey, SurveyInput | undefined>('survey'),
-        clear: script.promise<Cleared>('clear'),
-        probeVersion: script.promise<string>('probeVersion'),
-        watchRanks: script.watch<SchedulerEvent>(),
-        retire: script.promise<Retired>('retire'),
-      },
-    }),
-    { input: { schedulerBootId: 'boot', worldSize: 1, budgets }, clock: machineClock(script.clock) },
-  );
+  const actor = createActor(scriptedScheduler(script), {
+    input: { schedulerBootId: 'boot', worldSize: 1, budgets },
+    clock: machineClock(script.clock),
+  });
   const path = pathFrom(actor.getSnapshot().value);
   const status: ConnectorStatus = {
     state: 'reconnecting',
