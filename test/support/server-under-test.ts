@@ -39,7 +39,6 @@ export const absences = {
     'memory that is registered again has the same address, and a copy under way goes on there',
   'many lives in one process':
     'a server that has ended takes its mappings along, so that nothing can add up over several of them',
-  'registrations in a known order': 'which of two Registers under way is served first is not for a test to say',
   'a crash that copies on': 'a process that is killed takes its memory along at once',
 } as const;
 

@@ -1,11 +1,11 @@
 /** Instances that register on one device at the same moment: whose copy threads are whose. */
 import { expect, it } from 'vitest';
+import { holdName } from '../../../src/rpc/held-name.ts';
 import { logTable } from '../../../src/telemetry/log-table.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
-import { itNeeds } from '../../support/server-under-test.ts';
 import { endpointOf, startEngine, startInstance } from '../../support/story.ts';
-import { eventually } from '../../support/within.ts';
+import type { TestInstance } from '../../support/test-instance.ts';
 
 const WAIT_MS = 20_000;
 
@@ -29,30 +29,29 @@ it('S-81: eight that register at once each prove with their own threads what a l
   expect(log.lines.filter(({ message }) => message === logTable.proofDelayed.message)).toEqual([]);
 }, 120_000);
 
-itNeeds('registrations in a known order')(
-  'S-81: two that could not wait for each other hold what is in doubt until both registrations are over, and say so',
-  async () => {
-    const engine = await startEngine({ hasRpcFaults: true });
-    const log = new LogRecorder();
-    await engine.fault({ methods: { registerContextBatch: { delayMs: 4_000 } } });
-    const options = { worldSize: 1, budgets: { registrationTurnMs: 1 }, telemetry: { logger: log } };
-    const other = startInstance(endpointOf(engine), options);
-    const isRegistering = () => other.workers[0]!.status.path.startsWith('reRegistering.registering');
-    await eventually('the first Register', () => (isRegistering() ? true : null));
-    // So the threads of the first one are started while the Register of this one waits.
-    const instance = startInstance(endpointOf(engine), options);
-    await Promise.all([other.reached('connected'), instance.reached('connected')]);
-    await engine.fault({ methods: { registerContextBatch: null, save: { loseAck: true, times: 1 } } });
-    instance.scheduler.scheduleSave({ requestId: 'lost', blockIds: [3], blockHashes: hashesOf(1, 'lost') });
-    instance.finish('lost');
-    instance.step();
-    const told = () => log.lines.filter(({ message }) => message === logTable.proofDelayed.message);
-    await expect.poll(() => told().length, { timeout: WAIT_MS }).toBe(1);
-    expect(told()).toMatchObject([{ level: 'warn', fields: { pairs: 2 } }]);
-    expect(instance.workers[0]!.quarantine('save').blocks).toBe(1);
-    await other[Symbol.asyncDispose]();
-    await instance.ended('lost', 'saved', WAIT_MS);
-    expect(instance.workers[0]!.quarantine('save').ended).toMatchObject({ threadsGone: 1, unsafeRelease: 0 });
-  },
-  60_000,
-);
+it('S-81: two that could not wait for each other hold what is in doubt until both registrations are over, and say so', async () => {
+  const engine = await startEngine({ hasRpcFaults: true });
+  const log = new LogRecorder();
+  await engine.fault({ methods: { registerContextBatch: { delayMs: 4_000 } } });
+  const port = Number(engine.grpcAddress.split(':').at(-1));
+  const turnOfOthers = await holdName(`pegaflow-register-${port}-0`);
+  expect(turnOfOthers).not.toBe(null);
+  const options = { worldSize: 1, budgets: { registrationTurnMs: 3_000 }, telemetry: { logger: log } };
+  const both = [startInstance(endpointOf(engine), options), startInstance(endpointOf(engine), options)];
+  const connected: TestInstance[] = [];
+  await Promise.all(both.map((one) => one.reached('connected').then(() => connected.push(one))));
+  turnOfOthers![Symbol.dispose]();
+  // Both waited for the turn and went without it. The threads of the first were started while the Register of the second waited.
+  const [first, second] = connected as [TestInstance, TestInstance];
+  await engine.fault({ methods: { registerContextBatch: null, save: { loseAck: true, times: 1 } } });
+  second.scheduler.scheduleSave({ requestId: 'lost', blockIds: [3], blockHashes: hashesOf(1, 'lost') });
+  second.finish('lost');
+  second.step();
+  const told = () => log.lines.filter(({ message }) => message === logTable.proofDelayed.message);
+  await expect.poll(() => told().length, { timeout: WAIT_MS }).toBe(1);
+  expect(told()).toMatchObject([{ level: 'warn', fields: { pairs: 2 } }]);
+  expect(second.workers[0]!.quarantine('save').blocks).toBe(1);
+  await first[Symbol.asyncDispose]();
+  await second.ended('lost', 'saved', WAIT_MS);
+  expect(second.workers[0]!.quarantine('save').ended).toMatchObject({ threadsGone: 1, unsafeRelease: 0 });
+}, 60_000);
