@@ -67,5 +67,5 @@ export type { FeedStatus } from './feed/source.ts';
 export { encodeIpcWrapper, type IpcWrapper } from './registration/ipc-wrapper.ts';
 export { type CudaTensor, torchWrapperOf } from './registration/torch-handle.ts';
 export type { TelemetryOptions } from './telemetry/connector-telemetry.ts';
-export type { Logger } from './telemetry/logger.ts';
-export { type Transition, transitionLog } from './telemetry/transition-log.ts';
+export type { Logger } from './telemetry/logs/logger.ts';
+export { type Transition, transitionLog } from './telemetry/logs/transition-log.ts';

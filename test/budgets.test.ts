@@ -9,18 +9,18 @@ const budgets = budgetsFrom();
 
 /** Waits whose code names no budget itself: the budget comes from whoever made the thing. */
 const HANDED_ON = [
-  ['src/connector/fencing-command.ts', 'timeoutMs', ['fencingCommandTimeoutMs']],
-  ['src/connector/fencing.ts', 'this.#lookIntervalMs', ['fencingSilenceMs', 'fencingStuckMs']],
-  ['src/connector/leases.ts', 'timeoutMs', ['releaseTimeoutMs']],
-  ['src/connector/proof-seeker.ts', 'this.#restMs', ['proofRetryFirstMs', 'proofRetryMaxMs']],
-  ['src/connector/proof-seeker.ts', 'delayMs', ['proofPollIntervalMs', 'registrationTurnPollMs']],
-  ['src/connector/rank-transfers.ts', 'timeoutMs', ['stopTimeoutMs']],
-  ['src/connector/server-death.ts', 'withinMs', ['settleMs']],
-  ['src/connector/transfer.ts', 'delayMs', ['transferStalledAfterMs', 'unsafeReleaseAfterMs']],
-  ['src/rpc/death-watch.ts', 'this.#options.settleMs', ['settleMs']],
+  ['src/connector/scheduler/leases.ts', 'timeoutMs', ['releaseTimeoutMs']],
+  ['src/connector/scheduler/server-death.ts', 'withinMs', ['settleMs']],
+  ['src/connector/transfers/proof-seeker.ts', 'this.#restMs', ['proofRetryFirstMs', 'proofRetryMaxMs']],
+  ['src/connector/transfers/proof-seeker.ts', 'delayMs', ['proofPollIntervalMs', 'registrationTurnPollMs']],
+  ['src/connector/transfers/rank-transfers.ts', 'timeoutMs', ['stopTimeoutMs']],
+  ['src/connector/transfers/transfer.ts', 'delayMs', ['transferStalledAfterMs', 'unsafeReleaseAfterMs']],
+  ['src/connector/worker/fencing-command.ts', 'timeoutMs', ['fencingCommandTimeoutMs']],
+  ['src/connector/worker/fencing.ts', 'this.#lookIntervalMs', ['fencingSilenceMs', 'fencingStuckMs']],
+  ['src/rpc/holder/death-watch.ts', 'this.#options.settleMs', ['settleMs']],
   ['src/rpc/link.ts', 'this.#options.pingIntervalMs', ['pingIntervalMs']],
   ['src/rpc/link.ts', 'this.#options.pingTimeoutMs', ['pingTimeoutMs']],
-  ['src/telemetry/repeats.ts', 'this.#windowMs', ['logRepeatWindowMs']],
+  ['src/telemetry/logs/repeats.ts', 'this.#windowMs', ['logRepeatWindowMs']],
 ] as const;
 
 describe('budgets', () => {
@@ -29,9 +29,9 @@ describe('budgets', () => {
     const unnamed = sites.filter(({ delay }) => !/[bB]udgets\.\w+Ms\b/.test(delay));
     expect(unnamed.map(({ file, delay }) => [file, delay])).toEqual(HANDED_ON.map(([file, delay]) => [file, delay]));
     expect(sites.length).toBeGreaterThan(unnamed.length);
-    const folderOf = (file: string) => file.slice(0, file.lastIndexOf('/') + 1);
+    const partOf = (file: string) => file.split('/').slice(0, 2).join('/');
     for (const [file, , names] of HANDED_ON) {
-      const givers = (name: string) => filesThatRead(name).filter((reader) => folderOf(reader) === folderOf(file));
+      const givers = (name: string) => filesThatRead(name).filter((reader) => partOf(reader) === partOf(file));
       expect(names.filter((name) => givers(name).length === 0)).toEqual([]);
     }
   });

@@ -12,9 +12,6 @@ const UNDIVIDED: Readonly<Record<string, number>> = {
   machines: 23,
   'native-bindings': 17,
   'src/cli': 19,
-  'src/connector': 46,
-  'src/rpc': 20,
-  'src/telemetry': 22,
 };
 
 const entriesOf = (folder: string) => readdirSync(join(root, folder), { withFileTypes: true });

@@ -1,8 +1,8 @@
 import { budgetTable } from '../../machines/index.ts';
-import { type AttributeRow, attributeTable } from '../../src/telemetry/attribute-table.ts';
-import { SCOPE } from '../../src/telemetry/instruments.ts';
-import { type LogRow, logTable } from '../../src/telemetry/log-table.ts';
-import { type MetricRow, metricTable } from '../../src/telemetry/metric-table.ts';
+import { type LogRow, logTable } from '../../src/telemetry/logs/log-table.ts';
+import { type AttributeRow, attributeTable } from '../../src/telemetry/metrics/attribute-table.ts';
+import { SCOPE } from '../../src/telemetry/metrics/instruments.ts';
+import { type MetricRow, metricTable } from '../../src/telemetry/metrics/metric-table.ts';
 import { spanRows, transitionAttributes } from './span-rows.ts';
 
 /** docs/telemetry.md: what a connector tells, and how to have it told. */

@@ -1,4 +1,4 @@
-import { type MetricRow, metricTable } from '../../src/telemetry/metric-table.ts';
+import { type MetricRow, metricTable } from '../../src/telemetry/metrics/metric-table.ts';
 
 /** The series that OpenTelemetry's Prometheus exporter for JavaScript makes of our metrics. */
 export function prometheusNames(): Set<string> {

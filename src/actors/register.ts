@@ -2,7 +2,7 @@ import { fromPromise } from 'xstate';
 import type { Budgets, Epoch, RegistrationInput } from '../../machines/index.ts';
 import type { RegisterContextRequest } from '../gen/pegaflow/engine_pb.ts';
 import type { Connection } from '../rpc/connection.ts';
-import type { OurMemory } from '../rpc/memory-holder.ts';
+import type { OurMemory } from '../rpc/holder/memory-holder.ts';
 import { identified } from './identified.ts';
 import type { OwnerOf } from './owners.ts';
 

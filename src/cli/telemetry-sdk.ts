@@ -5,7 +5,7 @@ import type { MetricsHandler, PrometheusMetrics } from '../engine/index.ts';
 import { errorText } from '../error-text.ts';
 import { packageVersion } from '../package-version.ts';
 import { publicEndpoint, redacted } from '../redacted.ts';
-import { traceparentPropagator } from '../telemetry/traceparent.ts';
+import { traceparentPropagator } from '../telemetry/traces/traceparent.ts';
 import { UsageError } from '../usage-error.ts';
 
 export interface SdkOptions {

@@ -1,7 +1,4 @@
 export type { SchedulerConnectorEvent, WorkerConnectorEvent } from '../telemetry/event-times.ts';
-export type { SchedulerStats } from './cache-queries.ts';
-export type { Fencing } from './fencing.ts';
-export type { BlockIdsByGroup } from './hits.ts';
 export type { KvCacheLayer } from './kv-caches.ts';
 export type {
   ConnectorMetadata,
@@ -14,12 +11,13 @@ export type {
 } from './metadata.ts';
 export { type NamespaceFactors, namespaceOf } from './namespace.ts';
 export type { InstanceOptions, MachineInspector } from './options.ts';
-export type { QuarantineCounts } from './quarantine.ts';
 export type { MissReason, Query, QueryOutcome } from './query.ts';
-export { type Save, SchedulerConnector, type SchedulerConnectorOptions } from './scheduler-connector.ts';
-export { placeOf, type Shard, type ShardLayoutOptions, type ShardRank, shardLayout } from './shard-layout.ts';
-export { ShardedSchedulerConnector, type ShardedSchedulerOptions } from './sharded-scheduler-connector.ts';
-export type { ShardedStatus } from './sharded-status.ts';
+export type { SchedulerStats } from './scheduler/cache-queries.ts';
+export type { BlockIdsByGroup } from './scheduler/hits.ts';
+export { type Save, SchedulerConnector, type SchedulerConnectorOptions } from './scheduler/scheduler-connector.ts';
+export { placeOf, type Shard, type ShardLayoutOptions, type ShardRank, shardLayout } from './sharded/shard-layout.ts';
+export { ShardedSchedulerConnector, type ShardedSchedulerOptions } from './sharded/sharded-scheduler-connector.ts';
+export type { ShardedStatus } from './sharded/sharded-status.ts';
 export type {
   ConnectorState,
   ConnectorStatus,
@@ -29,10 +27,12 @@ export type {
   OutageUnderWay,
   RankProof,
 } from './status.ts';
-export type { TransferEnd, UnsafeRelease } from './transfer.ts';
+export type { QuarantineCounts } from './transfers/quarantine.ts';
+export type { TransferEnd, UnsafeRelease } from './transfers/transfer.ts';
+export type { Fencing } from './worker/fencing.ts';
 export {
   WorkerConnector,
   type WorkerConnectorOptions,
   type WorkerStats,
   type WorkerStopOutcome,
-} from './worker-connector.ts';
+} from './worker/worker-connector.ts';

@@ -5,7 +5,7 @@ import { type RegisterContextRequest, RegisterContextRequestSchema, TransferMode
 import { decodeIpcWrapper } from '../registration/ipc-wrapper.ts';
 import { IpcWrapperError } from '../registration/ipc-wrapper-error.ts';
 import { ipcHandleFrom } from '../registration/torch-handle.ts';
-import type { OurMemory } from '../rpc/memory-holder.ts';
+import type { OurMemory } from '../rpc/holder/memory-holder.ts';
 import type { InstanceOptions } from './options.ts';
 
 /** One layer's KV memory on this rank's device, as pegaflow-server wants it described. */

@@ -3,12 +3,12 @@ import { type Budgets, type Fault, FaultError, type NoProof } from '../../machin
 import { Engine } from '../gen/pegaflow/engine_pb.ts';
 import { patientTimer } from '../patient-timer.ts';
 import { publicEndpoint } from '../redacted.ts';
-import { type DeathWaiter, DeathWatch } from './death-watch.ts';
 import { createGrpcTransport } from './grpc-transport.ts';
-import { HolderSearch } from './holder-search.ts';
-import type { HolderWatch } from './holder-watch.ts';
+import { type DeathWaiter, DeathWatch } from './holder/death-watch.ts';
+import { HolderSearch } from './holder/holder-search.ts';
+import type { HolderWatch } from './holder/holder-watch.ts';
+import type { OurMemory } from './holder/memory-holder.ts';
 import { Link, type LinkEnd } from './link.ts';
-import type { OurMemory } from './memory-holder.ts';
 import { RpcError } from './rpc-error.ts';
 
 /** Largest message either way, in bytes; pegaflow-server's own limit. */

@@ -15,18 +15,18 @@ import { packageVersion } from '../package-version.ts';
 import { redacted } from '../redacted.ts';
 import type { EventTimes, SchedulerConnectorEvent, WorkerConnectorEvent } from './event-times.ts';
 import { attempt, guarded, guardedLogger } from './guarded.ts';
-import { type Instruments, instrumentsOf, SCOPE } from './instruments.ts';
-import { LifecycleLog } from './lifecycle-log.ts';
-import { logTable } from './log-table.ts';
-import type { Logger } from './logger.ts';
+import { LifecycleLog } from './logs/lifecycle-log.ts';
+import { logTable } from './logs/log-table.ts';
+import type { Logger } from './logs/logger.ts';
 import { machineSteps } from './machine-steps.ts';
+import { type Instruments, instrumentsOf, SCOPE } from './metrics/instruments.ts';
+import { QueryMetrics } from './metrics/query-metrics.ts';
+import { SchedulerMetrics } from './metrics/scheduler-metrics.ts';
+import { WorkerMetrics } from './metrics/worker-metrics.ts';
 import type { ConnectionObserver, SchedulerObserver, ToldQuery, WorkerObserver } from './observers.ts';
-import { QueryMetrics } from './query-metrics.ts';
-import { RankTrace } from './rank-trace.ts';
 import { type RpcTelemetry, rpcInterceptor } from './rpc-interceptor.ts';
-import { SchedulerMetrics } from './scheduler-metrics.ts';
-import { SchedulerTrace } from './scheduler-trace.ts';
-import { WorkerMetrics } from './worker-metrics.ts';
+import { RankTrace } from './traces/rank-trace.ts';
+import { SchedulerTrace } from './traces/scheduler-trace.ts';
 
 /** Where a connector tells what it does. Nothing that goes wrong there reaches the connector. */
 export interface TelemetryOptions {

@@ -1,4 +1,4 @@
-import type { Logger } from './logger.ts';
+import type { Logger } from './logs/logger.ts';
 
 type Methods<T> = {
   readonly [name in keyof T]: T[name] extends (...args: infer A) => unknown ? (...args: A) => void : never;

@@ -12,10 +12,10 @@ const root = new URL('../../', import.meta.url).href;
 
 const standIns: Readonly<Record<string, string>> = {
   'src/rpc/grpc-transport.ts': 'grpc-transport.ts',
-  'src/rpc/held-name.ts': 'held-name.ts',
+  'src/rpc/holder/held-name.ts': 'held-name.ts',
   'src/rpc/link.ts': 'link.ts',
-  'src/rpc/memory-holder.ts': 'memory-holder.ts',
-  'src/rpc/socket-owner.ts': 'socket-owner.ts',
+  'src/rpc/holder/memory-holder.ts': 'memory-holder.ts',
+  'src/rpc/holder/socket-owner.ts': 'socket-owner.ts',
   'native-bindings/index.ts': 'native-bindings.ts',
 };
 

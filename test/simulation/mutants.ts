@@ -17,7 +17,7 @@ export interface Mutant {
 export const mutants: readonly Mutant[] = [
   {
     name: 'load of another epoch',
-    file: 'src/connector/rank-transfers.ts',
+    file: 'src/connector/transfers/rank-transfers.ts',
     find: 'if (!isSameEpoch(intent.epoch, service.epoch)) {',
     replace: 'if (false) {',
     why: 'a lease of an earlier epoch is loaded',
@@ -25,7 +25,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'save without epoch',
-    file: 'src/connector/rank-transfers.ts',
+    file: 'src/connector/transfers/rank-transfers.ts',
     find: "if (!isSameEpoch(intent.epoch, service.epoch)) return 'the save is of another epoch';",
     replace: '',
     why: 'some ranks alone save',
@@ -64,14 +64,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'saves without every rank',
-    file: 'src/connector/scheduler-connector.ts',
+    file: 'src/connector/scheduler/scheduler-connector.ts',
     find: '    if (!this.takesSaves) return false;\n',
     replace: '',
     why: 'some ranks alone save, and what they saved fills the pool',
   },
   {
     name: 'held without a limit',
-    file: 'src/connector/scheduler-connector.ts',
+    file: 'src/connector/scheduler/scheduler-connector.ts',
     find: 'isAtHeldLimit || ',
     replace: '',
     why: 'a server that ends nothing is given block after block, until none is left',
@@ -79,7 +79,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'in service without every rank',
-    file: 'src/connector/attendance.ts',
+    file: 'src/connector/scheduler/attendance.ts',
     find: 'const isAbsent = !servesIn(report, epoch);',
     replace: 'const isAbsent = false;',
     why: 'hits are promised that a rank cannot load',
@@ -123,14 +123,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a close is proof of death',
-    file: 'src/rpc/death-watch.ts',
+    file: 'src/rpc/holder/death-watch.ts',
     find: '  observeClose(): void {\n    this.#isClosed = true;\n',
     replace: "  observeClose(): void {\n    this.#isClosed = true;\n    queueMicrotask(() => this.#prove('weak'));\n",
     why: 'blocks are free while the server lives and copies',
   },
   {
     name: 'weak proof without settling',
-    file: 'src/rpc/death-watch.ts',
+    file: 'src/rpc/holder/death-watch.ts',
     find: '    }, this.#options.settleMs);',
     replace: '    }, 0);',
     why: "a dying server's last copies land in free blocks",
@@ -138,7 +138,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a proxy is taken for the server',
-    file: 'src/rpc/holder-search.ts',
+    file: 'src/rpc/holder/holder-search.ts',
     find: 'const isHolder = () => holdsMemory(owner, this.#memory, this.#sinceTicks);',
     replace: 'const isHolder = async () => true;',
     why: 'a process between us and the server dies, and blocks are free while the server copies',
@@ -147,14 +147,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'failed load final at once',
-    file: 'src/connector/loads.ts',
+    file: 'src/connector/transfers/loads.ts',
     find: 'flight.cancelSettling ??= patientTimer(this.#budgets.settleMs, () => this.#failAfterAcceptance(flight));',
     replace: 'this.#failAfterAcceptance(flight);',
     why: 'copies that were queued before the failure land in free blocks',
   },
   {
     name: 'a broken link ends a transfer',
-    file: 'src/connector/transfer.ts',
+    file: 'src/connector/transfers/transfer.ts',
     find: "    if (isFinal) {\n      this.fail(fault, 'answer');",
     replace: "    if (fault !== null) {\n      this.fail(fault, 'answer');",
     why: 'suspicion is taken for death',
@@ -162,14 +162,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'unsafe release not counted',
-    file: 'src/connector/rank-transfers.ts',
+    file: 'src/connector/transfers/rank-transfers.ts',
     find: '        this.stats.unsafeReleases += 1;\n',
     replace: '',
     why: 'blocks are handed back in silence',
   },
   {
     name: 'a load is sent twice',
-    file: 'src/connector/loads.ts',
+    file: 'src/connector/transfers/loads.ts',
     find: '        (error) => transfer.rpcFailed(error),\n      );\n  }',
     replace:
       '        (error) => { transfer.rpcFailed(error); if (server.link.end === null) this.start(server, target, intent, events); },\n      );\n  }',
@@ -177,14 +177,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'query id without digest',
-    file: 'src/connector/cache-queries.ts',
+    file: 'src/connector/scheduler/cache-queries.ts',
     find: '{digest}`, named)',
     replace: "{''}`, named)",
     why: "a prefetch's result is taken for another query's",
   },
   {
     name: 'delivery not confirmed',
-    file: 'src/connector/scheduler-connector.ts',
+    file: 'src/connector/scheduler/scheduler-connector.ts',
     find: '  buildMetadata(): ConnectorMetadata {\n    this.#confirmDelivery();',
     replace: '  buildMetadata(): ConnectorMetadata {',
     why: 'a host without a channel waits for ever',
@@ -212,35 +212,35 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'queries while degraded',
-    file: 'src/connector/scheduler-connector.ts',
+    file: 'src/connector/scheduler/scheduler-connector.ts',
     find: "const epoch = snapshot.hasTag('cacheUsable') ? announcement.epoch : null;",
     replace: 'const { epoch } = announcement;',
     why: 'queries are sent outside connected',
   },
   {
     name: 'transfer without budget',
-    file: 'src/connector/transfer.ts',
+    file: 'src/connector/transfers/transfer.ts',
     find: 'after(unsafeReleaseAfterMs, () => this.#giveUp(unsafeReleaseAfterMs));',
     replace: 'after(unsafeReleaseAfterMs * 1000, () => this.#giveUp(unsafeReleaseAfterMs));',
     why: 'a host that declared a time waits for ever',
   },
   {
     name: 'blocks handed back by time',
-    file: 'src/connector/transfer.ts',
+    file: 'src/connector/transfers/transfer.ts',
     find: '    this.#isUnanswered = true;\n    this.#doubt();\n  }\n\n  /** For a host',
     replace: "    this.fail({ kind: 'timedOut', message: '' }, 'answer');\n  }\n\n  /** For a host",
     why: 'time is taken for proof',
   },
   {
     name: 'threads taken for gone',
-    file: 'src/connector/proof-seeker.ts',
+    file: 'src/connector/transfers/proof-seeker.ts',
     find: "if (this.#isDisposed || left.some((one) => one !== 'none')) continue;",
     replace: 'if (this.#isDisposed) continue;',
     why: 'blocks are free while a copy of the old registration still runs',
   },
   {
     name: 'nobody asks for proof',
-    file: 'src/connector/proof-seeker.ts',
+    file: 'src/connector/transfers/proof-seeker.ts',
     find: "      this.#step = 'asking';\n",
     replace: '',
     why: 'what a lost link left open stays held for as long as the server lives',
@@ -255,7 +255,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'fences a server that answers',
-    file: 'src/connector/fencing.ts',
+    file: 'src/connector/worker/fencing.ts',
     find: 'silentLooks: isHeard ? 0 : before.silentLooks + 1',
     replace: 'silentLooks: before.silentLooks + 1',
     why: 'the cache of every instance is ended for one transfer that lasts',
@@ -263,7 +263,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'finished without waiting for saves',
-    file: 'src/connector/request-ledger.ts',
+    file: 'src/connector/scheduler/request-ledger.ts',
     find: 'entry.awaitsSaves = entry.hasSaves;',
     replace: 'entry.awaitsSaves = false;',
     why: 'blocks are used again while a save reads them',
@@ -277,14 +277,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'stop leaves transfers',
-    file: 'src/connector/worker-connector.ts',
+    file: 'src/connector/worker/worker-connector.ts',
     find: '    this.#transfers.abandonAll();\n',
     replace: '',
     why: 'records and timers outlive the connector',
   },
   {
     name: 'a spoilt hash is a hit',
-    file: 'src/connector/cache-queries.ts',
+    file: 'src/connector/scheduler/cache-queries.ts',
     find: 'upTo(loadable, this.#options.distrust.trustedPrefix(hashesAt(loadable, query)));',
     replace: 'loadable;',
     why: 'what a save stored after its blocks were handed back is loaded',
@@ -293,7 +293,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'spoilt hashes not reported',
-    file: 'src/connector/unsafe-saves.ts',
+    file: 'src/connector/transfers/unsafe-saves.ts',
     find: 'for (const hash of [...saves].flat()) hashes.set(keyOf(hash), hash);',
     replace: '',
     why: 'the scheduler never hears which hashes are not to be used',
@@ -302,7 +302,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'replaced worker not told of',
-    file: 'src/connector/worker-connector.ts',
+    file: 'src/connector/worker/worker-connector.ts',
     find: 'if (left.rank === rank && left.workerBootId === workerBootId) {',
     replace: 'if (false) {',
     why: 'requests wait for what a process that is gone had under way',
@@ -317,7 +317,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'any number of saves in flight',
-    file: 'src/connector/saves.ts',
+    file: 'src/connector/transfers/saves.ts',
     find: 'if (this.#hasRoomAt(server)) send();',
     replace: 'if (server) send();',
     why: 'saves queue where nobody can take them back',
@@ -331,7 +331,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'abandoned query never withdrawn',
-    file: 'src/connector/abandoned-queries.ts',
+    file: 'src/connector/scheduler/abandoned-queries.ts',
     find: 'patientTimer(this.#budgets.abandonedQueryTimeoutMs, withdraw)',
     replace: 'patientTimer(1e9, withdraw)',
     why: 'queries that a server hangs on pile up',
@@ -353,14 +353,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'refusal held against the registration',
-    file: 'src/connector/worker-connector.ts',
+    file: 'src/connector/worker/worker-connector.ts',
     find: "if (fault.kind === 'rejected' || fault.kind === 'incompatible' || fault.lost === 'seal') return;",
     replace: '',
     why: 'a full disk takes every rank out of service',
   },
   {
     name: 'failed copies not spaced',
-    file: 'src/connector/worker-connector.ts',
+    file: 'src/connector/worker/worker-connector.ts',
     find: 'if (isCopyFailure && !this.#copyFailures.isDue(performance.now())) return;',
     replace: '',
     why: 'a block that cannot be loaded makes all ranks register again each time',
@@ -368,7 +368,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'other memory under the same life',
-    file: 'src/connector/worker-connector.ts',
+    file: 'src/connector/worker/worker-connector.ts',
     find: "if (isOther) this.#send({ type: 'memory.replaced', workerBootId: randomUUID() });",
     replace: '',
     why: 'the server goes on with memory that is not used any more',
@@ -407,7 +407,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'endless transfer is no evidence',
-    file: 'src/connector/transfer.ts',
+    file: 'src/connector/transfers/transfer.ts',
     find: '  #stall(): void {\n    this.#isUnanswered = true;\n    this.#doubt();',
     replace: '  #stall(): void {',
     why: 'a server that answers every ping and ends no work is never cured',
@@ -415,7 +415,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'unanswered question left behind',
-    file: 'src/connector/saves.ts',
+    file: 'src/connector/transfers/saves.ts',
     find: 'client.save(request, { signal })',
     replace:
       'Promise.race([client.save(request), new Promise((_, no) => signal.addEventListener("abort", () => no(signal.reason)))])',
@@ -432,14 +432,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'failed promise kept',
-    file: 'src/connector/refused-work.ts',
+    file: 'src/connector/scheduler/refused-work.ts',
     find: 'for (const { groupId } of load.leases) this.#withdrawn.set(load.requestId, groupId, true);',
     replace: '',
     why: 'a request whose load failed is promised the same hit again',
   },
   {
     name: 'leases never released',
-    file: 'src/connector/leases.ts',
+    file: 'src/connector/scheduler/leases.ts',
     find: '  release(held: HeldLease): void {\n',
     replace: '  release(held: HeldLease): void {\n    if (held) return;\n',
     why: "what nobody loads pins the server's pool until it expires",

@@ -1,7 +1,7 @@
 import { create, type Message } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { createNoopMeter } from '@opentelemetry/api';
-import { SAVES_IN_FLIGHT_MAX } from '../../src/connector/saves.ts';
+import { SAVES_IN_FLIGHT_MAX } from '../../src/connector/transfers/saves.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { silentLog } from '../../src/engine/engine-log.ts';
 import { createEngineMetrics } from '../../src/engine/engine-metrics.ts';

@@ -1,6 +1,6 @@
 /** Registrations that fail, hang, are lost or are refused, at a server that lives. */
 import { describe, expect, it, vi } from 'vitest';
-import { logTable } from '../../src/telemetry/log-table.ts';
+import { logTable } from '../../src/telemetry/logs/log-table.ts';
 import { hashesOf, TestConnection } from '../support/engine-rank.ts';
 import { heldStates, patientBudgets } from '../support/held-states.ts';
 import { LogRecorder } from '../support/log-recorder.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { placeOf, ShardedSchedulerConnector, shardLayout, WorkerConnector } from '../../src/connector/index.ts';
-import type { ShardedSchedulerOptions } from '../../src/connector/sharded-scheduler-connector.ts';
+import type { ShardedSchedulerOptions } from '../../src/connector/sharded/sharded-scheduler-connector.ts';
 import { RankAggregate } from '../../src/demo/hosts/rank-aggregate.ts';
 import { TestConnection, TestRank } from './engine-rank.ts';
 import type { ServerProcess } from './server-process.ts';

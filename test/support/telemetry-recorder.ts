@@ -8,7 +8,7 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics';
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
-import { traceparentPropagator } from '../../src/telemetry/traceparent.ts';
+import { traceparentPropagator } from '../../src/telemetry/traces/traceparent.ts';
 
 type Attributes = Readonly<Record<string, unknown>>;
 

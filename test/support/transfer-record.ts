@@ -1,4 +1,4 @@
-import type { TransferEvents, TransferOutcome, UnsafeRelease } from '../../src/connector/transfer.ts';
+import type { TransferEvents, TransferOutcome, UnsafeRelease } from '../../src/connector/transfers/transfer.ts';
 
 /** Writes down what one transfer tells. */
 export class TransferRecord {

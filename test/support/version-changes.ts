@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { logTable } from '../../src/telemetry/log-table.ts';
+import { logTable } from '../../src/telemetry/logs/log-table.ts';
 import { LogRecorder } from './log-recorder.ts';
 import type { ServerProcess } from './server-process.ts';
 import { connected, epochOf, inServiceAfter, provesItself, startInstance } from './story.ts';

@@ -1,5 +1,5 @@
 import type { InspectionEvent } from 'xstate';
-import { transitionLog } from '../../telemetry/transition-log.ts';
+import { transitionLog } from '../../telemetry/logs/transition-log.ts';
 
 /** An inspector that writes a line for every transition: time, machine, from, event, to. */
 export function describeTransition(machine: string, write: (line: string) => void): (event: InspectionEvent) => void {

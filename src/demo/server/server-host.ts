@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { listeningInodes, pidOfSocket } from '../../rpc/socket-owner.ts';
+import { listeningInodes, pidOfSocket } from '../../rpc/holder/socket-owner.ts';
 import { wallTimeMs } from '../../wall-time.ts';
 import { exitOf, parentChannel } from '../hosts/ipc.ts';
 import { identifyProcess, membersOfSession } from '../leaks.ts';

@@ -1,5 +1,5 @@
-/** In the place of `src/rpc/held-name.ts`: names of the simulated host. */
-import type * as real from '../../../src/rpc/held-name.ts';
+/** In the place of `src/rpc/holder/held-name.ts`: names of the simulated host. */
+import type * as real from '../../../src/rpc/holder/held-name.ts';
 import { kernel } from '../kernel.ts';
 
 export async function holdName(name: string): Promise<Disposable | null> {

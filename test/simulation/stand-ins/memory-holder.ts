@@ -1,5 +1,5 @@
-/** In the place of `src/rpc/memory-holder.ts`: who maps the memory of the process that asks. */
-import type * as real from '../../../src/rpc/memory-holder.ts';
+/** In the place of `src/rpc/holder/memory-holder.ts`: who maps the memory of the process that asks. */
+import type * as real from '../../../src/rpc/holder/memory-holder.ts';
 import { kernel } from '../kernel.ts';
 
 const TICK_MS = 10;

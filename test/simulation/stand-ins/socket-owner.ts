@@ -1,6 +1,7 @@
-/** In the place of `src/rpc/socket-owner.ts`: the same questions to the simulated kernel, each answered a moment later. */
+/** In the place of `src/rpc/holder/socket-owner.ts`: the same questions to the simulated kernel, each answered a moment later. */
+
+import type * as real from '../../../src/rpc/holder/socket-owner.ts';
 import type { ConnectionAddresses } from '../../../src/rpc/link.ts';
-import type * as real from '../../../src/rpc/socket-owner.ts';
 import { kernel } from '../kernel.ts';
 
 /** Milliseconds that a pass over /proc takes. */

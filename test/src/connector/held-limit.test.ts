@@ -1,8 +1,8 @@
 /** What is held for a server that is silent or gone is bounded by amount. */
 import { describe, expect, it } from 'vitest';
 import { SchedulerConnector } from '../../../src/connector/index.ts';
-import { Quarantine } from '../../../src/connector/quarantine.ts';
-import { logTable } from '../../../src/telemetry/log-table.ts';
+import { Quarantine } from '../../../src/connector/transfers/quarantine.ts';
+import { logTable } from '../../../src/telemetry/logs/log-table.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
 import { own } from '../../support/own.ts';

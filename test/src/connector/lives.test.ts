@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
 import { type ConnectorMetadata, type SaveIntent, WorkerConnector } from '../../../src/connector/index.ts';
-import { TransferLedger } from '../../../src/connector/transfer-ledger.ts';
+import { TransferLedger } from '../../../src/connector/transfers/transfer-ledger.ts';
 import { hashesOf, TestConnection, TestRank } from '../../support/engine-rank.ts';
 import { own } from '../../support/own.ts';
 import type { ServerProcess } from '../../support/server-process.ts';

@@ -1,9 +1,9 @@
 /** A load ends in a record in shared memory, which the server opens by its name: where it cannot, no load can succeed. */
 import { describe, expect, it } from 'vitest';
 import { budgetsFrom, FaultError } from '../../../machines/index.ts';
-import { recordFault } from '../../../src/connector/record-check.ts';
+import { recordFault } from '../../../src/connector/transfers/record-check.ts';
 import type { EngineClient, ServerLink } from '../../../src/rpc/connection.ts';
-import { logTable } from '../../../src/telemetry/log-table.ts';
+import { logTable } from '../../../src/telemetry/logs/log-table.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { freePort } from '../../support/free-port.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { statusText } from '../../../src/cli/status-table.ts';
 import { startEngine as startInThisProcess } from '../../../src/engine/index.ts';
 import { ConnectorFeed } from '../../../src/index.ts';
-import { logTable } from '../../../src/telemetry/log-table.ts';
+import { logTable } from '../../../src/telemetry/logs/log-table.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
 import { atEnd, own } from '../../support/own.ts';

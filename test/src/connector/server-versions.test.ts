@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
 import { SchedulerConnector, WorkerConnector } from '../../../src/connector/index.ts';
 import { encodeIpcWrapper } from '../../../src/registration/ipc-wrapper.ts';
-import { logTable } from '../../../src/telemetry/log-table.ts';
+import { logTable } from '../../../src/telemetry/logs/log-table.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
 import { own } from '../../support/own.ts';
 import { ShardedInstance } from '../../support/sharded-instance.ts';

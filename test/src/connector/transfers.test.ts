@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
 import { layersIn } from '../../../src/connector/kv-caches.ts';
-import { Loads } from '../../../src/connector/loads.ts';
+import { Loads } from '../../../src/connector/transfers/loads.ts';
 import { Connection } from '../../../src/rpc/connection.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { own } from '../../support/own.ts';

@@ -1,7 +1,7 @@
 /** Instances that register on one device at the same moment: whose copy threads are whose. */
 import { expect, it } from 'vitest';
-import { holdName } from '../../../src/rpc/held-name.ts';
-import { logTable } from '../../../src/telemetry/log-table.ts';
+import { holdName } from '../../../src/rpc/holder/held-name.ts';
+import { logTable } from '../../../src/telemetry/logs/log-table.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
 import { endpointOf, startEngine, startInstance } from '../../support/story.ts';

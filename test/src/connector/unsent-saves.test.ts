@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
-import { SAVES_IN_FLIGHT_MAX, type SaveSource, Saves } from '../../../src/connector/saves.ts';
+import { SAVES_IN_FLIGHT_MAX, type SaveSource, Saves } from '../../../src/connector/transfers/saves.ts';
 import type { SaveResponse } from '../../../src/gen/pegaflow/engine_pb.ts';
 import type { EngineClient, ServerLink } from '../../../src/rpc/connection.ts';
 import { StreamGate } from '../../../src/rpc/stream-gate.ts';

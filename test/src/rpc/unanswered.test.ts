@@ -2,8 +2,8 @@ import { constants, createServer, type Http2Server, type ServerHttp2Stream } fro
 import type { AddressInfo, Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../../../machines/index.ts';
-import { Loads } from '../../../src/connector/loads.ts';
-import { Transfer } from '../../../src/connector/transfer.ts';
+import { Loads } from '../../../src/connector/transfers/loads.ts';
+import { Transfer } from '../../../src/connector/transfers/transfer.ts';
 import { Connection } from '../../../src/rpc/connection.ts';
 import { RpcError } from '../../../src/rpc/rpc-error.ts';
 import { atEnd, own } from '../../support/own.ts';

@@ -3,9 +3,9 @@ import { type Context, context, propagation, ROOT_CONTEXT, trace } from '@opente
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { Engine } from '../../../src/gen/pegaflow/engine_pb.ts';
-import { instrumentsOf } from '../../../src/telemetry/instruments.ts';
+import { instrumentsOf } from '../../../src/telemetry/metrics/instruments.ts';
 import { rpcInterceptor } from '../../../src/telemetry/rpc-interceptor.ts';
-import { traceparentPropagator } from '../../../src/telemetry/traceparent.ts';
+import { traceparentPropagator } from '../../../src/telemetry/traces/traceparent.ts';
 import { TelemetryRecorder } from '../../support/telemetry-recorder.ts';
 
 beforeEach(() => propagation.setGlobalPropagator(traceparentPropagator));

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { spanRows, transitionAttributes } from '../../../scripts/telemetry/span-rows.ts';
-import { attributeTable } from '../../../src/telemetry/attribute-table.ts';
-import { logTable } from '../../../src/telemetry/log-table.ts';
-import { metricTable } from '../../../src/telemetry/metric-table.ts';
+import { logTable } from '../../../src/telemetry/logs/log-table.ts';
+import { attributeTable } from '../../../src/telemetry/metrics/attribute-table.ts';
+import { metricTable } from '../../../src/telemetry/metrics/metric-table.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
 import { startServer } from '../../support/server-under-test.ts';
