@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { registrationOf } from '../src/connector/kv-caches.ts';
 import { BareLink } from './bare-link.ts';
-import type { MeasuredServer } from './measured-server.ts';
 import type { RankMemory } from './rank-memory.ts';
 import { type Recovering, Service } from './recovering.ts';
+import type { MeasuredServer } from './servers/measured-server.ts';
 
 /** Wait after a dial that failed, in milliseconds. */
 const REDIAL_MS = 1;

@@ -6,9 +6,9 @@ import { exits, runTool, toolCommand } from '../scripts/tool-command.ts';
 import { UsageError } from '../src/usage-error.ts';
 import type { Figure } from './figure.ts';
 import { tableFrom } from './report.ts';
-import { sections } from './sections.ts';
-import type { ServerChoice } from './server-choice.ts';
-import { chooseServer } from './server-option.ts';
+import { sections } from './sections/sections.ts';
+import type { ServerChoice } from './servers/server-choice.ts';
+import { chooseServer } from './servers/server-option.ts';
 
 interface Flags {
   readonly only?: string;

@@ -9,7 +9,7 @@
  */
 import { assign, sendParent, setup } from 'xstate';
 import type { Budgets } from './budgets.ts';
-import type { BreakerName, PassedOnEvent } from './domain-events.ts';
+import type { BreakerName, PassedOnEvent } from './events/domain-events.ts';
 import type { Fault } from './faults.ts';
 
 export interface BreakerInput {

@@ -1,6 +1,6 @@
 import type { Fault } from './faults.ts';
-import type { RankReport, Survey } from './messages.ts';
-import type { Lineage } from './ranks.ts';
+import type { RankReport, Survey } from './ranks/messages.ts';
+import type { Lineage } from './ranks/ranks.ts';
 
 /** An observation that something was lost or went wrong, and whose it is. */
 export interface Evidence {

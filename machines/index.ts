@@ -1,7 +1,7 @@
 export { attemptCeilingMs, paceCeilingMs, pushbackMs, rankRedialCeilingMs, voidCeilingMs } from './backoff.ts';
 export { type BreakerEvent, breakerMachine } from './breaker.ts';
 export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
-export { dialEndedBy, isDialing } from './dial-outcome.ts';
+export { dialEndedBy, isDialing } from './events/dial-outcome.ts';
 export type {
   BreakerName,
   DialOutcome,
@@ -12,8 +12,8 @@ export type {
   RegistrationOutcome,
   SchedulerDomainEvent,
   WorkerDomainEvent,
-} from './domain-events.ts';
-export { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
+} from './events/domain-events.ts';
+export type { EndedOutage, Generation, Outage, OutageCause, ServerEnd } from './events/outage.ts';
 export type { Evidence } from './evidence.ts';
 export {
   type Fault,
@@ -24,7 +24,9 @@ export {
   type LinkEndCause,
   type LostThing,
 } from './faults.ts';
-export { MAX_HELD_BLOCKS_SHARE } from './held-limit.ts';
+export { pathFrom, stateOf } from './path.ts';
+export { type Epoch, isSameEpoch, supersedes } from './ranks/epoch.ts';
+export { MAX_HELD_BLOCKS_SHARE } from './ranks/held-limit.ts';
 export type {
   Announcement,
   InheritedTransfers,
@@ -36,11 +38,9 @@ export type {
   ReportedWork,
   Survey,
   SurveyInput,
-} from './messages.ts';
-export type { EndedOutage, Generation, Outage, OutageCause, ServerEnd } from './outage.ts';
-export { pathFrom, stateOf } from './path.ts';
-export { isNoProof, type NoProof, type Proof, proofInWords, WAYS_TO_PROOF } from './proof.ts';
-export { type Lineage, type RankReports, servesIn, unservingRanks } from './ranks.ts';
+} from './ranks/messages.ts';
+export { isNoProof, type NoProof, type Proof, proofInWords, WAYS_TO_PROOF } from './ranks/proof.ts';
+export { type Lineage, type RankReports, servesIn, unservingRanks } from './ranks/ranks.ts';
 export { schedulerMachine } from './scheduler.ts';
 export type {
   Cleared,

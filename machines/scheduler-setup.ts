@@ -13,13 +13,8 @@ import {
 import { attemptCeilingMs, paceCeilingMs, pushbackMs, voidCeilingMs } from './backoff.ts';
 import { breakerMachine } from './breaker.ts';
 import type { Budgets } from './budgets.ts';
-import { dialOutcome } from './dial-outcome.ts';
-import type { BreakerName, PassedOnEvent, SchedulerDomainEvent, StalledEvent } from './domain-events.ts';
-import { type Epoch, isSameEpoch } from './epoch.ts';
-import { apartEvidence, desertion, type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
-import { type Fault, isDenial, type LinkEndCause } from './faults.ts';
-import { atHeldLimit, heldLimitFault } from './held-limit.ts';
-import type { Announcement, RankReport, Survey, SurveyInput } from './messages.ts';
+import { dialOutcome } from './events/dial-outcome.ts';
+import type { BreakerName, PassedOnEvent, SchedulerDomainEvent, StalledEvent } from './events/domain-events.ts';
 import {
   generationBegan,
   generationFailed,
@@ -28,7 +23,12 @@ import {
   outOfService,
   stopped,
   type Told,
-} from './outage-events.ts';
+} from './events/outage-events.ts';
+import { apartEvidence, desertion, type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
+import { type Fault, isDenial, type LinkEndCause } from './faults.ts';
+import { type Epoch, isSameEpoch } from './ranks/epoch.ts';
+import { atHeldLimit, heldLimitFault } from './ranks/held-limit.ts';
+import type { Announcement, RankReport, Survey, SurveyInput } from './ranks/messages.ts';
 import {
   allConfirm,
   allQuiet,
@@ -49,7 +49,7 @@ import {
   unservingRanks,
   unstoppedRank,
   upholds,
-} from './ranks.ts';
+} from './ranks/ranks.ts';
 import { allowsVersion, type ServerVersions } from './server-versions.ts';
 import { unprovided } from './unprovided.ts';
 import { isUsable, objectionTo, versionToAnnounce, versionTold } from './version-choice.ts';

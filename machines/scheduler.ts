@@ -14,12 +14,12 @@
  * - after faults stop, every machine reaches connected with no operator
  */
 import { not } from 'xstate';
-import type { PassedOnEvent } from './domain-events.ts';
+import type { PassedOnEvent } from './events/domain-events.ts';
+import { NO_CLUES } from './events/outage.ts';
 import { type Fault, faultFrom } from './faults.ts';
-import { MAX_HELD_BLOCKS_SHARE } from './held-limit.ts';
-import type { RankReport } from './messages.ts';
-import { NO_CLUES } from './outage.ts';
-import { rankWithOpenRegister, unstoppedRank } from './ranks.ts';
+import { MAX_HELD_BLOCKS_SHARE } from './ranks/held-limit.ts';
+import type { RankReport } from './ranks/messages.ts';
+import { rankWithOpenRegister, unstoppedRank } from './ranks/ranks.ts';
 import {
   breakers,
   NOT_REFUSED,

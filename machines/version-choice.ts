@@ -1,7 +1,7 @@
 /** Which version the scheduler's next registration names, and what speaks against one. */
 import type { Evidence } from './evidence.ts';
-import type { Announcement } from './messages.ts';
-import { type RankReports, refusalIn } from './ranks.ts';
+import type { Announcement } from './ranks/messages.ts';
+import { type RankReports, refusalIn } from './ranks/ranks.ts';
 import { allowsVersion, firstVersionOf, type ServerVersions, storageOffsetFault } from './server-versions.ts';
 
 interface VersionClues {

@@ -23,12 +23,8 @@ import {
 } from 'xstate';
 import { pushbackMs, rankRedialCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
-import { dialOutcome } from './dial-outcome.ts';
-import type { PassedOnByRank, WorkerDomainEvent } from './domain-events.ts';
-import { type Epoch, isSameEpoch, supersedes } from './epoch.ts';
-import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
-import type { Announcement, RankOutcome } from './messages.ts';
-import { isNoProof, type Proof } from './proof.ts';
+import { dialOutcome } from './events/dial-outcome.ts';
+import type { PassedOnByRank, WorkerDomainEvent } from './events/domain-events.ts';
 import {
   type RankCourse,
   rankLeftService,
@@ -36,7 +32,11 @@ import {
   rankWasAnswered,
   rankWasTold,
   type ToldByRank,
-} from './rank-events.ts';
+} from './events/rank-events.ts';
+import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
+import { type Epoch, isSameEpoch, supersedes } from './ranks/epoch.ts';
+import type { Announcement, RankOutcome } from './ranks/messages.ts';
+import { isNoProof, type Proof } from './ranks/proof.ts';
 import { unprovided } from './unprovided.ts';
 
 export interface WorkerInput {

@@ -1,7 +1,7 @@
 /** Device memory, shared memory, threads and process exit, behind wrappers that own what they hold. No pointer leaves this folder. */
-export { type CudaDriverOptions, createCudaDriver } from './cuda-driver.ts';
-export type { CudaBuffer, CudaDriver, CudaMemory } from './cuda-memory.ts';
-export { CudaUnavailableError, type CudaUnavailableReason } from './cuda-unavailable-error.ts';
+export { type CudaDriverOptions, createCudaDriver } from './cuda-device/cuda-driver.ts';
+export type { CudaBuffer, CudaDriver, CudaMemory } from './cuda-device/cuda-memory.ts';
+export { CudaUnavailableError, type CudaUnavailableReason } from './cudart/cuda-unavailable-error.ts';
 export { DeviceError, type DeviceErrorCode } from './device-error.ts';
 export {
   type DeviceBuffer,
@@ -11,13 +11,13 @@ export {
   type MappedMemory,
 } from './device-memory.ts';
 export type { AllocationPart } from './device-range.ts';
+export { createEmulatedDriver, type EmulatedDriverOptions } from './emulated-device/emulated-device.ts';
 export { segmentOfHandle } from './emulated-device/handle.ts';
-export { createEmulatedDriver, type EmulatedDriverOptions } from './emulated-device.ts';
 export { LoadState, LoadStateError } from './load-state.ts';
-export { ParkedThread, ThreadError } from './parked-thread.ts';
+export { type ProcessExitWatch, ProcessWatchError, watchProcessExit } from './pidfd/process-exit.ts';
 export { ShmError } from './posix-shm/check.ts';
-export { type ProcessExitWatch, ProcessWatchError, watchProcessExit } from './process-exit.ts';
-export { SharedMemory } from './shared-memory.ts';
+export { SharedMemory } from './posix-shm/shared-memory.ts';
+export { ParkedThread, ThreadError } from './pthread/parked-thread.ts';
 export { sweepLoadRecords, sweepSharedMemory } from './sweep.ts';
 export { SystemCallError } from './system-call-error.ts';
 export { TORCH_REF_COUNTER_SLOTS, TorchRefCounters } from './torch-ref-counters.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ownStamp } from './creator-stamp.ts';
-import { SharedMemory } from './shared-memory.ts';
+import { SharedMemory } from './posix-shm/shared-memory.ts';
 
 /** `pega_load_` and a UUID as 32 lowercase hex digits name a record. */
 export const LOAD_STATE_PREFIX = 'pega_load_';

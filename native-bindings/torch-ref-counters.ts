@@ -1,5 +1,5 @@
 import { type CreatorStamp, ownStamp } from './creator-stamp.ts';
-import { SharedMemory } from './shared-memory.ts';
+import { SharedMemory } from './posix-shm/shared-memory.ts';
 
 /** `torch_<pid>_<creator stamp, 16 hex digits>_<count>`: torch's own names have a decimal number in the middle. */
 const NAME = /^torch_\d+_([0-9a-f]{16})_\d+$/;

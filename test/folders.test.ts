@@ -6,14 +6,6 @@ const root = resolve(import.meta.dirname, '..');
 const SOURCE = /\.(ts|js|mjs|c|sh)$/;
 const MAX_SOURCES = 15;
 
-/** Folders that are still to be divided, with their sources: they do not grow. */
-const UNDIVIDED: Readonly<Record<string, number>> = {
-  bench: 25,
-  machines: 23,
-  'native-bindings': 17,
-  'src/cli': 19,
-};
-
 const entriesOf = (folder: string) => readdirSync(join(root, folder), { withFileTypes: true });
 
 function foldersUnder(folder: string): string[] {
@@ -27,12 +19,8 @@ test(`no folder has more than ${MAX_SOURCES} sources`, () => {
     folder,
     sources: entriesOf(folder).filter((entry) => entry.isFile() && SOURCE.test(entry.name)).length,
   }));
-  const tooLarge = sizes.filter(({ folder, sources }) => sources > (UNDIVIDED[folder] ?? MAX_SOURCES));
+  const tooLarge = sizes.filter(({ sources }) => sources > MAX_SOURCES);
   expect(tooLarge).toEqual([]);
-  const divided = Object.keys(UNDIVIDED).filter(
-    (folder) => (sizes.find((size) => size.folder === folder)?.sources ?? 0) <= MAX_SOURCES,
-  );
-  expect(divided).toEqual([]);
 });
 
 test('the map in CONTRIBUTING names each folder of src', () => {

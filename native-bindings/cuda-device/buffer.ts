@@ -1,9 +1,9 @@
-import type { CudaBuffer, CudaMemory } from '../cuda-memory.ts';
 import type { Out, Pointer, Reserved } from '../cudart/calls.ts';
 import { check } from '../cudart/check.ts';
 import { cudaMemcpyDeviceToHost, cudaMemcpyHostToDevice, DEFAULT_STREAM } from '../cudart/declarations.ts';
 import { DeviceError } from '../device-error.ts';
 import { checkRange } from '../device-range.ts';
+import type { CudaBuffer, CudaMemory } from './cuda-memory.ts';
 import type { CudaDevice } from './device.ts';
 
 /** The call that gives memory back, with what it is to be given. */

@@ -1,8 +1,8 @@
-import { CudaUnavailableError, type CudaUnavailableReason } from '../cuda-unavailable-error.ts';
 import { koffi } from '../foreign-function.ts';
 import type { DriverCalls, Out, RuntimeCalls } from './calls.ts';
 import { cudartCandidates, type Environment } from './candidates.ts';
 import { errorName } from './check.ts';
+import { CudaUnavailableError, type CudaUnavailableReason } from './cuda-unavailable-error.ts';
 import {
   cudaErrorInsufficientDriver,
   cudaErrorNoDevice,

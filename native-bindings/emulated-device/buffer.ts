@@ -1,7 +1,7 @@
 import { DeviceError } from '../device-error.ts';
 import type { DeviceBuffer, DeviceMemory } from '../device-memory.ts';
 import { type AllocationPart, checkRange } from '../device-range.ts';
-import type { SharedMemory } from '../shared-memory.ts';
+import type { SharedMemory } from '../posix-shm/shared-memory.ts';
 import { encodeHandle, type Segment } from './handle.ts';
 
 /** A segment as this process sees it. Disposing lets go of the shared memory; whether that frees it is the subject of its owner. */

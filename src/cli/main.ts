@@ -5,12 +5,12 @@ import { errorText } from '../error-text.ts';
 import { RecordingError } from '../feed/recording-error.ts';
 import { packageVersion } from '../package-version.ts';
 import { UsageError } from '../usage-error.ts';
-import { checkCommand } from './check-command.ts';
-import { demoCommand } from './demo-command.ts';
-import { engineCommand } from './engine-command.ts';
-import { inspectCommand } from './inspect-command.ts';
-import { statusCommand } from './status-command.ts';
-import { print } from './terminal.ts';
+import { checkCommand } from './commands/check-command.ts';
+import { demoCommand } from './commands/demo-command.ts';
+import { engineCommand } from './commands/engine-command.ts';
+import { inspectCommand } from './commands/inspect-command.ts';
+import { statusCommand } from './commands/status-command.ts';
+import { print } from './output/terminal.ts';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;

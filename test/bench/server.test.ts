@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { chooseServer } from '../../bench/server-option.ts';
+import { chooseServer } from '../../bench/servers/server-option.ts';
 import { PEGAFLOW_VERSION } from '../../src/pegaflow-version.ts';
 import { UsageError } from '../../src/usage-error.ts';
 import { descendantsOf } from '../stories/demo-process.ts';

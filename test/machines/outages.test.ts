@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { NO_CLUES, type Outage, type ServerClues, type ServerEnd, serverEndOf } from '../../machines/events/outage.ts';
 import type { Fault, LinkEndCause, SchedulerDomainEvent } from '../../machines/index.ts';
-import { NO_CLUES, type Outage, type ServerClues, type ServerEnd, serverEndOf } from '../../machines/outage.ts';
 import { budgets, gone, notFound, schedulerHarness, sealed } from './scheduler-harness.ts';
 
 const OF_GENERATIONS = ['generation.began', 'generation.ended', 'outage.began', 'outage.ended'] as const;

@@ -17,7 +17,7 @@ import {
   servesIn,
   unstoppedRank,
   upholds,
-} from '../../machines/ranks.ts';
+} from '../../machines/ranks/ranks.ts';
 import { versionTold } from '../../machines/version-choice.ts';
 import type { Plan } from './walk.ts';
 import { faults, unreachable } from './walk-faults.ts';

@@ -41,14 +41,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'report of any epoch',
-    file: 'machines/ranks.ts',
+    file: 'machines/ranks/ranks.ts',
     find: 'return reports.every((report) => speaksOf(report, epoch) && isConfirmation(report));',
     replace: 'return reports.every((report) => report !== null && isConfirmation(report));',
     why: "a rank's word on an earlier epoch seals this one",
   },
   {
     name: 'seal without the last rank',
-    file: 'machines/ranks.ts',
+    file: 'machines/ranks/ranks.ts',
     find: 'return reports.every((report) => speaksOf(report, epoch) && isConfirmation(report));',
     replace:
       'return reports.slice(0, Math.max(1, reports.length - 1)).every((report) => speaksOf(report, epoch) && isConfirmation(report));',
@@ -56,7 +56,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'barrier of old messages',
-    file: 'machines/ranks.ts',
+    file: 'machines/ranks/ranks.ts',
     find: 'return epoch?.schedulerBootId === announcement.epoch.schedulerBootId && number >= announcement.number;',
     replace: 'return true;',
     why: 'the clear goes ahead on a report from before the wait',
@@ -399,7 +399,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'former worker for ever',
-    file: 'machines/ranks.ts',
+    file: 'machines/ranks/ranks.ts',
     find: 'return epoch?.schedulerBootId !== current.schedulerBootId || epoch.counter <= held.counter;',
     replace: 'return true;',
     why: 'a late word of a dead worker process silences the living one',

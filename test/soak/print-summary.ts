@@ -1,6 +1,6 @@
 /** The summary of a soak for people. */
 import Table from 'cli-table3';
-import { milliseconds, sizeText } from '../../src/cli/numbers.ts';
+import { milliseconds, sizeText } from '../../src/cli/output/numbers.ts';
 import type { ProcessGrowth } from './process-growth.ts';
 import type { SoakSummary, Spread } from './summary.ts';
 

@@ -1,4 +1,4 @@
-import { ParkedThread } from '../../../native-bindings/parked-thread.ts';
+import { ParkedThread } from '../../../native-bindings/pthread/parked-thread.ts';
 import type { StartCopyThread } from './copy-queue.ts';
 
 /** The copy threads of one engine. They mirror the lives of its queues; the copies themselves run on the event loop. */

@@ -1,6 +1,6 @@
 /** What would prove the death of the server, or that nothing would, and what that means for blocks that are held. */
 import { describe, expect, it } from 'vitest';
-import { statusText } from '../../../src/cli/status-table.ts';
+import { statusText } from '../../../src/cli/output/status-table.ts';
 import { startEngine as startInThisProcess } from '../../../src/engine/index.ts';
 import { ConnectorFeed } from '../../../src/index.ts';
 import { logTable } from '../../../src/telemetry/logs/log-table.ts';

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { budgetsFrom } from '../../../../machines/index.ts';
-import { ParkedThread } from '../../../../native-bindings/parked-thread.ts';
+import { ParkedThread } from '../../../../native-bindings/pthread/parked-thread.ts';
 import { ProofSeeker, type ProofSeekerOptions } from '../../../../src/connector/transfers/proof-seeker.ts';
 import { copyThreads } from '../../../../src/rpc/holder/memory-holder.ts';
 import { own } from '../../../support/own.ts';

@@ -1,13 +1,13 @@
 import { type Tracer, trace } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
-import type { Announcement, RankOutcome, WorkerContext } from '../../../../machines/index.ts';
 import {
   type RankCourse,
   rankLeftService,
   rankOutageEnded,
   rankWasAnswered,
   rankWasTold,
-} from '../../../../machines/rank-events.ts';
+} from '../../../../machines/events/rank-events.ts';
+import type { Announcement, RankOutcome, WorkerContext } from '../../../../machines/index.ts';
 import { EventTimes } from '../../../../src/telemetry/event-times.ts';
 import { RankTrace } from '../../../../src/telemetry/traces/rank-trace.ts';
 import { MadeSteps } from '../../../support/machine-steps.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { NO_CLUES } from '../../../../machines/events/outage.ts';
+import { inService, type OutageContext, outOfService, stopped } from '../../../../machines/events/outage-events.ts';
 import type { Evidence, SchedulerContext } from '../../../../machines/index.ts';
-import { NO_CLUES } from '../../../../machines/outage.ts';
-import { inService, type OutageContext, outOfService, stopped } from '../../../../machines/outage-events.ts';
 import { EventTimes } from '../../../../src/telemetry/event-times.ts';
 import { SchedulerTrace } from '../../../../src/telemetry/traces/scheduler-trace.ts';
 import { MadeSteps } from '../../../support/machine-steps.ts';
