@@ -16,8 +16,8 @@ interface Backoff {
 interface Attempts {
   readonly failedAttempts: number;
   /** Of these, in a row, those whose link ended otherwise than by a refused dial. */
-  readonly turnedAway: number;
-  readonly voidGenerations: number;
+  readonly droppedDials: number;
+  readonly failedGenerations: number;
   readonly evidence: Evidence | null;
   readonly budgets: Budgets;
 }
@@ -37,12 +37,18 @@ function redialCeilingMs(failedAttempts: number, budgets: Budgets): number {
 /**
  * As {@link redialCeilingMs}, in milliseconds, but an attempt costs who listens more than a dial that nobody answers: one
  * that turns us away again and again is left alone for longer, by default 250 ms from the 15th time on. A server that
- * lives and took the session from us more than once is come back to as slowly as to a generation that is void.
+ * lives and took the session from us more than once is come back to as slowly as to a generation that failed.
  */
-export function attemptCeilingMs({ failedAttempts, turnedAway, voidGenerations, evidence, budgets }: Attempts): number {
-  if (evidence?.of === 'session' && voidGenerations >= 2) return voidCeilingMs(voidGenerations, budgets);
+export function attemptCeilingMs({
+  failedAttempts,
+  droppedDials,
+  failedGenerations,
+  evidence,
+  budgets,
+}: Attempts): number {
+  if (evidence?.of === 'session' && failedGenerations >= 2) return generationCeilingMs(failedGenerations, budgets);
   const { redialFirstMs: firstMs, turnedAwayMaxMs: maxMs } = budgets;
-  return Math.max(redialCeilingMs(failedAttempts, budgets), ceilingMs(turnedAway, { firstMs, growth: 1.5, maxMs }));
+  return Math.max(redialCeilingMs(failedAttempts, budgets), ceilingMs(droppedDials, { firstMs, growth: 1.5, maxMs }));
 }
 
 /** Ceiling of the wait before a rank's next dial, in milliseconds: ranks do not poll, they are told. */
@@ -50,11 +56,11 @@ export function rankRedialCeilingMs(failedDials: number, budgets: Budgets): numb
   return ceilingMs(failedDials, { firstMs: budgets.rankRedialFirstMs, growth: 2, maxMs: budgets.rankRedialMaxMs });
 }
 
-/** Ceiling of the wait before the next generation, in milliseconds. Asked from the second void on: after the first the
+/** Ceiling of the wait before the next generation, in milliseconds. Asked from the second failure on: after the first the
  * machine does not wait. */
-export function voidCeilingMs(voidGenerations: number, budgets: Budgets): number {
+export function generationCeilingMs(failedGenerations: number, budgets: Budgets): number {
   const shape = { firstMs: budgets.voidBackoffFirstMs, growth: 2, maxMs: budgets.voidBackoffMaxMs };
-  return ceilingMs(voidGenerations - 1, shape);
+  return ceilingMs(failedGenerations - 1, shape);
 }
 
 /**
@@ -62,7 +68,7 @@ export function voidCeilingMs(voidGenerations: number, budgets: Budgets): number
  * thread of the server runs both, so what the clear took tells how many wait there: each instance spreads its `worldSize`
  * registrations over as many such times. Who knows that many share a server declares the spread.
  */
-export function paceCeilingMs(clearTookMs: number, worldSize: number, budgets: Budgets): number {
+export function spreadCeilingMs(clearTookMs: number, worldSize: number, budgets: Budgets): number {
   const observedMs = clearTookMs < budgets.paceFromMs ? 0 : Math.min(budgets.paceMaxMs, clearTookMs * worldSize);
   const declaredMs = budgets.registrationSpreadMs > 1 ? budgets.registrationSpreadMs : 0;
   return Math.max(observedMs, declaredMs);

@@ -45,7 +45,7 @@ export type BreakerEvent =
   /** The one piece of work that is a try has begun. */
   | { readonly type: 'tried' }
   /** It turned out to be no try: there was nothing to do. */
-  | { readonly type: 'voided' }
+  | { readonly type: 'inconclusive' }
   /** What there is to lose by a try has changed: another registration. */
   | { readonly type: 'renewed' };
 
@@ -149,7 +149,7 @@ export const breakerMachine = setup({
               },
               { actions: forget },
             ],
-            voided: 'ready',
+            inconclusive: 'ready',
           },
           after: { tryTimeout: 'ready' },
         },

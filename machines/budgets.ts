@@ -30,7 +30,7 @@ export const budgetTable = {
     end: 'Register or Unregister unanswered: shown as stalled, still waited for; no answer to a read-back or to a check of the registration: a fresh link',
   },
   stalledTimeoutMs: { default: 60_000, end: 'a stalled Register or Unregister: the link is dropped and dialled again' },
-  voidBackoffFirstMs: { default: 20, end: 'ceiling of the wait after a second void generation; then the next' },
+  voidBackoffFirstMs: { default: 20, end: 'ceiling of the wait after a second failed generation; then the next' },
   voidBackoffMaxMs: { default: 5_000, end: 'highest ceiling of that wait; then the next generation' },
   outlivedMs: {
     default: 2_000,

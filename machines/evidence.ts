@@ -1,6 +1,6 @@
 import type { Fault } from './faults.ts';
 import type { RankReport, Survey } from './ranks/messages.ts';
-import type { Lineage } from './ranks/ranks.ts';
+import type { PublishedGeneration } from './ranks/ranks.ts';
 
 /** An observation that something was lost or went wrong, and whose it is. */
 export interface Evidence {
@@ -8,10 +8,10 @@ export interface Evidence {
   readonly fault: Fault;
 }
 
-/** What a rank's report says against the registration; it was replaced where `lineage` knows another process. */
-export function rankEvidence(lineage: Lineage | null, report: RankReport): Evidence {
+/** What a rank's report says against the registration; it was replaced where `published` knows another process. */
+export function rankEvidence(published: PublishedGeneration | null, report: RankReport): Evidence {
   const { rank, workerBootId, outcome } = report;
-  const isReplaced = lineage !== null && lineage.workerBootIds[rank] !== workerBootId;
+  const isReplaced = published !== null && published.workerBootIds[rank] !== workerBootId;
   const said: Fault = report.fault ?? { kind: 'forgotten', message: `is ${outcome}`, lost: 'device' };
   const fault: Fault = isReplaced
     ? { kind: 'forgotten', message: 'was replaced by another process', lost: 'device' }
@@ -20,7 +20,7 @@ export function rankEvidence(lineage: Lineage | null, report: RankReport): Evide
 }
 
 /** Another scheduler of this instance speaks to the rank, or spoke. */
-export function desertion({ rank }: RankReport): Evidence {
+export function otherSchedulerEvidence({ rank }: RankReport): Evidence {
   const message = `rank ${rank}: left this scheduler for another one of the same instance`;
   return { of: 'rank', fault: { kind: 'forgotten', message, lost: 'device' } };
 }
@@ -40,13 +40,13 @@ const REMOVED_AGAIN =
  * What an answer other than "sealed" says. A registration that goes again and again, before it is old, while link and
  * session live, is taken by somebody: by another replica of this name, or by an operator's cleanup. The server does not say by whom.
  */
-export function surveyEvidence(survey: Survey, voidGenerations: number): Evidence {
+export function surveyEvidence(survey: Survey, failedGenerations: number): Evidence {
   if (survey.kind === 'incomplete') {
     const { registered, expected } = survey;
     const message = `${registered} of ${expected} ranks are registered`;
     return { of: 'audit', fault: { kind: 'forgotten', message, lost: 'seal' } };
   }
-  const isRemovedAgain = voidGenerations >= 2;
+  const isRemovedAgain = failedGenerations >= 2;
   const message = `the server does not know the instance${isRemovedAgain ? REMOVED_AGAIN : ''}`;
   return { of: 'audit', fault: { kind: 'forgotten', message, lost: 'instance' } };
 }

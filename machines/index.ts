@@ -1,4 +1,4 @@
-export { attemptCeilingMs, paceCeilingMs, pushbackMs, rankRedialCeilingMs, voidCeilingMs } from './backoff.ts';
+export { attemptCeilingMs, generationCeilingMs, pushbackMs, rankRedialCeilingMs, spreadCeilingMs } from './backoff.ts';
 export { type BreakerEvent, breakerMachine } from './breaker.ts';
 export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
 export { dialEndedBy, isDialing } from './events/dial-outcome.ts';
@@ -40,15 +40,15 @@ export type {
   SurveyInput,
 } from './ranks/messages.ts';
 export { isNoProof, type NoProof, type Proof, proofInWords, WAYS_TO_PROOF } from './ranks/proof.ts';
-export { type Lineage, type RankReports, servesIn, unservingRanks } from './ranks/ranks.ts';
+export { type PublishedGeneration, type RankReports, servesIn, unservingRanks } from './ranks/ranks.ts';
 export { schedulerMachine } from './scheduler.ts';
 export type {
   Cleared,
-  Retired,
   SchedulerContext,
   SchedulerEvent,
   SchedulerInput,
   StopOutcome,
+  UnregisteredAtStop,
 } from './scheduler-setup.ts';
 export {
   firstVersionOf,

@@ -10,7 +10,7 @@ import {
   spawnChild,
   stopChild,
 } from 'xstate';
-import { attemptCeilingMs, paceCeilingMs, pushbackMs, voidCeilingMs } from './backoff.ts';
+import { attemptCeilingMs, generationCeilingMs, pushbackMs, spreadCeilingMs } from './backoff.ts';
 import { breakerMachine } from './breaker.ts';
 import type { Budgets } from './budgets.ts';
 import { dialOutcome } from './events/dial-outcome.ts';
@@ -24,7 +24,14 @@ import {
   stopped,
   type Told,
 } from './events/outage-events.ts';
-import { apartEvidence, desertion, type Evidence, isWorkStall, rankEvidence, surveyEvidence } from './evidence.ts';
+import {
+  apartEvidence,
+  type Evidence,
+  isWorkStall,
+  otherSchedulerEvidence,
+  rankEvidence,
+  surveyEvidence,
+} from './evidence.ts';
 import { type Fault, isDenial, type LinkEndCause } from './faults.ts';
 import { type Epoch, isSameEpoch } from './ranks/epoch.ts';
 import { atHeldLimit, heldLimitFault } from './ranks/held-limit.ts';
@@ -33,15 +40,15 @@ import {
   allConfirm,
   allQuiet,
   areSameBoots,
-  deserterFrom,
   type FormerWorker,
   isFormer,
   isLate,
-  type Lineage,
-  lineageOf,
   noneProves,
+  type PublishedGeneration,
   proofAskedIn,
+  publishedFrom,
   type RankReports,
+  rankOfOtherScheduler,
   recallsFor,
   refusalIn,
   refutes,
@@ -76,11 +83,11 @@ export interface SchedulerContext extends SchedulerInput, OutageContext {
   readonly versionRefusals: number;
   readonly reports: RankReports;
   /** The generation in service, or the last one as long as nothing refuted it. */
-  readonly lineage: Lineage | null;
+  readonly published: PublishedGeneration | null;
   readonly failedAttempts: number;
   /** Attempts in a row whose link ended otherwise than by a refused dial: a server that sheds load, a proxy without one. */
-  readonly turnedAway: number;
-  readonly voidGenerations: number;
+  readonly droppedDials: number;
+  readonly failedGenerations: number;
   /** How long the generation in service has lived, in steps that grow fourfold. */
   readonly life: number;
   /** The same of the one before it, at its end. */
@@ -135,8 +142,8 @@ export interface Cleared {
   readonly tookMs: number;
 }
 
-/** What the `retire` actor tells: `unreachable` where nobody was there to be asked. */
-export type Retired = StopOutcome | { readonly kind: 'unreachable'; readonly reason: string };
+/** What the `unregisterAtStop` actor tells: `unreachable` where nobody was there to be asked. */
+export type UnregisteredAtStop = StopOutcome | { readonly kind: 'unreachable'; readonly reason: string };
 
 type FaultParams = { readonly fault: Fault };
 type SurveyParams = { readonly survey: Survey };
@@ -158,7 +165,7 @@ export const schedulerSetup = setup({
     input: SchedulerInput;
     output: StopOutcome;
     emitted: SchedulerDomainEvent;
-    tags: 'cacheUsable' | 'stalled' | 'handingBack' | 'parked';
+    tags: 'cacheUsable' | 'stalled' | 'releasingSession' | 'parked';
     children: { readonly [breaker in BreakerName]: 'breaker' };
   },
   actors: {
@@ -172,13 +179,13 @@ export const schedulerSetup = setup({
     /** Tells the server's version. */
     probeVersion: fromPromise<string>(unprovided('probeVersion')),
     /** Unregisters over whatever link there is, or a fresh one. */
-    retire: fromPromise<Retired>(unprovided('retire')),
+    unregisterAtStop: fromPromise<UnregisteredAtStop>(unprovided('unregisterAtStop')),
     breaker: breakerMachine,
   },
   guards: {
     isLinkLost: ({ context }) => context.evidence?.of === 'link' || context.evidence?.of === 'session',
     isIntact: ({ context }, { survey }: SurveyParams) =>
-      survey.kind === 'sealed' && context.lineage !== null && upholds(context.reports, context.lineage),
+      survey.kind === 'sealed' && context.published !== null && upholds(context.reports, context.published),
     isSealed: (_, { survey }: SurveyParams) => survey.kind === 'sealed',
     isSealedAndConfirmed: ({ context }, { survey }: SurveyParams) =>
       survey.kind === 'sealed' && allConfirm(context.reports, context.announcement.epoch),
@@ -188,8 +195,8 @@ export const schedulerSetup = setup({
       survey.kind === 'notFound' && context.reports.includes(null),
     isProofAsked: ({ context }) => proofAskedIn(context.reports, context.announcement.epoch) !== undefined,
     /** Nothing speaks against the registration, so a clear that would meet a running copy can wait. */
-    isForProofAlone: ({ context: { evidence, lineage, reports } }) =>
-      evidence?.of === 'doubt' && lineage !== null && upholds(reports, lineage),
+    isForProofAlone: ({ context: { evidence, published, reports } }) =>
+      evidence?.of === 'doubt' && published !== null && upholds(reports, published),
     areDoubtsOver: ({ context }) => noneProves(context.reports),
     areRanksStopped: ({ context }) => unstoppedRank(context.reports) === undefined,
     areRanksConfirmed: ({ context }) => allConfirm(context.reports, context.announcement.epoch),
@@ -199,13 +206,13 @@ export const schedulerSetup = setup({
     areRolesApart: ({ context }, { survey }: SurveyParams) =>
       survey.kind !== 'sealed' && allConfirm(context.reports, context.announcement.epoch),
     mustRedial: ({ context }) => context.mustRedial,
-    mustPause: ({ context }) =>
-      context.mustRedial || context.voidGenerations >= 2 || pushbackMs(context.evidence?.fault, context.budgets) > 0,
-    hasTrouble: ({ context }) => context.voidGenerations >= 2,
+    mustBackOff: ({ context }) =>
+      context.mustRedial || context.failedGenerations >= 2 || pushbackMs(context.evidence?.fault, context.budgets) > 0,
+    hasTrouble: ({ context }) => context.failedGenerations >= 2,
     isParkDue: ({ context: { refusedAlike, budgets } }) => refusedAlike.count >= alikeToPark(budgets),
     isNewProcess: ({ context }, { report }: { report: RankReport }) =>
       !isOvertaken(context, report) && context.reports[report.rank]?.workerBootId !== report.workerBootId,
-    isServerBusy: ({ context }) => paceCeilingMs(context.clearTookMs, context.worldSize, context.budgets) > 0,
+    isServerBusy: ({ context }) => spreadCeilingMs(context.clearTookMs, context.worldSize, context.budgets) > 0,
     isRefusedByVersion: ({ context }) =>
       refusalIn(context.reports, context.announcement.epoch)?.fault?.kind === 'incompatible' &&
       versionTold(context) === null,
@@ -215,16 +222,16 @@ export const schedulerSetup = setup({
     isVersionBarred: ({ context }) => objectionTo(versionToAnnounce(context), context.reports) !== null,
     isRefused: (_, { cause }: { cause: LinkEndCause }) => cause === 'refused',
     isRegisterVain: ({ context: { reports, announcement } }) =>
-      (refusalIn(reports, announcement.epoch) ?? deserterFrom(reports, announcement)) !== undefined,
-    isKeepRefused: ({ context: { announcement, reports, lineage } }) =>
+      (refusalIn(reports, announcement.epoch) ?? rankOfOtherScheduler(reports, announcement)) !== undefined,
+    isKeepRefused: ({ context: { announcement, reports, published } }) =>
       announcement.action === 'keep' &&
-      (lineage === null || !areSameBoots(reports, lineage) || refusalIn(reports, announcement.epoch) !== undefined),
+      (published === null || !areSameBoots(reports, published) || refusalIn(reports, announcement.epoch) !== undefined),
     isRefutation: ({ context }, { report }: { report: RankReport }) =>
-      context.lineage !== null && !isOvertaken(context, report) && refutes(report, context.lineage),
+      context.published !== null && !isOvertaken(context, report) && refutes(report, context.published),
     isCurrentEpoch: ({ context }, { epoch }: { epoch: Epoch }) => isSameEpoch(epoch, context.announcement.epoch),
     isIncompatible: (_, { fault }: FaultParams) => fault.kind === 'incompatible',
     isDenied: (_, { fault }: FaultParams) => isDenial(fault),
-    hasLineage: ({ context }) => context.lineage !== null,
+    hasPublished: ({ context }) => context.published !== null,
   },
   actions: {
     /** On the way into every state out of service. */
@@ -232,12 +239,12 @@ export const schedulerSetup = setup({
     notePlannedOutage: enqueueActions(({ context, enqueue }) => tell(enqueue, outOfService(context, true))),
     noteService: enqueueActions(({ context, enqueue }) => tell(enqueue, inService(context))),
     noteStop: enqueueActions(({ context, enqueue }) => tell(enqueue, stopped(context))),
-    noteVoid: enqueueActions(({ context, enqueue }) => tell(enqueue, generationFailed(context))),
+    noteFailedGeneration: enqueueActions(({ context, enqueue }) => tell(enqueue, generationFailed(context))),
     countDial: assign({ outage: ({ context: { outage } }) => outage && { ...outage, dials: outage.dials + 1 } }),
-    tellDial: emit(({ event }) => ({ type: 'dial.ended', outcome: dialOutcome(event) }) as const),
-    tellAudit: emit((_, { outcome }: AuditParams) => ({ type: 'audit.ended', outcome }) as const),
-    tellStalled: emit((_, { call }: StalledParams) => ({ type: 'registration.stalled', call }) as const),
-    tellVersionRefused: emit(
+    emitDial: emit(({ event }) => ({ type: 'dial.ended', outcome: dialOutcome(event) }) as const),
+    emitAudit: emit((_, { outcome }: AuditParams) => ({ type: 'audit.ended', outcome }) as const),
+    emitStalled: emit((_, { call }: StalledParams) => ({ type: 'registration.stalled', call }) as const),
+    emitVersionRefused: emit(
       ({ context }) => ({ type: 'version.refused', fault: context.evidence?.fault ?? null }) as const,
     ),
     openLink: spawnChild('link', { id: 'link' }),
@@ -266,11 +273,11 @@ export const schedulerSetup = setup({
     ),
     recordAuditFault: enqueueActions(({ enqueue }, { fault }: FaultParams) => find(enqueue, { of: 'audit', fault })),
     recordSurvey: enqueueActions(({ context, enqueue }, { survey }: SurveyParams) =>
-      observe(enqueue, context, surveyEvidence(survey, context.voidGenerations)),
+      observe(enqueue, context, surveyEvidence(survey, context.failedGenerations)),
     ),
     recordClear: assign({ clearTookMs: (_, { tookMs }: Cleared) => tookMs }),
     recordRankFault: enqueueActions(({ context, enqueue }, { report }: { report: RankReport }) =>
-      find(enqueue, rankEvidence(context.lineage, report)),
+      find(enqueue, rankEvidence(context.published, report)),
     ),
     recordDoubt: enqueueActions(({ context: { reports, announcement }, enqueue }) => {
       const asking = proofAskedIn(reports, announcement.epoch);
@@ -292,7 +299,7 @@ export const schedulerSetup = setup({
       },
     }),
     forgetAlike: assign({ refusedAlike: NOT_REFUSED }),
-    tellParked: emit(({ context }) => ({
+    emitParked: emit(({ context }) => ({
       type: 'registration.parked' as const,
       fault: context.evidence?.fault ?? { kind: 'rejected' as const, message: 'refused' },
       retryMs: parkedMs(context),
@@ -314,7 +321,7 @@ export const schedulerSetup = setup({
         silentRanks: isSilent ? [...context.silentRanks, rank] : context.silentRanks,
       });
     }),
-    tellUnanswered: emit(({ context: { reports, announcement } }) => {
+    emitUnanswered: emit(({ context: { reports, announcement } }) => {
       return { type: 'wait.unanswered', ranks: unquietRanks(reports, announcement) } as const;
     }),
     tellMissed: emit((_, { rank, fault }: MissedParams) => ({ type: 'rank.missed', rank, fault }) as const),
@@ -351,19 +358,22 @@ export const schedulerSetup = setup({
       }
       if (holder === undefined && context.isAtHeldLimit) enqueue.emit({ type: 'heldLimit.left' });
     }),
-    countTurnedAway: assign({ turnedAway: ({ context }) => context.turnedAway + 1 }),
+    countDroppedDial: assign({ droppedDials: ({ context }) => context.droppedDials + 1 }),
     countFailedAttempt: assign({ failedAttempts: ({ context }) => context.failedAttempts + 1 }),
-    countVoid: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1, lineage: null }),
+    countFailedGeneration: assign({
+      failedGenerations: ({ context }) => context.failedGenerations + 1,
+      published: null,
+    }),
     /** Void for want of an answer; what may be kept is kept. */
-    countRefusal: assign({ voidGenerations: ({ context }) => context.voidGenerations + 1 }),
-    forgetLineage: assign({ lineage: null }),
+    countRefusal: assign({ failedGenerations: ({ context }) => context.failedGenerations + 1 }),
+    forgetPublished: assign({ published: null }),
     /** Nobody listens: who comes next is met as quickly as the first. Of what the last one still does that says nothing. */
-    forgetPacing: assign({ voidGenerations: 0, turnedAway: 0, lastLife: 0 }),
-    forgetServer: assign({ lineage: null, voidGenerations: 0, turnedAway: 0, lastLife: 0, isServerNew: true }),
+    forgetDroppedDials: assign({ failedGenerations: 0, droppedDials: 0, lastLife: 0 }),
+    forgetServer: assign({ published: null, failedGenerations: 0, droppedDials: 0, lastLife: 0, isServerNew: true }),
     /** Ranks that answered a `wait` begin nothing until another word comes: it is not said twice, and they answer once. */
     announceWait: assign(({ context }) => {
       const { announcement, reports } = context;
-      const isSaid = announcement.action === 'wait' && deserterFrom(reports, announcement) === undefined;
+      const isSaid = announcement.action === 'wait' && rankOfOtherScheduler(reports, announcement) === undefined;
       return isSaid ? {} : { announcement: announced(context, 'wait') };
     }),
     announceRegister: enqueueActions(({ context, enqueue }) => {
@@ -379,25 +389,25 @@ export const schedulerSetup = setup({
       tell(enqueue, generationBegan(context, announced(context, 'keep', nextEpoch(context)))),
     ),
     announceStop: assign({ announcement: ({ context }) => announced(context, 'stop') }),
-    /** Counted as void until it has lived for a while: what is lost again and again is repeated ever slower. */
+    /** Counted as failed until it has lived for a while: what is lost again and again is repeated ever slower. */
     publish: assign({
-      lineage: ({ context }) => lineageOf(context.reports, context.announcement.epoch),
+      published: ({ context }) => publishedFrom(context.reports, context.announcement.epoch),
       serverVersion: ({ context }) => context.announcement.serverVersion ?? context.serverVersion,
       failedAttempts: 0,
-      turnedAway: 0,
+      droppedDials: 0,
       silentRanks: [],
       awaitedRanks: [],
       generationsApart: 0,
       mustRedial: false,
       life: 0,
       refusedAlike: NOT_REFUSED,
-      voidGenerations: ({ context }) => context.voidGenerations + 1,
+      failedGenerations: ({ context }) => context.failedGenerations + 1,
     }),
     /** After stalled work not before another trouble has come: until then the same is to be expected again. */
     outlive: assign(({ context: { life, lastLife, evidence } }) => {
       const lived = life + 1;
       const isOver = lived > Math.min(lastLife, LONGEST_LIFE - 1) && !isWorkStall(evidence);
-      return isOver ? { life: lived, voidGenerations: 0 } : { life: lived };
+      return isOver ? { life: lived, failedGenerations: 0 } : { life: lived };
     }),
     recordLife: assign({ lastLife: ({ context }) => context.life }),
     passOn: emit((_, event: PassedOnEvent) => event),
@@ -412,7 +422,7 @@ export const schedulerSetup = setup({
     redialBackoff: ({ context }) =>
       Math.max(attemptCeilingMs(context), pushbackMs(context.evidence?.fault, context.budgets)),
     /** Replaced where jitter is wanted, like the backoffs. */
-    registrationPace: ({ context }) => paceCeilingMs(context.clearTookMs, context.worldSize, context.budgets),
+    registrationSpread: ({ context }) => spreadCeilingMs(context.clearTookMs, context.worldSize, context.budgets),
     sessionTimeout: ({ context }) => context.budgets.sessionTimeoutMs,
     surveyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
     quiesceTimeout: ({ context }) => context.budgets.quiesceTimeoutMs,
@@ -420,8 +430,8 @@ export const schedulerSetup = setup({
     proofTimeout: ({ context }) => context.budgets.proofTimeoutMs,
     stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
-    voidBackoff: ({ context: { voidGenerations, evidence, budgets } }) =>
-      Math.max(voidCeilingMs(voidGenerations, budgets), pushbackMs(evidence?.fault, budgets)),
+    generationBackoff: ({ context: { failedGenerations, evidence, budgets } }) =>
+      Math.max(generationCeilingMs(failedGenerations, budgets), pushbackMs(evidence?.fault, budgets)),
     livedBriefly: ({ context }) => context.budgets.outlivedMs,
     livedLonger: ({ context }) => LIFE_GROWTH * context.budgets.outlivedMs,
     livedLong: ({ context }) => LIFE_GROWTH ** 2 * context.budgets.outlivedMs,
@@ -481,21 +491,21 @@ function find(enqueue: Enqueue, evidence: Evidence): void {
   enqueue.emit({ type: 'evidence.found', evidence });
 }
 
-/** A denial by the server ends the lineage, whatever a later probe finds. */
-function observe(enqueue: Enqueue, { lineage }: SchedulerContext, evidence: Evidence): void {
-  enqueue.assign({ lineage: isDenial(evidence.fault) ? null : lineage });
+/** A denial by the server ends the published generation, whatever a later probe finds. */
+function observe(enqueue: Enqueue, { published }: SchedulerContext, evidence: Evidence): void {
+  enqueue.assign({ published: isDenial(evidence.fault) ? null : published });
   find(enqueue, evidence);
 }
 
 /** Why this generation fails, as the ranks say. `null`: they say nothing against it. */
-function refusalOf({ reports, announcement, serverVersions, lineage }: SchedulerContext): Evidence | null {
+function refusalOf({ reports, announcement, serverVersions, published }: SchedulerContext): Evidence | null {
   const refusal = refusalIn(reports, announcement.epoch);
-  const deserter = deserterFrom(reports, announcement);
-  if (!refusal) return deserter ? desertion(deserter) : null;
+  const deserter = rankOfOtherScheduler(reports, announcement);
+  if (!refusal) return deserter ? otherSchedulerEvidence(deserter) : null;
   const version = refusal.fault?.serverVersion;
   // A server that is not allowed stays so, whatever the ranks have against it.
   const isAllowed = version !== undefined && allowsVersion(serverVersions, version);
-  return (isAllowed ? objectionTo(version, reports) : null) ?? rankEvidence(lineage, refusal);
+  return (isAllowed ? objectionTo(version, reports) : null) ?? rankEvidence(published, refusal);
 }
 
 /** One generation may have been undone by somebody between a rank's Register and the read-back. */

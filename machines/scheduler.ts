@@ -23,11 +23,11 @@ import { rankWithOpenRegister, unstoppedRank } from './ranks/ranks.ts';
 import {
   breakers,
   NOT_REFUSED,
-  type Retired,
   type SchedulerContext,
   type SchedulerEvent,
   type StopOutcome,
   schedulerSetup,
+  type UnregisteredAtStop,
 } from './scheduler-setup.ts';
 
 const surveyOf = <T>({ event }: { event: { readonly output: T } }) => ({ survey: event.output });
@@ -38,14 +38,14 @@ const missedOf = ({ event }: { event: Extract<SchedulerEvent, { type: 'rank.miss
 const versionOf = ({ event }: { event: { readonly output: string } }) => ({ version: event.output });
 const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no answer to ${what}` } }) as const;
 
-const auditEnded = (outcome: 'sealed' | 'refuted' | 'failed') => ({ type: 'tellAudit', params: { outcome } }) as const;
+const auditEnded = (outcome: 'sealed' | 'refuted' | 'failed') => ({ type: 'emitAudit', params: { outcome } }) as const;
 const passOn = { type: 'passOn', params: ({ event }: { event: PassedOnEvent }) => event } as const;
 const loseLink = { type: 'recordLinkLoss', params: faultOf } as const;
 const failDial = { type: 'recordDialFailure', params: faultOf } as const;
 const loseSession = { type: 'recordSessionLoss', params: faultOf } as const;
 const lostLink = <P>(params: P) =>
   ({ target: '#scheduler.reconnecting.waiting', actions: { type: 'recordLinkLoss', params } }) as const;
-/** Said by a server that lives: repeated as slowly as a generation that is void, or it would be stormed. */
+/** Said by a server that lives: repeated as slowly as a generation that failed, or it would be stormed. */
 const attemptRefused = {
   target: '#scheduler.reconnecting.waiting',
   actions: [{ type: 'recordLinkLoss', params: errorOf }, 'countRefusal'],
@@ -67,10 +67,10 @@ export const schedulerMachine = schedulerSetup.createMachine({
     ...input,
     announcement: { epoch: { schedulerBootId: input.schedulerBootId, counter: 0 }, action: 'wait', number: 1 },
     reports: Array.from({ length: input.worldSize }, () => null),
-    lineage: null,
+    published: null,
     failedAttempts: 0,
-    turnedAway: 0,
-    voidGenerations: 0,
+    droppedDials: 0,
+    failedGenerations: 0,
     life: 0,
     lastLife: 0,
     refusedAlike: NOT_REFUSED,
@@ -198,7 +198,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
             src: 'survey',
             onDone: [
               { guard: { type: 'isIntact', params: surveyOf }, target: '#scheduler.connected' },
-              { target: '#scheduler.reRegistering.voided' },
+              { target: '#scheduler.reRegistering.failed' },
             ],
             onError: { target: '#scheduler.reconnecting', actions: { type: 'recordLinkLoss', params: errorOf } },
           },
@@ -228,15 +228,15 @@ export const schedulerMachine = schedulerSetup.createMachine({
             ],
           },
           // Its memory would stay mapped at the server for ever.
-          after: { rankAwayTimeout: { target: '#scheduler.reRegistering.voided', actions: 'awaitMissedRanks' } },
+          after: { rankAwayTimeout: { target: '#scheduler.reRegistering.failed', actions: 'awaitMissedRanks' } },
         },
         /** The server lives and is slow: asked again, ever more slowly. */
-        unanswered: { on: whileSurveyed, after: { voidBackoff: 'surveying' } },
+        unanswered: { on: whileSurveyed, after: { generationBackoff: 'surveying' } },
         /** Ending the session unmaps our memory at the server, so the ranks finish their copies first. */
         draining: {
           entry: 'announceWait',
           always: { guard: 'areRanksQuiet', target: '#scheduler.reconnecting.waiting' },
-          after: { drainTimeout: { target: '#scheduler.reconnecting.waiting', actions: 'tellUnanswered' } },
+          after: { drainTimeout: { target: '#scheduler.reconnecting.waiting', actions: 'emitUnanswered' } },
         },
       },
     },
@@ -248,12 +248,12 @@ export const schedulerMachine = schedulerSetup.createMachine({
         // A dial under way would take the place of the one that unregisters.
         stop: { target: 'stopping', actions: 'dropLink' },
         // Without a session there is none to hand back.
-        drain: { target: 'drained.handedBack', actions: 'dropLink' },
+        drain: { target: 'drained.sessionReleased', actions: 'dropLink' },
       },
       states: {
         dialing: {
           entry: ['countDial', 'openLink'],
-          exit: 'tellDial',
+          exit: 'emitDial',
           on: {
             // The ranks dial while the session is opened and the instance cleared.
             'link.opened': {
@@ -264,9 +264,9 @@ export const schedulerMachine = schedulerSetup.createMachine({
               {
                 guard: { type: 'isRefused', params: ({ event }) => ({ cause: event.cause }) },
                 target: 'waiting',
-                actions: [failDial, 'forgetPacing'],
+                actions: [failDial, 'forgetDroppedDials'],
               },
-              { target: 'waiting', actions: [failDial, 'countTurnedAway'] },
+              { target: 'waiting', actions: [failDial, 'countDroppedDial'] },
             ],
             'xstate.error.actor.link': { target: 'waiting', actions: { type: 'recordDialFailure', params: errorOf } },
           },
@@ -283,9 +283,9 @@ export const schedulerMachine = schedulerSetup.createMachine({
       entry: 'noteOutage',
       initial: 'openingSession',
       on: {
-        'link.ended': { target: 'reconnecting.waiting', actions: [loseLink, 'countTurnedAway'] },
+        'link.ended': { target: 'reconnecting.waiting', actions: [loseLink, 'countDroppedDial'] },
         'session.ended': { target: 'reconnecting.waiting', actions: loseSession },
-        'drain.announced': { target: 'degraded.draining', actions: ['recordDrain', 'countTurnedAway'] },
+        'drain.announced': { target: 'degraded.draining', actions: ['recordDrain', 'countDroppedDial'] },
       },
       states: {
         openingSession: {
@@ -293,8 +293,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
             src: 'openSession',
             onDone: [
               { guard: 'isParkDue', target: 'parked' },
-              { guard: 'hasTrouble', target: 'pausing' },
-              { guard: 'hasLineage', target: 'surveying' },
+              { guard: 'hasTrouble', target: 'backingOff' },
+              { guard: 'hasPublished', target: 'surveying' },
               { target: 'quiescing' },
             ],
             onError: [
@@ -321,7 +321,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
                 target: 'announcing',
                 actions: 'announceKeep',
               },
-              { target: 'quiescing', actions: 'forgetLineage' },
+              { target: 'quiescing', actions: 'forgetPublished' },
             ],
             onError: attemptRefused,
           },
@@ -342,12 +342,12 @@ export const schedulerMachine = schedulerSetup.createMachine({
           after: {
             quiesceTimeout: [
               { guard: 'isForProofAlone', target: 'surveying' },
-              { target: 'clearing', actions: 'tellUnanswered' },
+              { target: 'clearing', actions: 'emitUnanswered' },
             ],
           },
         },
         clearing: {
-          entry: 'forgetLineage',
+          entry: 'forgetPublished',
           invoke: {
             src: 'clear',
             onDone: {
@@ -362,7 +362,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
             /** Never cancelled: that would leave the instance half-done. */
             stalled: {
               tags: 'stalled',
-              entry: { type: 'tellStalled', params: { call: 'UnregisterContext' } },
+              entry: { type: 'emitStalled', params: { call: 'UnregisterContext' } },
               after: { stalledTimeout: attemptUnanswered('UnregisterContext') },
             },
           },
@@ -372,27 +372,27 @@ export const schedulerMachine = schedulerSetup.createMachine({
          * there. What cannot be proved by then stays held by its rank.
          */
         proving: {
-          always: { guard: 'areDoubtsOver', target: 'pacing' },
-          after: { proofTimeout: 'pacing' },
+          always: { guard: 'areDoubtsOver', target: 'spreading' },
+          after: { proofTimeout: 'spreading' },
         },
         /**
          * Many instances that lost one server come back to it at once. The slower it answers, the wider they spread what
          * costs it most.
          */
-        pacing: {
+        spreading: {
           always: [
             {
               guard: 'isVersionBarred',
               target: '#scheduler.incompatible',
-              actions: ['recordBarredVersion', 'countVoid', 'countAlike'],
+              actions: ['recordBarredVersion', 'countFailedGeneration', 'countAlike'],
             },
             { guard: 'isRankAwaited', target: 'awaitingRanks' },
             { guard: not('isServerBusy'), target: 'announcing', actions: 'announceRegister' },
           ],
-          after: { registrationPace: { target: 'announcing', actions: 'announceRegister' } },
+          after: { registrationSpread: { target: 'announcing', actions: 'announceRegister' } },
         },
         /** The instance is unregistered: without these ranks it would only be registered in vain, again and again. */
-        awaitingRanks: { always: { guard: not('isRankAwaited'), target: 'pacing' } },
+        awaitingRanks: { always: { guard: not('isRankAwaited'), target: 'spreading' } },
         /** No budget runs: a host without a channel of its own makes no steps while it is idle. */
         announcing: {
           on: {
@@ -414,14 +414,18 @@ export const schedulerMachine = schedulerSetup.createMachine({
             {
               guard: 'isRefusedByVersion',
               target: '#scheduler.incompatible',
-              actions: ['recordRefusal', 'countVoid', 'countAlike'],
+              actions: ['recordRefusal', 'countFailedGeneration', 'countAlike'],
             },
             // A fresh link ends the session, and with it what the ranks that vouched may still copy on.
-            { guard: 'isKeepRefused', target: '#scheduler.degraded.draining', actions: ['recordRefusal', 'countVoid'] },
+            {
+              guard: 'isKeepRefused',
+              target: '#scheduler.degraded.draining',
+              actions: ['recordRefusal', 'countFailedGeneration'],
+            },
             // A rank that follows another scheduler answers this generation no more, and is recalled by the next one.
             {
               guard: 'isRegisterVain',
-              target: 'voided',
+              target: 'failed',
               actions: ['recordRefusal', 'countAlike', 'adoptVersionTold', 'countApart'],
             },
             { guard: 'areRanksConfirmed', target: 'readingBack' },
@@ -431,7 +435,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
             waiting: { after: { stalledAfter: 'stalled' } },
             stalled: {
               tags: 'stalled',
-              entry: { type: 'tellStalled', params: { call: 'RegisterContextBatch' } },
+              entry: { type: 'emitStalled', params: { call: 'RegisterContextBatch' } },
               after: { stalledTimeout: attemptUnanswered('RegisterContextBatch of every rank') },
             },
           },
@@ -447,31 +451,31 @@ export const schedulerMachine = schedulerSetup.createMachine({
                 actions: 'renewBreakers',
               },
               // A rank may have taken its word back meanwhile.
-              { guard: { type: 'isSealed', params: surveyOf }, target: 'voided', actions: 'recordRefusal' },
+              { guard: { type: 'isSealed', params: surveyOf }, target: 'failed', actions: 'recordRefusal' },
               {
                 guard: { type: 'areRolesApart', params: surveyOf },
-                target: 'voided',
+                target: 'failed',
                 actions: { type: 'recordApart', params: surveyOf },
               },
-              { target: 'voided', actions: { type: 'recordSurvey', params: surveyOf } },
+              { target: 'failed', actions: { type: 'recordSurvey', params: surveyOf } },
             ],
             onError: attemptRefused,
           },
           // All is registered by now: a busy server is given more time than a probe is.
           after: { stalledAfter: attemptUnanswered('the read-back') },
         },
-        voided: {
-          entry: ['noteVoid', 'countVoid'],
+        failed: {
+          entry: ['noteFailedGeneration', 'countFailedGeneration'],
           always: [
             { guard: 'isParkDue', target: 'parked' },
-            { guard: 'mustPause', target: 'pausing' },
+            { guard: 'mustBackOff', target: 'backingOff' },
             { target: 'quiescing' },
           ],
         },
         /** Refused for good, as it seems: only somebody who reads the words can mend that. */
         parked: {
           tags: 'parked',
-          entry: 'tellParked',
+          entry: 'emitParked',
           on: {
             'report.received': [
               {
@@ -485,12 +489,12 @@ export const schedulerMachine = schedulerSetup.createMachine({
           },
           after: { parkedRetry: 'quiescing' },
         },
-        pausing: {
+        backingOff: {
           after: {
-            voidBackoff: [
+            generationBackoff: [
               // Whoever dials afresh may find the server that the others are at.
               { guard: 'mustRedial', target: '#scheduler.reconnecting' },
-              { guard: 'hasLineage', target: 'surveying' },
+              { guard: 'hasPublished', target: 'surveying' },
               { target: 'quiescing' },
             ],
           },
@@ -500,7 +504,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
 
     /** A server whose version is not allowed, or not fit for a rank: parked, asked slowly, back by itself with another. */
     incompatible: {
-      entry: ['noteOutage', 'tellVersionRefused'],
+      entry: ['noteOutage', 'emitVersionRefused'],
       initial: 'waiting',
       on: {
         'link.ended': { target: 'reconnecting', actions: loseLink },
@@ -531,23 +535,23 @@ export const schedulerMachine = schedulerSetup.createMachine({
     /** The host expects a restart: no link, no dial, until it says that the server is back or a long time has passed. */
     drained: {
       // Ending the session makes the server drop the registration.
-      entry: ['notePlannedOutage', 'announceWait', 'forgetLineage'],
+      entry: ['notePlannedOutage', 'announceWait', 'forgetPublished'],
       initial: 'quiescing',
       on: { drain: {}, resume: 'reconnecting' },
       after: { drainedTimeout: 'reconnecting' },
       states: {
         /** Ending the session unmaps our memory at the server, so the ranks finish their copies first. */
         quiescing: {
-          tags: 'handingBack',
-          always: { guard: 'areRanksQuiet', target: 'handedBack' },
+          tags: 'releasingSession',
+          always: { guard: 'areRanksQuiet', target: 'sessionReleased' },
           on: {
-            'link.ended': { target: 'handedBack', actions: loseLink },
+            'link.ended': { target: 'sessionReleased', actions: loseLink },
             // The server may be the same, and still copy.
             resume: '#scheduler.degraded.draining',
           },
-          after: { drainTimeout: { target: 'handedBack', actions: 'tellUnanswered' } },
+          after: { drainTimeout: { target: 'sessionReleased', actions: 'emitUnanswered' } },
         },
-        handedBack: { entry: 'dropLink' },
+        sessionReleased: { entry: 'dropLink' },
       },
     },
 
@@ -557,12 +561,12 @@ export const schedulerMachine = schedulerSetup.createMachine({
       on: { stop: {}, drain: {} },
       states: {
         stoppingRanks: {
-          always: { guard: 'areRanksStopped', target: 'retiring' },
-          after: { stopStepTimeout: 'retiring' },
+          always: { guard: 'areRanksStopped', target: 'unregistering' },
+          after: { stopStepTimeout: 'unregistering' },
         },
-        retiring: {
+        unregistering: {
           invoke: {
-            src: 'retire',
+            src: 'unregisterAtStop',
             onDone: {
               target: '#scheduler.stopped',
               actions: {
@@ -600,11 +604,11 @@ export const schedulerMachine = schedulerSetup.createMachine({
  * A rank that was told to register and has not said that it stopped may still register after the clear. And where nobody could
  * be asked, nothing is left only if nothing was registered, or with a process that is dead.
  */
-function stopOutcome(context: SchedulerContext, retired: Retired): StopOutcome {
+function stopOutcome(context: SchedulerContext, unregistered: UnregisteredAtStop): StopOutcome {
   const { announcement, reports, isServerNew, hasStrayed } = context;
-  if (retired.kind === 'unconfirmed') return retired;
+  if (unregistered.kind === 'unconfirmed') return unregistered;
   if (announcement.epoch.counter === 0) return { kind: 'clean' };
-  if (retired.kind === 'unreachable' && !isServerNew) return { kind: 'unconfirmed', reason: retired.reason };
+  if (unregistered.kind === 'unreachable' && !isServerNew) return { kind: 'unconfirmed', reason: unregistered.reason };
   if (hasStrayed) {
     const reason = 'ranks had registered at another server than the scheduler’s, which may still hold the instance';
     return { kind: 'unconfirmed', reason };

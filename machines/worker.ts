@@ -100,7 +100,7 @@ const timeout = (what: string) => ({ fault: { kind: 'timedOut', message: `no ans
 const adopt = { type: 'adoptAnnouncement', params: announcementOf } as const;
 const passOn = { type: 'passOn', params: ({ event }: { event: PassedOnByRank }) => event } as const;
 const isNewStop = { type: 'isNewStop', params: announcementOf } as const;
-const isNews = { type: 'isNews', params: announcementOf } as const;
+const ifNewer = { type: 'isNewer', params: announcementOf } as const;
 /** Gone while something was still being found out or made: the next dial waits. */
 const linkLost = { target: '#worker.reconnecting.waiting', actions: { type: 'recordFault', params: faultOf } } as const;
 const isIncompatible = { type: 'isIncompatible', params: errorOf } as const;
@@ -134,9 +134,9 @@ export const workerMachine = setup({
     settleTransfers: fromPromise<void>(unprovided('settleTransfers')),
   },
   guards: {
-    isNews: ({ context }, { announcement }: AnnouncementParams) => isNewsTo(context, announcement),
+    isNewer: ({ context }, { announcement }: AnnouncementParams) => isNewerAnnouncement(context, announcement),
     isNewStop: ({ context }, { announcement }: AnnouncementParams) =>
-      announcement.action === 'stop' && isNewsTo(context, announcement),
+      announcement.action === 'stop' && isNewerAnnouncement(context, announcement),
     isToldToStop: ({ context }) => context.announcement?.action === 'stop',
     isToldToRegister: ({ context }) => isToldToRegister(context),
     isToldToDial: ({ context }) =>
@@ -160,8 +160,8 @@ export const workerMachine = setup({
     noteOutage: enqueueActions(({ context, enqueue }) => tell(enqueue, rankLeftService(context))),
     noteService: enqueueActions(({ context, enqueue }) => tell(enqueue, rankOutageEnded(context, 'connected'))),
     noteStop: enqueueActions(({ context, enqueue }) => tell(enqueue, rankOutageEnded(context, 'stopped'))),
-    tellDial: emit(({ event }) => ({ type: 'dial.ended', outcome: dialOutcome(event) }) as const),
-    tellLate: emit({ type: 'answer.late' } as const),
+    emitDial: emit(({ event }) => ({ type: 'dial.ended', outcome: dialOutcome(event) }) as const),
+    emitLate: emit({ type: 'answer.late' } as const),
     openLink: spawnChild('link', { id: 'link' }),
     dropLink: stopChild('link'),
     adoptAnnouncement: enqueueActions(({ context, enqueue }, { announcement }: AnnouncementParams) => {
@@ -170,11 +170,11 @@ export const workerMachine = setup({
       tell(enqueue, rankWasTold(context, { ...context, ...change }));
     }),
     /** Nobody knows what the server made of it: sent again it could collide, or reach another server before the session. */
-    voidAttempt: enqueueActions(({ context, enqueue }) => voidAttempt(enqueue, context, context.fault)),
+    abandonAttempt: enqueueActions(({ context, enqueue }) => abandonAttempt(enqueue, context, context.fault)),
     /** On the way out, which comes before what an answer leads to. */
-    voidUnanswered: enqueueActions(({ context, event, enqueue }) => {
+    abandonUnanswered: enqueueActions(({ context, event, enqueue }) => {
       const isAnswer = event.type.startsWith('xstate.done.actor.') || event.type.startsWith('xstate.error.actor.');
-      if (!isAnswer) voidAttempt(enqueue, context, 'fault' in event ? event.fault : context.fault);
+      if (!isAnswer) abandonAttempt(enqueue, context, 'fault' in event ? event.fault : context.fault);
     }),
     noteDial: assign({ dialedFor: ({ context }) => context.announcement?.number ?? 0 }),
     /** What was registered, or tried, was the memory before: it takes another epoch to register this one. */
@@ -224,7 +224,7 @@ export const workerMachine = setup({
       enqueue.assign({ proof });
       enqueue.emit({ type: 'proof.changed', proof, before: context.proof });
     }),
-    tellHeld: enqueueActions(({ context: { proof }, enqueue }, { blocks }: { readonly blocks: number }) => {
+    emitHeld: enqueueActions(({ context: { proof }, enqueue }, { blocks }: { readonly blocks: number }) => {
       if (isNoProof(proof)) enqueue.emit({ type: 'blocks.heldUnprovably', blocks, proof });
     }),
     reportStopped: enqueueActions(({ context, enqueue }) => answer(enqueue, context, { outcome: 'stopped' })),
@@ -267,10 +267,10 @@ export const workerMachine = setup({
     'preemption.heldUp': { actions: passOn },
     'preemption.ended': { actions: passOn },
     'proof.found': { actions: { type: 'recordProof', params: ({ event }) => event } },
-    'blocks.heldLong': { actions: { type: 'tellHeld', params: ({ event }) => event } },
+    'blocks.heldLong': { actions: { type: 'emitHeld', params: ({ event }) => event } },
     // What fails after its state was left says nothing any more; XState would end the machine.
     'xstate.error.actor.*': {},
-    'announcement.received': { guard: isNews, target: '.reRegistering', actions: adopt },
+    'announcement.received': { guard: ifNewer, target: '.reRegistering', actions: adopt },
     // On a link of its own: an answer that is still to come speaks of the memory before.
     'memory.replaced': {
       target: '.reconnecting',
@@ -343,7 +343,7 @@ export const workerMachine = setup({
           on: {
             'announcement.received': [
               { guard: isNewStop, target: '#worker.stopping', actions: adopt },
-              { guard: isNews, actions: adopt },
+              { guard: ifNewer, actions: adopt },
             ],
           },
           invoke: { src: 'settleTransfers', onDone: '#worker.reconnecting', onError: '#worker.reconnecting' },
@@ -358,13 +358,13 @@ export const workerMachine = setup({
       initial: 'dialing',
       on: {
         // Told while there is no link: the answer to it comes after the dial.
-        'announcement.received': { guard: isNews, target: '.dialing', reenter: true, actions: ['dropLink', adopt] },
+        'announcement.received': { guard: ifNewer, target: '.dialing', reenter: true, actions: ['dropLink', adopt] },
         'registration.refuted': { actions: { type: 'recordLoss', params: faultOf } },
       },
       states: {
         dialing: {
           entry: 'openLink',
-          exit: 'tellDial',
+          exit: 'emitDial',
           on: {
             'link.opened': [
               { guard: 'isConfirmedAndInService', target: '#worker.degraded.verifying', actions: 'noteDial' },
@@ -407,19 +407,19 @@ export const workerMachine = setup({
         waiting: { on: { 'registration.refuted': { actions: { type: 'recordLoss', params: faultOf } } } },
         registering: {
           entry: ['beginAttempt', 'openRegister'],
-          exit: 'voidUnanswered',
+          exit: 'abandonUnanswered',
           invoke: {
             src: 'register',
             input: ({ context: { announcement } }) => registrationFrom(announcement),
             onDone: [
-              { guard: 'isToldToStop', target: '#worker.stopping', actions: ['closeRegister', 'voidAttempt'] },
-              { guard: 'isAnswerLate', target: 'deciding', actions: ['closeRegister', 'tellLate'] },
+              { guard: 'isToldToStop', target: '#worker.stopping', actions: ['closeRegister', 'abandonAttempt'] },
+              { guard: 'isAnswerLate', target: 'deciding', actions: ['closeRegister', 'emitLate'] },
               { target: 'deciding', actions: ['closeRegister', 'confirmRegistered'] },
             ],
             onError: [
-              { guard: 'isToldToStop', target: '#worker.stopping', actions: [closeRefused, 'voidAttempt'] },
-              { guard: 'isAnswerLate', target: 'deciding', actions: [closeRefused, 'tellLate'] },
-              { ...linkUseless, actions: [linkUseless.actions, 'voidAttempt'] },
+              { guard: 'isToldToStop', target: '#worker.stopping', actions: [closeRefused, 'abandonAttempt'] },
+              { guard: 'isAnswerLate', target: 'deciding', actions: [closeRefused, 'emitLate'] },
+              { ...linkUseless, actions: [linkUseless.actions, 'abandonAttempt'] },
               { guard: isIncompatible, target: '#worker.incompatible', actions: [closeRefused, refuse] },
               { target: 'waiting', actions: [closeRefused, refuse] },
             ],
@@ -429,7 +429,7 @@ export const workerMachine = setup({
             // Never cancelled for a newer epoch: a second Register beside it could only collide.
             'announcement.received': [
               { guard: isNewStop, target: '.stopping', actions: adopt },
-              { guard: isNews, actions: adopt },
+              { guard: ifNewer, actions: adopt },
             ],
           },
           initial: 'waiting',
@@ -503,7 +503,7 @@ function answer(
   tell(enqueue, rankWasAnswered(context, { ...context, ...change }));
 }
 
-function voidAttempt(enqueue: Enqueue, context: WorkerContext, fault: Fault | null): void {
+function abandonAttempt(enqueue: Enqueue, context: WorkerContext, fault: Fault | null): void {
   if (context.outcome === 'pending' && isAttemptCurrent(context))
     answer(enqueue, context, { outcome: 'failed', fault });
 }
@@ -513,12 +513,12 @@ function isNewEpoch(held: Announcement | null, next: Announcement): boolean {
 }
 
 /** Whether this is to be obeyed: a later word of the scheduler that is followed, or a word of another one that counts. */
-function isNewsTo(context: WorkerContext, next: Announcement): boolean {
+function isNewerAnnouncement(context: WorkerContext, next: Announcement): boolean {
   const { announcement: held } = context;
   if (held === null) return true;
   if (held.epoch.schedulerBootId === next.epoch.schedulerBootId) return isLaterWord(held, next);
   // Only the scheduler that a rank follows can stop it: that of another one ends nothing of its own.
-  return next.action !== 'stop' && !isLateWord(context, next);
+  return next.action !== 'stop' && !isStaleAnnouncement(context, next);
 }
 
 function isLaterWord(held: Announcement, next: Announcement): boolean {
@@ -531,7 +531,7 @@ function isLaterWord(held: Announcement, next: Announcement): boolean {
  * Whether this is said by a scheduler that another one took the place of. One that was put aside by a late word of its
  * predecessor recalls this rank, and names the change: so it spoke after it. An older one has begun two generations since.
  */
-function isLateWord({ formerSchedulers, workerBootId, turn }: WorkerContext, next: Announcement): boolean {
+function isStaleAnnouncement({ formerSchedulers, workerBootId, turn }: WorkerContext, next: Announcement): boolean {
   const last = formerSchedulers.find(({ schedulerBootId }) => schedulerBootId === next.epoch.schedulerBootId);
   if (last === undefined) return false;
   if (next.number === undefined) return next.epoch.counter < last.counter + 2;

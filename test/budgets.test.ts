@@ -68,9 +68,9 @@ describe('budgets', () => {
 
 /** The delay of every timer and the deadline of every call in a source, as it is written there. */
 function delaysIn(text: string): string[] {
-  const timers = [...text.matchAll(/\b(setTimeout|setInterval|AbortSignal\.timeout|patientTimer)\(/g)].map(
+  const timers = [...text.matchAll(/\b(setTimeout|setInterval|AbortSignal\.timeout|ioFirstTimer)\(/g)].map(
     ({ index, 0: call, 1: timer }) =>
-      argumentsAt(text, index + call.length).at(timer === 'patientTimer' ? 0 : -1) ?? '',
+      argumentsAt(text, index + call.length).at(timer === 'ioFirstTimer' ? 0 : -1) ?? '',
   );
   const deadlines = [...text.matchAll(/\btimeoutMs: ([^,}\n]+)|\{ (timeoutMs) \}/g)].map(
     (match) => match[1] ?? match[2] ?? '',

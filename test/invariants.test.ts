@@ -5,9 +5,9 @@ import { describe, expect, it } from 'vitest';
 import { budgetsFrom } from '../machines/index.ts';
 import type { LoadIntent, UnsafeRelease } from '../src/connector/index.ts';
 import { layersIn } from '../src/connector/kv-caches.ts';
-import { RequestLedger } from '../src/connector/scheduler/request-ledger.ts';
+import { SchedulerRequests } from '../src/connector/scheduler/scheduler-requests.ts';
 import { Loads } from '../src/connector/transfers/loads.ts';
-import { TransferLedger, type TransferLife } from '../src/connector/transfers/transfer-ledger.ts';
+import { type TransferLife, WorkerRequests } from '../src/connector/transfers/worker-requests.ts';
 import { Connection } from '../src/rpc/connection.ts';
 import { hashesOf, TestConnection, TestSession } from './support/engine-rank.ts';
 import { own } from './support/own.ts';
@@ -461,8 +461,8 @@ interface LedgerStep {
 
 /** Two ranks' ledgers under the scheduler's, driven like a host drives them; throws at the first double or early report. */
 class LedgerModel {
-  #scheduler = new RequestLedger();
-  #ranks = [new TransferLedger(() => {}), new TransferLedger(() => {})];
+  #scheduler = new SchedulerRequests();
+  #ranks = [new WorkerRequests(() => {}), new WorkerRequests(() => {})];
   #requestIds: readonly string[];
   /** Per rank and request: transfers begun and not ended. */
   #underWay = new Map<string, { loads: TransferLife[]; saves: TransferLife[] }>();

@@ -45,7 +45,7 @@ export type SchedulerDomainEvent =
   | {
       readonly type: 'generation.ended';
       readonly generation: Generation;
-      readonly outcome: 'published' | 'void';
+      readonly outcome: 'published' | 'failed';
       readonly fault: Fault | null;
     }
   /** Something was lost or went wrong, beside the dials. */

@@ -66,7 +66,7 @@ export function generationFailed({ generation, evidence }: OutageContext): Told 
   const fault = evidence?.fault ?? null;
   return {
     change: { generation: null },
-    events: [{ type: 'generation.ended', generation, outcome: 'void', fault }],
+    events: [{ type: 'generation.ended', generation, outcome: 'failed', fault }],
   };
 }
 

@@ -5,7 +5,7 @@ import type { Announcement, RankReport, Recall } from './messages.ts';
 export type RankReports = readonly (RankReport | null)[];
 
 /** A generation that was published: the boots that confirmed it. Kept only while nothing refuted it. */
-export interface Lineage {
+export interface PublishedGeneration {
   readonly epoch: Epoch;
   readonly workerBootIds: readonly string[];
 }
@@ -71,7 +71,10 @@ export function recallsFor(reports: RankReports, { schedulerBootId }: Epoch): re
 }
 
 /** The first rank that left this scheduler for another one and is not recalled yet. */
-export function deserterFrom(reports: RankReports, { epoch, recalls = [] }: Announcement): RankReport | undefined {
+export function rankOfOtherScheduler(
+  reports: RankReports,
+  { epoch, recalls = [] }: Announcement,
+): RankReport | undefined {
   const isRecalled = ({ workerBootId, turn }: Recall) =>
     recalls.some((recall) => recall.workerBootId === workerBootId && recall.turn === turn);
   return reports.find(
@@ -90,21 +93,23 @@ export function noneProves(reports: RankReports): boolean {
   return reports.every((report) => report?.doubt !== 'provable');
 }
 
-export function lineageOf(reports: RankReports, epoch: Epoch): Lineage {
+export function publishedFrom(reports: RankReports, epoch: Epoch): PublishedGeneration {
   return { epoch, workerBootIds: reports.map((report) => report?.workerBootId ?? '') };
 }
 
-/** Whether every rank, unchanged since, still stands by its registration in `lineage`. */
-export function upholds(reports: RankReports, lineage: Lineage): boolean {
+/** Whether every rank, unchanged since, still stands by its registration in `published`. */
+export function upholds(reports: RankReports, published: PublishedGeneration): boolean {
   return reports.every(
     (report, rank) =>
-      speaksOf(report, lineage.epoch) && isConfirmation(report) && report.workerBootId === lineage.workerBootIds[rank],
+      speaksOf(report, published.epoch) &&
+      isConfirmation(report) &&
+      report.workerBootId === published.workerBootIds[rank],
   );
 }
 
-/** Whether every rank that reported is the process that `lineage` knows. */
-export function areSameBoots(reports: RankReports, lineage: Lineage): boolean {
-  return reports.every((report, rank) => report === null || report.workerBootId === lineage.workerBootIds[rank]);
+/** Whether every rank that reported is the process that `published` knows. */
+export function areSameBoots(reports: RankReports, published: PublishedGeneration): boolean {
+  return reports.every((report, rank) => report === null || report.workerBootId === published.workerBootIds[rank]);
 }
 
 /** The first rank that has not said that it stopped. */
@@ -120,13 +125,13 @@ export function rankWithOpenRegister(reports: RankReports): number | undefined {
 }
 
 /**
- * Whether this report takes back what `lineage` rests on: the rank was replaced, follows another scheduler, or says that
+ * Whether this report takes back what `published` rests on: the rank was replaced, follows another scheduler, or says that
  * it lost its registration.
  */
-export function refutes(report: RankReport, lineage: Lineage): boolean {
-  if (report.workerBootId !== lineage.workerBootIds[report.rank]) return true;
-  if (report.epoch !== null && report.epoch.schedulerBootId !== lineage.epoch.schedulerBootId) return true;
-  return speaksOf(report, lineage.epoch) && !isConfirmation(report);
+export function refutes(report: RankReport, published: PublishedGeneration): boolean {
+  if (report.workerBootId !== published.workerBootIds[report.rank]) return true;
+  if (report.epoch !== null && report.epoch.schedulerBootId !== published.epoch.schedulerBootId) return true;
+  return speaksOf(report, published.epoch) && !isConfirmation(report);
 }
 
 /** A report that was overtaken by a newer one of the same worker. */

@@ -13,7 +13,7 @@ export interface Release {
 }
 
 /** Bytes on a device and, unless somebody else owns them, the duty to give them back. */
-export class CudaBufferAt implements CudaBuffer {
+export class CudartBuffer implements CudaBuffer {
   readonly deviceId: number;
   readonly sizeBytes: number;
   protected readonly device: CudaDevice;
@@ -77,7 +77,7 @@ export class CudaBufferAt implements CudaBuffer {
 }
 
 /** Memory of this process that can be named to another one. */
-export class CudaMemoryAt extends CudaBufferAt implements CudaMemory {
+export class CudaMemoryAt extends CudartBuffer implements CudaMemory {
   readonly offsetBytes: number;
 
   constructor(device: CudaDevice, base: Pointer, offsetBytes: number, sizeBytes: number, release: Release | null) {

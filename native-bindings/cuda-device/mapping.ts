@@ -5,7 +5,7 @@ import type { Cudart } from '../cudart/library.ts';
 import { DeviceError } from '../device-error.ts';
 import { IPC_HANDLE_SIZE_BYTES } from '../device-memory.ts';
 import { type AllocationPart, checkRange, checkSize } from '../device-range.ts';
-import { CudaBufferAt, CudaMemoryAt, type Release } from './buffer.ts';
+import { CudaMemoryAt, CudartBuffer, type Release } from './buffer.ts';
 import type { CudaDevice } from './device.ts';
 
 /** @throws DeviceError `cudaErrorInvalidValue` for another length than 64, which koffi would pad or cut without a word */
@@ -15,7 +15,7 @@ function reservedFrom(call: string, handle: Uint8Array): Reserved {
   throw new DeviceError('cudaErrorInvalidValue', call, detail);
 }
 
-export function openMapping(device: CudaDevice, handle: Uint8Array, part: AllocationPart | undefined): CudaBufferAt {
+export function openMapping(device: CudaDevice, handle: Uint8Array, part: AllocationPart | undefined): CudartBuffer {
   const call = 'cudaIpcOpenMemHandle';
   const reserved = reservedFrom(call, handle);
   const runtime = device.selected();
@@ -42,7 +42,7 @@ export function adoptMemory(device: CudaDevice, address: bigint, sizeBytes: numb
 }
 
 /** The driver knows how large the mapping is; small allocations of one process share one, and the pointer is inside. */
-function mappingOf(device: CudaDevice, [pointer]: Out<Pointer | null>, part: AllocationPart | undefined): CudaBufferAt {
+function mappingOf(device: CudaDevice, [pointer]: Out<Pointer | null>, part: AllocationPart | undefined): CudartBuffer {
   const call = 'cudaIpcOpenMemHandle';
   if (pointer === null) throw new DeviceError('cudaErrorMapBufferObjectFailed', call, 'answered a null pointer');
   const release: Release = { call: 'cudaIpcCloseMemHandle', pointer };
@@ -53,9 +53,9 @@ function mappingOf(device: CudaDevice, [pointer]: Out<Pointer | null>, part: All
     const { offsetBytes, sizeBytes } = part ?? { offsetBytes: 0, sizeBytes: usableBytes };
     checkSize(call, sizeBytes);
     checkRange(call, offsetBytes, sizeBytes, usableBytes);
-    return new CudaBufferAt(device, pointer + BigInt(offsetBytes), sizeBytes, release);
+    return new CudartBuffer(device, pointer + BigInt(offsetBytes), sizeBytes, release);
   } catch (error) {
-    new CudaBufferAt(device, pointer, 0, release)[Symbol.dispose]();
+    new CudartBuffer(device, pointer, 0, release)[Symbol.dispose]();
     throw error;
   }
 }

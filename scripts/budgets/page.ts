@@ -46,7 +46,7 @@ export function budgetsPage(): string {
     '',
     `The longest way, with every wait at its end and each answer of the server within ${ANSWER_MS} ms: a server that is slower`,
     'counts as busy. Steps that run side by side are counted one after the other. After dropped SYNs the bound is 5,000 ms',
-    'and a test holds it; most of it is the clear that waits for ranks. After void generations the backoff alone takes as',
+    'and a test holds it; most of it is the clear that waits for ranks. After failed generations the backoff alone takes as',
     'long: there the server was met and took the registration away again. Not counted: a pushback that the server asks for',
     '(`pushbackMaxMs`), a spread that the host declares (`registrationSpreadMs`), and, in a host without a channel of its',
     'own, its steps: an announcement travels in one, a report in the next.',

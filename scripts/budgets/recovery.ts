@@ -55,13 +55,13 @@ export const recoveries: readonly Recovery[] = [
     ],
   },
   {
-    name: 'after void generations',
+    name: 'after failed generations',
     steps: [
       redial,
       dial,
       session,
       {
-        what: 'the generations before were void: the longest wait before the next',
+        what: 'the generations before failed: the longest wait before the next',
         answers: 0,
         waits: ['voidBackoffMaxMs'],
       },

@@ -18,9 +18,9 @@ export function budgetsOf(machine: AnyStateMachine, delay: string): (keyof Budge
   const context = {
     budgets,
     failedAttempts: 0,
-    turnedAway: 0,
+    droppedDials: 0,
     failedDials: 0,
-    voidGenerations: 2,
+    failedGenerations: 2,
     refusedAlike: { words: '', count: 0 },
     waits: 0,
     clearTookMs: 1,

@@ -1,5 +1,5 @@
 import type { Budgets } from '../../machines/index.ts';
-import { patientTimer } from '../patient-timer.ts';
+import { ioFirstTimer } from '../io-first-timer.ts';
 
 /**
  * Resolves when `look`, for the process that holds our memory, is over or has taken too long. Nothing is moved before: the death
@@ -7,7 +7,7 @@ import { patientTimer } from '../patient-timer.ts';
  */
 export async function identified(look: Promise<void>, budgets: Budgets): Promise<void> {
   const late = Promise.withResolvers<void>();
-  const cancel = patientTimer(budgets.identifyTimeoutMs, late.resolve);
+  const cancel = ioFirstTimer(budgets.identifyTimeoutMs, late.resolve);
   try {
     await Promise.race([look, late.promise]);
   } finally {

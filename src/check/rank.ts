@@ -131,7 +131,7 @@ export class Rank implements Disposable {
     return this.#segments * NUM_BLOCKS * SEGMENT_BYTES;
   }
 
-  #placeOf(layerName: string): { readonly memory: DeviceMemory; readonly offsetBytes: number } {
+  #shardOfRank(layerName: string): { readonly memory: DeviceMemory; readonly offsetBytes: number } {
     const i = this.layerNames.indexOf(layerName);
     if (this.options.isOneAllocation !== true) return { memory: this.#memory[i]!, offsetBytes: 0 };
     return { memory: this.#memory[0]!, offsetBytes: i * this.#layerBytes };
@@ -167,7 +167,7 @@ export class Rank implements Disposable {
   }
 
   wrapper(layerName: string): Uint8Array {
-    const { memory, offsetBytes } = this.#placeOf(layerName);
+    const { memory, offsetBytes } = this.#shardOfRank(layerName);
     return encodeIpcWrapper({
       deviceIndex: this.deviceId,
       memoryHandle: memory.exportHandle(),
@@ -193,7 +193,7 @@ export class Rank implements Disposable {
   fill(blockId: number, seed: number): void {
     for (const name of this.layerNames) {
       for (const [segment, bytes] of this.#pattern(name, seed).entries()) {
-        const { memory, offsetBytes } = this.#placeOf(name);
+        const { memory, offsetBytes } = this.#shardOfRank(name);
         memory.write(offsetBytes + this.#offset(segment, blockId), bytes);
       }
     }
@@ -204,7 +204,7 @@ export class Rank implements Disposable {
     const found = new Uint8Array(SEGMENT_BYTES);
     return layerNames.every((name) =>
       this.#pattern(name, seed).every((expected, segment) => {
-        const { memory, offsetBytes } = this.#placeOf(name);
+        const { memory, offsetBytes } = this.#shardOfRank(name);
         memory.read(offsetBytes + this.#offset(segment, blockId), found);
         return Buffer.compare(found, expected) === 0;
       }),

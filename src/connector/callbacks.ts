@@ -6,7 +6,7 @@ import type { MachineInspector } from './options.ts';
  * Throws in a turn of its own, as XState does with what its observers throw: the host hears of its error, and whoever
  * called it goes on.
  */
-function throwLater(error: unknown): void {
+function rethrowAsync(error: unknown): void {
   setImmediate(() => {
     throw error;
   });
@@ -27,12 +27,12 @@ export class Listeners<T> {
   }
 
   tell(news: T): void {
-    for (const listener of this.#listeners) attempt(throwLater, () => listener(news));
+    for (const listener of this.#listeners) attempt(rethrowAsync, () => listener(news));
   }
 }
 
 /** What `inspector` throws would end the machine that it watches, for good. */
-export function harmless(inspector: MachineInspector): (event: InspectionEvent) => void {
+export function guardedInspector(inspector: MachineInspector): (event: InspectionEvent) => void {
   return (event) =>
-    attempt(throwLater, () => (typeof inspector === 'function' ? inspector(event) : inspector.next?.(event)));
+    attempt(rethrowAsync, () => (typeof inspector === 'function' ? inspector(event) : inspector.next?.(event)));
 }

@@ -15,7 +15,13 @@ export type { MissReason, Query, QueryOutcome } from './query.ts';
 export type { SchedulerStats } from './scheduler/cache-queries.ts';
 export type { BlockIdsByGroup } from './scheduler/hits.ts';
 export { type Save, SchedulerConnector, type SchedulerConnectorOptions } from './scheduler/scheduler-connector.ts';
-export { placeOf, type Shard, type ShardLayoutOptions, type ShardRank, shardLayout } from './sharded/shard-layout.ts';
+export {
+  type Shard,
+  type ShardLayoutOptions,
+  type ShardRank,
+  shardLayout,
+  shardOfRank,
+} from './sharded/shard-layout.ts';
 export { ShardedSchedulerConnector, type ShardedSchedulerOptions } from './sharded/sharded-scheduler-connector.ts';
 export type { ShardedStatus } from './sharded/sharded-status.ts';
 export type {

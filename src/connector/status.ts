@@ -104,7 +104,7 @@ export type ConnectorState =
  * Follows a machine and tells its listeners when its state, its epoch or a proof changes, or when it emits something; steps inside a
  * state are not news.
  */
-export class StatusBoard {
+export class StatusStore {
   #status: ConnectorStatus;
   #listeners = new Listeners<ConnectorStatus>();
 
@@ -145,7 +145,7 @@ export class StatusBoard {
     const path = pathFrom(value);
     const state = stateOf(path) as ConnectorState;
     const isOtherProof = !isDeepStrictEqual(proofs, last.proofs);
-    const isNews = state !== last.state || epoch !== last.epoch || isOtherProof;
+    const isChanged = state !== last.state || epoch !== last.epoch || isOtherProof;
     const sinceMs = state === last.state ? last.sinceMs : wallTimeMs();
     this.#status = {
       ...last,
@@ -157,7 +157,7 @@ export class StatusBoard {
       proofs: isOtherProof ? proofs : last.proofs,
       outage: outage && (last.outage ?? { cause: outage.cause, fault: outage.fault, sinceMs }),
     };
-    if (isNews) this.#listeners.tell(this.#status);
+    if (isChanged) this.#listeners.tell(this.#status);
   }
 
   /** Takes what a machine emitted. */

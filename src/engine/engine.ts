@@ -7,7 +7,7 @@ import type {
   SaveRequest,
 } from '../gen/pegaflow/engine_pb.ts';
 import { BlockStore, type MemoryCleanup } from './cache/block-store.ts';
-import { InsertionThread } from './cache/insertion-thread.ts';
+import { InsertionQueue } from './cache/insertion-queue.ts';
 import { LeaseTable } from './cache/lease-table.ts';
 import { QueryDesk } from './cache/query.ts';
 import type { Call } from './call.ts';
@@ -70,7 +70,7 @@ export class Engine {
     const { isPoolSizeClassed } = behaviourOf(version);
     const blocks = new BlockStore({ poolSizeBytes, isPoolSizeClassed, clock, metrics });
     const delayMs = () => faults.switches.insertDelayMs ?? dependencies.insertDelayMs;
-    const insertion = new InsertionThread({ blocks, clock, log, metrics, delayMs });
+    const insertion = new InsertionQueue({ blocks, clock, log, metrics, delayMs });
     const { attachLoadState, leaseTtlMs: ttlMs, randomBytes } = dependencies;
     const leases = new LeaseTable({ blocks, clock, randomBytes, ttlMs });
     const loadingAnswers = () => faults.switches.answerLoading ?? 0;

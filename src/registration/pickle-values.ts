@@ -34,7 +34,7 @@ interface Bytes {
   readonly bytes: Uint8Array;
 }
 
-/** A harmless object that no part of a wrapper can be: a set, a bytearray, a float. Its content is not kept. */
+/** A guardedInspector object that no part of a wrapper can be: a set, a bytearray, a float. Its content is not kept. */
 interface Opaque {
   readonly kind: 'opaque' | 'float';
 }

@@ -1,7 +1,7 @@
 import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
 import { type Budgets, type Fault, FaultError, type NoProof } from '../../machines/index.ts';
 import { Engine } from '../gen/pegaflow/engine_pb.ts';
-import { patientTimer } from '../patient-timer.ts';
+import { ioFirstTimer } from '../io-first-timer.ts';
 import { publicEndpoint } from '../redacted.ts';
 import { createGrpcTransport } from './grpc-transport.ts';
 import { type DeathWaiter, DeathWatch } from './holder/death-watch.ts';
@@ -176,7 +176,7 @@ export class Connection {
     old.isJudged = true;
     const listen = () => {
       const bytesBefore = old.link.bytesRead;
-      this.#cancelGrace = patientTimer(this.#options.budgets.oldLinkGraceMs, () => {
+      this.#cancelGrace = ioFirstTimer(this.#options.budgets.oldLinkGraceMs, () => {
         if (old.link.bytesRead > bytesBefore) listen();
         else old.link.destroy();
       });

@@ -23,7 +23,7 @@ import { type Instruments, instrumentsOf, SCOPE } from './metrics/instruments.ts
 import { QueryMetrics } from './metrics/query-metrics.ts';
 import { SchedulerMetrics } from './metrics/scheduler-metrics.ts';
 import { WorkerMetrics } from './metrics/worker-metrics.ts';
-import type { ConnectionObserver, SchedulerObserver, ToldQuery, WorkerObserver } from './observers.ts';
+import type { ConnectionObserver, QueryRecord, SchedulerObserver, WorkerObserver } from './observers.ts';
 import { type RpcTelemetry, rpcInterceptor } from './rpc-interceptor.ts';
 import { RankTrace } from './traces/rank-trace.ts';
 import { SchedulerTrace } from './traces/scheduler-trace.ts';
@@ -140,7 +140,7 @@ export function workerTelemetry(
  */
 export function shardedQueryTelemetry(
   options: TelemetryOptions & { readonly instanceId: string },
-): (query: ToldQuery, state: string) => void {
+): (query: QueryRecord, state: string) => void {
   const fail = onceTo(options.logger, options.instanceId);
   const identity = { 'pegaflow.instance.id': options.instanceId };
   return guarded(new QueryMetrics(instrumentsFor(options, fail), identity), fail).queried;

@@ -3,13 +3,13 @@ import type { Fault } from '../../machines/index.ts';
 /** What the façades tell of what no machine knows. Nothing here names a block, a hash, a lease or a handle. */
 
 /** As `QueryOutcome` has it. */
-export interface ToldQuery {
+export interface QueryRecord {
   readonly kind: 'hit' | 'loading' | 'miss';
   readonly reason?: string;
 }
 
 /** As `TransferOutcome` has it, for one load or save. */
-export interface ToldTransfer {
+export interface TransferRecord {
   readonly kind: 'load' | 'save';
   readonly outcome: 'succeeded' | 'failed' | 'refused';
   /** From its submission; 0 where it was refused. */
@@ -25,14 +25,14 @@ export interface ToldRelease {
 
 /** Hears of the connection under either half. */
 export interface ConnectionObserver {
-  /** A ping left so much too late: this process stood still. */
+  /** A ping left so much too late: the event loop was blocked. */
   stalled(stallMs: number): void;
   /** The server refused a call in words that are not known. */
   refusedInUnknownWords(fault: Fault): void;
 }
 
 export interface SchedulerObserver extends ConnectionObserver {
-  queried(query: ToldQuery): void;
+  queried(query: QueryRecord): void;
   /** An answer came for an epoch or a request that is over. */
   fenced(): void;
 }
@@ -42,8 +42,8 @@ export interface WorkerObserver extends ConnectionObserver {
   fenced(): void;
   /** A load was refused because its lease is of another epoch. */
   refusedStaleLease(): void;
-  ended(transfer: ToldTransfer): void;
-  quarantined(kind: ToldTransfer['kind'], blocks: number): void;
-  leftQuarantine(kind: ToldTransfer['kind'], blocks: number, by: string): void;
+  ended(transfer: TransferRecord): void;
+  quarantined(kind: TransferRecord['kind'], blocks: number): void;
+  leftQuarantine(kind: TransferRecord['kind'], blocks: number, by: string): void;
   releasedUnsafely(release: ToldRelease): void;
 }

@@ -87,7 +87,7 @@ it('a try of which nothing is heard, or that was none, is followed by another', 
   const h = harness();
   h.send(refused(), refused());
   h.clock.tick(budgets.breakerFirstMs);
-  h.send(tried, { type: 'voided' });
+  h.send(tried, { type: 'inconclusive' });
   expect(h.admits()).toBe(true);
   h.send(tried);
   h.clock.tick(budgets.breakerTryMs - 1);

@@ -127,7 +127,7 @@ describe('what the scheduler’s machine emits of outages', () => {
     expect(one(h.since(), 'outage.ended').outage).toMatchObject({ serverEnd: 'flapped', outcome: 'connected' });
   });
 
-  test('a generation that a rank refuses is void, and says why', async () => {
+  test('a generation that a rank refuses fails, and says why', async () => {
     const h = await serving();
     h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'no such instance', lost: 'instance' } });
     await h.script.answer('survey', notFound);
@@ -135,16 +135,16 @@ describe('what the scheduler’s machine emits of outages', () => {
     h.deliver();
     h.report(0, { outcome: 'failed', fault: { kind: 'rejected', message: 'no room' } });
     const { outcome, fault } = one(h.since(), 'generation.ended');
-    expect([outcome, fault?.message]).toEqual(['void', 'rank 0: no room']);
+    expect([outcome, fault?.message]).toEqual(['failed', 'rank 0: no room']);
     expect(h.since().some(({ type }) => type === 'outage.ended')).toBe(false);
   });
 
-  test('a link that is lost in a generation voids it, and its outage goes on', async () => {
+  test('a link that is lost in a generation fails it, and its outage goes on', async () => {
     const h = await serving();
     h.script.tell(ended('pingLost'));
     await registerAgain(h);
     h.script.tell(ended('closed'));
-    expect(one(h.since(), 'generation.ended')).toMatchObject({ outcome: 'void', fault: gone });
+    expect(one(h.since(), 'generation.ended')).toMatchObject({ outcome: 'failed', fault: gone });
     h.script.clock.tick(budgets.redialMaxMs);
     await recover(h);
     expect(one(h.since(), 'outage.ended').outage).toMatchObject({ serverEnd: 'frozen', generations: 2 });

@@ -5,13 +5,13 @@ import {
   type Fault,
   pathFrom,
   type RankReport,
-  type Retired,
   type SchedulerDomainEvent,
   type SchedulerEvent,
   type ServerVersions,
   type Survey,
   type SurveyInput,
   schedulerMachine,
+  type UnregisteredAtStop,
 } from '../../machines/index.ts';
 import { machineClock, Script } from '../support/scripted-actors.ts';
 
@@ -30,7 +30,7 @@ export function scriptedScheduler(script: Script) {
       clear: script.promise<Cleared>('clear'),
       probeVersion: script.promise<string>('probeVersion'),
       watchRanks: script.watch<SchedulerEvent>(),
-      retire: script.promise<Retired>('retire'),
+      unregisterAtStop: script.promise<UnregisteredAtStop>('unregisterAtStop'),
     },
   });
 }

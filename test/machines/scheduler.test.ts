@@ -172,7 +172,7 @@ describe('scheduler machine', () => {
     h.report(0, { workerBootId: 'replacement', outcome: 'kept' });
     h.script.clock.tick(budgets.redialMaxMs);
     expect(h.path()).toBe('reconnecting.dialing');
-    expect(h.context().lineage).toBe(null);
+    expect(h.context().published).toBe(null);
   });
 
   it('what the server has denied once is not trusted again, whatever the next probe finds', async () => {
@@ -180,14 +180,14 @@ describe('scheduler machine', () => {
     await h.toConnected();
     h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'instance not found', lost: 'instance' } });
     await h.script.answer('survey', sealed);
-    expect(h.path()).toBe('reRegistering.pausing');
+    expect(h.path()).toBe('reRegistering.backingOff');
 
     const audited = schedulerHarness();
     await audited.toConnected();
     audited.script.clock.tick(budgets.auditFirstMs);
     await audited.script.answer('survey', { kind: 'incomplete', registered: 1, expected: 2 });
     await audited.script.answer('survey', sealed);
-    expect(audited.path()).toBe('reRegistering.pausing');
+    expect(audited.path()).toBe('reRegistering.backingOff');
   });
 
   it('a rank that follows another scheduler refutes the registration', async () => {
@@ -235,14 +235,14 @@ describe('scheduler machine', () => {
       h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'not found', lost: 'instance' } });
       await h.script.answer('survey', notFound);
       pauses.push(h.path());
-      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      while (h.path() === 'reRegistering.backingOff') h.script.clock.tick(1);
       await h.script.answer('clear', { tookMs: 1 });
       h.deliver();
       h.report(0);
       h.report(1);
       await h.script.answer('survey', sealed);
     }
-    expect(new Set(pauses)).toEqual(new Set(['reRegistering.pausing']));
+    expect(new Set(pauses)).toEqual(new Set(['reRegistering.backingOff']));
     expect(h.script.clock.now).toBeGreaterThan(budgets.voidBackoffFirstMs * 20);
 
     h.script.clock.tick(budgets.auditFirstMs);
@@ -264,7 +264,7 @@ describe('scheduler machine', () => {
       expect(h.path()).toBe('degraded.surveying');
       await h.script.answer('survey', sealed);
       const startMs = h.script.clock.now;
-      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      while (h.path() === 'reRegistering.backingOff') h.script.clock.tick(1);
       pausesMs.push(h.script.clock.now - startMs);
       await h.script.answer('clear', { tookMs: 1 });
       h.deliver();
@@ -285,7 +285,7 @@ describe('scheduler machine', () => {
       h.script.clock.tick(500);
       if (h.path() === 'connected.auditing') await h.script.answer('survey', sealed);
     }
-    expect(h.context().voidGenerations).toBe(0);
+    expect(h.context().failedGenerations).toBe(0);
   });
 
   it('a server that really was away is no trouble, however often: its successor is registered with at once', async () => {
@@ -396,7 +396,7 @@ describe('scheduler machine', () => {
     expect(h.script.openLinks).toBe(0);
   });
 
-  it('S-15: one rank that fails voids the generation for all, the second time after a backoff', async () => {
+  it('S-15: one rank that fails makes the generation fail for all, the second time after a backoff', async () => {
     const h = schedulerHarness();
     await h.toSealing();
     h.report(0);
@@ -407,7 +407,7 @@ describe('scheduler machine', () => {
     h.deliver();
     h.report(0);
     h.report(1, { outcome: 'failed', fault: refused });
-    expect(h.path()).toBe('reRegistering.pausing');
+    expect(h.path()).toBe('reRegistering.backingOff');
     h.script.clock.tick(budgets.voidBackoffFirstMs);
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     expect(h.context().announcement.epoch.counter).toBe(2);
@@ -478,7 +478,7 @@ describe('scheduler machine', () => {
       h.script.tell({ type: 'link.ended', cause: 'reset', fault: gone });
       h.script.clock.tick(budgets.redialMaxMs);
       await h.toSession();
-      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      while (h.path() === 'reRegistering.backingOff') h.script.clock.tick(1);
       expect(h.context().announcement).toBe(announcement);
       h.report(1);
       expect(h.path()).toBe('reRegistering.clearing.waiting');
@@ -519,7 +519,7 @@ describe('scheduler machine', () => {
     });
   });
 
-  it('a rank that was led away by another scheduler voids the generation and is recalled by the next one', async () => {
+  it('a rank that was led away by another scheduler makes the generation fail and is recalled by the next one', async () => {
     const h = schedulerHarness();
     await h.toSealing();
     const other = { schedulerBootId: 'dead', counter: 9 };
@@ -629,8 +629,8 @@ describe('scheduler machine', () => {
       expect(h.context().announcement.dialsAfresh).toBe(undefined);
       h.deliver();
       h.report(0, refused);
-      expect(h.path()).toBe('reRegistering.pausing');
-      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      expect(h.path()).toBe('reRegistering.backingOff');
+      while (h.path() === 'reRegistering.backingOff') h.script.clock.tick(1);
       expect([h.path(), h.script.links.length]).toEqual(['reconnecting.dialing', 2]);
       return h;
     };
@@ -638,7 +638,7 @@ describe('scheduler machine', () => {
     it('from the second generation on that ranks and server do not agree on', async () => {
       const h = await toApart();
       await h.toSession();
-      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      while (h.path() === 'reRegistering.backingOff') h.script.clock.tick(1);
       await h.script.answer('clear', { tookMs: 1 });
       expect(h.context().announcement.dialsAfresh).toBe(true);
       h.deliver();
@@ -660,7 +660,7 @@ describe('scheduler machine', () => {
       expect(h.context().announcement.dialsAfresh).toBe(undefined);
       h.deliver();
       h.report(0, taken);
-      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      while (h.path() === 'reRegistering.backingOff') h.script.clock.tick(1);
       expect([h.path(), h.script.links.length]).toEqual(['reconnecting.dialing', 2]);
     });
 
@@ -668,7 +668,7 @@ describe('scheduler machine', () => {
       const h = await toApart();
       h.actor.send({ type: 'stop' });
       for (const rank of [0, 1]) h.report(rank, { outcome: 'stopped' });
-      await h.script.answer('retire', { kind: 'clean' });
+      await h.script.answer('unregisterAtStop', { kind: 'clean' });
       expect(h.actor.getSnapshot().output).toMatchObject({
         kind: 'unconfirmed',
         reason: expect.stringContaining('another server than the scheduler’s'),
@@ -741,7 +741,7 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.clearing.waiting');
   });
 
-  it('a rank that takes its word back during the read-back voids the generation', async () => {
+  it('a rank that takes its word back during the read-back makes the generation fail', async () => {
     const h = schedulerHarness();
     await h.toSealing();
     h.report(0);
@@ -862,7 +862,7 @@ describe('scheduler machine', () => {
       await h.script.answer('survey', sealed);
       expect(h.path()).toBe('connected.settling');
       expect(h.script.started.filter((name) => name === 'clear')).toHaveLength(1);
-      expect(states.filter((state) => /incompatible|pausing|waiting$/.test(state))).toEqual([
+      expect(states.filter((state) => /incompatible|backingOff|waiting$/.test(state))).toEqual([
         'reRegistering.sealing.waiting',
         'reRegistering.sealing.waiting',
       ]);
@@ -908,10 +908,10 @@ describe('scheduler machine', () => {
         expect(announced(h)).toEqual([refusals + 1, 'register', versions[(refusals + 1) % 2]]);
         h.report(0, refusedBy(versions[refusals % 2]!));
         for (const rank of [0, 1]) h.report(rank, { outcome: 'pending' });
-        expect(h.path()).toBe(refusals < 2 ? 'reRegistering.clearing.waiting' : 'reRegistering.pausing');
-        if (h.path() === 'reRegistering.pausing') {
+        expect(h.path()).toBe(refusals < 2 ? 'reRegistering.clearing.waiting' : 'reRegistering.backingOff');
+        if (h.path() === 'reRegistering.backingOff') {
           h.script.clock.tick(Math.min(budgets.voidBackoffMaxMs, budgets.voidBackoffFirstMs * 2 ** (refusals - 2)) - 1);
-          expect(h.path()).toBe('reRegistering.pausing');
+          expect(h.path()).toBe('reRegistering.backingOff');
           h.script.clock.tick(1);
         }
         await h.script.answer('clear', { tookMs: 1 });
@@ -1062,7 +1062,7 @@ describe('scheduler machine', () => {
       const sinceMs = h.script.clock.now;
       h.script.tell({ type: 'link.opened' });
       await h.script.answer('openSession');
-      while (h.path() === 'reRegistering.pausing') h.script.clock.tick(1);
+      while (h.path() === 'reRegistering.backingOff') h.script.clock.tick(1);
       const waitedMs = h.script.clock.now - sinceMs;
       await h.script.answer('survey', sealed);
       h.deliver();
@@ -1227,9 +1227,9 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('stopping.stoppingRanks');
     h.report(0, { outcome: 'stopped' });
     h.report(1, { outcome: 'stopped' });
-    expect(h.path()).toBe('stopping.retiring');
+    expect(h.path()).toBe('stopping.unregistering');
     expect(h.script.openLinks).toBe(1);
-    await h.script.answer('retire', { kind: 'clean' });
+    await h.script.answer('unregisterAtStop', { kind: 'clean' });
     expect(h.actor.getSnapshot().output).toEqual({ kind: 'clean' });
     expect(h.script.openLinks).toBe(0);
   });
@@ -1241,7 +1241,7 @@ describe('scheduler machine', () => {
     h.actor.send({ type: 'stop' });
     h.report(0, { outcome: 'stopped' });
     h.script.clock.tick(budgets.stopTimeoutMs / 2);
-    await h.script.answer('retire', { kind: 'clean' });
+    await h.script.answer('unregisterAtStop', { kind: 'clean' });
     expect(h.actor.getSnapshot().output).toEqual({ kind: 'unconfirmed', reason: 'rank 1 did not say that it stopped' });
   });
 
@@ -1251,7 +1251,7 @@ describe('scheduler machine', () => {
     h.actor.send({ type: 'stop' });
     h.report(0, { outcome: 'stopped' });
     h.report(1, { outcome: 'stopped', isRegisterOpen: true });
-    await h.script.answer('retire', { kind: 'clean' });
+    await h.script.answer('unregisterAtStop', { kind: 'clean' });
     expect(h.actor.getSnapshot().output).toEqual({
       kind: 'unconfirmed',
       reason: 'rank 1 gave up a RegisterContextBatch without an answer, which the server may still take',
@@ -1287,15 +1287,15 @@ describe('scheduler machine', () => {
       h.report(0, { idle: false });
       h.actor.send({ type: 'drain' });
       expect(h.path()).toBe('drained.quiescing');
-      expect(h.actor.getSnapshot().hasTag('handingBack')).toBe(true);
+      expect(h.actor.getSnapshot().hasTag('releasingSession')).toBe(true);
       expect(h.context().announcement.action).toBe('wait');
       expect(h.script.openLinks).toBe(1);
       h.report(0);
-      expect(h.path()).toBe('drained.handedBack');
-      expect(h.actor.getSnapshot().hasTag('handingBack')).toBe(false);
+      expect(h.path()).toBe('drained.sessionReleased');
+      expect(h.actor.getSnapshot().hasTag('releasingSession')).toBe(false);
       expect(h.script.openLinks).toBe(0);
       h.script.clock.tick(budgets.drainedTimeoutMs - 1);
-      expect(h.path()).toBe('drained.handedBack');
+      expect(h.path()).toBe('drained.sessionReleased');
       h.actor.send({ type: 'resume' });
       expect(h.path()).toBe('reconnecting.dialing');
       await h.toSession();
@@ -1309,7 +1309,7 @@ describe('scheduler machine', () => {
       h.report(0, { idle: false });
       h.actor.send({ type: 'drain' });
       h.script.clock.tick(budgets.drainTimeoutMs);
-      expect(h.path()).toBe('drained.handedBack');
+      expect(h.path()).toBe('drained.sessionReleased');
     });
 
     it('a host that resumes while a rank is busy keeps the session until the copies have ended', async () => {
@@ -1337,7 +1337,7 @@ describe('scheduler machine', () => {
     it('a drain gives up a dial under way', () => {
       const h = schedulerHarness();
       h.actor.send({ type: 'drain' });
-      expect(h.path()).toBe('drained.handedBack');
+      expect(h.path()).toBe('drained.sessionReleased');
       expect(h.script.openLinks).toBe(0);
     });
   });
@@ -1346,10 +1346,10 @@ describe('scheduler machine', () => {
     const h = schedulerHarness();
     await h.toSession();
     await h.script.answer('clear', { tookMs: budgets.paceFromMs });
-    expect(h.path()).toBe('reRegistering.pacing');
+    expect(h.path()).toBe('reRegistering.spreading');
     expect(h.context().announcement.action).toBe('wait');
     h.script.clock.tick(2 * budgets.paceFromMs - 1);
-    expect(h.path()).toBe('reRegistering.pacing');
+    expect(h.path()).toBe('reRegistering.spreading');
     h.script.clock.tick(1);
     expect(h.path()).toBe('reRegistering.announcing');
     expect(h.context().announcement.action).toBe('register');
@@ -1367,9 +1367,9 @@ describe('scheduler machine', () => {
     await h.toSealing();
     h.report(1, { outcome: 'pending' });
     h.report(0, { outcome: 'failed', fault: pushback });
-    expect(h.path()).toBe('reRegistering.pausing');
+    expect(h.path()).toBe('reRegistering.backingOff');
     h.script.clock.tick(2_999);
-    expect(h.path()).toBe('reRegistering.pausing');
+    expect(h.path()).toBe('reRegistering.backingOff');
     h.script.clock.tick(1);
     expect(h.path()).toBe('reRegistering.clearing.waiting');
 
@@ -1409,7 +1409,7 @@ describe('scheduler machine', () => {
       h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
       h.actor.send({ type: 'stop' });
       for (const rank of [0, 1]) h.report(rank, { outcome: 'stopped' });
-      await h.script.answer('retire', unreachable);
+      await h.script.answer('unregisterAtStop', unreachable);
       return h.actor.getSnapshot().output;
     };
     const doubtful = schedulerHarness();

@@ -10,9 +10,9 @@ import {
   allConfirm,
   allQuiet,
   areSameBoots,
-  deserterFrom,
   noneProves,
   proofAskedIn,
+  rankOfOtherScheduler,
   refusalIn,
   servesIn,
   unstoppedRank,
@@ -61,7 +61,7 @@ export const schedulerPlan = {
     clear: [{ tookMs: 0 }, { tookMs: 1_000 }],
     survey: [{ kind: 'sealed' }, { kind: 'incomplete', registered: 0, expected: 1 }, { kind: 'notFound' }],
     probeVersion: ['0.23.12', '99.0.0'],
-    retire: [
+    unregisterAtStop: [
       { kind: 'clean' },
       { kind: 'unconfirmed', reason: 'not asked' },
       { kind: 'unreachable', reason: 'refused' },
@@ -84,21 +84,21 @@ function ofRanks({ announcement, reports, ...context }: SchedulerContext) {
   };
 }
 
-function ofServer({ announcement, reports, lineage, ...context }: SchedulerContext) {
-  const hasTrouble = context.voidGenerations >= 2;
+function ofServer({ announcement, reports, published, ...context }: SchedulerContext) {
+  const hasTrouble = context.failedGenerations >= 2;
   return {
     isKeep: announcement.action === 'keep',
     isConfirmed: allConfirm(reports, announcement.epoch),
     refusal: refusalIn(reports, announcement.epoch)?.fault?.kind ?? refusalIn(reports, announcement.epoch)?.outcome,
     isQuiet: context.isServerNew || allQuiet(reports, announcement),
-    isDeserted: deserterFrom(reports, announcement) !== undefined,
+    isDeserted: rankOfOtherScheduler(reports, announcement) !== undefined,
     isProofAsked: proofAskedIn(reports, announcement.epoch) !== undefined,
     isProving: !noneProves(reports),
     isForProof: context.evidence?.of === 'doubt',
     isAwaited: context.awaitedRanks.length > 0,
     isApart: context.generationsApart > 0,
     mustRedial: context.mustRedial,
-    lineage: lineage && { isUpheld: upholds(reports, lineage), isSameBoot: areSameBoots(reports, lineage) },
+    published: published && { isUpheld: upholds(reports, published), isSameBoot: areSameBoots(reports, published) },
     hasTrouble,
     isVersionTold: versionTold({ announcement, reports, ...context }) !== null,
     isVersionTrouble: context.versionRefusals > 0,
@@ -150,21 +150,21 @@ const generation = [
   'reRegistering.quiescing',
   ...clearing,
   'reRegistering.proving',
-  'reRegistering.pacing',
+  'reRegistering.spreading',
   'reRegistering.awaitingRanks',
   'reRegistering.announcing',
   ...sealing,
   'reRegistering.readingBack',
-  'reRegistering.pausing',
+  'reRegistering.backingOff',
   'reRegistering.parked',
 ];
 const surveyed = ['degraded.surveying'];
 const incompatible = ['incompatible.waiting', 'incompatible.probing'];
-const drained = ['drained.quiescing', 'drained.handedBack'];
-const stopping = ['stopping.stoppingRanks', 'stopping.retiring'];
+const drained = ['drained.quiescing', 'drained.sessionReleased'];
+const stopping = ['stopping.stoppingRanks', 'stopping.unregistering'];
 
 export const schedulerTables: Tables = {
-  passedThrough: ['degraded.assessing', 'reRegistering.voided'],
+  passedThrough: ['degraded.assessing', 'reRegistering.failed'],
   ignored: [
     {
       event: 'link.opened',
@@ -182,16 +182,16 @@ export const schedulerTables: Tables = {
         ...stopping,
       ],
     },
-    { event: 'link.ended', because: 'there is no link', in: ['reconnecting.waiting', 'drained.handedBack'] },
+    { event: 'link.ended', because: 'there is no link', in: ['reconnecting.waiting', 'drained.sessionReleased'] },
     { event: 'link.ended', because: 'the stop goes on over a link of its own', in: stopping },
-    { event: 'drain.announced', because: 'there is no link', in: [...reconnecting, 'drained.handedBack'] },
+    { event: 'drain.announced', because: 'there is no link', in: [...reconnecting, 'drained.sessionReleased'] },
     { event: 'drain.announced', because: 'it is known', in: ['degraded.draining'] },
     {
       event: 'drain.announced',
       because: 'the session is about to be handed back',
       in: ['drained.quiescing', ...stopping],
     },
-    { event: 'session.ended', because: 'there is no session', in: [...reconnecting, 'drained.handedBack'] },
+    { event: 'session.ended', because: 'there is no session', in: [...reconnecting, 'drained.sessionReleased'] },
     { event: 'session.ended', because: 'it is about to be handed back', in: ['drained.quiescing'] },
     { event: 'session.ended', because: 'nothing is served any more', in: stopping },
     {

@@ -183,7 +183,7 @@ describe('worker machine', () => {
     expect(h.context()).toMatchObject({ workerBootId: 'other', outcome: 'registered' });
   });
 
-  it('other memory voids a Register of the memory before that is not answered', async () => {
+  it('other memory abandons a Register of the memory before that is not answered', async () => {
     const h = harness();
     h.script.tell({ type: 'link.opened' });
     h.announce(1);

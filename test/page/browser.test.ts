@@ -121,7 +121,9 @@ describe.skipIf(noBrowser !== null)(`the page in a browser${noBrowser ? ` (skipp
     await page.getByRole('heading', { name: 'replica-0: reconnecting', exact: true }).waitFor();
     await page.keyboard.press('ArrowLeft');
     await page.getByRole('heading', { name: 'replica-0: degraded', exact: true }).waitFor();
-    tell([step(schedulerId(replica.instance), Date.now(), 'connected.settling', 'stopping.retiring', 'stop', '#2')]);
+    tell([
+      step(schedulerId(replica.instance), Date.now(), 'connected.settling', 'stopping.unregistering', 'stop', '#2'),
+    ]);
     // With the header and the last step.
     await page.locator(`html[data-drawn="${records.length + 2}"]`).waitFor();
     expect(await page.locator('h1').textContent()).toBe('replica-0: degraded');

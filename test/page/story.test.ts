@@ -169,7 +169,7 @@ describe('the sequence', () => {
       'scheduler to scheduler: scheduler: quiescing',
       'scheduler to scheduler: scheduler: clearing, waiting',
       'ranks to ranks: all 3 ranks: re-registering',
-      'scheduler to scheduler: scheduler: pacing',
+      'scheduler to scheduler: scheduler: spreading',
       'scheduler to scheduler: scheduler: announcing',
       'scheduler to ranks: scheduler: register #2',
       'scheduler to scheduler: scheduler: sealing, waiting',

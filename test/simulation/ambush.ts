@@ -144,12 +144,12 @@ const schedulerLures: Readonly<Record<string, Lure>> = {
   'reRegistering.quiescing': all(busy, cleanup),
   'reRegistering.clearing.waiting': all(hold('unregisterContext'), cleanup),
   'reRegistering.clearing.stalled': all(longer(6_000, hold('unregisterContext')), cleanup),
-  'reRegistering.pacing': all(slow('unregisterContext'), cleanup),
+  'reRegistering.spreading': all(slow('unregisterContext'), cleanup),
   'reRegistering.announcing': cleanup,
   'reRegistering.sealing.waiting': all(holdRegister, cleanup),
   'reRegistering.sealing.stalled': all(longer(6_000, hold('registerContextBatch')), cleanup),
   'reRegistering.readingBack': all(once('scheduler', 'reRegistering.sealing.waiting', hold('queryPrefetch')), cleanup),
-  'reRegistering.pausing': all(refuse('registerContextBatch'), cleanup),
+  'reRegistering.backingOff': all(refuse('registerContextBatch'), cleanup),
   'incompatible.waiting': all(otherVersion, cleanup),
   'incompatible.probing': all(
     longer(12_000, otherVersion),
@@ -157,9 +157,9 @@ const schedulerLures: Readonly<Record<string, Lure>> = {
     once('scheduler', 'incompatible.waiting', longer(6_000, hold('registerContextBatch'))),
   ),
   'drained.quiescing': all(longer(4_000, busy), drain),
-  'drained.handedBack': drain,
+  'drained.sessionReleased': drain,
   'stopping.stoppingRanks': all(busy, stop),
-  'stopping.retiring': all(hold('unregisterContext'), stop),
+  'stopping.unregistering': all(hold('unregisterContext'), stop),
 };
 
 const workerLures: Readonly<Record<string, Lure>> = {

@@ -117,7 +117,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'keep whatever is sealed',
     file: 'machines/scheduler-setup.ts',
-    find: "survey.kind === 'sealed' && context.lineage !== null && upholds(context.reports, context.lineage),",
+    find: "survey.kind === 'sealed' && context.published !== null && upholds(context.reports, context.published),",
     replace: "survey.kind === 'sealed',",
     why: 'sealed is taken for ours',
   },
@@ -148,7 +148,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'failed load final at once',
     file: 'src/connector/transfers/loads.ts',
-    find: 'flight.cancelSettling ??= patientTimer(this.#budgets.settleMs, () => this.#failAfterAcceptance(flight));',
+    find: 'flight.cancelSettling ??= ioFirstTimer(this.#budgets.settleMs, () => this.#failAfterAcceptance(flight));',
     replace: 'this.#failAfterAcceptance(flight);',
     why: 'copies that were queued before the failure land in free blocks',
   },
@@ -263,14 +263,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'finished without waiting for saves',
-    file: 'src/connector/scheduler/request-ledger.ts',
+    file: 'src/connector/scheduler/scheduler-requests.ts',
     find: 'entry.awaitsSaves = entry.hasSaves;',
     replace: 'entry.awaitsSaves = false;',
     why: 'blocks are used again while a save reads them',
   },
   {
     name: 'stop without unregistering',
-    file: 'src/actors/retire.ts',
+    file: 'src/actors/unregister-at-stop.ts',
     find: '      await clearInstance(server, session.instanceId);\n',
     replace: '',
     why: 'the server keeps what was stopped',
@@ -332,8 +332,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'abandoned query never withdrawn',
     file: 'src/connector/scheduler/abandoned-queries.ts',
-    find: 'patientTimer(this.#budgets.abandonedQueryTimeoutMs, withdraw)',
-    replace: 'patientTimer(1e9, withdraw)',
+    find: 'ioFirstTimer(this.#budgets.abandonedQueryTimeoutMs, withdraw)',
+    replace: 'ioFirstTimer(1e9, withdraw)',
     why: 'queries that a server hangs on pile up',
     seed: 65,
   },
@@ -393,7 +393,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'former scheduler obeyed',
     file: 'machines/worker.ts',
-    find: "return next.action !== 'stop' && !isLateWord(context, next);",
+    find: "return next.action !== 'stop' && !isStaleAnnouncement(context, next);",
     replace: 'return true;',
     why: 'a late word of a dead scheduler undoes what the living one said',
   },
@@ -424,7 +424,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'late timer believed at once',
-    file: 'src/patient-timer.ts',
+    file: 'src/io-first-timer.ts',
     find: 'turn = setImmediate(() => {\n      turn = setImmediate(fire);\n    });',
     replace: 'fire();',
     why: 'after a stall of our own, verdicts come before the answers that have long arrived',

@@ -27,7 +27,7 @@ const hangs = (method: 'registerContextBatch' | 'unregisterContext') => ({ metho
 
 describe('registrations', { timeout: 60_000 }, () => {
   it.each([2, 8, 16])(
-    'S-15: one of %d ranks that is refused voids the generation for all; the next one is whole',
+    'S-15: one of %d ranks that is refused makes the generation fail for all; the next one is whole',
     async (worldSize) => {
       const engine = await startEngine({
         deviceCount: worldSize,
@@ -51,7 +51,7 @@ describe('registrations', { timeout: 60_000 }, () => {
     ['S-31 S-60: a Register', 'registerContextBatch', 'reRegistering.sealing.stalled'],
     ['S-31 S-61: an Unregister', 'unregisterContext', 'reRegistering.clearing.stalled'],
   ] as const)(
-    '%s that is stuck in the registration thread is shown as stalled, asked for slowly, and harmless when it lands',
+    '%s that is stuck in the registration thread is shown as stalled, asked for slowly, and guardedInspector when it lands',
     async (_, method, path) => {
       const engine = await startEngine();
       const proxy = await startProxy(engine);

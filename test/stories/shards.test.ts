@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type ConnectorStatus, placeOf } from '../../src/connector/index.ts';
+import { type ConnectorStatus, shardOfRank } from '../../src/connector/index.ts';
 import { hashesOf, hashOf, uniqueId } from '../support/engine-rank.ts';
 import { own } from '../support/own.ts';
 import type { ServerProcess } from '../support/server-process.ts';
@@ -353,7 +353,7 @@ function told({ scheduler, workers }: ShardedInstance, shard: number): string[] 
   };
   scheduler.onStatus(({ shards }) => tell('scheduler', shards[shard]!));
   for (const [rank, worker] of workers.entries()) {
-    if (placeOf(scheduler.layout, rank).shard !== shard) continue;
+    if (shardOfRank(scheduler.layout, rank).shard !== shard) continue;
     worker.onStatus((status) => tell(`rank ${rank}`, status));
   }
   return lines;

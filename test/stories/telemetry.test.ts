@@ -136,7 +136,7 @@ describe('telemetry of a restart, over three processes', { timeout: 90_000 }, ()
       ['reRegistering.quiescing', askedAgain],
       ['reRegistering.clearing.waiting', ['pegaflow.Engine/UnregisterContext']],
       ['reRegistering.proving', []],
-      ['reRegistering.pacing', []],
+      ['reRegistering.spreading', []],
       ['reRegistering.announcing', []],
       ['reRegistering.sealing.waiting', []],
       ['reRegistering.readingBack', ['pegaflow.Engine/QueryPrefetch']],
@@ -148,7 +148,7 @@ describe('telemetry of a restart, over three processes', { timeout: 90_000 }, ()
       attributes['pegaflow.guard'] ?? null,
     ]);
     expect(told).toEqual([
-      ...(isAsked ? [['pegaflow.transition', 'actor.done', 'reRegistering.surveying', 'hasLineage']] : []),
+      ...(isAsked ? [['pegaflow.transition', 'actor.done', 'reRegistering.surveying', 'hasPublished']] : []),
       ['pegaflow.transition', 'actor.done', 'reRegistering.quiescing', null],
       // The ranks answer the wait before the session is open, or after it.
       [
@@ -158,7 +158,7 @@ describe('telemetry of a restart, over three processes', { timeout: 90_000 }, ()
         'areRanksQuiet',
       ],
       ['pegaflow.transition', 'actor.done', 'reRegistering.proving', null],
-      ['pegaflow.transition', 'actor.done', 'reRegistering.pacing', 'areDoubtsOver'],
+      ['pegaflow.transition', 'actor.done', 'reRegistering.spreading', 'areDoubtsOver'],
       ['pegaflow.transition', 'actor.done', 'reRegistering.announcing', null],
       ['pegaflow.transition', 'announcement.delivered', 'reRegistering.sealing.waiting', 'isCurrentEpoch'],
       ['pegaflow.transition', 'report.received', 'reRegistering.readingBack', 'areRanksConfirmed'],

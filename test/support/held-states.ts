@@ -100,7 +100,7 @@ export const heldStates: readonly HeldState[] = [
     },
   },
   {
-    path: 'reRegistering.pacing',
+    path: 'reRegistering.spreading',
     budgets: { paceMaxMs: LONG_MS },
     hold: async (stage) => {
       await loseRegistrationThen(stage, { methods: { unregisterContext: { delayMs: 1_000, times: 1 } } });
@@ -124,7 +124,7 @@ export const heldStates: readonly HeldState[] = [
     },
   },
   {
-    path: 'reRegistering.pausing',
+    path: 'reRegistering.backingOff',
     budgets: { voidBackoffFirstMs: LONG_MS, voidBackoffMaxMs: LONG_MS },
     hold: loseRegistration,
   },
@@ -175,7 +175,7 @@ export const heldStates: readonly HeldState[] = [
     },
   },
   {
-    path: 'drained.handedBack',
+    path: 'drained.sessionReleased',
     budgets: { drainedTimeoutMs: LONG_MS },
     hold: ({ instance }) => instance.scheduler.drain(),
   },
@@ -200,10 +200,10 @@ export const passingStates = [
   'reRegistering.clearing.waiting',
   'reRegistering.proving',
   'reRegistering.sealing.waiting',
-  'reRegistering.voided',
+  'reRegistering.failed',
   'drained.quiescing',
   'stopping.stoppingRanks',
-  'stopping.retiring',
+  'stopping.unregistering',
   'stopped',
 ];
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createEmulatedDriver } from '../../native-bindings/emulated-device/emulated-device.ts';
-import { placeOf, ShardedSchedulerConnector, shardLayout, WorkerConnector } from '../../src/connector/index.ts';
+import { ShardedSchedulerConnector, shardLayout, shardOfRank, WorkerConnector } from '../../src/connector/index.ts';
 import type { ShardedSchedulerOptions } from '../../src/connector/sharded/sharded-scheduler-connector.ts';
 import { RankAggregate } from '../../src/demo/hosts/rank-aggregate.ts';
 import { TestConnection, TestRank } from './engine-rank.ts';
@@ -43,7 +43,7 @@ export class ShardedInstance implements AsyncDisposable {
       ...(publishedUnderTest === null ? {} : { serverVersions: publishedUnderTest }),
     };
     const layout = shardLayout(options);
-    const places = Array.from({ length: worldSize }, (_, rank) => placeOf(layout, rank));
+    const places = Array.from({ length: worldSize }, (_, rank) => shardOfRank(layout, rank));
     const driver = createEmulatedDriver({ deviceCount: worldSize });
     this.scheduler = new ShardedSchedulerConnector({ ...options, ...shared });
     this.#aggregate = new RankAggregate(worldSize);
@@ -63,7 +63,7 @@ export class ShardedInstance implements AsyncDisposable {
   /** Registers the memory and joins the roles. */
   start(): this {
     for (const [rank, worker] of this.workers.entries()) {
-      const { shard } = placeOf(this.scheduler.layout, rank);
+      const { shard } = shardOfRank(this.scheduler.layout, rank);
       worker.onReport((report) => this.scheduler.acceptReport(rank, report));
       this.scheduler.onAnnounce(shard, (announcement) => worker.acceptAnnouncement(announcement));
       worker.registerKvCaches(layersOf(this.memory[rank]!));
@@ -90,7 +90,7 @@ export class ShardedInstance implements AsyncDisposable {
   step(): StepResult {
     const metadata = this.scheduler.buildMetadata();
     for (const [rank, worker] of this.workers.entries()) {
-      const { shard } = placeOf(this.scheduler.layout, rank);
+      const { shard } = shardOfRank(this.scheduler.layout, rank);
       const { loads, saves } = metadata[shard]!;
       worker.acceptMetadata(metadata[shard]!);
       worker.startLoad(loads);

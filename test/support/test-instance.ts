@@ -73,7 +73,7 @@ export class TestInstance implements AsyncDisposable {
       ...(budgets ? { budgets } : {}),
       ...given.telemetry,
     };
-    const placeOf = (rank: number) => ({
+    const shardOfRank = (rank: number) => ({
       tpRank: stages ? 0 : rank,
       ppRank: stages ? rank : 0,
       deviceId: rank,
@@ -90,7 +90,7 @@ export class TestInstance implements AsyncDisposable {
         new TestRank(this.#connection.client, driver, {
           instanceId,
           namespace,
-          ...placeOf(rank),
+          ...shardOfRank(rank),
           tpSize: shared.tpSize,
           worldSize,
           layerGroupIds,
@@ -101,7 +101,7 @@ export class TestInstance implements AsyncDisposable {
     const { fencing = 'off' } = given;
     const endpointAt = (rank: number) => (typeof rankEndpoint === 'string' ? rankEndpoint : rankEndpoint[rank]!);
     this.workers = this.memory.map(
-      (_, rank) => new WorkerConnector({ ...shared, fencing, endpoint: endpointAt(rank), rank, ...placeOf(rank) }),
+      (_, rank) => new WorkerConnector({ ...shared, fencing, endpoint: endpointAt(rank), rank, ...shardOfRank(rank) }),
     );
   }
 

@@ -2,8 +2,8 @@ import { Argument, Command } from 'commander';
 import type { CheckReport, ItemResult } from '../../check/check.ts';
 import type { DeviceKind } from '../../device-kind.ts';
 import { UsageError } from '../../usage-error.ts';
+import { interruptSignal } from '../interrupt-signal.ts';
 import { printLine } from '../output/terminal.ts';
-import { untilSignal } from '../until-signal.ts';
 import { grpcUrl, httpUrl, MAX_TIMER_MS, wholeNumber } from '../values.ts';
 import { deviceDriverFor, deviceKindFor, openDeviceOption } from './device-option.ts';
 
@@ -43,7 +43,7 @@ async function runCheckCommand(endpoint: string, flags: CheckFlags): Promise<voi
   const { httpUrl: httpEndpoint = null, write: writes = false, device, timeoutMs, json = false } = flags;
   const { check, UnreachableError } = await import('../../check/check.ts');
   const driver = deviceDriverFor(deviceKindFor(device, 'pegaflow-server'), 1);
-  const signal = untilSignal();
+  const signal = interruptSignal();
   const onItem = json ? () => {} : (item: ItemResult) => printLine(process.stdout, lineOf(item));
   const report = await check({ endpoint, httpEndpoint, driver, writes, timeoutMs, signal }, onItem).catch(
     (error: unknown) => {

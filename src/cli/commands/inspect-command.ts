@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import { UsageError } from '../../usage-error.ts';
 import { aborted } from '../aborted.ts';
+import { interruptSignal } from '../interrupt-signal.ts';
 import { printLine } from '../output/terminal.ts';
-import { untilSignal } from '../until-signal.ts';
 import { feedAddresses, wholeNumber } from '../values.ts';
 
 interface InspectFlags {
@@ -44,7 +44,7 @@ async function showRecording(path: string, port: number): Promise<void> {
   ]);
   const server = await serveFeed(await readRecording(path), { port });
   printPage(server.url);
-  await aborted(untilSignal());
+  await aborted(interruptSignal());
   await server.close();
 }
 
@@ -73,7 +73,7 @@ async function showFeeds(attached: readonly string[], port: number, file: string
         missing.add(address);
       },
     },
-    untilSignal(),
+    interruptSignal(),
   );
   await feed.close();
 }

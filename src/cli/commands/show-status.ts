@@ -7,9 +7,9 @@ import { textOf } from '../../bounded-input.ts';
 import { errorText } from '../../error-text.ts';
 import { type FeedStatus, statusFrom } from '../../feed/source.ts';
 import { EXIT_NOT_CONNECTED } from '../exit-status.ts';
+import { interruptSignal } from '../interrupt-signal.ts';
 import { statusText } from '../output/status-table.ts';
 import { print, visibleLines } from '../output/terminal.ts';
-import { untilSignal } from '../until-signal.ts';
 
 const EXIT_FAILED = 1;
 const ANSWER_TIMEOUT_MS = 3_000;
@@ -24,7 +24,7 @@ export async function printStatus(where: string, isJson: boolean): Promise<void>
 }
 
 export async function watchStatus(where: string, isJson: boolean): Promise<void> {
-  const signal = untilSignal();
+  const signal = interruptSignal();
   const show = screenFor(process.stdout, isJson);
   while (!signal.aborted) {
     try {

@@ -1,5 +1,5 @@
 import type { Budgets } from '../../../machines/index.ts';
-import { patientTimer } from '../../patient-timer.ts';
+import { ioFirstTimer } from '../../io-first-timer.ts';
 
 /** Unanswered queries that nobody waits for any more, of one scheduler. */
 export const ABANDONED_QUERIES_MAX = 32;
@@ -23,7 +23,7 @@ export class AbandonedQueries {
 
   add(answered: Promise<unknown>, withdraw: () => void): void {
     this.#unanswered += 1;
-    const cancel = patientTimer(this.#budgets.abandonedQueryTimeoutMs, withdraw);
+    const cancel = ioFirstTimer(this.#budgets.abandonedQueryTimeoutMs, withdraw);
     const end = () => {
       this.#unanswered -= 1;
       cancel();

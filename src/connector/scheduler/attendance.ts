@@ -6,7 +6,7 @@ import {
   type RankReports,
   servesIn,
 } from '../../../machines/index.ts';
-import { patientTimer } from '../../patient-timer.ts';
+import { ioFirstTimer } from '../../io-first-timer.ts';
 
 interface Presence {
   report: RankReport | null;
@@ -86,7 +86,7 @@ export class Attendance {
     const sinceMs = this.#ranks.flatMap(({ absentSinceMs }) => absentSinceMs ?? []);
     if (sinceMs.length === 0) return;
     const goneMs = performance.now() - Math.min(...sinceMs);
-    this.#cancelGrace = patientTimer(Math.max(1, this.#budgets.rankGraceMs - goneMs), () => {
+    this.#cancelGrace = ioFirstTimer(Math.max(1, this.#budgets.rankGraceMs - goneMs), () => {
       this.#cancelGrace = null;
       this.#look();
       this.#awaitGrace();
@@ -94,7 +94,7 @@ export class Attendance {
   }
 
   #awaitLook(): void {
-    this.#cancelLook = patientTimer(this.#budgets.rankSilenceMs / LOOKS, () => {
+    this.#cancelLook = ioFirstTimer(this.#budgets.rankSilenceMs / LOOKS, () => {
       this.#awaitLook();
       this.#look();
     });

@@ -1,6 +1,6 @@
 import { type Budgets, type Epoch, type Fault, FaultError, faultFrom, isSameEpoch } from '../../../machines/index.ts';
 import type { QueryReady, QueryResponse } from '../../gen/pegaflow/engine_pb.ts';
-import { patientTimer } from '../../patient-timer.ts';
+import { ioFirstTimer } from '../../io-first-timer.ts';
 import type { SchedulerObserver } from '../../telemetry/observers.ts';
 import { ByGroup } from '../by-group.ts';
 import { checkGroupId } from '../options.ts';
@@ -26,7 +26,7 @@ export interface SchedulerStats {
   queries: QueryCounts;
   blocks: BlockCounts;
   /** Answers that arrived when nobody could use them any more. */
-  fencedResults: number;
+  staleResults: number;
 }
 
 export interface CacheQueriesOptions extends ServiceOptions {
@@ -47,7 +47,7 @@ const SERVER = 'server';
 
 /** Asks the server for blocks, and holds what it leased until the request loads it or gives it up. */
 export class CacheQueries {
-  readonly stats: SchedulerStats = { queries: noQueries(), blocks: { asked: 0, hit: 0 }, fencedResults: 0 };
+  readonly stats: SchedulerStats = { queries: noQueries(), blocks: { asked: 0, hit: 0 }, staleResults: 0 };
   #options: CacheQueriesOptions;
   #hits = new ByGroup<Hit>();
   #abandoned: AbandonedQueries;
@@ -133,7 +133,7 @@ export class CacheQueries {
     const outcome = isHeldGood
       ? outcomeOf(held)
       : await this.#lookUp({ ...query, blockHashes: copiedHashes() }, epoch, digest);
-    if (isTry && outcome.kind !== 'hit') breakers.tell('loads', { type: 'voided' });
+    if (isTry && outcome.kind !== 'hit') breakers.tell('loads', { type: 'inconclusive' });
     return outcome;
   }
 
@@ -168,7 +168,7 @@ export class CacheQueries {
     } catch (error) {
       const fault = faultFrom(error);
       if (isAgainstQueries(fault)) breakers.tell('queries', { type: 'refused', source: SERVER, words: '', fault });
-      else if (isTry) breakers.tell('queries', { type: 'voided' });
+      else if (isTry) breakers.tell('queries', { type: 'inconclusive' });
       this.#suspect(fault, epoch);
       return miss('failed');
     } finally {
@@ -189,7 +189,7 @@ export class CacheQueries {
     const withdrawal = new AbortController();
     const answered = server.call((client) => client.queryPrefetch(request, { signal: withdrawal.signal }));
     return new Promise((resolve, reject) => {
-      const cancel = patientTimer(budgets.queryTimeoutMs, () => {
+      const cancel = ioFirstTimer(budgets.queryTimeoutMs, () => {
         const message = `no answer to a query in ${budgets.queryTimeoutMs} ms`;
         reject(new FaultError({ kind: 'timedOut', message }));
         answered.then(({ outcome }) => this.#supersede(server, leaseOf(outcome))).catch(() => {});
@@ -251,7 +251,7 @@ export class CacheQueries {
   }
 
   #countFenced(): void {
-    this.stats.fencedResults += 1;
+    this.stats.staleResults += 1;
     this.#options.observer.fenced();
   }
 

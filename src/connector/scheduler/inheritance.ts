@@ -1,13 +1,13 @@
 import type { InheritedTransfers } from '../../../machines/index.ts';
-import type { RequestLedger } from './request-ledger.ts';
+import type { SchedulerRequests } from './scheduler-requests.ts';
 
 /** Whom transfers fall to whose worker was replaced: the process before tells nothing more, and their requests wait. */
 export class Inheritance {
-  #ledger: RequestLedger;
+  #ledger: SchedulerRequests;
   #workerBootIds = new Map<number, string>();
   #left: readonly InheritedTransfers[] = [];
 
-  constructor(ledger: RequestLedger) {
+  constructor(ledger: SchedulerRequests) {
     this.#ledger = ledger;
   }
 

@@ -6,30 +6,30 @@ import {
   budgetsFrom,
   type Fault,
   faultFrom,
+  generationCeilingMs,
   MAX_HELD_BLOCKS_SHARE,
-  paceCeilingMs,
   pushbackMs,
   type RankReport,
   type SchedulerDomainEvent,
   type SchedulerEvent,
   type StopOutcome,
   schedulerMachine,
+  spreadCeilingMs,
   unservingRanks,
-  voidCeilingMs,
 } from '../../../machines/index.ts';
 import { createClear } from '../../actors/clear.ts';
 import { createLink } from '../../actors/link.ts';
 import { createOpenSession, type SessionOwner } from '../../actors/open-session.ts';
 import { Owners } from '../../actors/owners.ts';
 import { createProbeVersion } from '../../actors/probe-version.ts';
-import { createRetire, type RetiringOwner } from '../../actors/retire.ts';
 import { createSurvey, type SurveyOwner } from '../../actors/survey.ts';
+import { createUnregisterAtStop, type UnregisteringOwner } from '../../actors/unregister-at-stop.ts';
 import { type AttendanceOwner, createWatchRanks } from '../../actors/watch-ranks.ts';
-import { patientClock } from '../../patient-timer.ts';
+import { ioFirstClock } from '../../io-first-timer.ts';
 import { Connection } from '../../rpc/connection.ts';
 import { type SchedulerTelemetry, schedulerTelemetry } from '../../telemetry/connector-telemetry.ts';
 import { EventTimes, type SchedulerConnectorEvent } from '../../telemetry/event-times.ts';
-import { harmless, Listeners } from '../callbacks.ts';
+import { guardedInspector, Listeners } from '../callbacks.ts';
 import { copiedSave } from '../copied.ts';
 import type { ConnectorMetadata, FinishedTransfers, LoadIntent } from '../metadata.ts';
 import {
@@ -41,7 +41,7 @@ import {
   type MachineInspector,
 } from '../options.ts';
 import type { Query, QueryOutcome } from '../query.ts';
-import { type ConnectorStatus, StatusBoard } from '../status.ts';
+import { type ConnectorStatus, StatusStore } from '../status.ts';
 import { Attendance } from './attendance.ts';
 import { Breakers } from './breakers.ts';
 import { CacheQueries, type SchedulerStats } from './cache-queries.ts';
@@ -50,7 +50,7 @@ import { type BlockIds, type BlockIdsByGroup, blockIdsByGroup, loadIntentFrom } 
 import { Inheritance } from './inheritance.ts';
 import { Leases } from './leases.ts';
 import { RefusedWork } from './refused-work.ts';
-import { RequestLedger } from './request-ledger.ts';
+import { SchedulerRequests } from './scheduler-requests.ts';
 import { ServerDeath } from './server-death.ts';
 import type { Service } from './service.ts';
 
@@ -75,7 +75,7 @@ export interface Save {
   readonly blockHashes: readonly Uint8Array[];
 }
 
-const owners = new Owners<SessionOwner & SurveyOwner & RetiringOwner & AttendanceOwner>();
+const owners = new Owners<SessionOwner & SurveyOwner & UnregisteringOwner & AttendanceOwner>();
 
 const machine = schedulerMachine.provide({
   actors: {
@@ -85,15 +85,15 @@ const machine = schedulerMachine.provide({
     watchRanks: createWatchRanks(owners.of),
     clear: createClear(owners.of),
     probeVersion: createProbeVersion(owners.of),
-    retire: createRetire(owners.of),
+    unregisterAtStop: createUnregisterAtStop(owners.of),
   },
   delays: {
     redialBackoff: ({ context }) =>
       Math.random() * attemptCeilingMs(context) + pushbackMs(context.evidence?.fault, context.budgets),
-    voidBackoff: ({ context: { voidGenerations, evidence, budgets } }) =>
-      Math.random() * voidCeilingMs(voidGenerations, budgets) + pushbackMs(evidence?.fault, budgets),
-    registrationPace: ({ context: { clearTookMs, worldSize, budgets } }) =>
-      Math.random() * paceCeilingMs(clearTookMs, worldSize, budgets),
+    generationBackoff: ({ context: { failedGenerations, evidence, budgets } }) =>
+      Math.random() * generationCeilingMs(failedGenerations, budgets) + pushbackMs(evidence?.fault, budgets),
+    registrationSpread: ({ context: { clearTookMs, worldSize, budgets } }) =>
+      Math.random() * spreadCeilingMs(clearTookMs, worldSize, budgets),
   },
 });
 
@@ -102,7 +102,7 @@ export class SchedulerConnector {
   #options: SchedulerConnectorOptions;
   #connection: Connection;
   #actor: Actor<typeof schedulerMachine>;
-  #board: StatusBoard;
+  #board: StatusStore;
   #serverDeath: ServerDeath;
   #attendance: Attendance;
   #leases: Leases;
@@ -110,7 +110,7 @@ export class SchedulerConnector {
   #queries: CacheQueries;
   #breakers: Breakers;
   #refusedWork: RefusedWork;
-  #ledger = new RequestLedger();
+  #ledger = new SchedulerRequests();
   #inheritance = new Inheritance(this.#ledger);
   #announcementListeners = new Listeners<Announcement>();
   #eventListeners = new Listeners<SchedulerConnectorEvent>();
@@ -152,8 +152,8 @@ export class SchedulerConnector {
         serverVersions,
         maxHeldBlocksShare,
       },
-      clock: patientClock,
-      ...(options.inspect ? { inspect: harmless(options.inspect) } : {}),
+      clock: ioFirstClock,
+      ...(options.inspect ? { inspect: guardedInspector(options.inspect) } : {}),
     });
     this.#actor.system.inspect(telemetry.inspect);
     const { instanceId, namespace, tpSize, worldSize } = options;
@@ -169,7 +169,7 @@ export class SchedulerConnector {
     this.#attendance = new Attendance(context.reports, context.announcement.epoch, budgets);
     this.#announced = context.announcement;
     this.#service = { announcement: context.announcement, epoch: null, isAtHeldLimit: false };
-    this.#board = new StatusBoard(value, context.announcement.epoch);
+    this.#board = new StatusStore(value, context.announcement.epoch);
     const shared = {
       connection: this.#connection,
       service: () => this.#service,
@@ -233,7 +233,7 @@ export class SchedulerConnector {
 
   /** Lets `inspector` see what the machine does from now on, beside what the option of this name sees. */
   inspect(inspector: MachineInspector): () => void {
-    return this.#actor.system.inspect(harmless(inspector)).unsubscribe;
+    return this.#actor.system.inspect(guardedInspector(inspector)).unsubscribe;
   }
 
   /** Tells `listener` the announcement there is and every one that follows: the push form of {@link buildMetadata}. */
@@ -389,7 +389,7 @@ export class SchedulerConnector {
     this.#send({ type: 'drain' });
     // Said from within a step of the machine, it is heeded after that step.
     await Promise.resolve();
-    await waitFor(this.#actor, (snapshot) => !snapshot.hasTag('handingBack'));
+    await waitFor(this.#actor, (snapshot) => !snapshot.hasTag('releasingSession'));
     this.#connection.dropOld();
   }
 
@@ -444,15 +444,15 @@ export class SchedulerConnector {
     this.#attendance.observe(reports, announcement.epoch);
     const before = this.#service;
     const epoch = snapshot.hasTag('cacheUsable') ? announcement.epoch : null;
-    const isNews = announcement !== this.#announced;
+    const isChanged = announcement !== this.#announced;
     this.#announced = announcement;
-    const told = isNews ? this.#told(announcement) : before.announcement;
+    const told = isChanged ? this.#told(announcement) : before.announcement;
     this.#service = { announcement: told, epoch, isAtHeldLimit };
-    if (isNews && announcement.action === 'register') {
+    if (isChanged && announcement.action === 'register') {
       this.#serverDeath.forget();
       this.#refusedWork.registrationBegan();
     }
-    if (isNews) this.#announce(this.#service.announcement);
+    if (isChanged) this.#announce(this.#service.announcement);
     if (before.epoch === null && epoch !== null) {
       this.#serverDeath.watch();
       this.#leases.settle(announcement);

@@ -54,7 +54,7 @@ export function shardLayout(options: ShardLayoutOptions): readonly Shard[] {
 }
 
 /** The place of the rank that counts from 0 over all servers. Throws a RangeError where there is none. */
-export function placeOf(layout: readonly Shard[], rank: number): ShardRank {
+export function shardOfRank(layout: readonly Shard[], rank: number): ShardRank {
   const worldSize = layout.reduce((sum, shard) => sum + shard.worldSize, 0);
   checkRank('rank', rank, worldSize);
   const ranksEach = worldSize / layout.length;

@@ -8,7 +8,7 @@ import { countQuery, type MissReason, miss, noQueries, type Query, type QueryOut
 import type { SchedulerStats } from '../scheduler/cache-queries.ts';
 import { type BlockIds, type BlockIdsByGroup, blockIdsByGroup, checkFits, outcomeOf } from '../scheduler/hits.ts';
 import { type Save, SchedulerConnector, type SchedulerConnectorOptions } from '../scheduler/scheduler-connector.ts';
-import { placeOf, type Shard, type ShardLayoutOptions, shardLayout } from './shard-layout.ts';
+import { type Shard, type ShardLayoutOptions, shardLayout, shardOfRank } from './shard-layout.ts';
 import { type ShardedStatus, shardedStatus } from './sharded-status.ts';
 
 export interface ShardedSchedulerOptions
@@ -33,7 +33,7 @@ const MISS_REASONS: readonly MissReason[] = [
 /**
  * The scheduler's half of a connector whose ranks are spread over several servers: one {@link SchedulerConnector} per
  * server, so that only the shard whose server was lost recovers, and the cache is used while all are in service. A load
- * and a save go to every shard or to none, so the ledgers of the shards agree. Workers are plain `WorkerConnector`s with the options that {@link placeOf} gives.
+ * and a save go to every shard or to none, so the ledgers of the shards agree. Workers are plain `WorkerConnector`s with the options that {@link shardOfRank} gives.
  */
 export class ShardedSchedulerConnector {
   readonly layout: readonly Shard[];
@@ -73,9 +73,9 @@ export class ShardedSchedulerConnector {
 
   /** Counts since the start: queries as they were answered here, the rest summed over the shards. */
   get stats(): SchedulerStats {
-    const fencedResults = this.#shards.reduce((sum, { stats }) => sum + stats.fencedResults, 0);
+    const staleResults = this.#shards.reduce((sum, { stats }) => sum + stats.staleResults, 0);
     const { queries, blocks } = this.#counted;
-    return { queries: { ...queries }, blocks: { ...blocks }, fencedResults };
+    return { queries: { ...queries }, blocks: { ...blocks }, staleResults };
   }
 
   /** Lets `inspector` see what one shard's machine does from now on, beside what the option of this name sees. */
@@ -193,10 +193,10 @@ export class ShardedSchedulerConnector {
    * no rank, or not the one that reports.
    */
   acceptReport(rank: number, report: RankReport): void {
-    const place = placeOf(this.layout, rank);
+    const place = shardOfRank(this.layout, rank);
     if (report.rank !== place.rank) {
       throw new RangeError(
-        `rank ${rank} is rank ${place.rank} of shard ${place.shard} but reports as ${report.rank}: give its WorkerConnector the options of placeOf`,
+        `rank ${rank} is rank ${place.rank} of shard ${place.shard} but reports as ${report.rank}: give its WorkerConnector the options of shardOfRank`,
       );
     }
     this.#shards[place.shard]!.acceptReport(report);

@@ -1,6 +1,6 @@
 import type { Budgets } from '../../../machines/index.ts';
 import { LoadState } from '../../../native-bindings/index.ts';
-import { patientTimer } from '../../patient-timer.ts';
+import { ioFirstTimer } from '../../io-first-timer.ts';
 import type { ServerLink } from '../../rpc/connection.ts';
 import { type KvCacheLayer, layerNamesOf } from '../kv-caches.ts';
 import type { LeasedBlocks, LoadIntent } from '../metadata.ts';
@@ -90,7 +90,7 @@ export class Loads {
     this.#look(flight);
     if (!this.#flights.has(flight)) return;
     const fault = { kind: 'unreachable', message: 'the registration that it belonged to is gone' } as const;
-    flight.cancelSettling ??= patientTimer(this.#budgets.settleMs, () => {
+    flight.cancelSettling ??= ioFirstTimer(this.#budgets.settleMs, () => {
       if (flight.record.state() > 0) transfer.succeed('record');
       else transfer.fail(fault, 'threadsGone');
     });
@@ -114,7 +114,7 @@ export class Loads {
     // The server stops at its first error without waiting for the copies it had queued, and a refused RPC also leaves
     // its mark here; its own answer, if one comes in time, says more.
     if (state < 0)
-      flight.cancelSettling ??= patientTimer(this.#budgets.settleMs, () => this.#failAfterAcceptance(flight));
+      flight.cancelSettling ??= ioFirstTimer(this.#budgets.settleMs, () => this.#failAfterAcceptance(flight));
   }
 
   #failAfterAcceptance({ transfer, refuted }: Flight): void {

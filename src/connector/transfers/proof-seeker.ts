@@ -1,6 +1,6 @@
 import { type Budgets, type Epoch, isSameEpoch } from '../../../machines/index.ts';
 import type { RegistrationNote } from '../../actors/register.ts';
-import { patientTimer } from '../../patient-timer.ts';
+import { ioFirstTimer } from '../../io-first-timer.ts';
 import type { Connection, ServerLink } from '../../rpc/connection.ts';
 import { type CopyThread, copyThreads, threadsLeft, ticksNow } from '../../rpc/holder/memory-holder.ts';
 import { takeTurn } from '../../rpc/holder/registration-turn.ts';
@@ -218,7 +218,7 @@ export class ProofSeeker {
     const { budgets, doubts, followSaves } = this.#options;
     const ofThis = () => doubts().find((one) => isSameEpoch(one.registeredIn, registeredIn));
     const late = new AbortController();
-    const cancel = patientTimer(budgets.quiesceTimeoutMs, () => late.abort());
+    const cancel = ioFirstTimer(budgets.quiesceTimeoutMs, () => late.abort());
     try {
       const { saves = 0 } = ofThis() ?? {};
       const isBehindSaves = saves === 0 || (await followSaves(server, registeredIn, late.signal));
@@ -238,7 +238,7 @@ export class ProofSeeker {
     this.#step = 'resting';
     this.#restMs = Math.min(this.#restMs * 2 || budgets.proofRetryFirstMs, budgets.proofRetryMaxMs);
     this.#cancelRest();
-    this.#cancelRest = patientTimer(this.#restMs, () => {
+    this.#cancelRest = ioFirstTimer(this.#restMs, () => {
       if (this.#step === 'resting') this.#step = 'idle';
       this.review();
     });
@@ -291,7 +291,7 @@ export class ProofSeeker {
         cancel();
         resolve();
       };
-      const cancel = patientTimer(delayMs, end);
+      const cancel = ioFirstTimer(delayMs, end);
       this.#pauses.add(end);
     });
   }
@@ -319,7 +319,7 @@ export class ProofSeeker {
     );
     if (watched.length === 0) return;
     this.#pollFactor = factor;
-    this.#cancelPoll = patientTimer(budgets.proofPollIntervalMs * factor, () => void this.#poll(watched));
+    this.#cancelPoll = ioFirstTimer(budgets.proofPollIntervalMs * factor, () => void this.#poll(watched));
   }
 
   async #poll(watched: readonly Registration[]): Promise<void> {

@@ -7,7 +7,7 @@ import {
   type PassedOnByRank,
 } from '../../../machines/index.ts';
 import type { RankIdentity } from '../../actors/verify.ts';
-import { patientTimer } from '../../patient-timer.ts';
+import { ioFirstTimer } from '../../io-first-timer.ts';
 import type { Connection } from '../../rpc/connection.ts';
 import type { WorkerObserver } from '../../telemetry/observers.ts';
 import { copiedLoad, copiedSave } from '../copied.ts';
@@ -22,9 +22,9 @@ import { type GroupBlocks, Quarantine } from './quarantine.ts';
 import { recordFault } from './record-check.ts';
 import { Saves } from './saves.ts';
 import type { Transfer, TransferEvents, TransferOutcome, UnsafeRelease } from './transfer.ts';
-import { TransferLedger, type TransferLife } from './transfer-ledger.ts';
 import { UnsafeSaves } from './unsafe-saves.ts';
 import { WorkReport } from './work-report.ts';
+import { type TransferLife, WorkerRequests } from './worker-requests.ts';
 
 /** Counts since the start. `refused`: without an RPC: not in service, of another epoch, or impossible. */
 export interface TransferStats {
@@ -75,7 +75,7 @@ export class RankTransfers {
     fencedLoads: 0,
     unsafeReleases: 0,
   };
-  readonly ledger: TransferLedger;
+  readonly ledger: WorkerRequests;
   readonly quarantine = new Quarantine();
   readonly work = new WorkReport();
   readonly unsafeSaves: UnsafeSaves;
@@ -97,7 +97,7 @@ export class RankTransfers {
 
   constructor(options: RankTransfersOptions) {
     this.#options = options;
-    this.ledger = new TransferLedger(options.onNews);
+    this.ledger = new WorkerRequests(options.onNews);
     this.unsafeSaves = new UnsafeSaves(options.onNews);
     this.#loads = new Loads(options.budgets);
     this.#saves = new Saves(options.budgets);
@@ -179,7 +179,7 @@ export class RankTransfers {
   /** Resolves when no transfer is under way, or at the end of the budget. */
   async settledWithin(timeoutMs: number): Promise<void> {
     const budget = Promise.withResolvers<void>();
-    const cancel = patientTimer(timeoutMs, budget.resolve);
+    const cancel = ioFirstTimer(timeoutMs, budget.resolve);
     await Promise.race([this.ledger.settled(), budget.promise]);
     cancel();
   }
@@ -200,7 +200,7 @@ export class RankTransfers {
       isTold = true;
       onEvent(this.#heldUp(wait.requestIds));
     };
-    const cancel = patientTimer(budgets.preemptionToldAfterMs, tell);
+    const cancel = ioFirstTimer(budgets.preemptionToldAfterMs, tell);
     signal?.addEventListener('abort', giveUp);
     this.#preemptions.add(wait);
     try {
@@ -248,7 +248,7 @@ export class RankTransfers {
       this.#cancelHeldLong = null;
       return;
     }
-    this.#cancelHeldLong ??= patientTimer(this.#options.budgets.heldToldAfterMs, () => {
+    this.#cancelHeldLong ??= ioFirstTimer(this.#options.budgets.heldToldAfterMs, () => {
       this.#options.onHeldLong(quarantine.counts('load').blocks + quarantine.counts('save').blocks);
     });
   }

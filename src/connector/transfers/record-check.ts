@@ -1,7 +1,7 @@
 import { type Budgets, type Fault, faultFrom } from '../../../machines/index.ts';
 import { LoadState } from '../../../native-bindings/index.ts';
 import type { RankIdentity } from '../../actors/verify.ts';
-import { patientTimer } from '../../patient-timer.ts';
+import { ioFirstTimer } from '../../io-first-timer.ts';
 import type { ServerLink } from '../../rpc/connection.ts';
 
 /**
@@ -14,7 +14,7 @@ export async function recordFault(
   budgets: Budgets,
 ): Promise<Fault | null> {
   const late = new AbortController();
-  const cancel = patientTimer(budgets.recordCheckTimeoutMs, () => late.abort());
+  const cancel = ioFirstTimer(budgets.recordCheckTimeoutMs, () => late.abort());
   let record: LoadState | undefined;
   try {
     record = LoadState.create();

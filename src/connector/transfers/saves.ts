@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { type Budgets, type Fault, faultFrom, isDenial } from '../../../machines/index.ts';
 import { SaveLayerSchema, type SaveRequest, SaveRequestSchema } from '../../gen/pegaflow/engine_pb.ts';
-import { patientTimer } from '../../patient-timer.ts';
+import { ioFirstTimer } from '../../io-first-timer.ts';
 import type { ServerLink } from '../../rpc/connection.ts';
 import { type KvCacheLayer, layerNamesOf } from '../kv-caches.ts';
 import type { SaveIntent } from '../metadata.ts';
@@ -86,7 +86,7 @@ export class Saves {
       const subject = { kind: 'save', requestId, blockIds } as const;
       events.ended({ kind: 'failed', by: 'answer', fault }, subject, performance.now() - sinceMs);
     };
-    const cancelWait = patientTimer(this.#budgets.saveWaitTimeoutMs, () => {
+    const cancelWait = ioFirstTimer(this.#budgets.saveWaitTimeoutMs, () => {
       this.#unsent = this.#unsent.filter((other) => other !== unsent);
       giveUp({ kind: 'timedOut', message: 'not sent: the saves before it are not answered' });
     });

@@ -1,5 +1,5 @@
 import { type Budgets, type Fault, faultFrom } from '../../../machines/index.ts';
-import { patientTimer } from '../../patient-timer.ts';
+import { ioFirstTimer } from '../../io-first-timer.ts';
 import type { ServerLink } from '../../rpc/connection.ts';
 import type { DeathWatch } from '../../rpc/holder/death-watch.ts';
 import { RpcError } from '../../rpc/rpc-error.ts';
@@ -93,7 +93,7 @@ export class Transfer {
         this.fail(fault, proof === 'strong' ? 'strongProof' : 'weakProof');
       },
     });
-    const after = (delayMs: number, then: () => void) => this.#cancelBudgets.push(patientTimer(delayMs, then));
+    const after = (delayMs: number, then: () => void) => this.#cancelBudgets.push(ioFirstTimer(delayMs, then));
     after(transferStalledAfterMs, () => this.#stall());
     if (unsafeReleaseAfterMs !== null) after(unsafeReleaseAfterMs, () => this.#giveUp(unsafeReleaseAfterMs));
   }

@@ -6,7 +6,7 @@ import {
   proofInWords,
 } from '../../../machines/index.ts';
 import { errorText } from '../../error-text.ts';
-import { patientTimer } from '../../patient-timer.ts';
+import { ioFirstTimer } from '../../io-first-timer.ts';
 import type { DeathWatch } from '../../rpc/holder/death-watch.ts';
 import type { HolderWatch } from '../../rpc/holder/holder-watch.ts';
 import { type FencingCommand, runFencingCommand } from './fencing-command.ts';
@@ -107,7 +107,7 @@ export class Fencer {
   }
 
   #lookLater(): void {
-    this.#cancelLook = patientTimer(this.#lookIntervalMs, () => this.#look());
+    this.#cancelLook = ioFirstTimer(this.#lookIntervalMs, () => this.#look());
   }
 
   #look(): void {

@@ -22,13 +22,13 @@ import { createLink } from '../../actors/link.ts';
 import { Owners } from '../../actors/owners.ts';
 import { createRegister, type RegistrationOwner } from '../../actors/register.ts';
 import { createVerify, type VerifyOwner } from '../../actors/verify.ts';
-import { patientClock, patientTimer } from '../../patient-timer.ts';
+import { ioFirstClock, ioFirstTimer } from '../../io-first-timer.ts';
 import { Connection } from '../../rpc/connection.ts';
 import type { OurMemory } from '../../rpc/holder/memory-holder.ts';
 import { type ConnectorTelemetry, workerTelemetry } from '../../telemetry/connector-telemetry.ts';
 import { EventTimes, type WorkerConnectorEvent } from '../../telemetry/event-times.ts';
 import type { WorkerObserver } from '../../telemetry/observers.ts';
-import { harmless, Listeners } from '../callbacks.ts';
+import { guardedInspector, Listeners } from '../callbacks.ts';
 import { type KvCacheLayer, layersIn, layerWithOffset, memoryOf, registrationOf } from '../kv-caches.ts';
 import type {
   ConnectorMetadata,
@@ -45,7 +45,7 @@ import {
   type InstanceOptions,
   type MachineInspector,
 } from '../options.ts';
-import { type ConnectorStatus, StatusBoard } from '../status.ts';
+import { type ConnectorStatus, StatusStore } from '../status.ts';
 import type { QuarantineCounts } from '../transfers/quarantine.ts';
 import { type Doubt, RankTransfers, type TransferStats } from '../transfers/rank-transfers.ts';
 import type { UnsafeRelease } from '../transfers/transfer.ts';
@@ -60,7 +60,7 @@ export interface WorkerConnectorOptions extends InstanceOptions {
   /** Effective tensor-parallel rank and size: 0 of 1 where MLA ranks share one copy. */
   readonly tpRank: number;
   readonly tpSize: number;
-  /** Of an instance over several servers, the one that this worker uses: those who watch name it so. `placeOf` gives it. */
+  /** Of an instance over several servers, the one that this worker uses: those who watch name it so. `shardOfRank` gives it. */
   readonly shard?: number;
   /** Pipeline stage. Default 0. */
   readonly ppRank?: number;
@@ -80,7 +80,7 @@ export interface WorkerConnectorOptions extends InstanceOptions {
 /** Counts since the start. */
 export interface WorkerStats extends TransferStats {
   /** Evidence that arrived for a registration that was over. */
-  fencedResults: number;
+  staleResults: number;
 }
 
 /** `unconfirmed`: the server may still touch the blocks of `requestIds`; do not free that memory while it lives. */
@@ -116,7 +116,7 @@ export class WorkerConnector {
   #budgets: Budgets;
   #connection: Connection;
   #actor: Actor<typeof workerMachine>;
-  #board: StatusBoard;
+  #board: StatusStore;
   #layers: readonly KvCacheLayer[] = [];
   #layerWithOffset: string | undefined;
   #memory: OurMemory;
@@ -166,8 +166,8 @@ export class WorkerConnector {
     });
     this.#actor = createActor(machine, {
       input: { rank: options.rank, workerBootId: randomUUID(), budgets: this.#budgets },
-      clock: patientClock,
-      ...(options.inspect ? { inspect: harmless(options.inspect) } : {}),
+      clock: ioFirstClock,
+      ...(options.inspect ? { inspect: guardedInspector(options.inspect) } : {}),
     });
     this.#actor.system.inspect(inspect);
     const { instanceId, tpRank, ppRank = 0, deviceId } = options;
@@ -189,7 +189,7 @@ export class WorkerConnector {
       onHeldLong: (blocks) => this.#send({ type: 'blocks.heldLong', blocks }),
       onNews: () => this.#tellNews(),
     });
-    this.stats = Object.assign(this.#transfers.stats, { fencedResults: 0 });
+    this.stats = Object.assign(this.#transfers.stats, { staleResults: 0 });
     owners.set(this.#actor.system, {
       budgets: this.#budgets,
       connection: this.#connection,
@@ -205,7 +205,7 @@ export class WorkerConnector {
       noteRegistration: (epoch, signal) => this.#transfers.proofs.register(epoch, signal),
       settled: () => this.#transfers.ledger.settled(),
     });
-    this.#board = new StatusBoard(this.#actor.getSnapshot().value, null);
+    this.#board = new StatusStore(this.#actor.getSnapshot().value, null);
     this.#lastReport = this.takeReport();
     this.#actor.on('*', (event) => this.#hear(event));
     this.#actor.subscribe((snapshot) => {
@@ -276,7 +276,7 @@ export class WorkerConnector {
 
   /** Lets `inspector` see what the machine does from now on, beside what the option of this name sees. */
   inspect(inspector: MachineInspector): () => void {
-    return this.#actor.system.inspect(harmless(inspector)).unsubscribe;
+    return this.#actor.system.inspect(guardedInspector(inspector)).unsubscribe;
   }
 
   /**
@@ -462,7 +462,7 @@ export class WorkerConnector {
   #weigh({ fault, isRefutation, registeredIn }: Doubt): void {
     const current = this.#actor.getSnapshot().context.registeredIn;
     if (current === null || !isSameEpoch(registeredIn, current)) {
-      this.stats.fencedResults += 1;
+      this.stats.staleResults += 1;
       this.#observer.fenced();
       return;
     }
@@ -512,7 +512,7 @@ export class WorkerConnector {
   #pushReport(): void {
     const report = this.takeReport();
     const last = this.#lastReport;
-    const isNews =
+    const isChanged =
       report.outcome !== last.outcome ||
       report.epoch !== last.epoch ||
       report.number !== last.number ||
@@ -528,7 +528,7 @@ export class WorkerConnector {
       !isDeepStrictEqual(report.held, last.held) ||
       report.layerWithOffset !== last.layerWithOffset ||
       report.fault !== last.fault;
-    if (!isNews) return;
+    if (!isChanged) return;
     this.#tell(report);
   }
 
@@ -545,7 +545,7 @@ export class WorkerConnector {
   #repeatReports(): void {
     const isRunning = this.#actor.getSnapshot().status === 'active' && this.#layers.length > 0;
     if (this.#cancelRepeat !== null || this.#reportListeners.isEmpty || !isRunning) return;
-    this.#cancelRepeat = patientTimer(this.#budgets.rankSilenceMs / REPORTS_IN_SILENCE, () => {
+    this.#cancelRepeat = ioFirstTimer(this.#budgets.rankSilenceMs / REPORTS_IN_SILENCE, () => {
       this.#cancelRepeat = null;
       if (!this.#reportListeners.isEmpty) this.#tell(this.takeReport());
       this.#repeatReports();

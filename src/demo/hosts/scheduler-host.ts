@@ -9,7 +9,6 @@ import { within } from '../deadline.ts';
 import type { DemoEvent } from '../journal.ts';
 import type { RankLayout } from '../model/models.ts';
 import { processNames, TELEMETRY_ENV } from '../telemetry.ts';
-import { AwaitedEnds } from './awaited-ends.ts';
 import { BlockPool } from './block-pool.ts';
 import { forwardFeed } from './forward-feed.ts';
 import { endHost } from './host-end.ts';
@@ -24,6 +23,7 @@ import type {
   ToScheduler,
   ToWorker,
 } from './messages.ts';
+import { PendingById } from './pending-by-id.ts';
 import { RankAggregate } from './rank-aggregate.ts';
 import { type IncomingRequest, type Serving, serveRequest } from './serve-request.ts';
 import { describeTransition } from './transition-line.ts';
@@ -47,11 +47,11 @@ export class SchedulerHost implements Serving {
   readonly #start: SchedulerStart;
   readonly #workerModule: URL;
   readonly #aggregate: RankAggregate;
-  readonly #loads = new AwaitedEnds<boolean>();
-  readonly #computations = new AwaitedEnds<void>();
-  readonly #holds = new AwaitedEnds<void>();
+  readonly #loads = new PendingById<boolean>();
+  readonly #computations = new PendingById<void>();
+  readonly #holds = new PendingById<void>();
   readonly #failedLoads = new Set<string>();
-  readonly #workerStops = new AwaitedEnds<string | null>();
+  readonly #workerStops = new PendingById<string | null>();
   #isStopping = false;
   #expected: BlockContents[] = [];
   #computed: BlockContents[] = [];

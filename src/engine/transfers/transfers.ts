@@ -1,6 +1,6 @@
 import type { LoadRequest, SaveRequest } from '../../gen/pegaflow/engine_pb.ts';
 import type { BlockStore, StoredBlock } from '../cache/block-store.ts';
-import type { InsertionThread } from '../cache/insertion-thread.ts';
+import type { InsertionQueue } from '../cache/insertion-queue.ts';
 import { LEASE_SIZE_BYTES, type LeaseTable } from '../cache/lease-table.ts';
 import type { Call } from '../call.ts';
 import { badRequest, invalidArgument, messageOf, storageError } from '../engine-error.ts';
@@ -24,7 +24,7 @@ export interface LoadStateHandle extends Disposable {
 export interface TransferDependencies {
   readonly instances: InstanceStore;
   readonly blocks: BlockStore;
-  readonly insertion: InsertionThread;
+  readonly insertion: InsertionQueue;
   readonly leases: LeaseTable;
   readonly clock: EngineClock;
   readonly log: EngineLog;

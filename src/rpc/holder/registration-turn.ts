@@ -1,5 +1,5 @@
 import type { Budgets } from '../../../machines/index.ts';
-import { patientTimer } from '../../patient-timer.ts';
+import { ioFirstTimer } from '../../io-first-timer.ts';
 import { holdName } from './held-name.ts';
 
 /** What registers would note each other's copy threads if it did so at once. */
@@ -20,7 +20,7 @@ export async function takeTurn(
 ): Promise<Disposable | null> {
   const late = new AbortController();
   const giveUp = () => late.abort();
-  const cancel = patientTimer(budgets.registrationTurnMs, giveUp);
+  const cancel = ioFirstTimer(budgets.registrationTurnMs, giveUp);
   signal?.addEventListener('abort', giveUp);
   try {
     while (!late.signal.aborted && signal?.aborted !== true) {
@@ -40,7 +40,7 @@ export async function takeTurn(
 async function nextTry(budgets: Budgets, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const goOn = () => resolve();
-  const cancel = patientTimer(budgets.registrationTurnPollMs, goOn);
+  const cancel = ioFirstTimer(budgets.registrationTurnPollMs, goOn);
   signal.addEventListener('abort', goOn);
   await promise;
   signal.removeEventListener('abort', goOn);

@@ -60,7 +60,7 @@ export class LifecycleLog implements ConnectionObserver {
       }
       case 'generation.ended':
         if (event.outcome === 'published') break;
-        this.#write('voided', { action: event.generation.action, ...this.#fault(event.fault) });
+        this.#write('generationFailed', { action: event.generation.action, ...this.#fault(event.fault) });
         break;
       case 'version.refused': {
         const { serverVersion } = event.fault ?? {};

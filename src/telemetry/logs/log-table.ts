@@ -18,7 +18,11 @@ export const logTable = {
   },
   lost: { level: 'warn', message: 'cache lost', fields: ['cause', 'fault'] },
   drained: { level: 'info', message: 'cache handed back before a planned restart', fields: [] },
-  voided: { level: 'warn', message: 'a registration generation is void', fields: ['action', 'fault'] },
+  generationFailed: {
+    level: 'warn',
+    message: 'a registration generation failed; all ranks register again',
+    fields: ['action', 'fault'],
+  },
   incompatible: {
     level: 'error',
     message: 'the cache server speaks another version',
@@ -121,7 +125,7 @@ export const logTable = {
     message: 'the cache server refused a call in words that this connector does not know',
     fields: ['fault'],
   },
-  processStalled: { level: 'warn', message: 'this process stood still', fields: ['stallMs'] },
+  processStalled: { level: 'warn', message: 'the event loop was blocked', fields: ['stallMs'] },
   telemetryFailed: { level: 'error', message: 'telemetry failed; the connector goes on without', fields: ['error'] },
 } as const satisfies Readonly<Record<string, LogRow>>;
 

@@ -85,7 +85,7 @@ export const attributeTable = {
     values: ['registered', 'kept', 'failed', 'lost', 'superseded'],
   },
   'pegaflow.generation.action': { description: 'What the ranks were told', values: ['register', 'keep'] },
-  'pegaflow.generation.outcome': { description: 'Whether it came into service', values: ['published', 'void'] },
+  'pegaflow.generation.outcome': { description: 'Whether it came into service', values: ['published', 'failed'] },
   'pegaflow.dial.outcome': {
     description:
       'How an attempt to reach the server ended; `local`: this process or host could not connect, `unresolved`: the name has no address, `abandoned`: we had no use for it any more',

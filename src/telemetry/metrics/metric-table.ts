@@ -192,7 +192,7 @@ export const metricTable = {
   'pegaflow.connector.event_loop.stall.duration': {
     kind: 'histogram',
     unit: 's',
-    description: 'How much too late a ping left because this process stood still; less than 0.1 s is not told',
+    description: 'How much too late a ping left because the event loop was blocked; less than 0.1 s is not told',
     attributes: MACHINE,
     buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
   },

@@ -1,5 +1,5 @@
 import type { Attributes } from '@opentelemetry/api';
-import type { ToldQuery } from '../observers.ts';
+import type { QueryRecord } from '../observers.ts';
 import type { Instruments } from './instruments.ts';
 
 /** Counts queries by what they found. A query makes no attributes of its own: they are few, and kept. */
@@ -14,7 +14,7 @@ export class QueryMetrics {
   }
 
   /** `state` of the scheduler's machine: why there was no server in service. */
-  queried({ kind, reason = 'none' }: ToldQuery, state: string): void {
+  queried({ kind, reason = 'none' }: QueryRecord, state: string): void {
     const key = `${kind} ${reason} ${state}`;
     let attributes = this.#found.get(key);
     if (attributes === undefined) {

@@ -2,7 +2,7 @@ import type { Attributes } from '@opentelemetry/api';
 import { type SchedulerContext, stateOf } from '../../../machines/index.ts';
 import type { SchedulerConnectorEvent } from '../event-times.ts';
 import type { MachineStep } from '../machine-steps.ts';
-import type { SchedulerObserver, ToldQuery } from '../observers.ts';
+import type { QueryRecord, SchedulerObserver } from '../observers.ts';
 import type { Instruments } from './instruments.ts';
 import { MachineMetrics } from './machine-metrics.ts';
 import { QueryMetrics } from './query-metrics.ts';
@@ -84,7 +84,7 @@ export class SchedulerMetrics implements Omit<SchedulerObserver, 'refusedInUnkno
     }
   }
 
-  queried(query: ToldQuery): void {
+  queried(query: QueryRecord): void {
     this.#queries.queried(query, this.#state);
   }
 

@@ -2,7 +2,7 @@ import type { Attributes } from '@opentelemetry/api';
 import type { WorkerContext } from '../../../machines/index.ts';
 import type { WorkerConnectorEvent } from '../event-times.ts';
 import type { MachineStep } from '../machine-steps.ts';
-import type { ToldRelease, ToldTransfer, WorkerObserver } from '../observers.ts';
+import type { ToldRelease, TransferRecord, WorkerObserver } from '../observers.ts';
 import type { Instruments } from './instruments.ts';
 import { MachineMetrics } from './machine-metrics.ts';
 
@@ -55,16 +55,16 @@ export class WorkerMetrics implements Omit<WorkerObserver, 'refusedInUnknownWord
     this.#instruments['pegaflow.connector.stale_leases'].add(1, this.#identity);
   }
 
-  ended({ kind, outcome, tookMs }: ToldTransfer): void {
+  ended({ kind, outcome, tookMs }: TransferRecord): void {
     const attributes = { ...this.#of(kind), 'pegaflow.transfer.outcome': outcome };
     this.#instruments['pegaflow.connector.transfer.duration'].record(tookMs / 1000, attributes);
   }
 
-  quarantined(kind: ToldTransfer['kind'], blocks: number): void {
+  quarantined(kind: TransferRecord['kind'], blocks: number): void {
     this.#instruments['pegaflow.connector.quarantine.blocks'].add(blocks, this.#of(kind));
   }
 
-  leftQuarantine(kind: ToldTransfer['kind'], blocks: number, by: string): void {
+  leftQuarantine(kind: TransferRecord['kind'], blocks: number, by: string): void {
     this.#instruments['pegaflow.connector.quarantine.blocks'].add(-blocks, this.#of(kind));
     const attributes = { ...this.#of(kind), 'pegaflow.quarantine.end': by };
     this.#instruments['pegaflow.connector.quarantine.ended'].add(1, attributes);
@@ -74,7 +74,7 @@ export class WorkerMetrics implements Omit<WorkerObserver, 'refusedInUnknownWord
     this.#instruments['pegaflow.connector.unsafe_releases'].add(1, this.#of(kind));
   }
 
-  #of(kind: ToldTransfer['kind']): Attributes {
+  #of(kind: TransferRecord['kind']): Attributes {
     return { ...this.#identity, 'pegaflow.transfer.kind': kind };
   }
 }

@@ -91,7 +91,7 @@ export class SchedulerTrace {
       if (ended === undefined) return;
       const { outcome, fault } = event;
       const attributes = { 'pegaflow.generation.outcome': outcome, ...faultAttributes(fault) };
-      endSpan(ended.span, ended.endMs, attributes, outcome === 'void' ? 'void' : undefined);
+      endSpan(ended.span, ended.endMs, attributes, outcome === 'failed' ? 'failed' : undefined);
     } else if (event.type === 'outage.ended' && this.#ending !== null) {
       this.#end(this.#ending.spans, this.#ending.endMs, event.outage);
       this.#ending = null;

@@ -54,7 +54,7 @@ export function recovered(of: SyntheticInstance, atMs: number): FeedRecord[] {
     'openingSession',
     'quiescing',
     'clearing.waiting',
-    'pacing',
+    'spreading',
     'announcing',
     'sealing.waiting',
     'readingBack',

@@ -209,7 +209,7 @@ it('S-24 an answer in any group that comes when its request is over is given bac
   h.queries.forget('r');
   late.resolve({ hits: 1, positions: [2] });
   expect(await asked).toEqual({ kind: 'miss', reason: 'superseded' });
-  expect(h.queries.stats.fencedResults).toBe(1);
+  expect(h.queries.stats.staleResults).toBe(1);
   await h.released(1, 2);
 });
 
@@ -220,7 +220,7 @@ it('S-18 an answer in a group above 0 from an epoch that is over is given back a
   h.moveTo(epochOf(2), 'register');
   late.resolve({ hits: 1, positions: [2] });
   expect(await asked).toEqual({ kind: 'miss', reason: 'superseded' });
-  expect(h.queries.stats.fencedResults).toBe(1);
+  expect(h.queries.stats.staleResults).toBe(1);
   await h.released(1);
 });
 

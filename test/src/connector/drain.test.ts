@@ -48,7 +48,7 @@ describe('a host that plans a restart', () => {
     const engine = await startEngine({ faults: { methods: { registerContextBatch: { refuse: pushback, times: 1 } } } });
     const sinceMs = performance.now();
     const instance = own(new TestInstance(`http://${engine.grpcAddress}`, { worldSize: 1 }).start());
-    await eventually('the pause', () => (instance.scheduler.status.path === 'reRegistering.pausing' ? true : null));
+    await eventually('the pause', () => (instance.scheduler.status.path === 'reRegistering.backingOff' ? true : null));
     expect(instance.scheduler.status.fault).toMatchObject({ kind: 'rejected', retryAfterMs: 300 });
     await instance.reached('connected');
     expect(performance.now() - sinceMs).toBeGreaterThan(300);

@@ -111,7 +111,7 @@ describe('a host that calls back', () => {
     await within(5_000, 'the drain', drained);
     expect({ isIdle: worker.takeReport().idle, path: instance.scheduler.status.path }).toEqual({
       isIdle: true,
-      path: 'drained.handedBack',
+      path: 'drained.sessionReleased',
     });
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createEmulatedDriver } from '../../../native-bindings/emulated-device/emulated-device.ts';
 import { type ConnectorMetadata, type SaveIntent, WorkerConnector } from '../../../src/connector/index.ts';
-import { TransferLedger } from '../../../src/connector/transfers/transfer-ledger.ts';
+import { WorkerRequests } from '../../../src/connector/transfers/worker-requests.ts';
 import { hashesOf, TestConnection, TestRank } from '../../support/engine-rank.ts';
 import { own } from '../../support/own.ts';
 import type { ServerProcess } from '../../support/server-process.ts';
@@ -50,7 +50,7 @@ describe('two lives under one name', () => {
   });
 
   it("what ends of a former scheduler's request is not told as the end of a new one by the same id", () => {
-    const ledger = new TransferLedger(() => {});
+    const ledger = new WorkerRequests(() => {});
     const load = (schedulerBootId: string) =>
       ledger.begin('load', { requestId: 'r', epoch: { schedulerBootId, counter: 1 }, transfer: 1, leases: [] });
     const former = load('former');
@@ -95,7 +95,7 @@ describe('two lives under one name', () => {
   });
 
   it('a rank that has other memory now tells the saves of before, although the step that told it of their end was lost', () => {
-    const ledger = new TransferLedger(() => {});
+    const ledger = new WorkerRequests(() => {});
     const epoch = { schedulerBootId: 'boot', counter: 1 };
     const save = { requestId: 'r', groupId: 0, blockIds: [], blockHashes: [], epoch, transfer: 1 };
     ledger.begin('save', save)?.end();

@@ -161,7 +161,7 @@ describe('transfers in flight', () => {
       await instance.scheduler.query({ requestId: 'finds-the-loss', blockHashes: warmHashes });
       const { failedLoads } = await instance.ended('loads', 'loaded');
       expect(failedLoads).toEqual(['loads']);
-      expect(worker.stats.fencedResults).toBe(1);
+      expect(worker.stats.staleResults).toBe(1);
       await instance.reached('connected');
       expect(instance.scheduler.status.epoch?.counter).toBe(2);
     },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { placeOf, type ShardLayoutOptions, shardLayout } from '../../../../src/connector/index.ts';
+import { type ShardLayoutOptions, shardLayout, shardOfRank } from '../../../../src/connector/index.ts';
 
 const endpoints = ['http://a:1', 'http://b:1', 'http://c:1', 'http://d:1'];
 const options: ShardLayoutOptions = { endpoints, namespace: 'model', worldSize: 8, tpSize: 8 };
@@ -10,7 +10,7 @@ describe('shardLayout', () => {
       { shard: 0, endpoint: 'http://a:1', namespace: 'model:tp-shard-0-of-2', worldSize: 4, tpSize: 4 },
       { shard: 1, endpoint: 'http://b:1', namespace: 'model:tp-shard-1-of-2', worldSize: 4, tpSize: 4 },
     ]);
-    const places = Array.from({ length: 8 }, (_, rank) => placeOf(shardLayout(options), rank));
+    const places = Array.from({ length: 8 }, (_, rank) => shardOfRank(shardLayout(options), rank));
     expect(places.map(({ shard }) => shard)).toEqual([0, 0, 1, 1, 2, 2, 3, 3]);
     expect(places.map(({ rank }) => rank)).toEqual([0, 1, 0, 1, 0, 1, 0, 1]);
     expect(places.map(({ tpRank }) => tpRank)).toEqual([0, 1, 0, 1, 0, 1, 0, 1]);
@@ -20,7 +20,7 @@ describe('shardLayout', () => {
   it('changes nothing where there is one server', () => {
     const layout = shardLayout({ ...options, endpoints: ['http://a:1'], tpSize: 4 });
     expect(layout).toEqual([{ shard: 0, endpoint: 'http://a:1', namespace: 'model', worldSize: 8, tpSize: 4 }]);
-    expect(placeOf(layout, 5)).toMatchObject({ rank: 5, tpRank: 1 });
+    expect(shardOfRank(layout, 5)).toMatchObject({ rank: 5, tpRank: 1 });
   });
 
   it('keeps one copy on every server where MLA ranks share one', () => {
@@ -31,7 +31,7 @@ describe('shardLayout', () => {
       [2, 1],
       [2, 1],
     ]);
-    expect(placeOf(layout, 7)).toMatchObject({ shard: 3, rank: 1, tpRank: 0 });
+    expect(shardOfRank(layout, 7)).toMatchObject({ shard: 3, rank: 1, tpRank: 0 });
   });
 
   it.each([
@@ -45,6 +45,6 @@ describe('shardLayout', () => {
   });
 
   it.each([-1, 8, 1.5])('has no place for rank %s of 8', (rank) => {
-    expect(() => placeOf(shardLayout(options), rank)).toThrow(`rank ${rank} is not one of 8 ranks`);
+    expect(() => shardOfRank(shardLayout(options), rank)).toThrow(`rank ${rank} is not one of 8 ranks`);
   });
 });

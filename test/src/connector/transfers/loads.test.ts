@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { budgetsFrom } from '../../../../machines/index.ts';
 import { LoadState } from '../../../../native-bindings/index.ts';
 import { Loads } from '../../../../src/connector/transfers/loads.ts';
-import { patientTimer } from '../../../../src/patient-timer.ts';
+import { ioFirstTimer } from '../../../../src/io-first-timer.ts';
 import type { EngineClient, ServerLink } from '../../../../src/rpc/connection.ts';
 import { RpcError } from '../../../../src/rpc/rpc-error.ts';
 import { TransferRecord } from '../../../support/transfer-record.ts';
@@ -62,6 +62,6 @@ it('a load whose record says that it is over ends once, also where its registrat
   loads.proveOver(transfer!);
   expect(record.said).toEqual(['succeeded by record']);
   // Whatever would still look at the record has a timer as long that began before; it finds that it is gone, and throws.
-  await new Promise<void>((resolve) => patientTimer(budgets.settleMs, resolve));
+  await new Promise<void>((resolve) => ioFirstTimer(budgets.settleMs, resolve));
   expect(record.said).toEqual(['succeeded by record']);
 });

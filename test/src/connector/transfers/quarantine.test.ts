@@ -222,6 +222,6 @@ describe('quarantine', () => {
     worker.acceptAnnouncement({ epoch: { ...epoch, counter: epoch.counter + 1 }, action: 'keep' });
     await eventually('the keep', () => (worker.takeReport().outcome === 'kept' ? true : null));
     await eventually('the evidence', () => (worker.takeReport().outcome === 'lost' ? true : null));
-    expect(worker.stats.fencedResults).toBe(0);
+    expect(worker.stats.staleResults).toBe(0);
   });
 });

@@ -6,7 +6,7 @@ import { watchCache } from '../../../../src/feed/watch/cache-watch.ts';
 const query = { requestId: 'request', blockHashes: [1, 2, 3, 4].map((value) => Uint8Array.of(value)) };
 
 function counting() {
-  const stats = { queries: noQueries(), blocks: { asked: 0, hit: 0 }, fencedResults: 0 };
+  const stats = { queries: noQueries(), blocks: { asked: 0, hit: 0 }, staleResults: 0 };
   const told: Cache[] = [];
   const watch = watchCache({ instanceId: 'replica', stats }, ['replica'], (cache) => told.push(cache));
   return { stats, told, watch };

@@ -1,18 +1,18 @@
 import { fromPromise } from 'xstate';
-import { type Fault, faultFrom, type Retired } from '../../machines/index.ts';
+import { type Fault, faultFrom, type UnregisteredAtStop } from '../../machines/index.ts';
 import { type Connection, ServerLink } from '../rpc/connection.ts';
 import type { LinkEnd } from '../rpc/link.ts';
 import { clearInstance } from './clear.ts';
 import type { InstanceOwner, OwnerOf } from './owners.ts';
 
-export interface RetiringOwner extends InstanceOwner {
+export interface UnregisteringOwner extends InstanceOwner {
   /** Settles when the news of the server's death, if there is any, has come. */
   readonly deathNews: (signal: AbortSignal) => Promise<void>;
 }
 
 /** The last act: unregisters over the link there is, or over a fresh one. */
-export const createRetire = (ownerOf: OwnerOf<RetiringOwner>) =>
-  fromPromise<Retired>(async ({ system, signal }) => {
+export const createUnregisterAtStop = (ownerOf: OwnerOf<UnregisteringOwner>) =>
+  fromPromise<UnregisteredAtStop>(async ({ system, signal }) => {
     const { connection, session, deathNews } = ownerOf(system);
     try {
       const server = await reach(connection);

@@ -1,5 +1,5 @@
 /** Ends that somebody awaits, by request id. */
-export class AwaitedEnds<Value> {
+export class PendingById<Value> {
   readonly #awaited = new Map<string, (value: Value) => void>();
 
   /** Settles when `settle` is called with this id. */

@@ -36,7 +36,7 @@ const BOOKS_KEPT = 8;
  * What one rank has to tell about each request: the end of its load as it happens, the end of its saves once the
  * request has finished. Each is told once, to the scheduler that began it.
  */
-export class TransferLedger {
+export class WorkerRequests {
   /** By boot id of the scheduler, the one that was followed longest ago first. */
   #books = new Map<string, Book>();
   /** Of the scheduler that is told. */

@@ -20,7 +20,7 @@ interface Entry {
  * something may touch them and its end is told exactly once. A request id has one life at a time, and in it one load at
  * a time: ranks, and what joins their words, know requests by their ids alone.
  */
-export class RequestLedger {
+export class SchedulerRequests {
   #entries = new Map<string, Entry>();
   #loads: Numbered<LoadIntent>[] = [];
   #saves: Numbered<SaveIntent>[] = [];

@@ -3,7 +3,7 @@
  * late timers run before the answers that have long arrived are read; so this one gives way for a full turn of the event
  * loop: data first, then the verdict.
  */
-export function patientTimer(delayMs: number, fire: () => void): () => void {
+export function ioFirstTimer(delayMs: number, fire: () => void): () => void {
   let turn: NodeJS.Immediate | undefined;
   const timer = setTimeout(() => {
     turn = setImmediate(() => {
@@ -17,7 +17,7 @@ export function patientTimer(delayMs: number, fire: () => void): () => void {
 }
 
 /** The clock of a machine whose timers are patient. */
-export const patientClock = {
-  setTimeout: (fire: (...args: unknown[]) => void, delayMs: number): (() => void) => patientTimer(delayMs, fire),
+export const ioFirstClock = {
+  setTimeout: (fire: (...args: unknown[]) => void, delayMs: number): (() => void) => ioFirstTimer(delayMs, fire),
   clearTimeout: (cancel: () => void): void => cancel(),
 };

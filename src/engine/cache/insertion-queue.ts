@@ -32,7 +32,7 @@ export interface InsertionDependencies {
  * Makes saved blocks visible, in order, after their Save was answered. A block with open slots is kept here, whatever
  * becomes of the instance that saved it.
  */
-export class InsertionThread {
+export class InsertionQueue {
   readonly #dependencies: InsertionDependencies;
   readonly #partials = new Map<string, PartialBlock>();
   readonly #thread = new SerialQueue();
