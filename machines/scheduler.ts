@@ -120,7 +120,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
       exit: ['unwatchRanks', 'recordLife'],
       // The registration is good, and its end is the cheapest proof of what somebody's lost link left open.
       always: { guard: 'isProofAsked', target: '#scheduler.reRegistering.quiescing', actions: 'recordDoubt' },
-      initial: 'settling',
+      initial: 'unaudited',
       // A backoff is forgotten when this one has lived several times as long as the one before, or for long enough.
       after: {
         livedBriefly: { actions: 'outlive' },
@@ -153,7 +153,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
       },
       states: {
         /** An old session's cleanup may still be running at the server: look again soon. */
-        settling: { after: { auditFirst: 'auditing' } },
+        unaudited: { after: { auditFirst: 'auditing' } },
         auditing: {
           invoke: {
             src: 'survey',

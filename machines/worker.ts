@@ -131,7 +131,7 @@ export const workerMachine = setup({
     /** A Save of nothing: is this rank registered, as it was in that epoch, and the instance sealed? */
     verify: fromPromise<void, RegistrationInput>(unprovided('verify')),
     /** Ends when no load may still write and no save may still read this rank's memory. */
-    settleTransfers: fromPromise<void>(unprovided('settleTransfers')),
+    awaitTransfers: fromPromise<void>(unprovided('awaitTransfers')),
   },
   guards: {
     isNewer: ({ context }, { announcement }: AnnouncementParams) => isNewerAnnouncement(context, announcement),
@@ -346,7 +346,7 @@ export const workerMachine = setup({
               { guard: ifNewer, actions: adopt },
             ],
           },
-          invoke: { src: 'settleTransfers', onDone: '#worker.reconnecting', onError: '#worker.reconnecting' },
+          invoke: { src: 'awaitTransfers', onDone: '#worker.reconnecting', onError: '#worker.reconnecting' },
           after: { drainTimeout: '#worker.reconnecting' },
         },
       },
@@ -475,7 +475,7 @@ export const workerMachine = setup({
     stopping: {
       entry: 'noteStop',
       on: { stop: {}, 'announcement.received': {}, 'memory.replaced': {} },
-      invoke: { src: 'settleTransfers', onDone: 'stopped', onError: 'stopped' },
+      invoke: { src: 'awaitTransfers', onDone: 'stopped', onError: 'stopped' },
       after: { transfersStopTimeout: 'stopped' },
     },
 

@@ -537,7 +537,7 @@ class LedgerModel {
         }
       }
     }
-    const { finished } = this.#scheduler.settle(ended);
+    const { finished } = this.#scheduler.applyEnds(ended);
     for (const requestId of [...finished.loaded, ...finished.saved]) this.#act(requestId);
   }
 

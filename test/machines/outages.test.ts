@@ -34,7 +34,7 @@ async function recover(h: Awaited<ReturnType<typeof serving>>): Promise<void> {
   await registerAgain(h);
   for (const rank of [0, 1]) h.report(rank);
   await h.script.answer('survey', sealed);
-  expect(h.path()).toBe('connected.settling');
+  expect(h.path()).toBe('connected.unaudited');
 }
 
 const ended = (cause: LinkEndCause, fault: Fault = gone) => ({ type: 'link.ended', cause, fault }) as const;
@@ -75,7 +75,7 @@ describe('what the scheduler’s machine emits of outages', () => {
     h.script.tell(ended('closed'));
     expect(seen).toEqual(['reconnecting.dialing', 'link']);
     await recover(h);
-    expect(seen.slice(2)).toEqual(['connected.settling', null]);
+    expect(seen.slice(2)).toEqual(['connected.unaudited', null]);
   });
 
   test('a server that is killed costs one outage, whose dials are counted', async () => {
@@ -122,7 +122,7 @@ describe('what the scheduler’s machine emits of outages', () => {
     h.deliver();
     for (const rank of [0, 1]) h.report(rank, { outcome: 'kept' });
     await h.script.answer('survey', sealed);
-    expect(h.path()).toBe('connected.settling');
+    expect(h.path()).toBe('connected.unaudited');
     expect(one(h.since(), 'generation.began').generation).toEqual({ epoch: 2, action: 'keep' });
     expect(one(h.since(), 'outage.ended').outage).toMatchObject({ serverEnd: 'flapped', outcome: 'connected' });
   });

@@ -34,7 +34,7 @@ describe('scheduler machine', () => {
     h.report(1);
     expect(h.path()).toBe('reRegistering.readingBack');
     await h.script.answer('survey', sealed);
-    expect(h.path()).toBe('connected.settling');
+    expect(h.path()).toBe('connected.unaudited');
     expect(h.script.started).toEqual(['openSession', 'survey', 'clear', 'survey']);
   });
 
@@ -119,7 +119,7 @@ describe('scheduler machine', () => {
     h.report(0, { outcome: 'kept' });
     h.report(1, { outcome: 'kept' });
     await h.script.answer('survey', sealed);
-    expect(h.path()).toBe('connected.settling');
+    expect(h.path()).toBe('connected.unaudited');
     expect(h.script.started.filter((name) => name === 'clear')).toHaveLength(1);
   });
 
@@ -206,7 +206,7 @@ describe('scheduler machine', () => {
     h.report(1);
     await h.script.answer('survey', sealed);
     h.report(0, { workerBootId: 'old', outcome: 'pending' });
-    expect(h.path()).toBe('connected.settling');
+    expect(h.path()).toBe('connected.unaudited');
     expect(h.told('report.late')).toHaveLength(2);
   });
 
@@ -298,7 +298,7 @@ describe('scheduler machine', () => {
       h.report(0);
       h.report(1);
       await h.script.answer('survey', sealed);
-      expect(h.path()).toBe('connected.settling');
+      expect(h.path()).toBe('connected.unaudited');
     }
   });
 
@@ -377,7 +377,7 @@ describe('scheduler machine', () => {
     h.report(0);
     h.report(1, { workerBootId: 'worker-1-again' });
     await h.script.answer('survey', sealed);
-    expect(h.path()).toBe('connected.settling');
+    expect(h.path()).toBe('connected.unaudited');
     expect(h.context().announcement.epoch.counter).toBe(2);
     expect(h.context().evidence?.fault.message).toContain('rank 1: was replaced');
   });
@@ -536,7 +536,7 @@ describe('scheduler machine', () => {
     h.deliver();
     for (const rank of [0, 1]) h.report(rank);
     await h.script.answer('survey', sealed);
-    expect(h.path()).toBe('connected.settling');
+    expect(h.path()).toBe('connected.unaudited');
 
     // One that is recalled and was not heard since is waited for: it is not recalled again and again.
     h.report(1, { epoch: other, number: 41, turn: 3, former: ['boot'], outcome: 'pending' });
@@ -571,7 +571,7 @@ describe('scheduler machine', () => {
         h.report(1, { serves: true });
         expect(h.path()).toBe('degraded.surveying');
         await h.script.answer('survey', sealed);
-        expect([h.path(), h.context().announcement.epoch.counter]).toEqual(['connected.settling', 1]);
+        expect([h.path(), h.context().announcement.epoch.counter]).toEqual(['connected.unaudited', 1]);
         expect(h.told('rank.missed', 'rank.returned')).toEqual([
           { type: 'rank.missed', rank: 1, fault },
           { type: 'rank.returned', rank: 1 },
@@ -597,7 +597,7 @@ describe('scheduler machine', () => {
       h.report(0);
       h.report(1, { workerBootId: 'successor' });
       await h.script.answer('survey', sealed);
-      expect(h.path()).toBe('connected.settling');
+      expect(h.path()).toBe('connected.unaudited');
       expect(h.told('rank.missed', 'rank.returned').at(-1)).toEqual({ type: 'rank.returned', rank: 1 });
     });
 
@@ -644,7 +644,7 @@ describe('scheduler machine', () => {
       h.deliver();
       for (const rank of [0, 1]) h.report(rank);
       await h.script.answer('survey', sealed);
-      expect(h.path()).toBe('connected.settling');
+      expect(h.path()).toBe('connected.unaudited');
       h.actor.send({ type: 'rpc.failed', fault: { kind: 'forgotten', message: 'not found', lost: 'instance' } });
       await h.script.answer('survey', notFound);
       while (h.path() !== 'reRegistering.announcing') await h.answerAll();
@@ -728,7 +728,7 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('degraded.surveying');
     expect(h.actor.getSnapshot().hasTag('cacheUsable')).toBe(false);
     await h.script.answer('survey', sealed);
-    expect(h.path()).toBe('connected.settling');
+    expect(h.path()).toBe('connected.unaudited');
     expect(h.context().announcement.epoch.counter).toBe(1);
   });
 
@@ -833,7 +833,7 @@ describe('scheduler machine', () => {
     expect(h.context().announcement.serverVersion).toBe('0.24.6');
     for (const rank of [0, 1]) h.report(rank);
     await h.script.answer('survey', sealed);
-    expect(h.path()).toBe('connected.settling');
+    expect(h.path()).toBe('connected.unaudited');
   });
 
   describe('a server of another version that is allowed is registered with at once, and no version is tried in a loop', () => {
@@ -860,7 +860,7 @@ describe('scheduler machine', () => {
       h.deliver();
       for (const rank of [0, 1]) h.report(rank);
       await h.script.answer('survey', sealed);
-      expect(h.path()).toBe('connected.settling');
+      expect(h.path()).toBe('connected.unaudited');
       expect(h.script.started.filter((name) => name === 'clear')).toHaveLength(1);
       expect(states.filter((state) => /incompatible|backingOff|waiting$/.test(state))).toEqual([
         'reRegistering.sealing.waiting',
@@ -890,7 +890,7 @@ describe('scheduler machine', () => {
         for (const rank of [0, 1]) h.report(rank);
         await h.script.answer('survey', sealed);
         expect([h.path(), ...announced(h)]).toEqual([
-          'connected.settling',
+          'connected.unaudited',
           counter + Number(counter > 3),
           'register',
           version,
@@ -1050,7 +1050,7 @@ describe('scheduler machine', () => {
     expect(waitsMs).toEqual(waitsMs.toSorted((a, b) => a - b));
     expect(h.script.links).toHaveLength(1);
     await h.script.answer('survey', sealed);
-    expect(h.path()).toBe('connected.settling');
+    expect(h.path()).toBe('connected.unaudited');
   });
 
   it('a backoff is forgotten only when a connection has lived several times as long as the one before', async () => {
@@ -1068,7 +1068,7 @@ describe('scheduler machine', () => {
       h.deliver();
       for (const rank of [0, 1]) h.report(rank, { outcome: 'kept' });
       await h.script.answer('survey', sealed);
-      expect(h.path()).toBe('connected.settling');
+      expect(h.path()).toBe('connected.unaudited');
       return waitedMs;
     };
     const live = async (lifeMs: number) => {
@@ -1128,7 +1128,7 @@ describe('scheduler machine', () => {
       h.deliver();
       for (const rank of [0, 1]) h.report(rank);
       await h.script.answer('survey', sealed);
-      expect(h.path()).toBe('connected.settling');
+      expect(h.path()).toBe('connected.unaudited');
     });
 
     it.each<[string, (n: number) => Fault]>([

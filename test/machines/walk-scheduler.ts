@@ -140,7 +140,7 @@ function reportsFor({ announcement: { epoch }, reports, formerWorkers }: Schedul
   ];
 }
 
-const connected = ['connected.settling', 'connected.auditing', 'connected.serving'];
+const connected = ['connected.unaudited', 'connected.auditing', 'connected.serving'];
 const reconnecting = ['reconnecting.dialing', 'reconnecting.waiting'];
 const clearing = ['reRegistering.clearing.waiting', 'reRegistering.clearing.stalled'];
 const sealing = ['reRegistering.sealing.waiting', 'reRegistering.sealing.stalled'];

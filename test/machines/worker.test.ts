@@ -28,7 +28,7 @@ function harness() {
         link: script.link<WorkerEvent>(),
         register: script.promise<void, RegistrationInput>('register'),
         verify: script.promise<void, RegistrationInput>('verify'),
-        settleTransfers: script.promise<void>('settleTransfers'),
+        awaitTransfers: script.promise<void>('awaitTransfers'),
       },
     }),
     { input: { rank: 0, workerBootId: 'worker', budgets }, clock: machineClock(script.clock) },
@@ -132,7 +132,7 @@ describe('worker machine', () => {
       await h.script.answer('register');
       h.told.splice(0);
       h.announce(1, 'stop');
-      await h.script.answer('settleTransfers');
+      await h.script.answer('awaitTransfers');
       expect(h.told).toEqual([]);
     });
   });
@@ -249,7 +249,7 @@ describe('worker machine', () => {
       h.announce(1);
       await end(h);
       expect(h.context()).toMatchObject({ outcome: 'failed', attempted: { counter: 1 } });
-      if (h.script.pending.includes('settleTransfers')) await h.script.answer('settleTransfers');
+      if (h.script.pending.includes('awaitTransfers')) await h.script.answer('awaitTransfers');
       if (h.path() === 'reconnecting.waiting') h.script.clock.tick(budgets.rankRedialMaxMs);
       h.script.tell({ type: 'link.opened' });
       expect(h.path()).toBe('reRegistering.waiting');
@@ -518,7 +518,7 @@ describe('worker machine', () => {
     h.announce(1);
     h.announce(1, 'stop');
     h.script.clock.tick(budgets.stopTimeoutMs / 4);
-    await h.script.answer('settleTransfers');
+    await h.script.answer('awaitTransfers');
     expect([h.context().outcome, h.context().isRegisterOpen]).toEqual(['stopped', true]);
   });
 
@@ -609,7 +609,7 @@ describe('worker machine', () => {
     draining.script.tell({ type: 'drain.announced' });
     draining.announce(1, 'wait');
     expect(draining.path()).toBe('degraded.draining');
-    await draining.script.answer('settleTransfers');
+    await draining.script.answer('awaitTransfers');
     draining.script.tell({ type: 'link.opened' });
     expect(draining.path()).toBe('reRegistering.waiting');
   });
@@ -736,7 +736,7 @@ describe('worker machine', () => {
     expect(h.path()).toBe('degraded.draining');
     expect(h.isServing()).toBe(false);
     expect(h.script.openLinks).toBe(1);
-    await h.script.answer('settleTransfers');
+    await h.script.answer('awaitTransfers');
     expect(h.path()).toBe('reconnecting.dialing');
   });
 
@@ -815,7 +815,7 @@ describe('worker machine', () => {
     h.announce(1, 'wait');
     await h.script.answer('register');
     expect(h.path()).toBe('stopping');
-    await h.script.answer('settleTransfers');
+    await h.script.answer('awaitTransfers');
     expect(h.actor.getSnapshot().status).toBe('done');
   });
 

@@ -122,7 +122,7 @@ describe.skipIf(noBrowser !== null)(`the page in a browser${noBrowser ? ` (skipp
     await page.keyboard.press('ArrowLeft');
     await page.getByRole('heading', { name: 'replica-0: degraded', exact: true }).waitFor();
     tell([
-      step(schedulerId(replica.instance), Date.now(), 'connected.settling', 'stopping.unregistering', 'stop', '#2'),
+      step(schedulerId(replica.instance), Date.now(), 'connected.unaudited', 'stopping.unregistering', 'stop', '#2'),
     ]);
     // With the header and the last step.
     await page.locator(`html[data-drawn="${records.length + 2}"]`).waitFor();

@@ -40,7 +40,7 @@ describe('the history of a feed', () => {
       'degraded.assessing',
       'reconnecting.dialing',
       'reRegistering.announcing',
-      'connected.settling',
+      'connected.unaudited',
     ]);
     expect(ranksOf(history, 'replica-0').map((rank) => stepAt(rank, 5500)?.state)).toEqual(
       Array(3).fill('reconnecting.dialing'),

@@ -64,7 +64,7 @@ describe('outages', () => {
 
   it('have each their own stop of the server, also one that is noticed late', () => {
     const frozen = { type: 'server', atMs: 8000, what: 'stopped', how: 'freeze' } as const;
-    const late = step(scheduler, 11_000, 'connected.settling', 'degraded.assessing', 'link.ended', '#2');
+    const late = step(scheduler, 11_000, 'connected.unaudited', 'degraded.assessing', 'link.ended', '#2');
     const found = outagesOf(
       historyOf([...connected(replica, 1000), ...outage(replica, 5000), frozen, late]),
       'replica-0',
@@ -77,7 +77,7 @@ describe('outages', () => {
   });
 
   it('that nobody caused by a stop of the server do not take that of the one before', () => {
-    const cleanup = step(scheduler, 8000, 'connected.settling', 'degraded.surveying', 'survey done', '#2');
+    const cleanup = step(scheduler, 8000, 'connected.unaudited', 'degraded.surveying', 'survey done', '#2');
     expect(wordsOf([...outage(replica, 5000), cleanup], 9000).at(-1)).toBe('cache not usable, 1.0 s so far');
   });
 

@@ -127,11 +127,11 @@ const resume: Lure = (scene) => resumeByHost(scene.world, replicaIn(scene));
 const busy = all(slowCopies, hold('save'));
 
 const schedulerLures: Readonly<Record<string, Lure>> = {
-  'connected.settling': resetScheduler,
+  'connected.unaudited': resetScheduler,
   'connected.auditing': all(
     noRequests,
     resetScheduler,
-    once('scheduler', 'connected.settling', longer(1_500, hold('queryPrefetch'))),
+    once('scheduler', 'connected.unaudited', longer(1_500, hold('queryPrefetch'))),
   ),
   'connected.serving': () => {},
   'degraded.surveying': hold('queryPrefetch'),

@@ -162,7 +162,7 @@ describe('telemetry of a restart, over three processes', { timeout: 90_000 }, ()
       ['pegaflow.transition', 'actor.done', 'reRegistering.announcing', null],
       ['pegaflow.transition', 'announcement.delivered', 'reRegistering.sealing.waiting', 'isCurrentEpoch'],
       ['pegaflow.transition', 'report.received', 'reRegistering.readingBack', 'areRanksConfirmed'],
-      ['pegaflow.transition', 'actor.done', 'connected.settling', 'isSealedAndConfirmed'],
+      ['pegaflow.transition', 'actor.done', 'connected.unaudited', 'isSealedAndConfirmed'],
     ]);
 
     const generation = childNamed(restart, root, 'pegaflow.generation');

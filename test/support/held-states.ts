@@ -191,7 +191,7 @@ export const heldStates: readonly HeldState[] = [
  * (`attendance.test.ts` has those).
  */
 export const passingStates = [
-  'connected.settling',
+  'connected.unaudited',
   'connected.serving',
   'degraded.assessing',
   'degraded.missingRank',

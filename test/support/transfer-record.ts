@@ -14,7 +14,7 @@ export class TransferRecord {
     },
     refused: ({ kind }) => this.said.push(`refused: ${kind}`),
     refuted: ({ kind }) => this.said.push(`refuted: ${kind}`),
-    suspected: () => this.said.push('suspected'),
+    inDoubt: () => this.said.push('inDoubt'),
     refusedAfterRelease: () => {},
     begun: () => {},
     doubted: () => {},

@@ -38,7 +38,7 @@ export interface CacheQueriesOptions extends ServiceOptions {
   readonly breakers: Pick<Breakers, 'admit' | 'isTrying' | 'begin' | 'passed' | 'tell'>;
   readonly observer: SchedulerObserver;
   /** Told of what speaks against the link or the registration. */
-  readonly suspect: (fault: Fault) => void;
+  readonly reportFault: (fault: Fault) => void;
 }
 
 const NOT_CONNECTED = miss('notConnected');
@@ -169,7 +169,7 @@ export class CacheQueries {
       const fault = faultFrom(error);
       if (isAgainstQueries(fault)) breakers.tell('queries', { type: 'refused', source: SERVER, words: '', fault });
       else if (isTry) breakers.tell('queries', { type: 'inconclusive' });
-      this.#suspect(fault, epoch);
+      this.#reportFault(fault, epoch);
       return miss('failed');
     } finally {
       if (this.#asked.get(requestId, groupId) === asked) this.#asked.delete(requestId, groupId);
@@ -256,9 +256,9 @@ export class CacheQueries {
   }
 
   /** A refusal in known words says nothing about the registration; everything else has it looked for, in its own epoch. */
-  #suspect(fault: Fault, epoch: Epoch): void {
+  #reportFault(fault: Fault, epoch: Epoch): void {
     if (!isSameEpoch(epoch, this.#options.service().announcement.epoch)) this.#countFenced();
-    else if (fault.kind !== 'rejected' || fault.isUnknown) this.#options.suspect(fault);
+    else if (fault.kind !== 'rejected' || fault.isUnknown) this.#options.reportFault(fault);
   }
 }
 

@@ -10,7 +10,7 @@ export interface HeldLease {
 export interface LeasesOptions extends ServiceOptions {
   readonly releaseTimeoutMs: number;
   /** Told of an answer that may speak against the registration. */
-  readonly suspect: (fault: Fault) => void;
+  readonly reportFault: (fault: Fault) => void;
 }
 
 /** Gives leases back that nobody will load: at once, or when a server is in service that may still hold them. */
@@ -35,18 +35,18 @@ export class Leases {
    * than that.
    */
   releaseAt(server: Server, lease: Uint8Array): void {
-    const { releaseTimeoutMs: timeoutMs, service, suspect } = this.#options;
+    const { releaseTimeoutMs: timeoutMs, service, reportFault } = this.#options;
     const { epoch } = service();
     server
       .call((client) => client.release({ lease }, { timeoutMs }))
       .catch((error) => {
         const fault = faultFrom(error);
-        if (fault.kind === 'forgotten' && epoch !== null && isServing(service(), epoch)) suspect(fault);
+        if (fault.kind === 'forgotten' && epoch !== null && isServing(service(), epoch)) reportFault(fault);
       });
   }
 
   /** The cache may be used again. A `keep` dropped no lease. */
-  settle({ action, epoch }: Announcement): void {
+  reconcile({ action, epoch }: Announcement): void {
     if (action !== 'keep') this.#registeredFrom = epoch.counter;
     for (const held of this.#owed.splice(0)) this.release(held);
   }

@@ -173,7 +173,7 @@ export class SchedulerConnector {
     const shared = {
       connection: this.#connection,
       service: () => this.#service,
-      suspect: (fault: Fault) => this.#send({ type: 'rpc.failed', fault }),
+      reportFault: (fault: Fault) => this.#send({ type: 'rpc.failed', fault }),
     };
     this.#leases = new Leases({ ...shared, releaseTimeoutMs: budgets.releaseTimeoutMs });
     this.#breakers = new Breakers(() => this.#actor.getSnapshot().children);
@@ -355,7 +355,7 @@ export class SchedulerConnector {
    * and returns what to act on: each running request once, each finished one once when its blocks may be freed.
    */
   acceptFinished(ended: FinishedTransfers & { readonly failedLoads?: readonly string[] }): FinishedTransfers {
-    const { finished, loads } = this.#ledger.settle(ended);
+    const { finished, loads } = this.#ledger.applyEnds(ended);
     if (this.#inheritance.forgetEnded()) {
       const { inherited: _, ...announcement } = this.#service.announcement;
       this.#service = { ...this.#service, announcement };
@@ -455,7 +455,7 @@ export class SchedulerConnector {
     if (isChanged) this.#announce(this.#service.announcement);
     if (before.epoch === null && epoch !== null) {
       this.#serverDeath.watch();
-      this.#leases.settle(announcement);
+      this.#leases.reconcile(announcement);
       this.#queries.begin(epoch);
       this.#tellSealed();
     }

@@ -88,7 +88,7 @@ export class SchedulerRequests {
     return load;
   }
 
-  /** Whether the blocks of this finished request must be held until it comes back from {@link settle}. */
+  /** Whether the blocks of this finished request must be held until it comes back from {@link applyEnds}. */
   finish(requestId: string): boolean {
     const entry = this.#entries.get(requestId);
     if (!entry || entry.isFinished) return false;
@@ -104,7 +104,7 @@ export class SchedulerRequests {
    * Takes what ended on all ranks and returns what the host shall act on: a running request in `loaded`; a finished
    * one in one of the two sets, once, when the last thing that held its blocks has ended.
    */
-  settle(ended: FinishedTransfers): { finished: FinishedTransfers; loads: readonly LoadIntent[] } {
+  applyEnds(ended: FinishedTransfers): { finished: FinishedTransfers; loads: readonly LoadIntent[] } {
     const loaded: string[] = [];
     const saved: string[] = [];
     const loads: LoadIntent[] = [];

@@ -402,7 +402,7 @@ export class RankTransfers {
       doubted: () => this.proofs.review(),
       refused: (fault) => onDoubt({ fault, isRefutation: false, registeredIn }),
       refuted: (fault) => onDoubt({ fault, isRefutation: true, registeredIn }),
-      suspected: (subject) => {
+      inDoubt: (subject) => {
         this.quarantine.enter(subject, touched);
         observer.quarantined(subject.kind, subject.blockIds.length);
         this.#fencer.review();

@@ -45,8 +45,8 @@ export interface TransferEvents {
   /** From now on {@link Transfer.isInDoubt}; perhaps more than once. */
   readonly doubted: () => void;
   /** At most once: from now on only a record, an answer or proof of death says when the blocks are free. */
-  readonly suspected: (subject: TransferSubject) => void;
-  /** At most once, and only after `suspected`. */
+  readonly inDoubt: (subject: TransferSubject) => void;
+  /** At most once, and only after `inDoubt`. */
   readonly releasedUnsafely: (release: UnsafeRelease) => void;
   /** After an unsafe release: the server itself said no after all, so nothing came of it. */
   readonly refusedAfterRelease: () => void;
@@ -66,7 +66,7 @@ export class Transfer {
   #cancelBudgets: (() => void)[] = [];
   #release: () => void;
   #startedMs = performance.now();
-  #state: 'underWay' | 'suspected' | 'over' = 'underWay';
+  #state: 'underWay' | 'inDoubt' | 'over' = 'underWay';
   #isReleased = false;
   /** No answer will come, or none has come for long. */
   #isUnanswered = false;
@@ -86,7 +86,7 @@ export class Transfer {
     this.#release = release;
     events.begun(this);
     this.#unwatch = server.watch({
-      lost: () => this.#suspect(),
+      lost: () => this.#putInDoubt(),
       gone: () => this.#doubt(),
       dead: (proof) => {
         const fault = { kind: 'unreachable', message: `the server is dead (${proof} proof)` } as const;
@@ -100,12 +100,12 @@ export class Transfer {
 
   /** Only a record or proof will end it, as far as is known: a link that is read on may still bring the answer. */
   get isInDoubt(): boolean {
-    return this.#state === 'suspected' && (this.#isUnanswered || this.#server.isGone);
+    return this.#state === 'inDoubt' && (this.#isUnanswered || this.#server.isGone);
   }
 
   /** Whether its link or its answer is gone, for good or for now. */
   get isSuspected(): boolean {
-    return this.#state === 'suspected';
+    return this.#state === 'inDoubt';
   }
 
   /** Nobody waits for its answer any more. */
@@ -138,8 +138,8 @@ export class Transfer {
 
   /** Hands the blocks back although nothing proves that the server is done with them. The transfer is still followed. */
   releaseUnsafely(reason: string): void {
-    this.#suspect();
-    if (this.#state !== 'suspected' || this.#isReleased) return;
+    this.#putInDoubt();
+    if (this.#state !== 'inDoubt' || this.#isReleased) return;
     this.#isReleased = true;
     this.#events.releasedUnsafely({ ...this.subject, ageMs: performance.now() - this.#startedMs, reason });
   }
@@ -166,14 +166,14 @@ export class Transfer {
 
   #doubt(): void {
     if (this.#state === 'over') return;
-    this.#suspect();
+    this.#putInDoubt();
     this.#events.doubted();
   }
 
-  #suspect(): void {
+  #putInDoubt(): void {
     if (this.#state !== 'underWay') return;
-    this.#state = 'suspected';
-    this.#events.suspected(this.subject);
+    this.#state = 'inDoubt';
+    this.#events.inDoubt(this.subject);
   }
 
   #end(outcome: TransferOutcome): void {

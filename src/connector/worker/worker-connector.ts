@@ -101,7 +101,7 @@ const machine = workerMachine.provide({
     link: createLink<WorkerEvent>(owners.of),
     register: createRegister(owners.of),
     verify: createVerify(owners.of),
-    settleTransfers: fromPromise<void>(({ system }) => owners.of(system).settled()),
+    awaitTransfers: fromPromise<void>(({ system }) => owners.of(system).settled()),
   },
   delays: {
     redialBackoff: ({ context: { failedDials, fault, budgets } }) =>

@@ -87,7 +87,7 @@ export function recovered(of: SyntheticInstance, atMs: number): FeedRecord[] {
     scheduler,
     atMs + RECOVERED_MS,
     'reRegistering.readingBack',
-    'connected.settling',
+    'connected.unaudited',
     'survey done',
     '#2',
   );

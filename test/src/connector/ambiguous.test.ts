@@ -37,7 +37,7 @@ describe('an ambiguous answer', () => {
       await ask[rpc](instance);
       await eventually('the survey', () => (paths.length >= 2 ? true : null));
       await instance.reached('connected');
-      expect(paths).toEqual(['degraded.surveying', 'connected.settling']);
+      expect(paths).toEqual(['degraded.surveying', 'connected.unaudited']);
       expect(instance.scheduler.status.epoch).toBe(epoch);
     });
 

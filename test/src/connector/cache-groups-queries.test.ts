@@ -30,7 +30,7 @@ type Script = (request: QueryRequest) => ScriptedReady | 'loading' | Promise<Scr
 function harness(script: Script, budgets: Partial<Budgets> = {}) {
   const asked: QueryRequest[] = [];
   const released: number[] = [];
-  const suspected: Fault[] = [];
+  const reported: Fault[] = [];
   let leaseCount = 0;
   let service: Service = {
     isAtHeldLimit: false,
@@ -56,10 +56,10 @@ function harness(script: Script, budgets: Partial<Budgets> = {}) {
   const client = createClient(Engine, transport);
   const connection = { isUp: true, server: { call: <T>(rpc: (c: typeof client) => Promise<T>) => rpc(client) } };
   const shared = { connection, service: () => service };
-  const suspect = (fault: Fault) => suspected.push(fault);
+  const reportFault = (fault: Fault) => reported.push(fault);
   const distrust = new Distrust();
   const observer = { queried: () => {}, fenced: () => {}, stalled: () => {}, refusedInUnknownWords: () => {} };
-  const leases = new Leases({ ...shared, releaseTimeoutMs: 1_000, suspect });
+  const leases = new Leases({ ...shared, releaseTimeoutMs: 1_000, reportFault });
   const failed = new FailedBlocks(60_000);
   const refusedWork = {
     takeWithdrawn: () => false,
@@ -76,7 +76,7 @@ function harness(script: Script, budgets: Partial<Budgets> = {}) {
     distrust,
     refusedWork,
     breakers,
-    suspect,
+    reportFault,
     observer,
   };
   const queries = new CacheQueries(all);
@@ -85,12 +85,12 @@ function harness(script: Script, budgets: Partial<Budgets> = {}) {
     distrust,
     failed,
     asked,
-    suspected,
+    reported,
     ask: (groupId: number, query: { isAllOrNothing?: boolean; blockHashes?: Uint8Array[] } = {}) =>
       queries.query({ requestId: 'r', groupId, blockHashes: hashes, ...query }),
     moveTo: (epoch: Epoch, action: 'register' | 'keep') => {
       service = { epoch, announcement: { epoch, action }, isAtHeldLimit: false };
-      leases.settle(service.announcement);
+      leases.reconcile(service.announcement);
     },
     /** Settles when exactly these leases were given back. */
     released: async (...wanted: number[]) => {
@@ -147,7 +147,7 @@ it('S-63 the lease of an answer that came after the deadline is given back', asy
   const answer = Promise.withResolvers<{ hits: number }>();
   const h = harness(() => answer.promise, { queryTimeoutMs: 20 });
   expect(await h.ask(0)).toEqual({ kind: 'miss', reason: 'failed' });
-  expect(h.suspected).toMatchObject([{ kind: 'timedOut' }]);
+  expect(h.reported).toMatchObject([{ kind: 'timedOut' }]);
   answer.resolve({ hits: 3 });
   await h.released(1);
 });
@@ -260,11 +260,11 @@ it.each([
   ['positions beyond the query', 1, { hits: 1, positions: [3] }],
   ['positions that repeat', 1, { hits: 2, positions: [1, 1] }],
 ] as const)(
-  'NC an answer with %s is no hit: its lease is given back and the server is suspected',
+  'NC an answer with %s is no hit: its lease is given back and the fault is reported',
   async (_, group, said) => {
     const h = harness(() => ({ ...said, positions: 'positions' in said ? [...said.positions] : [] }));
     expect(await h.ask(group)).toEqual({ kind: 'miss', reason: 'failed' });
-    expect(h.suspected).toMatchObject([{ kind: 'defect' }]);
+    expect(h.reported).toMatchObject([{ kind: 'defect' }]);
     expect(h.queries.take('r', [group])).toBeNull();
     await h.released(1);
   },

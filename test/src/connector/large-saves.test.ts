@@ -38,7 +38,7 @@ async function connected(options: SaveSinkOptions) {
         ended,
         refused: () => {},
         refuted: () => {},
-        suspected: () => {},
+        inDoubt: () => {},
         begun: () => {},
         doubted: () => {},
         releasedUnsafely: () => {},

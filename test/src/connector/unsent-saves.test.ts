@@ -110,7 +110,7 @@ describe('saves beyond those that may be in flight', () => {
     expect(saves.obstacleAt(server)).toBe(null);
     await eventually('the end of what waits', () => (records[5]!.said.length > 0 ? true : null));
     expect(records.map(({ said }) => said)).toEqual([
-      ...IDS.slice(0, SAVES_IN_FLIGHT_MAX).map(() => ['suspected']),
+      ...IDS.slice(0, SAVES_IN_FLIGHT_MAX).map(() => ['inDoubt']),
       ...UNSENT.map(() => ['failed by answer']),
     ]);
     expect(saves.obstacleAt(server)?.message).toMatch(/^not sent: none of the saves under way was answered in 50 ms/);

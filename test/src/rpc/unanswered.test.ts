@@ -122,7 +122,7 @@ describe('a call without an answer', () => {
     expect((error as RpcError).isFinal).toBe(false);
     transfer.rpcFailed(error);
     expect(record.outcomes).toEqual([]);
-    expect(record.said).toContain('suspected');
+    expect(record.said).toContain('inDoubt');
   });
 
   it.each(proxysWord)('%s is no word of the server: nobody answered, and no stream stays open', async (_, treat) => {
@@ -168,7 +168,7 @@ describe('a call without an answer', () => {
     const target = { instanceId: 'a', tpRank: 0, deviceId: 0, layers: [] };
     loads.start(connection.server, target, intent, record.events);
     await eventually('the failed call', () => record.said[0] ?? null);
-    expect(record.said).toEqual(['refused: unreachable', 'suspected']);
+    expect(record.said).toEqual(['refused: unreachable', 'inDoubt']);
   });
 
   it('a load that is given up, or proved to be over, frees the stream that the server has not answered on', async () => {

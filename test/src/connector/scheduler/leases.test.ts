@@ -18,12 +18,12 @@ function harness() {
     connection: { isUp: true, server: { call: (rpc) => rpc(client) } },
     service: () => ({ announcement, epoch: announcement.epoch, isAtHeldLimit: false }),
     releaseTimeoutMs: 1000,
-    suspect: () => {},
+    reportFault: () => {},
   });
   const lease = (name: string): HeldLease => ({ epoch: announcement.epoch, lease: new TextEncoder().encode(name) });
   const publish = (counter: number, action: Announcement['action']) => {
     announcement = { epoch: { schedulerBootId: 'boot', counter }, action };
-    leases.settle(announcement);
+    leases.reconcile(announcement);
   };
   return { leases, released, lease, publish };
 }

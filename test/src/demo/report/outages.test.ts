@@ -13,7 +13,7 @@ const scheduler = (atMs: number, path: string): DemoEvent => ({
 });
 const rank = (atMs: number, path: string): DemoEvent => ({ ...scheduler(atMs, path), machine: 'rank 0' }) as DemoEvent;
 
-const start = [listening(100), scheduler(110, 'reRegistering'), scheduler(150, 'connected.settling')];
+const start = [listening(100), scheduler(110, 'reRegistering'), scheduler(150, 'connected.unaudited')];
 
 describe('outages', () => {
   test('the first is the start', () => {
@@ -38,7 +38,7 @@ describe('outages', () => {
       scheduler(205, 'reconnecting.dialing'),
       rank(206, 'connected'),
       listening(600),
-      scheduler(650, 'connected.settling'),
+      scheduler(650, 'connected.unaudited'),
     ];
     expect(outagesOf(events)[1]).toEqual({
       stoppedAtMs: 200,

@@ -68,7 +68,7 @@ const story: readonly DemoEvent[] = [
   { type: 'engine.listening', atMs: 1_500, pid: 2 },
   status(1_510, 'connected', 'rank 0'),
   status(1_512, 'connected', 'rank 1'),
-  status(1_520, 'connected.settling'),
+  status(1_520, 'connected.unaudited'),
   { type: 'request.arrived', atMs: 1_600, requestId: 'second', blocks: 2 },
   ...query(1_600, 'second', 3, 0, 'notCached'),
   ...computed(1_610, 'second'),

@@ -44,7 +44,7 @@ function lost() {
     for (const event of events) spans.happened({ ...times.timed(event), atMs: EPOCH_MS + atMs });
   };
   step('reconnecting.dialing', 'start', 1_000);
-  step('connected.settling', 'actor.done', 1_001);
+  step('connected.unaudited', 'actor.done', 1_001);
   step('degraded.assessing', 'link.ended', 2_000, { cause: 'closed' });
   step('reconnecting.dialing', 'link.ended', 2_000);
   /** Refused dials, 50 ms apart, up to a moment. */
@@ -71,7 +71,7 @@ describe('the trace of an outage that lasts', () => {
     const { recorder, dialUntil, step } = lost();
     dialUntil(2_025, 3_602_000);
     step('reRegistering.openingSession', 'link.opened', 3_602_100);
-    step('connected.settling', 'actor.done', 3_602_200);
+    step('connected.unaudited', 'actor.done', 3_602_200);
     const { spans } = await recorder.collect();
     expect(spans.length).toBeLessThan(500);
     const root = spans.find(({ name }) => name === 'pegaflow.outage')!;
