@@ -47,7 +47,7 @@ export function attemptCeilingMs({
   budgets,
 }: Attempts): number {
   if (evidence?.of === 'session' && failedGenerations >= 2) return generationCeilingMs(failedGenerations, budgets);
-  const { redialFirstMs: firstMs, turnedAwayMaxMs: maxMs } = budgets;
+  const { redialFirstMs: firstMs, droppedDialMaxMs: maxMs } = budgets;
   return Math.max(redialCeilingMs(failedAttempts, budgets), ceilingMs(droppedDials, { firstMs, growth: 1.5, maxMs }));
 }
 
@@ -69,7 +69,7 @@ export function generationCeilingMs(failedGenerations: number, budgets: Budgets)
  * registrations over as many such times. Who knows that many share a server declares the spread.
  */
 export function spreadCeilingMs(clearTookMs: number, worldSize: number, budgets: Budgets): number {
-  const observedMs = clearTookMs < budgets.paceFromMs ? 0 : Math.min(budgets.paceMaxMs, clearTookMs * worldSize);
+  const observedMs = clearTookMs < budgets.spreadFromMs ? 0 : Math.min(budgets.spreadMaxMs, clearTookMs * worldSize);
   const declaredMs = budgets.registrationSpreadMs > 1 ? budgets.registrationSpreadMs : 0;
   return Math.max(observedMs, declaredMs);
 }

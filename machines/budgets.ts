@@ -6,7 +6,7 @@ export const budgetTable = {
   dialTimeoutMs: { default: 1_000, end: 'the link is dropped and the next attempt waits for its backoff' },
   redialFirstMs: { default: 1, end: 'ceiling of the first wait between dials of the scheduler; then the next dial' },
   redialMaxMs: { default: 25, end: 'highest ceiling of that wait; then the next dial' },
-  turnedAwayMaxMs: {
+  droppedDialMaxMs: {
     default: 250,
     end: 'highest ceiling of that wait where somebody listens and ends each attempt; then the next dial',
   },
@@ -42,8 +42,8 @@ export const budgetTable = {
   },
   parkedMaxMs: { default: 300_000, end: 'longest wait between such generations; it doubles with each' },
   pushbackMaxMs: { default: 10_000, end: 'longest pushback of the server that is obeyed; then the next attempt' },
-  paceFromMs: { default: 50, end: 'a clear that took longer shows a busy server: the registrations are spread' },
-  paceMaxMs: { default: 2_000, end: 'highest ceiling of that wait; then the ranks register' },
+  spreadFromMs: { default: 50, end: 'a clear that took longer shows a busy server: the registrations are spread' },
+  spreadMaxMs: { default: 2_000, end: 'highest ceiling of that wait; then the ranks register' },
   registrationSpreadMs: {
     default: 1,
     end: 'least ceiling of that wait; above 1 where many instances share a server and none shall storm it',

@@ -16,13 +16,13 @@ import type { Budgets } from './budgets.ts';
 import { dialOutcome } from './events/dial-outcome.ts';
 import type { BreakerName, PassedOnEvent, SchedulerDomainEvent, StalledEvent } from './events/domain-events.ts';
 import {
+  type Effect,
   generationBegan,
   generationFailed,
   inService,
   type OutageContext,
   outOfService,
   stopped,
-  type Told,
 } from './events/outage-events.ts';
 import {
   apartEvidence,
@@ -235,11 +235,11 @@ export const schedulerSetup = setup({
   },
   actions: {
     /** On the way into every state out of service. */
-    noteOutage: enqueueActions(({ context, enqueue }) => tell(enqueue, outOfService(context, false))),
-    notePlannedOutage: enqueueActions(({ context, enqueue }) => tell(enqueue, outOfService(context, true))),
-    noteService: enqueueActions(({ context, enqueue }) => tell(enqueue, inService(context))),
-    noteStop: enqueueActions(({ context, enqueue }) => tell(enqueue, stopped(context))),
-    noteFailedGeneration: enqueueActions(({ context, enqueue }) => tell(enqueue, generationFailed(context))),
+    noteOutage: enqueueActions(({ context, enqueue }) => apply(enqueue, outOfService(context, false))),
+    notePlannedOutage: enqueueActions(({ context, enqueue }) => apply(enqueue, outOfService(context, true))),
+    noteService: enqueueActions(({ context, enqueue }) => apply(enqueue, inService(context))),
+    noteStop: enqueueActions(({ context, enqueue }) => apply(enqueue, stopped(context))),
+    noteFailedGeneration: enqueueActions(({ context, enqueue }) => apply(enqueue, generationFailed(context))),
     countDial: assign({ outage: ({ context: { outage } }) => outage && { ...outage, dials: outage.dials + 1 } }),
     emitDial: emit(({ event }) => ({ type: 'dial.ended', outcome: dialOutcome(event) }) as const),
     emitAudit: emit((_, { outcome }: AuditParams) => ({ type: 'audit.ended', outcome }) as const),
@@ -382,11 +382,11 @@ export const schedulerSetup = setup({
         serverVersion: versionToAnnounce(context),
         ...(context.generationsApart >= APART_FROM ? { dialsAfresh: true as const } : {}),
       };
-      tell(enqueue, generationBegan(context, announcement));
+      apply(enqueue, generationBegan(context, announcement));
       enqueue.assign({ isServerNew: false });
     }),
     announceKeep: enqueueActions(({ context, enqueue }) =>
-      tell(enqueue, generationBegan(context, announced(context, 'keep', nextEpoch(context)))),
+      apply(enqueue, generationBegan(context, announced(context, 'keep', nextEpoch(context)))),
     ),
     announceStop: assign({ announcement: ({ context }) => announced(context, 'stop') }),
     /** Counted as failed until it has lived for a while: what is lost again and again is repeated ever slower. */
@@ -481,7 +481,7 @@ interface Enqueue {
   emit(event: SchedulerDomainEvent): void;
 }
 
-function tell(enqueue: Enqueue, { change, events }: Told): void {
+function apply(enqueue: Enqueue, { change, events }: Effect): void {
   enqueue.assign(change);
   for (const event of events) enqueue.emit(event);
 }

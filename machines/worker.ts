@@ -27,11 +27,11 @@ import { dialOutcome } from './events/dial-outcome.ts';
 import type { PassedOnByRank, WorkerDomainEvent } from './events/domain-events.ts';
 import {
   type RankCourse,
+  type RankEffect,
   rankLeftService,
   rankOutageEnded,
   rankWasAnswered,
   rankWasTold,
-  type ToldByRank,
 } from './events/rank-events.ts';
 import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
 import { type Epoch, isSameEpoch, supersedes } from './ranks/epoch.ts';
@@ -157,9 +157,9 @@ export const workerMachine = setup({
   },
   actions: {
     /** On the way into every state out of service. */
-    noteOutage: enqueueActions(({ context, enqueue }) => tell(enqueue, rankLeftService(context))),
-    noteService: enqueueActions(({ context, enqueue }) => tell(enqueue, rankOutageEnded(context, 'connected'))),
-    noteStop: enqueueActions(({ context, enqueue }) => tell(enqueue, rankOutageEnded(context, 'stopped'))),
+    noteOutage: enqueueActions(({ context, enqueue }) => apply(enqueue, rankLeftService(context))),
+    noteService: enqueueActions(({ context, enqueue }) => apply(enqueue, rankOutageEnded(context, 'connected'))),
+    noteStop: enqueueActions(({ context, enqueue }) => apply(enqueue, rankOutageEnded(context, 'stopped'))),
     emitDial: emit(({ event }) => ({ type: 'dial.ended', outcome: dialOutcome(event) }) as const),
     emitLate: emit({ type: 'answer.late' } as const),
     openLink: spawnChild('link', { id: 'link' }),
@@ -167,7 +167,7 @@ export const workerMachine = setup({
     adoptAnnouncement: enqueueActions(({ context, enqueue }, { announcement }: AnnouncementParams) => {
       const change = adopted(context, announcement);
       enqueue.assign(change);
-      tell(enqueue, rankWasTold(context, { ...context, ...change }));
+      apply(enqueue, rankWasTold(context, { ...context, ...change }));
     }),
     /** Nobody knows what the server made of it: sent again it could collide, or reach another server before the session. */
     abandonAttempt: enqueueActions(({ context, enqueue }) => abandonAttempt(enqueue, context, context.fault)),
@@ -488,7 +488,7 @@ interface Enqueue {
   emit(event: WorkerDomainEvent): void;
 }
 
-function tell(enqueue: Enqueue, { change, events }: ToldByRank): void {
+function apply(enqueue: Enqueue, { change, events }: RankEffect): void {
   enqueue.assign(change);
   for (const event of events) enqueue.emit(event);
 }
@@ -500,7 +500,7 @@ function answer(
   change: Partial<WorkerContext> & { readonly outcome: RankOutcome },
 ): void {
   enqueue.assign(change);
-  tell(enqueue, rankWasAnswered(context, { ...context, ...change }));
+  apply(enqueue, rankWasAnswered(context, { ...context, ...change }));
 }
 
 function abandonAttempt(enqueue: Enqueue, context: WorkerContext, fault: Fault | null): void {

@@ -16,15 +16,15 @@ export interface OutageContext {
   readonly clues: ServerClues;
 }
 
-export interface Told {
+export interface Effect {
   readonly change: Partial<OutageContext>;
   readonly events: readonly SchedulerDomainEvent[];
 }
 
-const NOTHING: Told = { change: {}, events: [] };
+const NOTHING: Effect = { change: {}, events: [] };
 
 /** For every state out of service, also where the outage has begun. */
-export function outOfService(context: OutageContext, isPlanned: boolean): Told {
+export function outOfService(context: OutageContext, isPlanned: boolean): Effect {
   const failed = generationFailed(context);
   if (context.outage !== null) return failed;
   const { announcement, evidence } = context;
@@ -35,18 +35,18 @@ export function outOfService(context: OutageContext, isPlanned: boolean): Told {
   return { change: { outage }, events: [{ type: 'outage.began', outage }] };
 }
 
-export function inService(context: OutageContext): Told {
+export function inService(context: OutageContext): Effect {
   const { generation } = context;
   const published: readonly SchedulerDomainEvent[] =
     generation === null ? [] : [{ type: 'generation.ended', generation, outcome: 'published', fault: null }];
   return over(context, 'connected', { change: { generation: null, clues: NO_CLUES }, events: published });
 }
 
-export function stopped(context: OutageContext): Told {
+export function stopped(context: OutageContext): Effect {
   return over(context, 'stopped', generationFailed(context));
 }
 
-export function generationBegan(context: OutageContext, announcement: Announcement): Told {
+export function generationBegan(context: OutageContext, announcement: Announcement): Effect {
   const { outage } = context;
   const failed = generationFailed(context);
   const action = announcement.action === 'keep' ? 'keep' : 'register';
@@ -61,7 +61,7 @@ export function generationBegan(context: OutageContext, announcement: Announceme
   };
 }
 
-export function generationFailed({ generation, evidence }: OutageContext): Told {
+export function generationFailed({ generation, evidence }: OutageContext): Effect {
   if (generation === null) return NOTHING;
   const fault = evidence?.fault ?? null;
   return {
@@ -70,7 +70,7 @@ export function generationFailed({ generation, evidence }: OutageContext): Told 
   };
 }
 
-function over(context: OutageContext, outcome: 'connected' | 'stopped', { change, events }: Told): Told {
+function over(context: OutageContext, outcome: 'connected' | 'stopped', { change, events }: Effect): Effect {
   const { outage, clues, announcement } = context;
   if (outage === null) return { change, events };
   const { epoch, action } = announcement;

@@ -16,26 +16,26 @@ export interface RankCourse {
   readonly registration: RankRegistration | null;
 }
 
-export interface ToldByRank {
+export interface RankEffect {
   readonly change: Partial<RankCourse>;
   readonly events: readonly WorkerDomainEvent[];
 }
 
-const NOTHING: ToldByRank = { change: {}, events: [] };
+const NOTHING: RankEffect = { change: {}, events: [] };
 
 /** For every state out of service, also where the outage has begun. A rank that was told to stop loses nothing. */
-export function rankLeftService({ announcement, fault, isOutOfService }: RankCourse): ToldByRank {
+export function rankLeftService({ announcement, fault, isOutOfService }: RankCourse): RankEffect {
   if (isOutOfService || announcement?.action === 'stop') return NOTHING;
   return { change: { isOutOfService: true }, events: [{ type: 'outage.began', fault }] };
 }
 
-export function rankOutageEnded({ isOutOfService }: RankCourse, outcome: 'connected' | 'stopped'): ToldByRank {
+export function rankOutageEnded({ isOutOfService }: RankCourse, outcome: 'connected' | 'stopped'): RankEffect {
   if (!isOutOfService) return NOTHING;
   return { change: { isOutOfService: false }, events: [{ type: 'outage.ended', outcome }] };
 }
 
 /** `next`: after an announcement that is obeyed. */
-export function rankWasTold({ registration: before, fault }: RankCourse, next: RankCourse): ToldByRank {
+export function rankWasTold({ registration: before, fault }: RankCourse, next: RankCourse): RankEffect {
   const superseded = before === null ? [] : [ended(before, 'superseded', fault)];
   const { action, epoch } = next.announcement ?? { action: 'wait' };
   if (epoch === undefined || (action !== 'register' && action !== 'keep')) {
@@ -49,7 +49,7 @@ export function rankWasTold({ registration: before, fault }: RankCourse, next: R
 }
 
 /** `next`: with what became of the registration. */
-export function rankWasAnswered(before: RankCourse, next: RankCourse): ToldByRank {
+export function rankWasAnswered(before: RankCourse, next: RankCourse): RankEffect {
   const { outcome, fault } = next;
   if (outcome === 'pending') return NOTHING;
   if (before.registration !== null) {

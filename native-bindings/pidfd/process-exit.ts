@@ -14,7 +14,7 @@ export class ProcessWatchError extends SystemCallError {
 export interface ProcessExitWatch extends Disposable {
   /** Resolves when the process has exited; stays pending for ever once the watch is disposed. Never rejects. */
   readonly exited: Promise<void>;
-  /** True from the moment that `exited` resolved: the event loop has to turn once for the news to arrive. */
+  /** True from the moment that `exited` resolved: the event loop has to turn once before it is told. */
   readonly hasExited: boolean;
   /**
    * Sends SIGKILL to this very process; nothing to one that has exited, whoever has its pid by now.

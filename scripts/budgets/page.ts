@@ -13,7 +13,7 @@ import { longestMs, recoveries } from './recovery.ts';
 import { filesThatRead } from './sources.ts';
 
 /** What a server takes for one answer at most, in milliseconds, before it counts as busy. */
-export const ANSWER_MS = budgetTable.paceFromMs.default;
+export const ANSWER_MS = budgetTable.spreadFromMs.default;
 
 /** docs/budgets.md: the table of waits, where each runs, and what they add up to. */
 export function budgetsPage(): string {

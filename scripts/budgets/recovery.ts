@@ -79,7 +79,7 @@ export const recoveries: readonly Recovery[] = [
       dial,
       session,
       clear,
-      { what: 'the clear was slow: the registrations are spread', answers: 0, waits: ['paceMaxMs'] },
+      { what: 'the clear was slow: the registrations are spread', answers: 0, waits: ['spreadMaxMs'] },
       rankDial,
       register,
       readBack,

@@ -232,7 +232,7 @@ export const panels: readonly Panel[] = [
     type: 'timeseries',
     unit: 'ops',
     queries: [
-      ['fenced results ({{pegaflow_role}})', perSecond('pegaflow_connector_fenced_results_total', OF, 'pegaflow_role')],
+      ['stale results ({{pegaflow_role}})', perSecond('pegaflow_connector_stale_results_total', OF, 'pegaflow_role')],
       ['stale leases', `sum(rate(pegaflow_connector_stale_leases_total{${OF}}${RATE}))`],
     ],
   },
@@ -273,7 +273,7 @@ export const panels: readonly Panel[] = [
   },
   {
     title: 'Stalls of the process',
-    description: 'Pings that left more than 0.1 s too late: the event loop stood still.',
+    description: 'Pings that left more than 0.1 s too late: the event loop was blocked.',
     type: 'timeseries',
     unit: 's',
     queries: [

@@ -17,7 +17,7 @@ export const createLink = <Event extends EventObject>(ownerOf: OwnerOf<{ readonl
     const { connection } = ownerOf(system);
     let isStopped = false;
     let drop = () => {};
-    // What we do to the link ourselves is not news, and would reach the state that follows.
+    // What we do to the link ourselves is not emitted: it would reach the state that follows.
     const tell = (fact: LinkFact) => {
       if (!isStopped) (sendBack as (fact: LinkFact) => void)(fact);
     };

@@ -6,18 +6,18 @@ import { clearInstance } from './clear.ts';
 import type { InstanceOwner, OwnerOf } from './owners.ts';
 
 export interface UnregisteringOwner extends InstanceOwner {
-  /** Settles when the news of the server's death, if there is any, has come. */
-  readonly deathNews: (signal: AbortSignal) => Promise<void>;
+  /** Settles when the server's death, if it died, has been seen. */
+  readonly deathSeen: (signal: AbortSignal) => Promise<void>;
 }
 
 /** The last act: unregisters over the link there is, or over a fresh one. */
 export const createUnregisterAtStop = (ownerOf: OwnerOf<UnregisteringOwner>) =>
   fromPromise<UnregisteredAtStop>(async ({ system, signal }) => {
-    const { connection, session, deathNews } = ownerOf(system);
+    const { connection, session, deathSeen } = ownerOf(system);
     try {
       const server = await reach(connection);
       if (!(server instanceof ServerLink)) {
-        await deathNews(signal);
+        await deathSeen(signal);
         return { kind: 'unreachable', reason: server.message };
       }
       await clearInstance(server, session.instanceId);

@@ -14,10 +14,10 @@ function rethrowAsync(error: unknown): void {
 
 /** Functions of the host that want to hear of something. One that throws keeps nothing from the others, or from us. */
 export class Listeners<T> {
-  #listeners = new Set<(news: T) => void>();
+  #listeners = new Set<(value: T) => void>();
 
   /** Until the function that comes back is called. */
-  add(listener: (news: T) => void): () => void {
+  add(listener: (value: T) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -26,8 +26,8 @@ export class Listeners<T> {
     return this.#listeners.size === 0;
   }
 
-  tell(news: T): void {
-    for (const listener of this.#listeners) attempt(rethrowAsync, () => listener(news));
+  emit(value: T): void {
+    for (const listener of this.#listeners) attempt(rethrowAsync, () => listener(value));
   }
 }
 

@@ -102,7 +102,7 @@ export type ConnectorState =
 
 /**
  * Follows a machine and tells its listeners when its state, its epoch or a proof changes, or when it emits something; steps inside a
- * state are not news.
+ * state are no change.
  */
 export class StatusStore {
   #status: ConnectorStatus;
@@ -157,7 +157,7 @@ export class StatusStore {
       proofs: isOtherProof ? proofs : last.proofs,
       outage: outage && (last.outage ?? { cause: outage.cause, fault: outage.fault, sinceMs }),
     };
-    if (isChanged) this.#listeners.tell(this.#status);
+    if (isChanged) this.#listeners.emit(this.#status);
   }
 
   /** Takes what a machine emitted. */
@@ -165,7 +165,7 @@ export class StatusStore {
     const change = noted(this.#status, event);
     if (change === null) return;
     this.#status = { ...this.#status, ...change };
-    this.#listeners.tell(this.#status);
+    this.#listeners.emit(this.#status);
   }
 }
 

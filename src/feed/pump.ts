@@ -39,7 +39,7 @@ export async function pump(
       next = (records.at(-1)?.number ?? next - 1) + 1;
       if (records.length > 0) await write(stream, text, closed.signal);
       else if (history.isEnded) return 'ended';
-      else if (hasCaughtUp) await newsOrEnd(history, closed.signal);
+      else if (hasCaughtUp) await changeOrEnd(history, closed.signal);
       else {
         hasCaughtUp = true;
         await write(stream, encoding.caughtUp, closed.signal);
@@ -61,10 +61,10 @@ async function write(stream: Writable, text: string, signal: AbortSignal): Promi
   if (!stream.write(text)) await once(stream, 'drain', { signal });
 }
 
-async function newsOrEnd(history: History, signal: AbortSignal): Promise<void> {
+async function changeOrEnd(history: History, signal: AbortSignal): Promise<void> {
   const gone = Promise.withResolvers<void>();
   const resolve = () => gone.resolve();
   signal.addEventListener('abort', resolve, { once: true });
-  await Promise.race([history.news(), gone.promise]);
+  await Promise.race([history.changed(), gone.promise]);
   signal.removeEventListener('abort', resolve);
 }

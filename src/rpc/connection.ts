@@ -58,7 +58,7 @@ export class Connection {
   #links = new Set<Link>();
   #bytesOfGoneLinks = 0;
   /** Of ended links: servers that are not known to be dead and on whose death somebody waits. */
-  #mourned = new Set<DeathWatch>();
+  #deathsAwaited = new Set<DeathWatch>();
   #search: HolderSearch | null = null;
   #proof: ServerProof | null = null;
   /** Of links to come. */
@@ -127,12 +127,12 @@ export class Connection {
     const budgets = { ...this.#options.budgets, pingIntervalMs: this.#pingIntervalMs };
     const server = new ServerLink({ ...this.#options, budgets }, () => this.#search, {
       up: () => {
-        for (const death of this.#mourned) death.look();
+        for (const death of this.#deathsAwaited) death.look();
         events.up();
       },
       draining: events.draining,
       down: (end) => {
-        for (const death of this.#mourned) death.look();
+        for (const death of this.#deathsAwaited) death.look();
         for (const death of server.deaths) if (death.isAwaited) this.#mourn(death);
         if (server.link.isReadOn) this.#readOn(server);
         else this.#forget(server.link);
@@ -193,14 +193,14 @@ export class Connection {
   }
 
   #mourn(death: DeathWatch): void {
-    this.#mourned.add(death);
-    death.atEnd(() => this.#mourned.delete(death));
+    this.#deathsAwaited.add(death);
+    death.atEnd(() => this.#deathsAwaited.delete(death));
   }
 
   [Symbol.dispose](): void {
     this.#current?.link.destroy();
     this.#old?.link.destroy();
-    for (const death of this.#mourned) death[Symbol.dispose]();
+    for (const death of this.#deathsAwaited) death[Symbol.dispose]();
     this.#search?.[Symbol.dispose]();
   }
 }

@@ -27,7 +27,7 @@ export interface LinkEvents {
   readonly isOwed?: () => boolean;
   /** Once, after a link that was read on: it is not any more. */
   readonly gone?: (cause: LinkEndCause) => void;
-  /** A ping left so many milliseconds too late: our own event loop stood still. */
+  /** A ping left so many milliseconds too late: our own event loop was blocked. */
   readonly stalled?: (stallMs: number) => void;
 }
 
@@ -299,7 +299,7 @@ function textOf(debugData: ArrayBufferView): string {
   return bytes.toString('latin1').replaceAll(/[^ -~]/g, '?');
 }
 
-/** A timer so much too late shows that our own event loop stood still; a busy one is late by less. */
+/** A timer so much too late shows that our own event loop was blocked; a busy one is late by less. */
 const STALLED_MS = 100;
 
 const UNRESOLVED = ['ENOTFOUND', 'EAI_AGAIN'];

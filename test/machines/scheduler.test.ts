@@ -676,7 +676,7 @@ describe('scheduler machine', () => {
     });
   });
 
-  it('who listens after the death of the last one never mapped our memory: nobody is waited for, whenever the news comes', async () => {
+  it('who listens after the death of the last one never mapped our memory: nobody is waited for, whenever that is seen', async () => {
     const h = schedulerHarness();
     await h.toServing();
     h.report(0, { idle: false, serves: true });
@@ -1213,7 +1213,7 @@ describe('scheduler machine', () => {
     for (const end of ends) {
       const waits = waitsAfter(h, 20, end);
       expect(waits.slice(0, 4).every((waitMs) => waitMs <= 5)).toBe(true);
-      expect(waits.at(-1)).toBe(budgets.turnedAwayMaxMs);
+      expect(waits.at(-1)).toBe(budgets.droppedDialMaxMs);
       const [waitMs] = waitsAfter(h, 1, () => h.script.tell({ type: 'link.ended', cause: 'refused', fault: gone }));
       expect(waitMs).toBeLessThanOrEqual(budgets.redialMaxMs);
     }
@@ -1345,10 +1345,10 @@ describe('scheduler machine', () => {
   it('after a slow clear the registrations wait, spread over the time that the ranks will need, bounded', async () => {
     const h = schedulerHarness();
     await h.toSession();
-    await h.script.answer('clear', { tookMs: budgets.paceFromMs });
+    await h.script.answer('clear', { tookMs: budgets.spreadFromMs });
     expect(h.path()).toBe('reRegistering.spreading');
     expect(h.context().announcement.action).toBe('wait');
-    h.script.clock.tick(2 * budgets.paceFromMs - 1);
+    h.script.clock.tick(2 * budgets.spreadFromMs - 1);
     expect(h.path()).toBe('reRegistering.spreading');
     h.script.clock.tick(1);
     expect(h.path()).toBe('reRegistering.announcing');
@@ -1357,7 +1357,7 @@ describe('scheduler machine', () => {
     const slow = schedulerHarness();
     await slow.toSession();
     await slow.script.answer('clear', { tookMs: 60_000 });
-    slow.script.clock.tick(budgets.paceMaxMs);
+    slow.script.clock.tick(budgets.spreadMaxMs);
     expect(slow.path()).toBe('reRegistering.announcing');
   });
 

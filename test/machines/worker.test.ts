@@ -614,7 +614,7 @@ describe('worker machine', () => {
     expect(draining.path()).toBe('reRegistering.waiting');
   });
 
-  it('a wait is the last word on its epoch but for the stop: what was said before it and comes late is not news', async () => {
+  it('a wait is the last word on its epoch but for the stop: what was said before it and comes late is stale', async () => {
     const h = harness();
     await h.toConnected();
     h.announce(1, 'wait');

@@ -83,7 +83,7 @@ const mappedObjects = () =>
     .filter((line) => line.includes('/dev/shm/')).length;
 
 describe('roles in processes of their own', { timeout: 60_000 }, () => {
-  it('S-10: a scheduler that stood still until the server had given it up finds its registration lost and replays it', {
+  it('S-10: a scheduler whose event loop was blocked until the server had given it up finds its registration lost and replays it', {
     timeout: 120_000,
   }, async () => {
     const { engine, scheduler, ranks } = await startRoles(PINGS.options);
@@ -114,7 +114,7 @@ describe('roles in processes of their own', { timeout: 60_000 }, () => {
     expect(await instancesAt(engine)).toHaveLength(1);
   });
 
-  it('S-49: an event loop that stood still for longer than any ping may take loses nothing: data first, then the verdict', async () => {
+  it('S-49: an event loop that was blocked for longer than any ping may take loses nothing: data first, then the verdict', async () => {
     const budgets = { pingIntervalMs: 1, pingTimeoutMs: 600, auditFirstMs: 50, auditIntervalMs: 50 };
     const { engine, scheduler, ranks } = await startRoles({}, budgets);
     const roles = [scheduler, ...ranks];

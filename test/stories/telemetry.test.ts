@@ -21,7 +21,7 @@ async function restarted(): Promise<Restart> {
   // However busy this machine is, nothing is late and the registrations are not spread.
   const patient = 20_000;
   const budgets = {
-    paceFromMs: patient,
+    spreadFromMs: patient,
     stalledAfterMs: patient,
     sessionTimeoutMs: patient,
     surveyTimeoutMs: patient,

@@ -1,6 +1,6 @@
 /**
  * The longest time, in milliseconds of this thread's processor, that was computed between two turns of a timer, from now
- * until the function that comes back is called: how long the event loop stood still, without what others on this machine
+ * until the function that comes back is called: how long the event loop was blocked, without what others on this machine
  * took.
  */
 export function computedAtATimeMs(): () => number {

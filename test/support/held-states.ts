@@ -101,7 +101,7 @@ export const heldStates: readonly HeldState[] = [
   },
   {
     path: 'reRegistering.spreading',
-    budgets: { paceMaxMs: LONG_MS },
+    budgets: { spreadMaxMs: LONG_MS },
     hold: async (stage) => {
       await loseRegistrationThen(stage, { methods: { unregisterContext: { delayMs: 1_000, times: 1 } } });
     },

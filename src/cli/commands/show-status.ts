@@ -29,7 +29,7 @@ export async function watchStatus(where: string, isJson: boolean): Promise<void>
   while (!signal.aborted) {
     try {
       const status = await statusAt(where);
-      show(isJson ? JSON.stringify(status) : statusText(status, process.stdout.columns), newsOf(status));
+      show(isJson ? JSON.stringify(status) : statusText(status, process.stdout.columns), comparedOf(status));
       process.exitCode = exitCodeOf(status);
     } catch (error) {
       const complaint = errorText(error);
@@ -40,21 +40,21 @@ export async function watchStatus(where: string, isJson: boolean): Promise<void>
   }
 }
 
-/** On a terminal one text that is replaced; elsewhere, and for JSON, texts one after another where there is news. */
-export function screenFor(stream: WriteStream, isJson: boolean): (text: string, news: string) => void {
+/** On a terminal one text that is replaced; elsewhere, and for JSON, texts one after another where something changed. */
+export function screenFor(stream: WriteStream, isJson: boolean): (text: string, compared: string) => void {
   if (stream.isTTY && !isJson) {
     const show = createLogUpdate(stream, { showCursor: true });
     return (text) => show(visibleLines(text));
   }
   let last = '';
-  return (text, news) => {
-    if (news !== last) print(stream, text);
-    last = news;
+  return (text, compared) => {
+    if (compared !== last) print(stream, text);
+    last = compared;
   };
 }
 
 /** What differs when a person would want to look again; the counts of a cache change all the time. */
-function newsOf({ machines, server }: FeedStatus): string {
+function comparedOf({ machines, server }: FeedStatus): string {
   return JSON.stringify([machines, server]);
 }
 

@@ -16,7 +16,7 @@ export class Inheritance {
     return this.#left;
   }
 
-  /** This process is the rank now. Returns whether there is news in {@link left}. */
+  /** This process is the rank now. Returns whether {@link left} changed. */
   noteWorker(rank: number, workerBootId: string): boolean {
     if (this.#workerBootIds.get(rank) === workerBootId) return false;
     this.#workerBootIds.set(rank, workerBootId);

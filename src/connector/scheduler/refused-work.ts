@@ -90,8 +90,8 @@ export class RefusedWork {
     if (work === undefined) return;
     const source = `rank ${rank}`;
     const told = this.#told.get(workerBootId) ?? { loads: NOTHING_TOLD, saves: NOTHING_TOLD };
-    const loads = this.#news('loads', source, work.loads, told.loads, (refusal) => this.#loadRefused(refusal));
-    const saves = this.#news('saves', source, work.saves, told.saves, ({ fault }) =>
+    const loads = this.#newRefusals('loads', source, work.loads, told.loads, (refusal) => this.#loadRefused(refusal));
+    const saves = this.#newRefusals('saves', source, work.saves, told.saves, ({ fault }) =>
       fault.message.replace(/\d+/g, '#'),
     );
     this.#told.delete(workerBootId);
@@ -101,7 +101,7 @@ export class RefusedWork {
   }
 
   /** Tells the breaker what is new; `wordsOf` names what adds up, or `null` what does not count. */
-  #news(
+  #newRefusals(
     breaker: 'loads' | 'saves',
     source: string,
     { succeeded, refusals }: ReportedWork,

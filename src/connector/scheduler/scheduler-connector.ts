@@ -161,7 +161,7 @@ export class SchedulerConnector {
       budgets,
       connection: this.#connection,
       session: { instanceId, namespace, tpSize, worldSize },
-      deathNews: (signal) => this.#serverDeath.news(budgets.settleMs, signal),
+      deathSeen: (signal) => this.#serverDeath.seen(budgets.settleMs, signal),
       onSessionEnded: (fault) => this.#send({ type: 'session.ended', fault }),
       watchRanks: (onMissed) => this.#attendance.watch(onMissed),
     });
@@ -420,7 +420,7 @@ export class SchedulerConnector {
     for (const { lease } of leases) this.#leases.release({ epoch, lease });
   }
 
-  /** What arrives after the end is not news. */
+  /** What arrives after the machine stopped is ignored. */
   #send(event: SchedulerEvent): void {
     if (this.#actor.getSnapshot().status === 'active') this.#actor.send(event);
   }
@@ -436,7 +436,7 @@ export class SchedulerConnector {
     const event = this.#times.timed(emitted);
     this.#board.note(event);
     this.#telemetry.happened(event);
-    this.#eventListeners.tell(event);
+    this.#eventListeners.emit(event);
   }
 
   #follow(snapshot: SnapshotFrom<typeof schedulerMachine>): void {
@@ -484,7 +484,7 @@ export class SchedulerConnector {
   }
 
   #announce(announcement: Announcement): void {
-    this.#announcementListeners.tell(announcement);
+    this.#announcementListeners.emit(announcement);
     if (!this.#announcementListeners.isEmpty) this.#confirmDelivery();
   }
 }

@@ -16,7 +16,7 @@ export class ServerDeath {
     this.#onDeath = onDeath;
   }
 
-  /** The ranks are told to register, with whoever listens now: the last one's death is no news any more. */
+  /** The ranks are told to register, with whoever listens now: the last one's death changes nothing any more. */
   forget(): void {
     this.#unwatch();
     this.#unwatch = () => {};
@@ -39,8 +39,8 @@ export class ServerDeath {
     this.#unwatch = unwatch;
   }
 
-  /** The news of a death may be under way: settles when it is here, after so many milliseconds, or with `signal`. */
-  async news(withinMs: number, signal: AbortSignal): Promise<void> {
+  /** A death may be about to be seen: settles when it is, after so many milliseconds, or with `signal`. */
+  async seen(withinMs: number, signal: AbortSignal): Promise<void> {
     const { proof } = this.#connection;
     if (proof === null || proof.kind === 'none' || signal.aborted) return;
     const late = Promise.withResolvers<void>();

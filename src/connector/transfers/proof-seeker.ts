@@ -41,7 +41,7 @@ export interface ProofSeekerOptions {
   readonly passed: (registeredIn: Epoch) => void;
   /** The end of a registration cannot be told from that of so many others that were made with it. */
   readonly onDelay: (pairs: number) => void;
-  readonly onNews: () => void;
+  readonly onChange: () => void;
 }
 
 /** A registration as the server made it: whoever it started to copy for us was started in that time. */
@@ -160,7 +160,7 @@ export class ProofSeeker {
   }
 
   #review(): void {
-    const { doubts, registeredIn, onNews } = this.#options;
+    const { doubts, registeredIn, onChange } = this.#options;
     const before = [this.#step, this.doubt];
     const current = registeredIn();
     const inDoubt = doubts();
@@ -174,7 +174,7 @@ export class ProofSeeker {
     if (ofCurrent === undefined) this.#forget();
     else this.#pursue(ofCurrent);
     this.#pollSoon();
-    if (before[0] !== this.#step || before[1] !== this.doubt) onNews();
+    if (before[0] !== this.#step || before[1] !== this.doubt) onChange();
   }
 
   #forget(): void {
@@ -257,7 +257,7 @@ export class ProofSeeker {
   }
 
   async #lookForThreads(registration: Registration, holders: readonly number[]): Promise<void> {
-    const { budgets, deviceId, onNews } = this.#options;
+    const { budgets, deviceId, onChange } = this.#options;
     const { sinceTicks, untilTicks } = registration;
     let waitMs = budgets.proofPollIntervalMs;
     for (let look = 1; look <= LOOKS_FOR_THREADS; look += 1) {
@@ -274,7 +274,7 @@ export class ProofSeeker {
       if (withThreads.length > 0 && withThreads.every(({ threads }) => isComplete(threads))) {
         registration.seen = withThreads;
         this.review();
-        onNews();
+        onChange();
         return;
       }
       await this.#pause(waitMs);
@@ -331,7 +331,7 @@ export class ProofSeeker {
       if (this.#isDisposed || left.some((one) => one !== 'none')) continue;
       registration.isOver = true;
       this.#options.prove(registration.epoch);
-      this.#options.onNews();
+      this.#options.onChange();
     }
     this.#isPolling = false;
     this.#cancelPoll = null;

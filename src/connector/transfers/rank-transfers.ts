@@ -64,7 +64,7 @@ export interface RankTransfersOptions {
   /** So many blocks are held, some for `heldToldAfterMs`. Once, until none is. */
   readonly onHeldLong: (blocks: number) => void;
   /** Something ended, or is distrusted or held, that was not before. */
-  readonly onNews: () => void;
+  readonly onChange: () => void;
 }
 
 /** The loads and saves of one rank: refused, under way, in quarantine, ended, each told once. */
@@ -91,14 +91,14 @@ export class RankTransfers {
   #loads: Loads;
   #saves: Saves;
   #inUse = new BlocksInUse();
-  #isHeldNewsDue = false;
+  #isHeldChangeDue = false;
   #cancelHeldLong: (() => void) | null = null;
   #preemptions = new Set<{ readonly requestIds: ReadonlySet<string>; readonly unsafe: Set<string> }>();
 
   constructor(options: RankTransfersOptions) {
     this.#options = options;
-    this.ledger = new WorkerRequests(options.onNews);
-    this.unsafeSaves = new UnsafeSaves(options.onNews);
+    this.ledger = new WorkerRequests(options.onChange);
+    this.unsafeSaves = new UnsafeSaves(options.onChange);
     this.#loads = new Loads(options.budgets);
     this.#saves = new Saves(options.budgets);
     const { connection } = options;
@@ -126,7 +126,7 @@ export class RankTransfers {
         for (const transfer of this.#inDoubtOf(registeredIn)) this.#passed.add(transfer);
       },
       onDelay: (pairs) => options.onEvent({ type: 'proof.delayed', pairs }),
-      onNews: options.onNews,
+      onChange: options.onChange,
     });
   }
 
@@ -145,14 +145,14 @@ export class RankTransfers {
 
   /** Once in a registration, when the instance is sealed: whether loads can succeed, before a hit depends on it. */
   checkRecords({ registeredIn }: RankService): void {
-    const { connection, rank, budgets, onNews } = this.#options;
+    const { connection, rank, budgets, onChange } = this.#options;
     const isChecked = this.#checkedIn !== null && isSameEpoch(this.#checkedIn, registeredIn);
     if (isChecked || !connection.isUp) return;
     this.#checkedIn = registeredIn;
     void recordFault(connection.server, rank, budgets).then((fault) => {
       if (fault === null) return;
       this.work.allRefused('load', fault);
-      onNews();
+      onChange();
     });
   }
 
@@ -255,11 +255,11 @@ export class RankTransfers {
 
   /** Once for all that a lost link leaves behind. */
   #tellHeldSoon(): void {
-    if (this.#isHeldNewsDue) return;
-    this.#isHeldNewsDue = true;
+    if (this.#isHeldChangeDue) return;
+    this.#isHeldChangeDue = true;
     queueMicrotask(() => {
-      this.#isHeldNewsDue = false;
-      this.#options.onNews();
+      this.#isHeldChangeDue = false;
+      this.#options.onChange();
     });
   }
 

@@ -20,10 +20,10 @@ interface Held {
 export class UnsafeSaves {
   #held = new Map<Death, Held>();
   #distrust: ReportedDistrust | null = null;
-  #onNews: () => void;
+  #onChange: () => void;
 
-  constructor(onNews: () => void) {
-    this.#onNews = onNews;
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
   }
 
   /** The same object until it changes. `null` before the first unsafe release of a save. */
@@ -63,7 +63,7 @@ export class UnsafeSaves {
   #refresh(): void {
     const revision = (this.#distrust?.revision ?? 0) + 1;
     this.#distrust = { revision, hashes: this.#hashes() };
-    this.#onNews();
+    this.#onChange();
   }
 
   #hashes(): readonly Uint8Array[] | 'all' {

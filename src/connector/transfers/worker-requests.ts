@@ -43,11 +43,11 @@ export class WorkerRequests {
   #book: Book = newBook();
   #underWay = 0;
   #waiters = new Set<{ readonly requestIds: ReadonlySet<string>; readonly resolve: () => void }>();
-  #onNews: () => void;
+  #onChange: () => void;
 
-  /** `onNews` is called whenever there is more to take. */
-  constructor(onNews: () => void) {
-    this.#onNews = onNews;
+  /** `onChange` is called whenever there is more to take. */
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
   }
 
   /** No load and no save is under way. */
@@ -181,7 +181,7 @@ export class WorkerRequests {
       this.#waiters.delete(waiter);
       waiter.resolve();
     }
-    this.#onNews();
+    this.#onChange();
   }
 }
 

@@ -185,9 +185,9 @@ export class WorkerConnector {
       service: () => this.#service,
       registeredIn: () => this.#actor.getSnapshot().context.registeredIn,
       onDoubt: (doubt) => this.#weigh(doubt),
-      onUnsafeRelease: (release) => this.#unsafeReleaseListeners.tell(release),
+      onUnsafeRelease: (release) => this.#unsafeReleaseListeners.emit(release),
       onHeldLong: (blocks) => this.#send({ type: 'blocks.heldLong', blocks }),
-      onNews: () => this.#tellNews(),
+      onChange: () => this.#emitChange(),
     });
     this.stats = Object.assign(this.#transfers.stats, { staleResults: 0 });
     owners.set(this.#actor.system, {
@@ -442,7 +442,7 @@ export class WorkerConnector {
     return layers;
   }
 
-  /** What arrives after the end is not news. */
+  /** What arrives after the machine stopped is ignored. */
   #send(event: WorkerEvent): void {
     if (this.#actor.getSnapshot().status === 'active') this.#actor.send(event);
   }
@@ -482,7 +482,7 @@ export class WorkerConnector {
     const event = this.#times.timed(emitted);
     this.#board.note(event);
     this.#happened(event);
-    this.#eventListeners.tell(event);
+    this.#eventListeners.emit(event);
   }
 
   #follow(snapshot: SnapshotFrom<typeof workerMachine>): void {
@@ -504,9 +504,9 @@ export class WorkerConnector {
     this.#transfers.checkRecords(service);
   }
 
-  #tellNews(): void {
+  #emitChange(): void {
     this.#pushReport();
-    this.#settledListeners.tell();
+    this.#settledListeners.emit();
   }
 
   #pushReport(): void {
@@ -534,7 +534,7 @@ export class WorkerConnector {
 
   #tell(report: RankReport): void {
     this.#lastReport = report;
-    this.#reportListeners.tell(this.#promised(report));
+    this.#reportListeners.emit(this.#promised(report));
   }
 
   #promised(report: RankReport): RankReport {

@@ -18,7 +18,7 @@ export class History {
   #first = 0;
   #length = 0;
   #isEnded = false;
-  #news: PromiseWithResolvers<void> | null = null;
+  #changed: PromiseWithResolvers<void> | null = null;
 
   /** Keeps `limit` records, and at most as many counts of caches between and after them. Throws a RangeError where that is not a whole number above 0. */
   constructor(limit: number) {
@@ -59,12 +59,12 @@ export class History {
     ring.push({ number: this.#length, record });
     this.#length += 1;
     this.standing.apply(record);
-    this.#tellNews();
+    this.#emitChange();
   }
 
   end(): void {
     this.#isEnded = true;
-    this.#tellNews();
+    this.#emitChange();
   }
 
   /**
@@ -78,9 +78,9 @@ export class History {
   }
 
   /** Settles at the next {@link push} or {@link end}. */
-  news(): Promise<void> {
-    this.#news ??= Promise.withResolvers();
-    return this.#news.promise;
+  changed(): Promise<void> {
+    this.#changed ??= Promise.withResolvers();
+    return this.#changed.promise;
   }
 
   #beginAfter(number: number): void {
@@ -88,8 +88,8 @@ export class History {
     while ((this.#counts.oldest?.number ?? this.#first) < number) this.#floor.apply(this.#counts.shift()!.record);
   }
 
-  #tellNews(): void {
-    this.#news?.resolve();
-    this.#news = null;
+  #emitChange(): void {
+    this.#changed?.resolve();
+    this.#changed = null;
   }
 }

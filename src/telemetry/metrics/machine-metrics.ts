@@ -48,7 +48,7 @@ export class MachineMetrics {
   }
 
   fenced(): void {
-    this.#instruments['pegaflow.connector.fenced_results'].add(1, this.#identity);
+    this.#instruments['pegaflow.connector.stale_results'].add(1, this.#identity);
   }
 
   #recordEpoch(epoch: number): void {

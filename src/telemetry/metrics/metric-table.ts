@@ -108,7 +108,7 @@ export const metricTable = {
     description: 'Queries by what they found; `pegaflow.state` says why there was no server in service',
     attributes: [...INSTANCE, 'pegaflow.query.outcome', 'pegaflow.miss.reason', 'pegaflow.state'],
   },
-  'pegaflow.connector.fenced_results': {
+  'pegaflow.connector.stale_results': {
     kind: 'counter',
     unit: '{result}',
     description: 'Answers that arrived for an epoch or a request that was over; they are dropped',

@@ -76,7 +76,7 @@ describe('what became of loads and saves', { timeout: 60_000 }, () => {
     expect(await value('transfer.duration', { 'transfer.kind': 'load', 'transfer.outcome': 'refused' })).toBe(1);
   });
 
-  it('a process that stood still is told of by both halves', async () => {
+  it('a process whose event loop was blocked is told of by both halves', async () => {
     const { log, value } = await watched({ budgets: { pingIntervalMs: 20 } });
     await eventually('a stall to be told', async () => {
       stallEventLoop(300);

@@ -26,7 +26,7 @@ function seeker() {
     prove: () => told.push('proved'),
     passed: () => {},
     onDelay: () => {},
-    onNews: () => {},
+    onChange: () => {},
   };
   return { told, proofs: own(new ProofSeeker(options as unknown as ProofSeekerOptions)) };
 }

@@ -60,10 +60,10 @@ describe('a bounded history', () => {
 
   it('tells waiting readers of the next record, and of the end', async () => {
     const history = new History(2);
-    const first = history.news();
+    const first = history.changed();
     history.push(seen());
     await first;
-    const second = history.news();
+    const second = history.changed();
     history.end();
     await second;
     expect(history.isEnded).toBe(true);
