@@ -16,8 +16,7 @@ export class DeviceMemory {
   readonly onTouch: TouchListener;
   /** Its owner uses other memory now. */
   isLeft = false;
-  /** Servers that have it mapped. */
-  readonly mappedBy = new Set<SimulatedProcess>();
+  readonly #mappings = new Set<{ readonly server: SimulatedProcess }>();
 
   constructor(kernel: Kernel, deviceId: number, blocks: number, blockBytes: number, onTouch: TouchListener) {
     this.id = kernel.deviceMemories.size + 1;
@@ -27,6 +26,18 @@ export class DeviceMemory {
     this.owner = kernel.loop.current;
     this.onTouch = onTouch;
     kernel.deviceMemories.set(this.id, this);
+  }
+
+  /** Servers that have it mapped, of which one may have it twice: for a registration that it drops and for the next one. */
+  get mappedBy(): ReadonlySet<SimulatedProcess> {
+    return new Set([...this.#mappings].map(({ server }) => server));
+  }
+
+  /** Call what is returned when the mapping ends. */
+  map(server: SimulatedProcess): () => void {
+    const mapping = { server };
+    this.#mappings.add(mapping);
+    return () => this.#mappings.delete(mapping);
   }
 
   /** As torch would share it; the handle is the memory's number. */
@@ -80,7 +91,7 @@ export function openTensor(
   const memory = kernel.deviceMemories.get(Buffer.from(memoryHandle).readUInt32BE());
   if (memory === undefined || memory.isFreed) throw new Error('the memory has been freed');
   let isMapped = true;
-  memory.mappedBy.add(server);
+  const unmap = memory.map(server);
   const range = (call: string, offset: number, length: number) => {
     // Mapped again, it is where it was: nothing promises another address.
     if (!isMapped && !memory.mappedBy.has(server)) throw new Error(`${call} failed: CUDA_ERROR_ILLEGAL_ADDRESS`);
@@ -116,7 +127,7 @@ export function openTensor(
     },
     [Symbol.dispose]: () => {
       isMapped = false;
-      memory.mappedBy.delete(server);
+      unmap();
     },
   };
   return { memory: mapped, offsetBytes: 0, sizeBytes: memory.bytes.length, deviceIndex: memory.deviceId };
