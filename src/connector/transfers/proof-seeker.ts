@@ -29,6 +29,8 @@ export interface ProofSeekerOptions {
   readonly deviceId: number;
   readonly connection: Connection;
   readonly doubts: () => readonly Doubts[];
+  /** Whether a transfer of that registration is under way, in doubt or not: one whose answer never comes is in doubt later. */
+  readonly hasOpen: (registeredIn: Epoch) => boolean;
   /** `null`: not in service. */
   readonly service: () => RankService | null;
   /** The epoch of the registration that the server has, as far as is known. */
@@ -160,21 +162,27 @@ export class ProofSeeker {
   }
 
   #review(): void {
-    const { doubts, registeredIn, onChange } = this.#options;
+    const { doubts, hasOpen, registeredIn, onChange } = this.#options;
     const before = [this.#step, this.doubt];
     const current = registeredIn();
     const inDoubt = doubts();
     // The newest is about to become the current one.
     const newest = this.#registrations.at(-1);
-    this.#registrations = this.#registrations.filter(
-      (one) => one === newest || inDoubt.some(({ registeredIn }) => isSameEpoch(registeredIn, one.epoch)),
-    );
+    this.#registrations = this.#registrations.filter((one) => one === newest || hasOpen(one.epoch));
     if (newest !== undefined) void this.#search(newest);
+    this.#proveAgain(inDoubt);
     const ofCurrent = inDoubt.find((one) => current !== null && isSameEpoch(one.registeredIn, current));
     if (ofCurrent === undefined) this.#forget();
     else this.#pursue(ofCurrent);
     this.#pollSoon();
     if (before[0] !== this.#step || before[1] !== this.doubt) onChange();
+  }
+
+  /** What was under way when its registration was over, and whose answer has not come since. */
+  #proveAgain(inDoubt: readonly Doubts[]): void {
+    for (const { epoch, isOver } of this.#registrations) {
+      if (isOver && inDoubt.some((one) => isSameEpoch(one.registeredIn, epoch))) this.#options.prove(epoch);
+    }
   }
 
   #forget(): void {

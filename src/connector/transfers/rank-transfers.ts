@@ -115,6 +115,7 @@ export class RankTransfers {
       deviceId: options.rank.deviceId,
       connection,
       doubts: () => this.#doubts(),
+      hasOpen: (registeredIn) => this.#transfers.some((transfer) => this.#isOf(transfer, registeredIn)),
       service: options.service,
       registeredIn: options.registeredIn,
       followSaves: (server, registeredIn, signal) => {
@@ -268,10 +269,12 @@ export class RankTransfers {
   }
 
   #inDoubtOf(registeredIn: Epoch): Transfer[] {
-    return this.#transfers.filter((transfer) => {
-      const epoch = this.#registeredIn.get(transfer);
-      return transfer.isInDoubt && epoch !== undefined && isSameEpoch(epoch, registeredIn);
-    });
+    return this.#transfers.filter((transfer) => transfer.isInDoubt && this.#isOf(transfer, registeredIn));
+  }
+
+  #isOf(transfer: Transfer, registeredIn: Epoch): boolean {
+    const epoch = this.#registeredIn.get(transfer);
+    return epoch !== undefined && isSameEpoch(epoch, registeredIn);
   }
 
   #doubts(): Doubts[] {
@@ -296,8 +299,7 @@ export class RankTransfers {
   /** The server copies no more for that registration, so an answer that is still on its way changes nothing either. */
   #prove(registeredIn: Epoch): void {
     for (const transfer of this.#transfers) {
-      const epoch = this.#registeredIn.get(transfer);
-      if (!transfer.isSuspected || epoch === undefined || !isSameEpoch(epoch, registeredIn)) continue;
+      if (!transfer.isSuspected || !this.#isOf(transfer, registeredIn)) continue;
       if (transfer.subject.kind === 'load') this.#loads.proveOver(transfer);
       else {
         const fault = { kind: 'unreachable', message: 'the registration that it belonged to is gone' } as const;

@@ -73,4 +73,23 @@ describe('proof without the death of the server', { timeout: 60_000 }, () => {
     await eventually('the rank to be back', () => (worker!.status.state === 'connected' ? true : null), PROOF_MS);
     expect(worker!.status.epoch?.counter).toBe(1);
   });
+
+  it('a save that was under way when its registration ended, and is never answered, is over with the threads of that registration', async () => {
+    const engine = await startEngine({ hasRpcFaults: true });
+    const budgets = { transferStalledAfterMs: 6_000, quiesceTimeoutMs: 500 };
+    const instance = await connected(endpointOf(engine), { worldSize: 1, budgets });
+    await knowsThreads(instance);
+    const [worker] = instance.workers;
+    await engine.fault({ methods: { save: { hang: true, times: 1 } } });
+    await startSave(instance, 'unanswered', 3);
+    const isTaken = async () => JSON.parse((await engine.http('GET', '/faults')).text).methods.save.times === 0;
+    await eventually('the save to be taken', async () => ((await isTaken()) ? true : null), PROOF_MS);
+    await engine.http('POST', '/instances/cleanup');
+    await instance.scheduler.query({ requestId: 'any', blockHashes: hashesOf(1, 'any') });
+    await eventually('the next epoch', () => (instance.scheduler.status.epoch?.counter === 2 ? true : null), PROOF_MS);
+    await instance.reached('connected');
+    expect(worker!.quarantine('save').blocks).toBe(0);
+    await instance.ended('unanswered', 'saved', PROOF_MS);
+    expect(worker!.quarantine('save')).toMatchObject({ blocks: 0, ended: { threadsGone: 1, unsafeRelease: 0 } });
+  });
 });

@@ -21,6 +21,7 @@ function seeker() {
     deviceId: DEVICE,
     connection,
     doubts: () => doubts,
+    hasOpen: () => true,
     service: () => null,
     registeredIn: () => null,
     prove: () => told.push('proved'),
@@ -28,7 +29,7 @@ function seeker() {
     onDelay: () => {},
     onChange: () => {},
   };
-  return { told, proofs: own(new ProofSeeker(options as unknown as ProofSeekerOptions)) };
+  return { told, doubts, proofs: own(new ProofSeeker(options as unknown as ProofSeekerOptions)) };
 }
 
 afterEach(() => {
@@ -43,12 +44,12 @@ function rename(from: string, to: string): void {
 }
 
 async function pairStarted() {
-  const { told, proofs } = seeker();
+  const { told, doubts, proofs } = seeker();
   const note = await proofs.register(epoch, new AbortController().signal);
   const threads = [own(ParkedThread.start(`gpu${DEVICE}-save`)), own(ParkedThread.start('not-yet'))];
   note.answered();
   note.over();
-  return { told, proofs, found: note.threadsFound(), threads };
+  return { told, doubts, proofs, found: note.threadsFound(), threads };
 }
 
 describe('the threads that copy for a registration', () => {
@@ -62,6 +63,21 @@ describe('the threads that copy for a registration', () => {
     expect(proofs.doubt).toBe('provable');
     for (const thread of threads) thread[Symbol.dispose]();
     await eventually('the proof', () => (told.includes('proved') ? true : null));
+  });
+
+  it('prove with their end also what is in doubt only later', async () => {
+    const { told, doubts, proofs, found, threads } = await pairStarted();
+    rename('not-yet', `gpu${DEVICE}-load`);
+    await within(20_000, 'both threads', found);
+    for (const thread of threads) thread[Symbol.dispose]();
+    await eventually('the proof', () => (told.includes('proved') ? true : null));
+    const [doubt] = doubts.splice(0);
+    proofs.review();
+    await new Promise(setImmediate);
+    doubts.push(doubt!);
+    told.splice(0);
+    proofs.review();
+    await eventually('the proof of what was under way', () => (told.includes('proved') ? true : null));
   });
 
   it('prove nothing where one of the two is never seen', async () => {
