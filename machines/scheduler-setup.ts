@@ -189,7 +189,7 @@ export const schedulerSetup = setup({
     isSealed: (_, { survey }: SurveyParams) => survey.kind === 'sealed',
     isSealedAndConfirmed: ({ context }, { survey }: SurveyParams) =>
       survey.kind === 'sealed' && allConfirm(context.reports, context.announcement.epoch),
-    areRanksQuiet: ({ context }) => context.isServerNew || allQuiet(context.reports, context.announcement),
+    areRanksQuiet: ({ context }) => isFirstAtServer(context) || allQuiet(context.reports, context.announcement),
     /** The first start: who was never heard has nothing at this server, if it exists at all. */
     isNothingMapped: ({ context }, { survey }: SurveyParams) =>
       survey.kind === 'notFound' && context.reports.includes(null),
@@ -518,6 +518,11 @@ function apartOnceMore({ generationsApart, hasStrayed }: SchedulerContext): Part
     hasStrayed: hasStrayed || isCertain,
     mustRedial: isCertain,
   };
+}
+
+/** Whoever listens now has nothing of ours mapped. Ranks that were at two servers may be back at the one that lives. */
+function isFirstAtServer({ isServerNew, hasStrayed }: SchedulerContext): boolean {
+  return isServerNew && !hasStrayed;
 }
 
 const FORMER_WORKERS_PER_RANK = 4;

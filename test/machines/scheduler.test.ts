@@ -664,6 +664,18 @@ describe('scheduler machine', () => {
       expect([h.path(), h.script.links.length]).toEqual(['reconnecting.dialing', 2]);
     });
 
+    it('the death of one server says nothing of the other, which may still hold what a rank registered there', async () => {
+      const h = await toApart();
+      h.report(0, { serves: true });
+      await h.toSession();
+      while (h.path() === 'reRegistering.backingOff') h.script.clock.tick(1);
+      expect(h.path()).toBe('reRegistering.quiescing');
+      h.actor.send({ type: 'server.died' });
+      expect(h.path()).toBe('reRegistering.quiescing');
+      for (const rank of [0, 1]) h.report(rank);
+      expect(h.path()).toBe('reRegistering.clearing.waiting');
+    });
+
     it('the stop says that another server may still hold the instance', async () => {
       const h = await toApart();
       h.actor.send({ type: 'stop' });

@@ -90,7 +90,7 @@ function ofServer({ announcement, reports, published, ...context }: SchedulerCon
     isKeep: announcement.action === 'keep',
     isConfirmed: allConfirm(reports, announcement.epoch),
     refusal: refusalIn(reports, announcement.epoch)?.fault?.kind ?? refusalIn(reports, announcement.epoch)?.outcome,
-    isQuiet: context.isServerNew || allQuiet(reports, announcement),
+    isQuiet: (context.isServerNew && !context.hasStrayed) || allQuiet(reports, announcement),
     isDeserted: rankOfOtherScheduler(reports, announcement) !== undefined,
     isProofAsked: proofAskedIn(reports, announcement.epoch) !== undefined,
     isProving: !noneProves(reports),
