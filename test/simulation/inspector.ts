@@ -175,7 +175,10 @@ export class Inspector {
     // Its timer fires at the bound, but for the last bits of the sum.
     const isInTime = this.#kernel.loop.nowMs - reRegisteringMs < instance.shape.budgets.quiesceTimeoutMs - 1;
     // What the server has nothing of cannot be unmapped under a copy, nor by one that is dead.
-    const isHarmless = deniedMs >= reRegisteringMs || connection.server?.isDead === true;
+    const { server } = connection;
+    // Nor under one where a rank's memory is not mapped: the instance is not sealed there, and copies nothing.
+    const isWhole = instance.ranks.every(({ memories }) => memories.some(({ mappedBy }) => mappedBy.has(server!)));
+    const isHarmless = deniedMs >= reRegisteringMs || server?.isDead === true || !isWhole;
     if (state !== 'reRegistering' || !isInTime || isHarmless) return;
     const isLinked = ({ process }: Rank) =>
       [...this.#kernel.connections].some(
