@@ -40,6 +40,7 @@ import {
   allConfirm,
   allQuiet,
   areSameBoots,
+  confirmsAnew,
   type FormerWorker,
   isFormer,
   isLate,
@@ -369,7 +370,13 @@ export const schedulerSetup = setup({
     forgetPublished: assign({ published: null }),
     /** Nobody listens: who comes next is met as quickly as the first. Of what the last one still does that says nothing. */
     forgetDroppedDials: assign({ failedGenerations: 0, droppedDials: 0, lastLife: 0 }),
-    forgetServer: assign({ published: null, failedGenerations: 0, droppedDials: 0, lastLife: 0, isServerNew: true }),
+    forgetServer: assign(({ context: { published, reports } }) => ({
+      published: null,
+      failedGenerations: 0,
+      droppedDials: 0,
+      lastLife: 0,
+      isServerNew: published === null || areSameBoots(reports, published),
+    })),
     /** Ranks that answered a `wait` begin nothing until another word comes: it is not said twice, and they answer once. */
     announceWait: assign(({ context }) => {
       const { announcement, reports } = context;
@@ -535,7 +542,7 @@ function isOvertaken({ announcement, reports, formerWorkers }: SchedulerContext,
 
 /** `null` for a late one. */
 function received(context: SchedulerContext, report: RankReport): Partial<SchedulerContext> | null {
-  const { announcement, reports, formerWorkers, silentRanks, awaitedRanks } = context;
+  const { announcement, reports, formerWorkers, silentRanks, awaitedRanks, isServerNew } = context;
   const held = reports[report.rank];
   if (held === undefined) return {};
   const { epoch } = announcement;
@@ -545,6 +552,8 @@ function received(context: SchedulerContext, report: RankReport): Partial<Schedu
   const former = isReplaced ? [...others, { workerBootId: held.workerBootId, counter: epoch.counter }] : others;
   return {
     reports: reports.with(report.rank, report),
+    // Told to register before the death, a process that took a rank's place did so with whoever listens now.
+    isServerNew: isServerNew && !confirmsAnew(report, held),
     silentRanks: without(silentRanks, report.rank),
     awaitedRanks: report.reaches === false ? awaitedRanks : without(awaitedRanks, report.rank),
     formerWorkers: former.slice(-FORMER_WORKERS_PER_RANK * reports.length),

@@ -708,6 +708,25 @@ describe('scheduler machine', () => {
     expect(h.path()).toBe('reRegistering.quiescing');
   });
 
+  it.each(['before', 'after'] as const)(
+    'a rank whose process is replaced and registers with the next server %s the death of the last one is seen is waited for',
+    async (when) => {
+      const h = schedulerHarness();
+      await h.toServing();
+      const { epoch } = h.context().announcement;
+      const died = () => h.actor.send({ type: 'server.died' });
+      h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
+      if (when === 'after') died();
+      h.report(1, { workerBootId: 'another', sequence: 0, epoch, outcome: 'pending' });
+      h.report(1, { workerBootId: 'another', sequence: 1, epoch, outcome: 'registered', serves: true });
+      if (when === 'before') died();
+      await h.toSession();
+      expect(h.path()).toBe('reRegistering.quiescing');
+      for (const rank of [0, 1]) h.report(rank, rank === 1 ? { workerBootId: 'another' } : {});
+      expect(h.path()).toBe('reRegistering.clearing.waiting');
+    },
+  );
+
   it('a lost registration is noticed and replayed whoever lost it', async () => {
     const h = schedulerHarness();
     await h.toConnected();
