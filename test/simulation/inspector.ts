@@ -247,7 +247,8 @@ export class Inspector {
     if (call.method === 'registerContextBatch') this.#registered(call, instance, outcome);
     const save = this.#saves.get(call);
     const rankOfSave = save === undefined ? null : this.#rankOf(instance, call);
-    if (rankOfSave !== null && outcome instanceof ConnectError) this.#refusals.saveRefused(rankOfSave, outcome);
+    if (rankOfSave !== null && outcome instanceof ConnectError)
+      this.#refusals.saveRefused(instance, rankOfSave, outcome);
     // Within one instant only what arrived while the process stood still comes after a timer.
     if (isOk && save !== undefined && this.#releasedMs.get(save) === this.#kernel.loop.nowMs) {
       this.#kernel.report(new Violation('V', `${save} was given up although its answer was there`));

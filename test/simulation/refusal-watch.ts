@@ -15,7 +15,7 @@ interface Moved {
 /** Looks at what refusals do: to the breaker that counts them, and to the registration, of which they say nothing. */
 export class RefusalWatch {
   #kernel: Kernel;
-  /** Refused saves, by worker process and words. */
+  /** Refused saves, by rank, whichever process or memory it has, and words. */
   #refused = new Map<string, number>();
   #wereOpen = new WeakMap<object, boolean>();
   #moved = new WeakMap<object, Moved>();
@@ -26,8 +26,8 @@ export class RefusalWatch {
     this.#kernel = kernel;
   }
 
-  saveRefused({ workerBootId }: Rank, { code, rawMessage }: ConnectError): void {
-    const name = nameOf(workerBootId, `${Code[code]}: ${rawMessage}`);
+  saveRefused({ shape }: Instance, { index }: Rank, { code, rawMessage }: ConnectError): void {
+    const name = nameOf(shape.instanceId, index, `${Code[code]}: ${rawMessage}`);
     this.#refused.set(name, (this.#refused.get(name) ?? 0) + 1);
   }
 
@@ -38,9 +38,8 @@ export class RefusalWatch {
     // What a rank has not even sent no server has refused.
     if (open === undefined || wasOpen || open.fault.message.startsWith('not sent')) return;
     const { message } = open.fault;
-    const counts = ranks.map(({ workerBootId }) => this.#refused.get(nameOf(workerBootId, message)) ?? 0);
-    // Of a process that is gone nobody counts.
-    if (counts.every((count) => count === 0) || counts.some((count) => count >= REFUSALS_TO_OPEN)) return;
+    const counts = ranks.map(({ index }) => this.#refused.get(nameOf(shape.instanceId, index, message)) ?? 0);
+    if (counts.some((count) => count >= REFUSALS_TO_OPEN)) return;
     this.#kernel.report(new Violation('R', `saves of ${shape.instanceId} are turned off at the first "${message}"`));
   }
 
@@ -64,4 +63,5 @@ export class RefusalWatch {
   }
 }
 
-const nameOf = (workerBootId: string, words: string) => `${workerBootId} ${words.replace(/\d+/g, '#')}`;
+const nameOf = (instanceId: string, rank: number, words: string) =>
+  `${instanceId} ${rank} ${words.replace(/\d+/g, '#')}`;
