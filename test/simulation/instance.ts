@@ -235,7 +235,8 @@ export class Instance {
   join(rank: Rank): () => void {
     const { scheduler, schedulerProcess } = this;
     const { worker, process } = rank;
-    if (scheduler === undefined) return () => {};
+    // The next scheduler joins all ranks when it starts.
+    if (scheduler === undefined || this.isWithoutScheduler) return () => {};
     let hasParted = false;
     const isJoined = () => !hasParted && this.scheduler === scheduler && this.ranks[rank.index] === rank;
     const toScheduler = this.#channel(process, schedulerProcess);
