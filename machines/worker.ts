@@ -36,7 +36,7 @@ import {
 import { type Fault, faultFrom, isDenial, type LinkEndCause } from './faults.ts';
 import { type Epoch, isSameEpoch, supersedes } from './ranks/epoch.ts';
 import type { Announcement, RankOutcome } from './ranks/messages.ts';
-import { isNoProof, type Proof } from './ranks/proof.ts';
+import type { Proof } from './ranks/proof.ts';
 import { unprovided } from './unprovided.ts';
 
 export interface WorkerInput {
@@ -69,8 +69,6 @@ export type WorkerEvent =
   | PassedOnByRank
   /** Somebody looked for what would prove the death of the server. */
   | { readonly type: 'proof.found'; readonly proof: Proof }
-  /** So many blocks are held, some of them for longer than is borne in silence. */
-  | { readonly type: 'blocks.heldLong'; readonly blocks: number }
   | { readonly type: 'link.opened' }
   | { readonly type: 'link.ended'; readonly cause: LinkEndCause; readonly fault: Fault }
   | { readonly type: 'drain.announced' }
@@ -224,9 +222,6 @@ export const workerMachine = setup({
       enqueue.assign({ proof });
       enqueue.emit({ type: 'proof.changed', proof, before: context.proof });
     }),
-    emitHeld: enqueueActions(({ context: { proof }, enqueue }, { blocks }: { readonly blocks: number }) => {
-      if (isNoProof(proof)) enqueue.emit({ type: 'blocks.heldUnprovably', blocks, proof });
-    }),
     reportStopped: enqueueActions(({ context, enqueue }) => answer(enqueue, context, { outcome: 'stopped' })),
   },
   delays: {
@@ -267,7 +262,7 @@ export const workerMachine = setup({
     'preemption.heldUp': { actions: passOn },
     'preemption.ended': { actions: passOn },
     'proof.found': { actions: { type: 'recordProof', params: ({ event }) => event } },
-    'blocks.heldLong': { actions: { type: 'emitHeld', params: ({ event }) => event } },
+    'blocks.heldUnprovably': { actions: passOn },
     // What fails after its state was left says nothing any more; XState would end the machine.
     'xstate.error.actor.*': {},
     'announcement.received': { guard: ifNewer, target: '.reRegistering', actions: adopt },

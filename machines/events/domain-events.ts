@@ -90,6 +90,8 @@ export type PassedOnByRank =
    * proved that one registration is over.
    */
   | { readonly type: 'proof.delayed'; readonly pairs: number }
+  /** So many blocks have been held for long, and nothing but an answer will prove that the server is done with them. */
+  | { readonly type: 'blocks.heldUnprovably'; readonly blocks: number; readonly proof: NoProof }
   /** It should have been fenced and was not. */
   | { readonly type: 'fencing.failed'; readonly problem: string }
   /** A preemption still waits for proof that the server is done with the blocks of these requests. */
@@ -131,6 +133,4 @@ export type WorkerDomainEvent =
   /** The server answered a Register of an epoch that was over by then. */
   | { readonly type: 'answer.late' }
   /** Something else than before would prove the death of the server that holds this rank's memory, or nothing would any more. */
-  | { readonly type: 'proof.changed'; readonly proof: Proof; readonly before: Proof | null }
-  /** Blocks have been held for long, and nothing but an answer will prove that the server is done with them. */
-  | { readonly type: 'blocks.heldUnprovably'; readonly blocks: number; readonly proof: NoProof };
+  | { readonly type: 'proof.changed'; readonly proof: Proof; readonly before: Proof | null };

@@ -48,22 +48,18 @@ function harness() {
 }
 
 describe('worker machine', () => {
-  it('tells what would prove the death of the server when that changes, and that blocks are held where nothing would', () => {
+  it('tells what would prove the death of the server when that changes', () => {
     const h = harness();
     const told: WorkerDomainEvent[] = [];
     h.actor.on('*', (event) => told.push(event));
     const found = (proof: Proof) => h.actor.send({ type: 'proof.found', proof });
-    h.actor.send({ type: 'blocks.heldLong', blocks: 1 });
     found('process');
-    h.actor.send({ type: 'blocks.heldLong', blocks: 2 });
     found('process');
     found('notVisible');
     found('notVisible');
-    h.actor.send({ type: 'blocks.heldLong', blocks: 3 });
     expect(told).toEqual([
       { type: 'proof.changed', proof: 'process', before: null },
       { type: 'proof.changed', proof: 'notVisible', before: 'process' },
-      { type: 'blocks.heldUnprovably', blocks: 3, proof: 'notVisible' },
     ]);
   });
 

@@ -55,6 +55,8 @@ export interface Rank {
 export class Instance {
   readonly shape: InstanceShape;
   readonly ranks: Rank[] = [];
+  /** Those that have told of blocks that nothing but an answer frees. */
+  readonly toldUnprovable = new WeakSet<Rank>();
   scheduler!: SchedulerConnector;
   schedulerProcess!: SimulatedProcess;
   /** Between a scheduler's process and the one that takes its place. */
@@ -213,6 +215,9 @@ export class Instance {
       if (followed.has(schedulerBootId))
         this.#kernel.report(new Violation(3, `${name} obeys a scheduler that it had left`));
       followed.add(schedulerBootId);
+    });
+    worker.onEvent(({ type }) => {
+      if (type === 'blocks.heldUnprovably') this.toldUnprovable.add(rank);
     });
     let released = 0;
     worker.onUnsafeRelease((release) => {

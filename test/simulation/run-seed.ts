@@ -3,6 +3,7 @@ import { disturbances } from './faults.ts';
 import { boot, type Kernel } from './kernel.ts';
 import { type Fault, planOf } from './plan.ts';
 import { Random } from './random.ts';
+import { isWhole, replaceReplica } from './replacements.ts';
 import { noTallies, type Tallies } from './tallies.ts';
 import { Violation } from './violation.ts';
 import { type Replica, World } from './world.ts';
@@ -169,7 +170,19 @@ class Run {
     this.#kernel.journal.write('director', 'nothing but its death proves what the server is done with');
     this.#world.server.kill(0);
     this.#world.ensureServer();
-    if (await this.#until(isNothingHeld, boundMs)) return;
+    // Where a rank never saw the process that held its memory, that nothing proves its death has been told.
+    const isTold = () =>
+      ranks().every((rank) => {
+        const held = rank.worker.quarantine('load').blocks + rank.worker.quarantine('save').blocks;
+        return held === 0 || replica().instance.toldUnprovable.has(rank);
+      });
+    if (await this.#until(isTold, boundMs)) {
+      if (isNothingHeld()) return;
+      this.#kernel.journal.write('director', 'the host is restarted, as the log line says');
+      replaceReplica(this.#world, replica());
+      const isBack = () => isWhole(replica().instance) && replica().instance.isConnected;
+      if (await this.#until(isBack, boundMs)) return;
+    }
     throw new Violation('P', `blocks are held although their server is dead: ${pathsOf(replica())}`);
   }
 

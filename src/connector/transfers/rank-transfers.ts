@@ -61,8 +61,6 @@ export interface RankTransfersOptions {
   readonly onUnsafeRelease: (release: UnsafeRelease) => void;
   /** The epoch of the registration that the server has, as far as is known. */
   readonly registeredIn: () => Epoch | null;
-  /** So many blocks are held, some for `heldToldAfterMs`. Once, until none is. */
-  readonly onHeldLong: (blocks: number) => void;
   /** Something ended, or is distrusted or held, that was not before. */
   readonly onChange: () => void;
 }
@@ -243,15 +241,21 @@ export class RankTransfers {
 
   /** How long something has been held without a break. */
   #timeHeld(): void {
-    const { quarantine } = this;
-    if (quarantine.held === undefined) {
+    if (this.quarantine.held === undefined) {
       this.#cancelHeldLong?.();
       this.#cancelHeldLong = null;
       return;
     }
-    this.#cancelHeldLong ??= ioFirstTimer(this.#options.budgets.heldToldAfterMs, () => {
-      this.#options.onHeldLong(quarantine.counts('load').blocks + quarantine.counts('save').blocks);
-    });
+    this.#cancelHeldLong ??= ioFirstTimer(this.#options.budgets.heldToldAfterMs, () => this.#tellHeldUnprovably());
+  }
+
+  /** Of a registration whose server was not seen, also where another one is known to be in its place. */
+  #tellHeldUnprovably(): void {
+    const held = this.#transfers.filter(({ isSuspected, death }) => isSuspected && death.unprovable !== null);
+    const [first] = held;
+    if (!first?.death.unprovable) return;
+    const blocks = held.reduce((sum, { subject }) => sum + subject.blockIds.length, 0);
+    this.#options.onEvent({ type: 'blocks.heldUnprovably', blocks, proof: first.death.unprovable });
   }
 
   /** Once for all that a lost link leaves behind. */

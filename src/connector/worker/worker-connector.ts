@@ -186,7 +186,6 @@ export class WorkerConnector {
       registeredIn: () => this.#actor.getSnapshot().context.registeredIn,
       onDoubt: (doubt) => this.#weigh(doubt),
       onUnsafeRelease: (release) => this.#unsafeReleaseListeners.emit(release),
-      onHeldLong: (blocks) => this.#send({ type: 'blocks.heldLong', blocks }),
       onChange: () => this.#emitChange(),
     });
     this.stats = Object.assign(this.#transfers.stats, { staleResults: 0 });

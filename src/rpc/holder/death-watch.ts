@@ -83,6 +83,11 @@ export class DeathWatch {
     return this.#found instanceof HolderWatch ? null : this.#found;
   }
 
+  /** Why nothing would prove this death; `null` where something would, and until somebody looked. */
+  get unprovable(): NoProof | null {
+    return this.#canSocketsProve ? null : this.noProof;
+  }
+
   /** Who holds our memory behind this link, or why nobody can be watched. A holder that is known stays the one. */
   learn(found: HolderWatch | NoProof): void {
     if (this.#isDisposed || this.#found instanceof HolderWatch) return;
