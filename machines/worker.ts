@@ -263,6 +263,7 @@ export const workerMachine = setup({
     'preemption.ended': { actions: passOn },
     'proof.found': { actions: { type: 'recordProof', params: ({ event }) => event } },
     'blocks.heldUnprovably': { actions: passOn },
+    'transfers.stuck': { actions: passOn },
     // What fails after its state was left says nothing any more; XState would end the machine.
     'xstate.error.actor.*': {},
     'announcement.received': { guard: ifNewer, target: '.reRegistering', actions: adopt },

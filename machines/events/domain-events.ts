@@ -90,6 +90,8 @@ export type PassedOnByRank =
    * proved that one registration is over.
    */
   | { readonly type: 'proof.delayed'; readonly pairs: number }
+  /** Loads and saves have had no end for long although the server answers; their blocks stay held. */
+  | { readonly type: 'transfers.stuck'; readonly loads: number; readonly saves: number; readonly blocks: number }
   /** So many blocks have been held for long, and nothing but an answer will prove that the server is done with them. */
   | { readonly type: 'blocks.heldUnprovably'; readonly blocks: number; readonly proof: NoProof }
   /** It should have been fenced and was not. */

@@ -330,4 +330,10 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     mustHold:
       'each knows its own copy threads; where they could not wait for each other, a proof waits for all, and says so',
   },
+  'S-82': {
+    what: 'A load or save is never answered, or accepted and never ended, by a server that answers everything else',
+    mustHold:
+      'its blocks stay held, told once; they come back as soon as its queue is known to have moved past it, or its registration is over',
+    simulated: ['stuckTransfers', 'hungCalls'],
+  },
 };

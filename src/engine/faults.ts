@@ -24,6 +24,8 @@ export interface MethodFault {
   readonly refuse?: MethodRefusal;
   /** Do the work, then end the connection in place of the answer. */
   readonly loseAck?: boolean;
+  /** Answer OK and do nothing: the record of a Load is never written. */
+  readonly answerOnly?: boolean;
   /** Register, Unregister and the cleanup of a Session: milliseconds between the two stores. Default 0. */
   readonly betweenStepsMs?: number;
   /** How many calls this holds for. Default: all. */

@@ -33,6 +33,7 @@ export const workerPlan = {
     'preemption.heldUp': [{ type: 'preemption.heldUp', requests: 1, blocks: 1, waitedMs: 1 }],
     'preemption.ended': [{ type: 'preemption.ended' }],
     'proof.found': (['process', 'proxy'] as const).map((proof) => ({ type: 'proof.found', proof })),
+    'transfers.stuck': [{ type: 'transfers.stuck', loads: 1, saves: 0, blocks: 1 }],
     'blocks.heldUnprovably': [{ type: 'blocks.heldUnprovably', blocks: 1, proof: 'proxy' }],
     stop: [{ type: 'stop' }],
   }),

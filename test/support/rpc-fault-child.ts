@@ -17,6 +17,7 @@ import {
 } from '../../src/engine/faults.ts';
 import {
   Engine,
+  LoadResponseSchema,
   QueryLoadingSchema,
   QueryRequestSchema,
   QueryResponseSchema,
@@ -28,6 +29,9 @@ const [host, port] = listenAt.split(':');
 
 /** The length prefix of a gRPC message. */
 const PREFIX_BYTES = 5;
+
+/** All RPCs whose answer is no data answer so. */
+const OK = toBinary(LoadResponseSchema, create(LoadResponseSchema, { status: { ok: true } }));
 
 const board = new FaultBoard();
 const refused: Record<string, number> = {};
@@ -92,6 +96,14 @@ async function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): P
     await ask(stream, headers, body);
     stream.session?.destroy();
     return;
+  }
+  if (fault.answerOnly) {
+    const trailers = { 'grpc-status': '0' };
+    return give(stream, {
+      headers: { ':status': '200', 'content-type': 'application/grpc' },
+      body: framed(OK),
+      trailers,
+    });
   }
   const { version, answerLoading = 0 } = board.switches;
   if (method === 'registerContextBatch' && version !== undefined) return register(stream, headers, body, version);

@@ -18,6 +18,7 @@ export class TransferRecord {
     refusedAfterRelease: () => {},
     begun: () => {},
     doubted: () => {},
+    overtook: () => {},
     releasedUnsafely: (release) => {
       this.releases.push(release);
       this.said.push('released unsafely');

@@ -17,8 +17,10 @@ interface Flight {
   readonly transfer: Transfer;
   readonly record: LoadState;
   readonly refuted: TransferEvents['refuted'];
-  /** The server has taken it. */
-  isAccepted: boolean;
+  /** The how manieth load of this rank it is. */
+  readonly number: number;
+  /** Of the load that was sent last when the server had taken this one. `null`: it has not. */
+  acceptedAt: number | null;
   cancelSettling: (() => void) | undefined;
 }
 
@@ -29,6 +31,7 @@ interface Flight {
 export class Loads {
   #budgets: Budgets;
   #flights = new Set<Flight>();
+  #sent = 0;
   #pollTimer: NodeJS.Timeout | undefined;
 
   constructor(budgets: Budgets) {
@@ -49,10 +52,19 @@ export class Loads {
     const ended: TransferEvents['ended'] = (outcome, ...rest) => {
       // A call that the server may never answer would keep its stream.
       if (outcome.by === 'threadsGone' || outcome.by === 'unsafeRelease') takenBack.abort();
+      if (outcome.by === 'record' && outcome.kind === 'succeeded') events.overtook(this.#acceptedBefore(flight));
       events.ended(outcome, ...rest);
     };
     const transfer = new Transfer(subject, server, this.#budgets, { ...events, ended }, release);
-    const flight: Flight = { transfer, record, refuted: events.refuted, isAccepted: false, cancelSettling: undefined };
+    this.#sent += 1;
+    const flight: Flight = {
+      transfer,
+      record,
+      refuted: events.refuted,
+      number: this.#sent,
+      acceptedAt: null,
+      cancelSettling: undefined,
+    };
     this.#flights.add(flight);
     this.#pollTimer ??= setTimeout(this.#poll, this.#budgets.loadPollIntervalMs);
     const { layers, ...rank } = target;
@@ -66,7 +78,7 @@ export class Loads {
       .call((client) => client.load(request, { signal: takenBack.signal }))
       .then(
         () => {
-          flight.isAccepted = true;
+          flight.acceptedAt = this.#sent;
         },
         (error) => transfer.rpcFailed(error),
       );
@@ -77,7 +89,7 @@ export class Loads {
   }
 
   isAccepted(transfer: Transfer): boolean {
-    return this.#flightOf(transfer)?.isAccepted === true;
+    return (this.#flightOf(transfer)?.acceptedAt ?? null) !== null;
   }
 
   /**
@@ -94,6 +106,12 @@ export class Loads {
       if (flight.record.state() > 0) transfer.succeed('record');
       else transfer.fail(fault, 'threadsGone');
     });
+  }
+
+  /** Those that the server had taken before this one was sent. */
+  #acceptedBefore({ number }: Flight): Transfer[] {
+    const earlier = [...this.#flights].filter(({ acceptedAt }) => acceptedAt !== null && acceptedAt < number);
+    return earlier.map(({ transfer }) => transfer);
   }
 
   #flightOf(transfer: Transfer): Flight | undefined {

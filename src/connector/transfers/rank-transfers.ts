@@ -246,7 +246,19 @@ export class RankTransfers {
       this.#cancelHeldLong = null;
       return;
     }
-    this.#cancelHeldLong ??= ioFirstTimer(this.#options.budgets.heldToldAfterMs, () => this.#tellHeldUnprovably());
+    this.#cancelHeldLong ??= ioFirstTimer(this.#options.budgets.heldToldAfterMs, () => {
+      this.#tellStuck();
+      this.#tellHeldUnprovably();
+    });
+  }
+
+  /** Neither an audit nor a ping shows that work has no end. */
+  #tellStuck(): void {
+    const stuck = this.#transfers.filter(({ isStuck }) => isStuck);
+    if (stuck.length === 0) return;
+    const loads = stuck.filter(({ subject }) => subject.kind === 'load').length;
+    const blocks = stuck.reduce((sum, { subject }) => sum + subject.blockIds.length, 0);
+    this.#options.onEvent({ type: 'transfers.stuck', loads, saves: stuck.length - loads, blocks });
   }
 
   /** Of a registration whose server was not seen, also where another one is known to be in its place. */
@@ -406,6 +418,9 @@ export class RankTransfers {
       },
       begun: (transfer) => this.#registeredIn.set(transfer, registeredIn),
       doubted: () => this.proofs.review(),
+      overtook: (earlier) => {
+        for (const transfer of earlier) if (this.#isOf(transfer, registeredIn)) this.#passed.add(transfer);
+      },
       refused: (fault) => onDoubt({ fault, isRefutation: false, registeredIn }),
       refuted: (fault) => onDoubt({ fault, isRefutation: true, registeredIn }),
       inDoubt: (subject) => {

@@ -44,6 +44,8 @@ export interface TransferEvents {
   readonly refuted: (fault: Fault) => void;
   /** From now on {@link Transfer.isInDoubt}; perhaps more than once. */
   readonly doubted: () => void;
+  /** A load was copied, behind which the server had taken these: its queue of loads has moved past them. */
+  readonly overtook: (earlier: readonly Transfer[]) => void;
   /** At most once: from now on only a record, an answer or proof of death says when the blocks are free. */
   readonly inDoubt: (subject: TransferSubject) => void;
   /** At most once, and only after `inDoubt`. */
@@ -101,6 +103,11 @@ export class Transfer {
   /** Only a record or proof will end it, as far as is known: a link that is read on may still bring the answer. */
   get isInDoubt(): boolean {
     return this.#state === 'inDoubt' && (this.#isUnanswered || this.#server.isGone);
+  }
+
+  /** In doubt although the link that it was sent on lives. */
+  get isStuck(): boolean {
+    return this.#state === 'inDoubt' && this.#server.link.end === null;
   }
 
   /** Whether its link or its answer is gone, for good or for now. */

@@ -134,8 +134,8 @@ const callOf = (caller: Caller, fault: MethodFault): Call => ({
   },
 });
 
-const isNone = ({ delayMs, hang, refuse, loseAck }: MethodFault): boolean =>
-  delayMs === undefined && hang !== true && refuse === undefined && loseAck !== true;
+const isNone = ({ delayMs, hang, refuse, loseAck, answerOnly }: MethodFault): boolean =>
+  delayMs === undefined && !hang && refuse === undefined && !loseAck && !answerOnly;
 
 const afterFault = async <O>(
   { clock, faults }: RouteDependencies,
@@ -147,7 +147,7 @@ const afterFault = async <O>(
   const { fault } = call;
   await untilFaultAllows(faults, clock, method, fault);
   if (caller.signal.aborted) throw caller.signal.reason;
-  const response = await work(call);
+  const response = fault.answerOnly === true ? (ok as O) : await work(call);
   if (fault.loseAck === true) await loseConnection(caller);
   return response;
 };

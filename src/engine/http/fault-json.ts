@@ -64,6 +64,7 @@ const methodFault = fields({
   hang: flag,
   refuse: refusal,
   loseAck: flag,
+  answerOnly: flag,
   betweenStepsMs: milliseconds,
   times: wholeNumber,
 } satisfies Record<keyof MethodFault, Check>);

@@ -140,6 +140,9 @@ export class LifecycleLog implements ConnectionObserver {
         this.#write('preemptionHeldUp', { requests, blocks, waitedMs });
         break;
       }
+      case 'transfers.stuck':
+        this.#write('transfersStuck', { loads: event.loads, saves: event.saves, blocks: event.blocks });
+        break;
       case 'blocks.heldUnprovably':
         this.#write('heldUnprovably', { blocks: event.blocks, proof: proofInWords(event.proof) });
         break;

@@ -79,6 +79,12 @@ export const logTable = {
     message: `blocks stay held, and nothing but an answer of the cache server will free them: ${WAYS_TO_PROOF}; or set \`unsafeReleaseAfterMs\`, or restart this host`,
     fields: ['blocks', 'proof'],
   },
+  transfersStuck: {
+    level: 'warn',
+    message:
+      'loads or saves have no end although the cache server answers: their blocks stay held until it ends them; if that lasts, restart the server, or let `fencing` do it after `fencingStuckMs`',
+    fields: ['loads', 'saves', 'blocks'],
+  },
   heldLimitReached: {
     level: 'warn',
     message: 'too much memory is held for a cache server that is silent or gone: nothing is saved and queries miss',

@@ -41,6 +41,7 @@ async function connected(options: SaveSinkOptions) {
         inDoubt: () => {},
         begun: () => {},
         doubted: () => {},
+        overtook: () => {},
         releasedUnsafely: () => {},
         refusedAfterRelease: () => {},
       };

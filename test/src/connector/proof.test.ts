@@ -1,6 +1,8 @@
 /** What proves that a server is done with the blocks of a transfer whose answer was lost. */
 import { describe, expect, it } from 'vitest';
+import { logTable } from '../../../src/telemetry/logs/log-table.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
+import { LogRecorder } from '../../support/log-recorder.ts';
 import { connected, endpointOf, startEngine, startProxy } from '../../support/story.ts';
 import type { TestInstance } from '../../support/test-instance.ts';
 import { eventually } from '../../support/within.ts';
@@ -74,7 +76,7 @@ describe('proof without the death of the server', { timeout: 60_000 }, () => {
     expect(worker!.status.epoch?.counter).toBe(1);
   });
 
-  it('a save that was under way when its registration ended, and is never answered, is over with the threads of that registration', async () => {
+  it('S-82: a save that was under way when its registration ended, and is never answered, is over with the threads of that registration', async () => {
     const engine = await startEngine({ hasRpcFaults: true });
     const budgets = { transferStalledAfterMs: 6_000, quiesceTimeoutMs: 500 };
     const instance = await connected(endpointOf(engine), { worldSize: 1, budgets });
@@ -91,5 +93,31 @@ describe('proof without the death of the server', { timeout: 60_000 }, () => {
     expect(worker!.quarantine('save').blocks).toBe(0);
     await instance.ended('unanswered', 'saved', PROOF_MS);
     expect(worker!.quarantine('save')).toMatchObject({ blocks: 0, ended: { threadsGone: 1, unsafeRelease: 0 } });
+  });
+
+  it('S-82: a load that the server accepts and never ends is told of, and is over once a later one shows that its queue has moved past it', async () => {
+    const engine = await startEngine({ hasRpcFaults: true });
+    const log = new LogRecorder();
+    const budgets = { transferStalledAfterMs: 1_000, heldToldAfterMs: 1_000 };
+    const instance = await connected(endpointOf(engine), { worldSize: 1, budgets, telemetry: { logger: log } });
+    await knowsThreads(instance);
+    const [worker] = instance.workers;
+    await startSave(instance, 'kept', 3);
+    await instance.ended('kept', 'saved', PROOF_MS);
+    await instance.hit('never ends', hashesOf(1, 'kept'));
+    await engine.fault({ methods: { load: { answerOnly: true, times: 1 } } });
+    instance.scheduler.scheduleLoad('never ends', [5]);
+    instance.step();
+    const told = () => log.lines.filter(({ message }) => message === logTable.transfersStuck.message);
+    await eventually('the word on it', () => (told().length > 0 ? true : null), PROOF_MS);
+    expect(told()).toMatchObject([{ level: 'warn', fields: { loads: 1, saves: 0, blocks: 1 } }]);
+    expect([instance.scheduler.status.epoch?.counter, worker!.quarantine('load').blocks]).toEqual([1, 1]);
+    await instance.hit('later', hashesOf(1, 'kept'));
+    instance.scheduler.scheduleLoad('later', [6]);
+    await instance.ended('later', 'loaded', PROOF_MS);
+    await instance.ended('never ends', 'loaded', PROOF_MS);
+    expect(worker!.quarantine('load')).toMatchObject({ blocks: 0, ended: { threadsGone: 1, unsafeRelease: 0 } });
+    expect(worker!.stats.loads).toMatchObject({ succeeded: 1, failed: 1 });
+    await instance.reached('connected');
   });
 });
