@@ -153,6 +153,15 @@ export class Host {
     }
   }
 
+  /** Throws where anything is still open, which is told, and its blocks free, after a long time without requests and faults. */
+  judgeQuiet(): void {
+    if (this.isStopped) return;
+    const busy = this.instance.ranks.filter(({ worker }) => !worker.takeReport().idle).map(({ index }) => index);
+    if (this.#requests.size + this.#held.size + busy.length === 0 && !this.pool.hasBuried) return;
+    const message = `what was begun long ago is not told: ${this.describe()}; not idle: ranks ${busy.join() || 'none'}`;
+    throw new Violation(4, message);
+  }
+
   #inScheduler(run: () => void): void {
     const generation = this.#generation;
     this.#kernel.loop.schedule(this.instance.schedulerProcess, 0, 'io', () => {

@@ -63,6 +63,8 @@ const arrivalChances = { none: 0, sparse: 0.04, dense: 0.4 };
 const DENSE_MS = 1_000;
 /** Milliseconds of it before a quiet time, when all is well. */
 const LAST_TRAFFIC_MS = 500;
+/** Milliseconds of quiet at the end: longer than anything may still take that the faults left open. */
+const LAST_QUIET_MS = 110_000;
 
 const ATTEMPTS_PER_PREFIX = 10;
 
@@ -112,6 +114,7 @@ class Run {
       await this.#converge(`fault ${faults.at(-1)?.index}`);
       this.#tallies.recoveries += 1;
     }
+    await this.#beQuiet(LAST_QUIET_MS, null);
   }
 
   async #beQuiet(quietMs: number, forgottenAfterMs: number | null): Promise<void> {

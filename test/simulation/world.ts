@@ -151,7 +151,10 @@ export class World {
 
   /** What has to be true after a long time without requests and faults, of all replicas. */
   judgeQuiet(sinceMs: number): void {
-    for (const replica of this.replicas) this.#inspector.judgeQuiet(replica, this.server, sinceMs);
+    for (const replica of this.replicas) {
+      this.#inspector.judgeQuiet(replica, this.server, sinceMs);
+      replica.host.judgeQuiet();
+    }
   }
 
   /** Processes whose copies may still touch device memory. */
