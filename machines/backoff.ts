@@ -22,6 +22,45 @@ interface Attempts {
   readonly budgets: Budgets;
 }
 
+/** What a rank's machine knows of its dials. */
+interface RankDials {
+  readonly failedDials: number;
+  readonly briefLinks: number;
+  readonly budgets: Budgets;
+}
+
+/** How long what is in service has lived, and what was there before it, in steps that grow fourfold. */
+export interface Lives {
+  readonly life: number;
+  /** At its end. */
+  readonly lastLife: number;
+}
+
+/** From one step of a life in service to the next. */
+const LIFE_GROWTH = 4;
+/** Steps after which every trouble is over. */
+const LONGEST_LIFE = 3;
+
+const lifeMs = (life: number) => (params: { readonly context: { readonly budgets: Budgets } }) =>
+  LIFE_GROWTH ** (life - 1) * params.context.budgets.outlivedMs;
+
+const outlive = (life: number) => ({ actions: { type: 'outlive', params: { life } } }) as const;
+
+/** Delays of both machines: the steps of a life in service. */
+export const lifeDelays = { livedBriefly: lifeMs(1), livedLonger: lifeMs(2), livedLong: lifeMs(LONGEST_LIFE) };
+
+/** What both machines do at these steps. */
+export const lifeSteps = {
+  livedBriefly: outlive(1),
+  livedLonger: outlive(2),
+  livedLong: outlive(LONGEST_LIFE),
+} as const;
+
+/** A backoff is forgotten when this has lived several times as long as what was before it, or for long enough. */
+export function hasOutlived({ life, lastLife }: Lives): boolean {
+  return life > Math.min(lastLife, LONGEST_LIFE - 1);
+}
+
 function ceilingMs(failures: number, { firstMs, growth, maxMs }: Backoff): number {
   return Math.min(maxMs, firstMs * growth ** Math.max(0, failures - 1));
 }
@@ -52,8 +91,12 @@ export function attemptCeilingMs({
 }
 
 /** Ceiling of the wait before a rank's next dial, in milliseconds: ranks do not poll, they are told. */
-export function rankRedialCeilingMs(failedDials: number, budgets: Budgets): number {
-  return ceilingMs(failedDials, { firstMs: budgets.rankRedialFirstMs, growth: 2, maxMs: budgets.rankRedialMaxMs });
+export function rankRedialCeilingMs({ failedDials, briefLinks, budgets }: RankDials): number {
+  return ceilingMs(Math.max(failedDials, briefLinks), {
+    firstMs: budgets.rankRedialFirstMs,
+    growth: 2,
+    maxMs: budgets.rankRedialMaxMs,
+  });
 }
 
 /** Ceiling of the wait before the next generation, in milliseconds. Asked from the second failure on: after the first the

@@ -34,7 +34,7 @@ export const budgetTable = {
   voidBackoffMaxMs: { default: 5_000, end: 'highest ceiling of that wait; then the next generation' },
   outlivedMs: {
     default: 2_000,
-    end: 'in service for so long: the troubles before are forgotten, unless the generation before lived as long; then after 4, at last after 16 times as long',
+    end: 'in service for so long: the troubles before are forgotten, unless the generation, or the link of a rank, before lived as long; then after 4, at last after 16 times as long',
   },
   parkedFirstMs: {
     default: 60_000,

@@ -10,7 +10,15 @@ import {
   spawnChild,
   stopChild,
 } from 'xstate';
-import { attemptCeilingMs, generationCeilingMs, pushbackMs, spreadCeilingMs } from './backoff.ts';
+import {
+  attemptCeilingMs,
+  generationCeilingMs,
+  hasOutlived,
+  type Lives,
+  lifeDelays,
+  pushbackMs,
+  spreadCeilingMs,
+} from './backoff.ts';
 import { breakerMachine } from './breaker.ts';
 import type { Budgets } from './budgets.ts';
 import { dialOutcome } from './events/dial-outcome.ts';
@@ -73,7 +81,7 @@ export interface SchedulerInput {
   readonly maxHeldBlocksShare?: number;
 }
 
-export interface SchedulerContext extends SchedulerInput, OutageContext {
+export interface SchedulerContext extends SchedulerInput, OutageContext, Lives {
   readonly serverVersions: ServerVersions;
   readonly maxHeldBlocksShare: number;
   /** A rank holds so much memory for a server that is silent or gone that no more is put at risk. */
@@ -89,10 +97,6 @@ export interface SchedulerContext extends SchedulerInput, OutageContext {
   /** Attempts in a row whose link ended otherwise than by a refused dial: a server that sheds load, a proxy without one. */
   readonly droppedDials: number;
   readonly failedGenerations: number;
-  /** How long the generation in service has lived, in steps that grow fourfold. */
-  readonly life: number;
-  /** The same of the one before it, at its end. */
-  readonly lastLife: number;
   /** Generations in a row that the server refused in the same words. */
   readonly refusedAlike: { readonly words: string; readonly count: number };
   /** The process that held the last registration is proved to be dead: what listens now never mapped our memory. */
@@ -146,6 +150,7 @@ export interface Cleared {
 /** What the `unregisterAtStop` actor tells: `unreachable` where nobody was there to be asked. */
 export type UnregisteredAtStop = StopOutcome | { readonly kind: 'unreachable'; readonly reason: string };
 
+type LifeParams = Pick<Lives, 'life'>;
 type FaultParams = { readonly fault: Fault };
 type SurveyParams = { readonly survey: Survey };
 type MissedParams = { readonly rank: number; readonly isSilent: boolean; readonly fault: Fault };
@@ -153,10 +158,6 @@ type VersionParams = { readonly version: string };
 type StalledParams = Pick<StalledEvent, 'call'>;
 type AuditParams = { readonly outcome: 'sealed' | 'refuted' | 'failed' };
 
-/** From one step of a life in service to the next. */
-const LIFE_GROWTH = 4;
-/** Steps after which every trouble is over. */
-const LONGEST_LIFE = 3;
 export const NOT_REFUSED = { words: '', count: 0 } as const;
 
 export const schedulerSetup = setup({
@@ -411,10 +412,9 @@ export const schedulerSetup = setup({
       failedGenerations: ({ context }) => context.failedGenerations + 1,
     }),
     /** After stalled work not before another trouble has come: until then the same is to be expected again. */
-    outlive: assign(({ context: { life, lastLife, evidence } }) => {
-      const lived = life + 1;
-      const isOver = lived > Math.min(lastLife, LONGEST_LIFE - 1) && !isWorkStall(evidence);
-      return isOver ? { life: lived, failedGenerations: 0 } : { life: lived };
+    outlive: assign(({ context: { lastLife, evidence } }, { life }: LifeParams) => {
+      const isOver = hasOutlived({ life, lastLife }) && !isWorkStall(evidence);
+      return isOver ? { life, failedGenerations: 0 } : { life };
     }),
     recordLife: assign({ lastLife: ({ context }) => context.life }),
     passOn: emit((_, event: PassedOnEvent) => event),
@@ -439,9 +439,7 @@ export const schedulerSetup = setup({
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
     generationBackoff: ({ context: { failedGenerations, evidence, budgets } }) =>
       Math.max(generationCeilingMs(failedGenerations, budgets), pushbackMs(evidence?.fault, budgets)),
-    livedBriefly: ({ context }) => context.budgets.outlivedMs,
-    livedLonger: ({ context }) => LIFE_GROWTH * context.budgets.outlivedMs,
-    livedLong: ({ context }) => LIFE_GROWTH ** 2 * context.budgets.outlivedMs,
+    ...lifeDelays,
     parkedRetry: ({ context }) => parkedMs(context),
     auditFirst: ({ context }) => context.budgets.auditFirstMs,
     auditInterval: ({ context }) => context.budgets.auditIntervalMs,

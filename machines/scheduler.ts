@@ -14,6 +14,7 @@
  * - after faults stop, every machine reaches connected with no operator
  */
 import { not } from 'xstate';
+import { lifeSteps } from './backoff.ts';
 import type { PassedOnEvent } from './events/domain-events.ts';
 import { NO_CLUES } from './events/outage.ts';
 import { type Fault, faultFrom } from './faults.ts';
@@ -121,12 +122,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
       // The registration is good, and its end is the cheapest proof of what somebody's lost link left open.
       always: { guard: 'isProofAsked', target: '#scheduler.reRegistering.quiescing', actions: 'recordDoubt' },
       initial: 'unaudited',
-      // A backoff is forgotten when this one has lived several times as long as the one before, or for long enough.
-      after: {
-        livedBriefly: { actions: 'outlive' },
-        livedLonger: { actions: 'outlive' },
-        livedLong: { actions: 'outlive' },
-      },
+      after: lifeSteps,
       on: {
         'rank.missed': {
           target: 'degraded.missingRank',

@@ -21,7 +21,7 @@ import {
   spawnChild,
   stopChild,
 } from 'xstate';
-import { pushbackMs, rankRedialCeilingMs } from './backoff.ts';
+import { hasOutlived, type Lives, lifeDelays, lifeSteps, pushbackMs, rankRedialCeilingMs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { dialOutcome } from './events/dial-outcome.ts';
 import type { PassedOnByRank, WorkerDomainEvent } from './events/domain-events.ts';
@@ -45,7 +45,7 @@ export interface WorkerInput {
   readonly budgets: Budgets;
 }
 
-export interface WorkerContext extends WorkerInput, RankCourse {
+export interface WorkerContext extends WorkerInput, RankCourse, Lives {
   /** The epoch a Register or check was begun for; its answer counts for that one only. */
   readonly attempted: Epoch | null;
   /** The epoch in which the server took the registration there is; a `keep` does not change it. `null`: there is none. */
@@ -53,6 +53,8 @@ export interface WorkerContext extends WorkerInput, RankCourse {
   /** Of the server that took the last registration, also when that is over. `null`: there was none, or nobody said. */
   readonly serverVersion: string | null;
   readonly failedDials: number;
+  /** Links in a row that have not outlived the one before; that of now counts until it has. */
+  readonly briefLinks: number;
   /** Schedulers that were followed before this one, each with its last epoch: their late words count for nothing. Bounded. */
   readonly formerSchedulers: readonly Epoch[];
   /** How often another scheduler was followed than before. */
@@ -145,6 +147,7 @@ export const workerMachine = setup({
     isRegisterVain: ({ context }, { cause }: { cause: LinkEndCause }) =>
       cause === 'refused' && isToldToRegister(context),
     isToldToKeep: ({ context }) => context.announcement?.action === 'keep' && context.outcome === 'pending',
+    isLostAgain: ({ context }) => context.briefLinks > 1,
     isConfirmedAndInService: ({ context }) => isConfirmed(context) && context.announcement?.action !== 'wait',
     /** Within one epoch only somebody else can bring back what the server has once denied. */
     isRefutation: (_, { fault }: FaultParams) => isDenial(fault),
@@ -174,7 +177,17 @@ export const workerMachine = setup({
       const isAnswer = event.type.startsWith('xstate.done.actor.') || event.type.startsWith('xstate.error.actor.');
       if (!isAnswer) abandonAttempt(enqueue, context, 'fault' in event ? event.fault : context.fault);
     }),
-    noteDial: assign({ dialedFor: ({ context }) => context.announcement?.number ?? 0 }),
+    beginLink: assign({
+      dialedFor: ({ context }) => context.announcement?.number ?? 0,
+      briefLinks: ({ context }) => context.briefLinks + 1,
+      lastLife: ({ context }) => context.life,
+      life: 0,
+    }),
+    /** In service: what was there before on the same link counts too. */
+    outlive: assign(({ context }, { life }: Pick<Lives, 'life'>) => {
+      const lives = { life: Math.max(life, context.life), lastLife: context.lastLife };
+      return hasOutlived(lives) ? { ...lives, briefLinks: 0 } : lives;
+    }),
     /** What was registered, or tried, was the memory before: it takes another epoch to register this one. */
     beginLife: enqueueActions(({ context, enqueue }, { workerBootId }: { workerBootId: string }) => {
       enqueue.assign({ workerBootId, registeredIn: null, serverVersion: null });
@@ -227,8 +240,8 @@ export const workerMachine = setup({
   delays: {
     dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
     /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
-    redialBackoff: ({ context: { failedDials, fault, budgets } }) =>
-      Math.max(rankRedialCeilingMs(failedDials, budgets), pushbackMs(fault, budgets)),
+    redialBackoff: ({ context }) => Math.max(rankRedialCeilingMs(context), pushbackMs(context.fault, context.budgets)),
+    ...lifeDelays,
     stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
     drainTimeout: ({ context }) => context.budgets.drainTimeoutMs,
@@ -246,6 +259,9 @@ export const workerMachine = setup({
     serverVersion: null,
     fault: null,
     failedDials: 0,
+    briefLinks: 0,
+    life: 0,
+    lastLife: 0,
     formerSchedulers: [],
     turn: 0,
     dialedFor: 0,
@@ -278,6 +294,7 @@ export const workerMachine = setup({
     connected: {
       tags: 'cacheUsable',
       entry: ['noteService', 'forgetFailedDials'],
+      after: lifeSteps,
       on: {
         'link.ended': { target: 'degraded', actions: { type: 'recordFault', params: faultOf } },
         'drain.announced': 'degraded.draining',
@@ -302,8 +319,13 @@ export const workerMachine = setup({
         'registration.refuted': { target: 'reRegistering', actions: { type: 'recordLoss', params: faultOf } },
       },
       states: {
-        /** The link: nothing can be asked without one. */
-        assessing: { always: '#worker.reconnecting' },
+        /** The link: nothing can be asked without one. Links that are lost again and again are made ever more slowly. */
+        assessing: {
+          always: [
+            { guard: 'isLostAgain', target: '#worker.reconnecting.waiting' },
+            { target: '#worker.reconnecting' },
+          ],
+        },
         /** Whatever an RPC says, the link lives, and others that are under way on it may still be answered. */
         verifying: {
           invoke: {
@@ -342,8 +364,8 @@ export const workerMachine = setup({
               { guard: ifNewer, actions: adopt },
             ],
           },
-          invoke: { src: 'awaitTransfers', onDone: '#worker.reconnecting', onError: '#worker.reconnecting' },
-          after: { drainTimeout: '#worker.reconnecting' },
+          invoke: { src: 'awaitTransfers', onDone: 'assessing', onError: 'assessing' },
+          after: { drainTimeout: 'assessing' },
         },
       },
     },
@@ -363,8 +385,8 @@ export const workerMachine = setup({
           exit: 'emitDial',
           on: {
             'link.opened': [
-              { guard: 'isConfirmedAndInService', target: '#worker.degraded.verifying', actions: 'noteDial' },
-              { target: '#worker.reRegistering', actions: 'noteDial' },
+              { guard: 'isConfirmedAndInService', target: '#worker.degraded.verifying', actions: 'beginLink' },
+              { target: '#worker.reRegistering', actions: 'beginLink' },
             ],
             'link.ended': [
               {

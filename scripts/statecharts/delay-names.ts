@@ -20,6 +20,7 @@ export function budgetsOf(machine: AnyStateMachine, delay: string): (keyof Budge
     failedAttempts: 0,
     droppedDials: 0,
     failedDials: 0,
+    briefLinks: 0,
     failedGenerations: 2,
     refusedAlike: { words: '', count: 0 },
     waits: 0,

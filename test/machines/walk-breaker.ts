@@ -41,6 +41,6 @@ export const breakerTables: Tables = {
     { event: 'inconclusive', because: 'no try is under way', in: ['closed', waiting, ready] },
     { event: 'renewed', because: 'work is admitted already', in: ['closed', ready, trying] },
   ],
-  endless: { [ready]: 'the next piece of work' },
+  endless: { closed: 'refusals', [ready]: 'the next piece of work' },
   leaving: [],
 };

@@ -39,9 +39,19 @@ export const workerPlan = {
   }),
   outputs: {},
   errors: [...faults.map((fault) => new FaultError(fault)), new Error('unclassified'), undefined],
-  situationIn: ({ announcement, outcome, attempted, fault, formerSchedulers, isRegisterOpen, dialedFor }) => ({
+  situationIn: ({
+    announcement,
+    outcome,
+    attempted,
+    fault,
+    formerSchedulers,
+    isRegisterOpen,
+    dialedFor,
+    briefLinks,
+  }) => ({
     mustDial: announcement?.dialsAfresh === true && dialedFor !== announcement.number,
     isRegisterOpen,
+    isLostAgain: briefLinks > 1,
     action: announcement?.action,
     outcome,
     isAttemptCurrent: announcement !== null && attempted !== null && isSameEpoch(attempted, announcement.epoch),

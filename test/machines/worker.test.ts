@@ -48,6 +48,42 @@ function harness() {
 }
 
 describe('worker machine', () => {
+  it.each(['link.ended', 'drain.announced'] as const)(
+    'a backoff is forgotten only when a connection has lived several times as long as the one before (%s)',
+    async (end) => {
+      const h = harness();
+      await h.toConnected();
+      const lose = async () => {
+        const startMs = h.script.clock.now;
+        h.script.tell({ type: end, cause: 'reset', fault: gone });
+        if (end === 'drain.announced') await h.script.answer('awaitTransfers');
+        while (h.path() !== 'reconnecting.dialing') h.script.clock.tick(1);
+        const waitedMs = h.script.clock.now - startMs;
+        h.script.tell({ type: 'link.opened' });
+        await h.script.answer('verify');
+        expect(h.path()).toBe('connected');
+        return waitedMs;
+      };
+      const lostAfter = (lifeMs: number) => {
+        h.script.clock.tick(lifeMs);
+        return lose();
+      };
+      expect(await lostAfter(1_000)).toBe(0);
+      const waitsMs = [];
+      for (let round = 0; round < 8; round += 1) waitsMs.push(await lostAfter(1_000));
+      expect(waitsMs).toEqual(waitsMs.toSorted((a, b) => a - b));
+      expect([waitsMs[0], waitsMs.at(-1)]).toEqual([2 * budgets.rankRedialFirstMs, budgets.rankRedialMaxMs]);
+      expect(await lostAfter(budgets.outlivedMs)).toBe(0);
+      expect(await lostAfter(budgets.outlivedMs)).toBe(0);
+      expect(await lostAfter(budgets.outlivedMs)).toBeGreaterThan(0);
+      expect(await lostAfter(4 * budgets.outlivedMs)).toBe(0);
+      for (let round = 0; round < 2; round += 1) await lostAfter(4 * budgets.outlivedMs);
+      expect(await lostAfter(16 * budgets.outlivedMs)).toBe(0);
+      await lostAfter(16 * budgets.outlivedMs);
+      expect(await lostAfter(16 * budgets.outlivedMs)).toBe(0);
+    },
+  );
+
   it('tells what would prove the death of the server when that changes', () => {
     const h = harness();
     const told: WorkerDomainEvent[] = [];

@@ -9,6 +9,7 @@ import type {
   SaveRequest,
 } from '../../src/gen/pegaflow/engine_pb.ts';
 import { isServersWord } from '../../src/rpc/fault-from-rpc.ts';
+import { BackoffWatch } from './backoff-watch.ts';
 import type { Connection } from './connection.ts';
 import { GivenLeases } from './given-leases.ts';
 import { hearingOf } from './hearing.ts';
@@ -47,6 +48,7 @@ export class Inspector {
   #leases = new GivenLeases();
   #refusals: RefusalWatch;
   #roles: RoleWatch;
+  #backoffs: BackoffWatch;
   #hearings = new WeakMap<object, Hearing>();
   /** Names of the saves that are under way. */
   #saves = new WeakMap<RemoteCall, string>();
@@ -62,6 +64,7 @@ export class Inspector {
     this.#replicas = replicas;
     this.#refusals = new RefusalWatch(kernel);
     this.#roles = new RoleWatch(kernel);
+    this.#backoffs = new BackoffWatch(kernel);
     witnesses.splice(0);
     witnesses.push({
       sent: (call) => this.#sent(call),
@@ -75,7 +78,10 @@ export class Inspector {
       this.#judgePublication(instance);
       this.#refusals.schedulerMoved(instance);
     };
-    instance.onRankStatus = (rank, status) => this.#refusals.rankMoved(rank, instance.shape.budgets, status);
+    instance.onRankStatus = (rank, status) => {
+      this.#refusals.rankMoved(rank, instance.shape.budgets, status);
+      this.#backoffs.rankMoved(rank, instance.shape.budgets, status.path);
+    };
   }
 
   /**

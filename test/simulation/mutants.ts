@@ -190,6 +190,14 @@ export const mutants: readonly Mutant[] = [
     why: 'a host without a channel waits for ever',
   },
   {
+    name: 'lost links without backoff',
+    file: 'machines/worker.ts',
+    find: 'isLostAgain: ({ context }) => context.briefLinks > 1,',
+    replace: 'isLostAgain: () => false,',
+    why: 'a rank whose links live for a second each makes another at once',
+    caughtBy: 'B',
+  },
+  {
     name: 'loss not reported',
     file: 'machines/worker.ts',
     find: "answer(enqueue, context, { outcome: 'lost', fault }),",

@@ -21,6 +21,7 @@ export type Invariant =
   | 'R'
   | 'A'
   | 'U'
+  | 'B'
   | 'D';
 
 const names: Readonly<Record<Invariant, string>> = {
@@ -45,6 +46,7 @@ const names: Readonly<Record<Invariant, string>> = {
   R: 'a refusal is about the work that was refused',
   A: 'roles at different servers dial again until they meet',
   U: 'one Register or Unregister at a time, never cancelled while its link lives',
+  B: 'a backoff is forgotten when a connection has lived several times as long as the one before',
   D: 'nothing is thrown that nobody catches',
 };
 

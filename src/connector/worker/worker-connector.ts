@@ -104,8 +104,8 @@ const machine = workerMachine.provide({
     awaitTransfers: fromPromise<void>(({ system }) => owners.of(system).settled()),
   },
   delays: {
-    redialBackoff: ({ context: { failedDials, fault, budgets } }) =>
-      Math.random() * rankRedialCeilingMs(failedDials, budgets) + pushbackMs(fault, budgets),
+    redialBackoff: ({ context }) =>
+      Math.random() * rankRedialCeilingMs(context) + pushbackMs(context.fault, context.budgets),
   },
 });
 
