@@ -9,7 +9,7 @@ export type Proof =
 /**
  * Why the death of the server behind a link cannot be proved.
  * - `proxy`: the process at the other end of our connection does not hold our memory, and none is seen that does
- * - `notVisible`: the other end is a socket of this host, and its process is another user's or in another PID namespace
+ * - `notVisible`: the other end is a socket of this host, and its process is in another PID namespace, or hidden from us whole
  * - `notHere`: the other end is no socket of this network namespace
  * - `unwatchable`: the process is known, and the kernel or a sandbox lets nobody watch it
  */

@@ -336,4 +336,13 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
       'its blocks stay held, told once; they come back as soon as its queue is known to have moved past it, or its registration is over',
     simulated: ['stuckTransfers', 'hungCalls'],
   },
+  'S-83': {
+    what: 'The server, or a proxy before it, is another user’s process, whose files and mappings are hidden from us',
+    mustHold:
+      'it is known by its copy threads, and its death is proof; where it shows none there is no proof, which is told',
+  },
+  'S-84': {
+    what: 'Our server is not to be seen, and another one on this host registers somebody later',
+    mustHold: 'nobody takes that one for the holder: its death proves nothing, and it is not fenced',
+  },
 };

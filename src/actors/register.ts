@@ -39,11 +39,12 @@ export const createRegister = (ownerOf: OwnerOf<RegistrationOwner>) =>
     const { budgets, connection, registration, memory, noteRegistration } = ownerOf(system);
     const request = registration(input.epoch, input.serverVersion);
     const { server } = connection;
-    connection.beginRegistration(memory());
+    const search = connection.beginRegistration(memory());
     const note = await noteRegistration(input.epoch, signal);
     try {
       signal.throwIfAborted();
       await server.callAlone((client) => client.registerContextBatch(request));
+      search.answered();
       note.answered();
     } finally {
       note.over();

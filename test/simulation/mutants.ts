@@ -139,7 +139,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a proxy is taken for the server',
     file: 'src/rpc/holder/holder-search.ts',
-    find: 'const isHolder = () => holdsMemory(owner, this.#memory, this.#sinceTicks);',
+    find: 'const isHolder = () => holdsMemory(owner, this.#memory, this.#time);',
     replace: 'const isHolder = async () => true;',
     why: 'a process between us and the server dies, and blocks are free while the server copies',
     caughtBy: 5,

@@ -39,6 +39,8 @@ export const absences = {
     'memory that is registered again has the same address, and a copy under way goes on there',
   'many lives in one process':
     'a server that has ended takes its mappings along, so that nothing can add up over several of them',
+  'a life as another user': 'the Python that it brings is readable for its owner alone',
+  'registrations without copy threads': 'the server starts two with each',
   'a crash that copies on': 'a process that is killed takes its memory along at once',
 } as const;
 

@@ -2,7 +2,8 @@ import { type Budgets, type Epoch, isSameEpoch } from '../../../machines/index.t
 import type { RegistrationNote } from '../../actors/register.ts';
 import { ioFirstTimer } from '../../io-first-timer.ts';
 import type { Connection, ServerLink } from '../../rpc/connection.ts';
-import { type CopyThread, copyThreads, threadsLeft, ticksNow } from '../../rpc/holder/memory-holder.ts';
+import { copyThreads, threadsLeft, ticksNow } from '../../rpc/holder/memory-holder.ts';
+import { type CopyThread, isStartedIn, type RegisterTime } from '../../rpc/holder/register-time.ts';
 import { takeTurn } from '../../rpc/holder/registration-turn.ts';
 import type { RankService } from '../worker/rank-service.ts';
 
@@ -47,10 +48,8 @@ export interface ProofSeekerOptions {
 }
 
 /** A registration as the server made it: whoever it started to copy for us was started in that time. */
-interface Registration {
+interface Registration extends RegisterTime {
   readonly epoch: Epoch;
-  readonly sinceTicks: number;
-  readonly untilTicks: number;
   /** By process, once seen: ours, and whoever else's were started in that time. */
   seen: readonly { readonly pid: number; readonly threads: readonly CopyThread[] }[] | null;
   /** The search for them, once it has begun. */
@@ -266,15 +265,11 @@ export class ProofSeeker {
 
   async #lookForThreads(registration: Registration, holders: readonly number[]): Promise<void> {
     const { budgets, deviceId, onChange } = this.#options;
-    const { sinceTicks, untilTicks } = registration;
     let waitMs = budgets.proofPollIntervalMs;
     for (let look = 1; look <= LOOKS_FOR_THREADS; look += 1) {
       const seen = await Promise.all(
         holders.map(async (pid) => {
-          const threads = (await copyThreads(pid, deviceId)).filter(
-            // The clock is read beside the call: a tick on either side may be ours, and one too many costs patience alone.
-            ({ startTicks }) => startTicks >= sinceTicks - 1 && startTicks <= untilTicks + 1,
-          );
+          const threads = (await copyThreads(pid, deviceId)).filter((thread) => isStartedIn(registration, thread));
           return { pid, threads };
         }),
       );

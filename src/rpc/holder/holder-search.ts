@@ -3,6 +3,7 @@ import type { ConnectionAddresses } from '../link.ts';
 import type { DeathWatch } from './death-watch.ts';
 import { HolderWatch } from './holder-watch.ts';
 import { holdersOf, holdsMemory, type OurMemory, ticksNow } from './memory-holder.ts';
+import type { RegisterTime } from './register-time.ts';
 import { acceptedInode, pidOfSocket } from './socket-owner.ts';
 
 /** Pid of the server that was found last at each port: nearly always the owner of the next connection too. */
@@ -14,7 +15,7 @@ const lastOwners = new Map<number, number>();
  */
 export class HolderSearch implements Disposable {
   #memory: OurMemory;
-  #sinceTicks = ticksNow();
+  #time: RegisterTime = { sinceTicks: ticksNow(), untilTicks: Number.POSITIVE_INFINITY };
   #onFound: (proof: HolderWatch | NoProof) => void;
   #holder: HolderWatch | null = null;
   #isDisposed = false;
@@ -32,6 +33,11 @@ export class HolderSearch implements Disposable {
   prepare(ends: ConnectionAddresses): void {
     this.#owner = { ofSocket: keyOf(ends), found: ownerOf(ends) };
     this.#owner.found.catch(() => {});
+  }
+
+  /** The Register was answered: whoever is started from now on copies for others. */
+  answered(): void {
+    this.#time = { ...this.#time, untilTicks: ticksNow() };
   }
 
   /**
@@ -91,7 +97,7 @@ export class HolderSearch implements Disposable {
     if (inode !== null && owner !== null) {
       // Looked at once more after the watch began: the pid was not handed on in between.
       const isOwner = async () => (await pidOfSocket(inode, owner)) === owner;
-      const isHolder = () => holdsMemory(owner, this.#memory, this.#sinceTicks);
+      const isHolder = () => holdsMemory(owner, this.#memory, this.#time);
       const watch = (await isHolder()) ? HolderWatch.over([owner]) : undefined;
       if (watch === null) return 'unwatchable';
       if (watch !== undefined && (await isOwner()) && (await isHolder())) return watch;
@@ -107,11 +113,11 @@ export class HolderSearch implements Disposable {
 
   /** A proxy stands between, or the connection is over already. */
   async #findElsewhere(): Promise<HolderWatch | NoProof | null> {
-    const holders = await holdersOf(this.#memory, this.#sinceTicks);
+    const holders = await holdersOf(this.#memory, this.#time);
     if (holders.length === 0) return null;
     const watch = HolderWatch.over(holders);
     if (watch === null) return 'unwatchable';
-    const still = await Promise.all(holders.map((pid) => holdsMemory(pid, this.#memory, this.#sinceTicks)));
+    const still = await Promise.all(holders.map((pid) => holdsMemory(pid, this.#memory, this.#time)));
     if (still.every(Boolean)) return watch;
     watch[Symbol.dispose]();
     return null;

@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import { holdsOpen, numbersIn, processes } from './open-sockets.ts';
+import { type CopyThread, isStartedIn, type RegisterTime } from './register-time.ts';
 import { SharedReads } from './shared-reads.ts';
 import { mentions } from './text-in-file.ts';
 
@@ -14,14 +15,6 @@ export interface OurMemory {
   readonly deviceId: number | null;
   /** Objects in /dev/shm, where the device is emulated. Empty: a CUDA device, whose mappings /proc tells of none. */
   readonly segments: readonly string[];
-}
-
-/** A thread that copies for one registration: the server starts two with each, and they end with it. */
-export interface CopyThread {
-  readonly tid: number;
-  readonly copies: 'save' | 'load';
-  /** Since boot, in 1/100 s: with the id it names a thread for good. */
-  readonly startTicks: number;
 }
 
 /** Of every emulated device; one of each, where nobody said which. */
@@ -35,36 +28,30 @@ const MAX_THREADS = 65_536;
 
 /**
  * Whether this process can touch the memory: it maps a segment of it or, where /proc shows no segments, holds the device or
- * started copy threads for it at `sinceTicks` or later, at our own Register. The process that owns the memory is none of the
- * server's.
+ * started copy threads for it at our own Register. So it is where its mappings are hidden from us: it is another user's. The
+ * process that owns the memory is none of the server's.
  */
-export async function holdsMemory(
-  pid: number,
-  { segments, deviceId }: OurMemory,
-  sinceTicks: number,
-): Promise<boolean> {
+export async function holdsMemory(pid: number, memory: OurMemory, time: RegisterTime): Promise<boolean> {
   if (pid === process.pid) return false;
+  const { segments, deviceId } = memory;
   const paths = segments.map((name) => `/dev/shm/${name}`);
-  if (paths.length > 0) return mentions(`/proc/${pid}/maps`, paths);
+  if (paths.length > 0) return (await mentions(`/proc/${pid}/maps`, paths)) ?? hasThreadsOf(pid, deviceId, time);
   if (await holdsOpen(pid, (target) => target.startsWith(DEVICE))) return true;
-  if (deviceId === null) return mentions(`/proc/${pid}/maps`, [ANY_SEGMENT]);
-  return hasThreadsSince(pid, deviceId, sinceTicks);
+  if (deviceId === null) return (await mentions(`/proc/${pid}/maps`, [ANY_SEGMENT])) === true;
+  return hasThreadsOf(pid, deviceId, time);
 }
 
 /**
- * All visible processes but our own that can touch the memory, for where a proxy stands between. Of a real device many
- * processes may hold it: then those count whose copy threads were started at `sinceTicks` or later, at our own Register.
+ * All visible processes but our own that can touch the memory, for where a proxy stands between. Many may hold a device, and a
+ * frozen one maps what was registered there before: those count whose copy threads were started at our own Register.
  */
-export async function holdersOf(memory: OurMemory, sinceTicks: number): Promise<readonly number[]> {
+export async function holdersOf(memory: OurMemory, time: RegisterTime): Promise<readonly number[]> {
   const { segments, deviceId } = memory;
   if (segments.length === 0 && deviceId === null) return [];
   const holders: number[] = [];
   for await (const pids of processes()) {
     const found = await Promise.all(
-      pids.map(async (pid) => {
-        if (!(await holdsMemory(pid, memory, sinceTicks))) return false;
-        return segments.length > 0 || (await hasThreadsSince(pid, deviceId, sinceTicks));
-      }),
+      pids.map(async (pid) => (await holdsMemory(pid, memory, time)) && (await hasThreadsOf(pid, deviceId, time))),
     );
     holders.push(...pids.filter((_, i) => found[i]));
   }
@@ -138,7 +125,7 @@ function startTicksIn(stat: string): number {
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[START_FIELD_AFTER_NAME]);
 }
 
-async function hasThreadsSince(pid: number, deviceId: number | null, sinceTicks: number): Promise<boolean> {
+async function hasThreadsOf(pid: number, deviceId: number | null, time: RegisterTime): Promise<boolean> {
   if (deviceId === null) return false;
-  return (await copyThreads(pid, deviceId)).some(({ startTicks }) => startTicks >= sinceTicks - 1);
+  return (await copyThreads(pid, deviceId)).some((thread) => isStartedIn(time, thread));
 }

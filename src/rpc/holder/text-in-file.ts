@@ -5,10 +5,10 @@ const PIECE_BYTES = 64 << 10;
 
 interface Question {
   readonly wanted: readonly Buffer[];
-  isFound: boolean;
+  /** `null`: it could not be read. */
+  isFound: boolean | null;
 }
 
-// One that cannot be read, or whose process ended while it was read, mentions nothing.
 const passes = new SharedReads<Question>(async (path, questions) => {
   const file = await open(path);
   try {
@@ -18,9 +18,9 @@ const passes = new SharedReads<Question>(async (path, questions) => {
   }
 });
 
-/** Whether the file holds one of these texts; read in pieces, off the event loop. `false` where it cannot be read. */
-export async function mentions(path: string, texts: readonly string[]): Promise<boolean> {
-  const question = { wanted: texts.map((text) => Buffer.from(text)), isFound: false };
+/** Whether the file holds one of these texts; read in pieces, off the event loop. `null` where it cannot be read. */
+export async function mentions(path: string, texts: readonly string[]): Promise<boolean | null> {
+  const question: Question = { wanted: texts.map((text) => Buffer.from(text)), isFound: null };
   await passes.ask(path, question);
   return question.isFound;
 }

@@ -1,5 +1,6 @@
 /** In the place of `src/rpc/holder/memory-holder.ts`: who maps the memory of the process that asks. */
 import type * as real from '../../../src/rpc/holder/memory-holder.ts';
+import { type CopyThread, isStartedIn, type RegisterTime } from '../../../src/rpc/holder/register-time.ts';
 import { kernel } from '../kernel.ts';
 
 const TICK_MS = 10;
@@ -29,23 +30,27 @@ export function holdsMemory(pid: number, memory: real.OurMemory): Promise<boolea
   return read(() => pidsThatMap(memory).has(pid));
 }
 
-export function holdersOf(memory: real.OurMemory): Promise<readonly number[]> {
-  return read(() => (memory.deviceId === null ? [] : [...pidsThatMap(memory)]));
+export function holdersOf(memory: real.OurMemory, time: RegisterTime): Promise<readonly number[]> {
+  const { deviceId } = memory;
+  const isOurs = (pid: number) => threadsOf(pid, deviceId ?? -1).some((thread) => isStartedIn(time, thread));
+  return read(() => [...pidsThatMap(memory)].filter(isOurs));
 }
 
-export function copyThreads(pid: number, deviceId: number): Promise<readonly real.CopyThread[]> {
-  return read(() => {
-    const { arePidsVisible, threads } = kernel();
-    if (!arePidsVisible) return [];
-    return (['save', 'load'] as const).flatMap((copies) =>
-      [...threads]
-        .filter(({ process, name }) => process.pid === pid && name === `gpu${deviceId}-${copies}`)
-        .map(({ tid, startMs }) => ({ tid, copies, startTicks: Math.floor(startMs / TICK_MS) })),
-    );
-  });
+export function copyThreads(pid: number, deviceId: number): Promise<readonly CopyThread[]> {
+  return read(() => threadsOf(pid, deviceId));
 }
 
-export function threadsLeft(pid: number, threads: readonly real.CopyThread[]): Promise<real.ThreadsLeft> {
+function threadsOf(pid: number, deviceId: number): readonly CopyThread[] {
+  const { arePidsVisible, threads } = kernel();
+  if (!arePidsVisible) return [];
+  return (['save', 'load'] as const).flatMap((copies) =>
+    [...threads]
+      .filter(({ process, name }) => process.pid === pid && name === `gpu${deviceId}-${copies}`)
+      .map(({ tid, startMs }) => ({ tid, copies, startTicks: Math.floor(startMs / TICK_MS) })),
+  );
+}
+
+export function threadsLeft(pid: number, threads: readonly CopyThread[]): Promise<real.ThreadsLeft> {
   return read(() => {
     const there = [...kernel().threads].filter(({ process }) => process.pid === pid);
     if (threads.some(({ tid }) => there.some((thread) => thread.tid === tid))) return 'some';

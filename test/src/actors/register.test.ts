@@ -15,7 +15,10 @@ async function registeredWith(call: () => Promise<unknown>) {
       steps.push('identify');
     },
   };
-  const beginRegistration = () => steps.push('begin');
+  const beginRegistration = () => {
+    steps.push('begin');
+    return { answered: () => steps.push('its end') };
+  };
   const noteRegistration = async () => ({
     answered: () => steps.push('note'),
     over: () => steps.push('over'),
@@ -38,6 +41,7 @@ describe('the registration of a rank', () => {
       'begin',
       'register',
       'answered',
+      'its end',
       'note',
       'over',
       'identify',

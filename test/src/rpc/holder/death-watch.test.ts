@@ -46,6 +46,7 @@ async function registered(endpoint: string) {
   const memory = memoryOf(rank.deviceId, layersOf(rank));
   const search = connection.beginRegistration(memory);
   await server.call((client) => client.registerContextBatch(rank.registration()));
+  search.answered();
   await server.identify();
   watched.watch();
   const looked = () => eventually('a look for the holder', () => connection.proof, 15_000);
@@ -94,18 +95,18 @@ describe('socket owner', () => {
 describe('memory holder', () => {
   it('is the process that maps the memory, as long as it does, and never the one that owns it', async () => {
     const engine = await startEngine();
-    const { server, memory } = await registered(endpointOf(engine));
     const sinceTicks = ticksNow();
-    expect(await holdsMemory(engine.pid, memory, sinceTicks)).toBe(true);
-    expect(await holdsMemory(process.pid, memory, sinceTicks)).toBe(false);
-    expect(await holdersOf(memory, ticksNow())).toEqual([engine.pid]);
-    expect(await holdsMemory(engine.pid, { ...memory, segments: ['pegaflow_dev_of_somebody_else'] }, sinceTicks)).toBe(
-      false,
-    );
-    expect(await holdsMemory(engine.pid, { deviceId: null, segments: [] }, sinceTicks)).toBe(true);
+    const { server, memory } = await registered(endpointOf(engine));
+    const time = { sinceTicks, untilTicks: ticksNow() };
+    const ofSomebodyElse = { ...memory, segments: ['pegaflow_dev_of_somebody_else'] };
+    expect(await holdsMemory(engine.pid, memory, time)).toBe(true);
+    expect(await holdsMemory(process.pid, memory, time)).toBe(false);
+    expect(await holdersOf(memory, time)).toEqual([engine.pid]);
+    expect(await holdsMemory(engine.pid, ofSomebodyElse, time)).toBe(false);
+    expect(await holdsMemory(engine.pid, { deviceId: null, segments: [] }, time)).toBe(true);
     await engine.http('POST', '/instances/cleanup');
     await eventually('the memory to be let go', async () =>
-      (await holdsMemory(engine.pid, memory, sinceTicks)) ? null : true,
+      (await holdsMemory(engine.pid, memory, time)) ? null : true,
     );
     server.drop();
   });
@@ -150,12 +151,14 @@ describe('proof of death', () => {
 
   it('comes for a link that ended before anybody had looked, as when the server drains at once', async () => {
     const engine = await startEngine();
-    const { connection, dial, server, search, watch, proof, memory } = await registered(endpointOf(engine));
-    const late = connection.beginRegistration(memory);
+    const { connection, dial, server, watch, proof } = await watching(endpointOf(engine));
+    const rank = own(new TestRank(own(new TestConnection(endpointOf(engine))).client, createEmulatedDriver()));
+    const search = connection.beginRegistration(memoryOf(rank.deviceId, layersOf(rank)));
+    await rank.register();
+    search.answered();
     watch();
     server.drop();
-    search[Symbol.dispose]();
-    late.lookFor(server.death, null);
+    void search.lookFor(server.death, null);
     expect(await dial()).toBe('up');
     expect(await eventually('the holder', () => server.death.pid)).toBe(engine.pid);
     await kill(engine);
@@ -194,6 +197,23 @@ describe('proof of death', () => {
     await neverProved(ofNow);
     await kill(now);
     expect(await eventually('the proof', () => ofNow[0] ?? null)).toBe('strong');
+  });
+
+  it('S-84: is not that of a stranger whose copy threads began after our own Register, when ours is not seen', async () => {
+    const ours = await startEngine();
+    const { connection, server, proofs, watch } = await watching(endpointOf(ours));
+    // Nothing is registered there: its threads are as little to be seen as those in another PID namespace.
+    const search = connection.beginRegistration({ deviceId: 0, segments: [] });
+    search.answered();
+    await server.identify();
+    watch();
+    const stranger = await startEngine();
+    await own(new TestRank(own(new TestConnection(endpointOf(stranger))).client, createEmulatedDriver())).register();
+    server.drop();
+    await search.lookFor(server.death, null);
+    expect(server.death.holder).toBe(null);
+    await kill(stranger);
+    await neverProved(proofs);
   });
 
   it('is none where the process at the other end is seen and holds nothing of ours, whatever its sockets do', async () => {
