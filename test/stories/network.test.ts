@@ -17,6 +17,7 @@ import {
   startEngine,
   startInstance,
   startProxy,
+  stepIntoLoad,
 } from '../support/story.ts';
 import { eventually } from '../support/within.ts';
 
@@ -165,6 +166,35 @@ describe('faults of the network', { timeout: 60_000 }, () => {
     await loadsTaken(green, 2 * instance.workers.length);
     await eventually('the old server to let go', async () => ((await instancesAt(blue)).length === 0 ? true : null));
     expect(await instancesAt(green)).toHaveLength(1);
+  });
+
+  it('S-40: of a name with two addresses the server at the second serves, and what the one at the first still copies stays held', async () => {
+    const first = await startEngine();
+    const proxy = await startProxy(first);
+    const { hostname, port } = new URL(proxy.endpoint);
+    const addresses = [hostname, '127.0.0.200'].map((address) => ({ address, family: 4 }));
+    await startEngine({ addr: `127.0.0.200:${port}` });
+    const lookup = vi
+      .spyOn(dns, 'lookup')
+      .mockImplementation(((_name: string, _options: object, done: LookupDone) =>
+        done(null, addresses)) as typeof dns.lookup);
+    onTestFinished(() => lookup.mockRestore());
+    const instance = await connected(`http://both.test:${port}`, { worldSize: 1 });
+    const [worker] = instance.workers;
+    const before = epochOf(instance);
+    await instance.save('kept', [0], hashesOf(1, 'kept'));
+    await instance.hit('copied', hashesOf(1, 'kept'));
+    await first.fault({ copyDelayMs: 12_000, copyAfterCloseMs: 60_000 });
+    instance.scheduler.scheduleLoad('copied', [3]);
+    await stepIntoLoad(first, instance);
+    await proxy.refuse();
+    proxy.cut();
+    await inServiceAfter(instance, before);
+    await provesItself(instance);
+    // The refused dial, the other server and its answer to the Unregister say nothing of the process that copies.
+    expect(worker!.quarantine('load')).toMatchObject({ blocks: 1, ended: { strongProof: 0, threadsGone: 0 } });
+    await instance.ended('copied', 'loaded', 40_000);
+    expect(worker!.quarantine('load')).toMatchObject({ blocks: 0, ended: { unsafeRelease: 0, strongProof: 0 } });
   });
 
   it('S-66: roles that find themselves at different servers are out of service, not in a loop, until they meet', async () => {
