@@ -4,7 +4,15 @@ import { holdName } from '../../../src/rpc/holder/held-name.ts';
 import { logTable } from '../../../src/telemetry/logs/log-table.ts';
 import { hashesOf } from '../../support/engine-rank.ts';
 import { LogRecorder } from '../../support/log-recorder.ts';
-import { endpointOf, startEngine, startInstance } from '../../support/story.ts';
+import {
+  connected,
+  endpointOf,
+  provesItself,
+  startEngine,
+  startInstance,
+  startProxy,
+  stepIntoLoad,
+} from '../../support/story.ts';
 import type { TestInstance } from '../../support/test-instance.ts';
 
 const WAIT_MS = 20_000;
@@ -55,3 +63,28 @@ it('S-81: two that could not wait for each other hold what is in doubt until bot
   await second.ended('lost', 'saved', WAIT_MS);
   expect(second.workers[0]!.quarantine('save').ended).toMatchObject({ threadsGone: 1, unsafeRelease: 0 });
 }, 60_000);
+
+it('S-81: one that registers between the Unregister of another one and the end of its threads disturbs neither', async () => {
+  const engine = await startEngine();
+  const proxy = await startProxy(engine);
+  const budgets = { quiesceTimeoutMs: 500, proofTimeoutMs: 20_000 };
+  const instance = await connected(endpointOf(engine), { worldSize: 1, rankEndpoint: proxy.endpoint, budgets });
+  const [worker] = instance.workers;
+  const blockHashes = hashesOf(1, 'twin');
+  await instance.save('twin', [0], blockHashes);
+  await instance.hit('copied', blockHashes);
+  await engine.fault({ copyDelayMs: 10_000, copyAfterCloseMs: 60_000 });
+  instance.scheduler.scheduleLoad('copied', [3]);
+  await stepIntoLoad(engine, instance);
+  await engine.http('POST', `/instances/cleanup?id=${instance.scheduler.instanceId}`);
+  proxy.cut();
+  await instance.at('reRegistering.proving');
+  const other = startInstance(endpointOf(engine), { worldSize: 1 });
+  await other.reached('connected');
+  expect([instance.scheduler.status.path, worker!.quarantine('load').blocks]).toEqual(['reRegistering.proving', 1]);
+  await engine.fault({ copyDelayMs: null });
+  await instance.ended('copied', 'loaded', 40_000);
+  expect(worker!.quarantine('load')).toMatchObject({ blocks: 0, ended: { strongProof: 0, unsafeRelease: 0 } });
+  await instance.reached('connected');
+  for (const each of [instance, other]) await provesItself(each);
+}, 90_000);
