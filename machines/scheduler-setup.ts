@@ -48,7 +48,6 @@ import {
   allConfirm,
   allQuiet,
   areSameBoots,
-  confirmsAnew,
   type FormerWorker,
   isFormer,
   isLate,
@@ -191,10 +190,13 @@ export const schedulerSetup = setup({
     isSealed: (_, { survey }: SurveyParams) => survey.kind === 'sealed',
     isSealedAndConfirmed: ({ context }, { survey }: SurveyParams) =>
       survey.kind === 'sealed' && allConfirm(context.reports, context.announcement.epoch),
-    areRanksQuiet: ({ context }) => isFirstAtServer(context) || allQuiet(context.reports, context.announcement),
-    /** The first start: who was never heard has nothing at this server, if it exists at all. */
-    isNothingMapped: ({ context }, { survey }: SurveyParams) =>
-      survey.kind === 'notFound' && context.reports.includes(null),
+    areRanksQuiet: ({ context }) => allQuiet(context.reports, context.announcement),
+    /**
+     * The server has nothing of the instance, and no copy that it began before it lost that can run: a rank that was never heard
+     * had nothing there, and a process that came after the death of the last one neither.
+     */
+    isNothingMapped: ({ context: { reports, isServerNew, hasStrayed } }, { survey }: SurveyParams) =>
+      survey.kind === 'notFound' && (reports.includes(null) || (isServerNew && !hasStrayed)),
     isProofAsked: ({ context }) => proofAskedIn(context.reports, context.announcement.epoch) !== undefined,
     /** Nothing speaks against the registration, so a clear that would meet a running copy can wait. */
     isForProofAlone: ({ context: { evidence, published, reports } }) =>
@@ -371,13 +373,7 @@ export const schedulerSetup = setup({
     forgetPublished: assign({ published: null }),
     /** Nobody listens: who comes next is met as quickly as the first. Of what the last one still does that says nothing. */
     forgetDroppedDials: assign({ failedGenerations: 0, droppedDials: 0, lastLife: 0 }),
-    forgetServer: assign(({ context: { published, reports } }) => ({
-      published: null,
-      failedGenerations: 0,
-      droppedDials: 0,
-      lastLife: 0,
-      isServerNew: published === null || areSameBoots(reports, published),
-    })),
+    forgetServer: assign({ published: null, failedGenerations: 0, droppedDials: 0, lastLife: 0, isServerNew: true }),
     /** Ranks that answered a `wait` begin nothing until another word comes: it is not said twice, and they answer once. */
     announceWait: assign(({ context }) => {
       const { announcement, reports } = context;
@@ -525,11 +521,6 @@ function apartOnceMore({ generationsApart, hasStrayed }: SchedulerContext): Part
   };
 }
 
-/** Whoever listens now has nothing of ours mapped. Ranks that were at two servers may be back at the one that lives. */
-function isFirstAtServer({ isServerNew, hasStrayed }: SchedulerContext): boolean {
-  return isServerNew && !hasStrayed;
-}
-
 const FORMER_WORKERS_PER_RANK = 4;
 
 /** Said by a process that was replaced, or before what its process said last. */
@@ -540,7 +531,7 @@ function isOvertaken({ announcement, reports, formerWorkers }: SchedulerContext,
 
 /** `null` for a late one. */
 function received(context: SchedulerContext, report: RankReport): Partial<SchedulerContext> | null {
-  const { announcement, reports, formerWorkers, silentRanks, awaitedRanks, isServerNew } = context;
+  const { announcement, reports, formerWorkers, silentRanks, awaitedRanks } = context;
   const held = reports[report.rank];
   if (held === undefined) return {};
   const { epoch } = announcement;
@@ -550,8 +541,6 @@ function received(context: SchedulerContext, report: RankReport): Partial<Schedu
   const former = isReplaced ? [...others, { workerBootId: held.workerBootId, counter: epoch.counter }] : others;
   return {
     reports: reports.with(report.rank, report),
-    // Told to register before the death, a process that took a rank's place did so with whoever listens now.
-    isServerNew: isServerNew && !confirmsAnew(report, held),
     silentRanks: without(silentRanks, report.rank),
     awaitedRanks: report.reaches === false ? awaitedRanks : without(awaitedRanks, report.rank),
     formerWorkers: former.slice(-FORMER_WORKERS_PER_RANK * reports.length),

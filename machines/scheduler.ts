@@ -330,6 +330,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
         quiescing: {
           entry: 'announceWait',
           always: { guard: 'areRanksQuiet', target: 'clearing' },
+          // What listens now is asked again: its answer means more.
+          on: { 'server.died': { target: 'quiescing', reenter: true, actions: 'forgetServer' } },
           invoke: {
             src: 'survey',
             onDone: { guard: { type: 'isNothingMapped', params: surveyOf }, target: 'clearing' },

@@ -18,12 +18,6 @@ function isConfirmation(report: RankReport): boolean {
   return report.outcome === 'registered' || report.outcome === 'kept';
 }
 
-/** Whether this report confirms a registration that the one before it did not. */
-export function confirmsAnew(report: RankReport, held: RankReport | null): boolean {
-  const isSame = held?.workerBootId === report.workerBootId && report.epoch !== null && speaksOf(held, report.epoch);
-  return isConfirmation(report) && !(isSame && isConfirmation(held));
-}
-
 export function allConfirm(reports: RankReports, epoch: Epoch): boolean {
   return reports.every((report) => speaksOf(report, epoch) && isConfirmation(report));
 }

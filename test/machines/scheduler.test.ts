@@ -671,6 +671,7 @@ describe('scheduler machine', () => {
       while (h.path() === 'reRegistering.backingOff') h.script.clock.tick(1);
       expect(h.path()).toBe('reRegistering.quiescing');
       h.actor.send({ type: 'server.died' });
+      await h.script.answer('survey', notFound);
       expect(h.path()).toBe('reRegistering.quiescing');
       for (const rank of [0, 1]) h.report(rank);
       expect(h.path()).toBe('reRegistering.clearing.waiting');
@@ -700,6 +701,8 @@ describe('scheduler machine', () => {
     // After a refused dial alone the last one may still copy.
     expect(h.path()).toBe('reRegistering.quiescing');
     h.actor.send({ type: 'server.died' });
+    expect(h.path()).toBe('reRegistering.quiescing');
+    await h.script.answer('survey', notFound);
     expect(h.path()).toBe('reRegistering.clearing.waiting');
     await h.script.answer('clear', { tookMs: 1 });
     h.deliver();
@@ -721,6 +724,8 @@ describe('scheduler machine', () => {
       h.report(1, { workerBootId: 'another', sequence: 1, epoch, outcome: 'registered', serves: true });
       if (when === 'before') died();
       await h.toSession();
+      expect(h.path()).toBe('reRegistering.quiescing');
+      await h.script.answer('survey', { kind: 'incomplete', registered: 1, expected: 2 });
       expect(h.path()).toBe('reRegistering.quiescing');
       for (const rank of [0, 1]) h.report(rank, rank === 1 ? { workerBootId: 'another' } : {});
       expect(h.path()).toBe('reRegistering.clearing.waiting');
