@@ -24,6 +24,7 @@ export function sealForeign({ kernel, server, serverVersion }: World, shape: Ins
   const { registrations } = server.engine;
   const seal = async () => {
     await registrations.cleanupInstance(instanceId);
+    server.registered(instanceId);
     for (let rank = 0; rank < worldSize; rank++) {
       const wrapperBytes = Array.from(
         { length: layers },

@@ -135,6 +135,11 @@ export class SimulatedServer {
     if (!this.#hungCopies.has(instanceId)) this.#hungCopies.set(instanceId, new Set());
   }
 
+  /** Another registration is in the place of the one whose copies hang: what is asked of it does not. */
+  registered(instanceId: string): void {
+    this.#hungCopies.delete(instanceId);
+  }
+
   /** Whether copies hang that nothing ends but another registration, as far as new ones go, or the end of this process. */
   get hasHungCopies(): boolean {
     return this.#hungCopies.size > 0;
@@ -216,7 +221,7 @@ export class SimulatedServer {
   async #serveUnary(call: ServedCall): Promise<void> {
     const method = EngineService.methods.find(({ localName }) => localName === call.method)!;
     const { instanceId = '' } = call.request as { instanceId?: string };
-    if (call.method === 'registerContextBatch') this.#hungCopies.delete(instanceId);
+    if (call.method === 'registerContextBatch') this.registered(instanceId);
     const hung = this.#hungCopies.get(instanceId);
     if (hung !== undefined && movesBlocks(call)) await new Promise<void>((goOn) => hung.add(goOn));
     const caller = { headers: {}, signal: call.signal, dropConnection: () => call.connection.reset() };
