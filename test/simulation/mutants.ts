@@ -270,6 +270,16 @@ export const mutants: readonly Mutant[] = [
     seed: 44,
   },
   {
+    name: 'end of a save by proof not told',
+    file: 'src/connector/transfers/rank-transfers.ts',
+    find: 'touched, () => {\n      leave();\n      life.end();',
+    replace:
+      "touched, ({ by }) => {\n      leave();\n      if (by !== 'threadsGone' || this.#options.budgets.unsafeReleaseAfterMs !== null) life.end();",
+    why: 'where no time is declared, the request waits for ever',
+    caughtBy: 4,
+    seed: 3,
+  },
+  {
     name: 'finished without waiting for saves',
     file: 'src/connector/scheduler/scheduler-requests.ts',
     find: 'entry.awaitsSaves = entry.hasSaves;',
