@@ -75,7 +75,7 @@ export class RankTransfers {
   };
   readonly ledger: WorkerRequests;
   readonly quarantine = new Quarantine();
-  readonly work = new WorkReport();
+  #work = new WorkReport();
   readonly unsafeSaves: UnsafeSaves;
   readonly proofs: ProofSeeker;
   readonly #fencer: Fencer;
@@ -140,6 +140,16 @@ export class RankTransfers {
       if (!transfer.isInDoubt) return false;
       return this.#passed.has(transfer) || current === null || epoch === undefined || !isSameEpoch(epoch, current);
     });
+  }
+
+  /** What the server did with the work of this life. */
+  get work(): WorkReport {
+    return this.#work;
+  }
+
+  /** Other memory is another life of the rank: its refusals are counted from the first. */
+  beginLife(): void {
+    this.#work = new WorkReport();
   }
 
   /** Once in a registration, when the instance is sealed: whether loads can succeed, before a hit depends on it. */

@@ -241,7 +241,9 @@ export class WorkerConnector {
     void sweepLoadRecords();
     this.#actor.start();
     this.#repeatReports();
-    if (isOther) this.#send({ type: 'memory.replaced', workerBootId: randomUUID() });
+    if (!isOther) return;
+    this.#transfers.beginLife();
+    this.#send({ type: 'memory.replaced', workerBootId: randomUUID() });
   }
 
   get instanceId(): string {

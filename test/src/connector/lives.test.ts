@@ -249,6 +249,20 @@ describe('KV caches that are registered again', () => {
     expect([fresh.holds(5, 44), memory.holds(5, 99)]).toEqual([true, true]);
   });
 
+  it('in other memory, begin with no refusal: what was refused before is not counted for them as well', async () => {
+    const engine = await startEngine({ hasRpcFaults: true });
+    const { instance, worker, memory } = await warmRank(engine);
+    const refuse = { code: 13, message: 'storage error: disk full' };
+    await engine.fault({ methods: { save: { refuse, times: 1 } } });
+    await instance.save('refused', [4], hashesOf(1, 'refused'));
+    expect(worker.takeReport().work?.saves.refusals).toHaveLength(1);
+    worker.registerKvCaches(layersOf(otherMemory(engine, memory)));
+    expect(worker.takeReport().work).toBeUndefined();
+    await eventually('service', () => (worker.takeReport().serves ? true : null));
+    await instance.reached('connected');
+    expect(instance.scheduler.status.openBreakers).toEqual([]);
+  });
+
   it('in the same memory, change nothing', async () => {
     const engine = await startEngine();
     const { worker, memory } = await warmRank(engine);
