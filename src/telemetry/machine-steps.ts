@@ -1,5 +1,6 @@
-import type { AnyTransitionDefinition, EventObject, InspectionEvent, StateValue } from 'xstate';
+import type { EventObject, InspectionEvent, StateValue } from 'xstate';
 import { pathFrom } from '../../machines/index.ts';
+import { isStep, takenTransition } from '../taken-transition.ts';
 import { wallTimeMs } from '../wall-time.ts';
 
 /** One microstep of a machine, also through a state that is left in the same breath. */
@@ -29,14 +30,13 @@ export function machineSteps<MachineContext>(
   let from = '';
   let before: MachineContext | null = null;
   return (inspection) => {
-    if (inspection.type !== '@xstate.microstep' && inspection.type !== '@xstate.snapshot') return;
-    if (inspection.actorRef.sessionId !== inspection.rootId) return;
+    if (!isStep(inspection) || inspection.actorRef.sessionId !== inspection.rootId) return;
     const { snapshot, event: cause } = inspection;
     if (!('value' in snapshot) || !('context' in snapshot)) return;
     const context = snapshot.context as MachineContext;
     const to = pathFrom(snapshot.value as StateValue);
     if (to === from && context === before) return;
-    const guard = inspection.type === '@xstate.microstep' ? guardIn(inspection._transitions) : null;
+    const guard = takenTransition(inspection)?.guard ?? null;
     const isLast = snapshot.status !== 'active';
     const step = { from, to, event: eventName(cause.type), guard, cause, context, before, isLast, atMs: nowMs() };
     from = to;
@@ -51,11 +51,4 @@ function eventName(type: string): string {
   if (type.startsWith('xstate.error.')) return 'actor.failed';
   const [, delay] = /^xstate\.after\.(\w+)\./.exec(type) ?? [];
   return delay === undefined ? 'start' : `after.${delay}`;
-}
-
-function guardIn(transitions: readonly AnyTransitionDefinition[]): string | null {
-  const guard: unknown = transitions[0]?.guard;
-  if (typeof guard === 'string') return guard;
-  if (typeof guard !== 'object' || guard === null || !('type' in guard)) return null;
-  return String(guard.type);
 }

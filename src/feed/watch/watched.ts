@@ -4,9 +4,10 @@ import type { AnyMachineSnapshot, InspectionEvent } from 'xstate';
 import { type Announcement, type Epoch, type Fault, pathFrom, type RankReport } from '../../../machines/index.ts';
 import type { ConnectorStatus } from '../../connector/index.ts';
 import { redacted } from '../../redacted.ts';
+import { isStep, type StepInspection } from '../../taken-transition.ts';
 import { wallTimeMs } from '../../wall-time.ts';
 import type { Evidence, FeedRecord, MachineId, MachineSeen } from '../record.ts';
-import { type EventName, edgeTaken, eventNameOf, isStep, type StepInspection } from './step-inspection.ts';
+import { type EventName, edgeTaken, eventNameOf } from './step-inspection.ts';
 import { StepThinning } from './step-thinning.ts';
 import { troublesIn } from './troubles.ts';
 
