@@ -78,20 +78,14 @@ function redialCeilingMs(failedAttempts: number, budgets: Budgets): number {
  * that turns us away again and again is left alone for longer, by default 250 ms from the 15th time on. A server that
  * lives and took the session from us more than once is come back to as slowly as to a generation that failed.
  */
-export function attemptCeilingMs({
-  failedAttempts,
-  droppedDials,
-  failedGenerations,
-  evidence,
-  budgets,
-}: Attempts): number {
+function attemptCeilingMs({ failedAttempts, droppedDials, failedGenerations, evidence, budgets }: Attempts): number {
   if (evidence?.of === 'session' && failedGenerations >= 2) return generationCeilingMs(failedGenerations, budgets);
   const { redialFirstMs: firstMs, droppedDialMaxMs: maxMs } = budgets;
   return Math.max(redialCeilingMs(failedAttempts, budgets), ceilingMs(droppedDials, { firstMs, growth: 1.5, maxMs }));
 }
 
 /** Ceiling of the wait before a rank's next dial, in milliseconds: ranks do not poll, they are told. */
-export function rankRedialCeilingMs({ failedDials, briefLinks, budgets }: RankDials): number {
+function rankRedialCeilingMs({ failedDials, briefLinks, budgets }: RankDials): number {
   return ceilingMs(Math.max(failedDials, briefLinks), {
     firstMs: budgets.rankRedialFirstMs,
     growth: 2,
@@ -101,7 +95,7 @@ export function rankRedialCeilingMs({ failedDials, briefLinks, budgets }: RankDi
 
 /** Ceiling of the wait before the next generation, in milliseconds. Asked from the second failure on: after the first the
  * machine does not wait. */
-export function generationCeilingMs(failedGenerations: number, budgets: Budgets): number {
+function generationCeilingMs(failedGenerations: number, budgets: Budgets): number {
   const shape = { firstMs: budgets.voidBackoffFirstMs, growth: 2, maxMs: budgets.voidBackoffMaxMs };
   return ceilingMs(failedGenerations - 1, shape);
 }
@@ -121,3 +115,34 @@ export function spreadCeilingMs(clearTookMs: number, worldSize: number, budgets:
 export function pushbackMs(fault: Fault | null | undefined, budgets: Budgets): number {
   return Math.min(fault?.retryAfterMs ?? 0, budgets.pushbackMaxMs);
 }
+
+/** Draws from 0 to 1. */
+export type Draw = () => number;
+
+/** What a machine is given that draws nothing: each wait is as long as it can be. */
+export const longestWait: Draw = () => 1;
+
+interface SchedulerWaits extends Attempts {
+  readonly clearTookMs: number;
+  readonly worldSize: number;
+}
+
+/** Waits of the scheduler's machine that are drawn, in milliseconds; what the server asked for comes on top. */
+export const schedulerBackoffs = (draw: Draw) => ({
+  redialBackoff: ({ context }: { readonly context: SchedulerWaits }) =>
+    draw() * attemptCeilingMs(context) + pushbackMs(context.evidence?.fault, context.budgets),
+  generationBackoff: ({ context: { failedGenerations, evidence, budgets } }: { readonly context: SchedulerWaits }) =>
+    draw() * generationCeilingMs(failedGenerations, budgets) + pushbackMs(evidence?.fault, budgets),
+  registrationSpread: ({ context: { clearTookMs, worldSize, budgets } }: { readonly context: SchedulerWaits }) =>
+    draw() * spreadCeilingMs(clearTookMs, worldSize, budgets),
+});
+
+interface RankWaits extends RankDials {
+  readonly fault: Fault | null;
+}
+
+/** As {@link schedulerBackoffs}, of a rank's machine. */
+export const rankBackoffs = (draw: Draw) => ({
+  redialBackoff: ({ context }: { readonly context: RankWaits }) =>
+    draw() * rankRedialCeilingMs(context) + pushbackMs(context.fault, context.budgets),
+});

@@ -1,4 +1,4 @@
-export { attemptCeilingMs, generationCeilingMs, pushbackMs, rankRedialCeilingMs, spreadCeilingMs } from './backoff.ts';
+export { type Draw, rankBackoffs, schedulerBackoffs } from './backoff.ts';
 export { type BreakerEvent, breakerMachine } from './breaker.ts';
 export { type Budgets, budgetsFrom, budgetTable } from './budgets.ts';
 export { dialEndedBy, isDialing } from './events/dial-outcome.ts';

@@ -11,12 +11,12 @@ import {
   stopChild,
 } from 'xstate';
 import {
-  attemptCeilingMs,
-  generationCeilingMs,
   hasOutlived,
   type Lives,
   lifeDelays,
+  longestWait,
   pushbackMs,
+  schedulerBackoffs,
   spreadCeilingMs,
 } from './backoff.ts';
 import { breakerMachine } from './breaker.ts';
@@ -421,11 +421,8 @@ export const schedulerSetup = setup({
   },
   delays: {
     dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
-    /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
-    redialBackoff: ({ context }) =>
-      Math.max(attemptCeilingMs(context), pushbackMs(context.evidence?.fault, context.budgets)),
-    /** Replaced where jitter is wanted, like the backoffs. */
-    registrationSpread: ({ context }) => spreadCeilingMs(context.clearTookMs, context.worldSize, context.budgets),
+    // Replaced where jitter is wanted: a pure machine draws no random numbers.
+    ...schedulerBackoffs(longestWait),
     sessionTimeout: ({ context }) => context.budgets.sessionTimeoutMs,
     surveyTimeout: ({ context }) => context.budgets.surveyTimeoutMs,
     quiesceTimeout: ({ context }) => context.budgets.quiesceTimeoutMs,
@@ -433,8 +430,6 @@ export const schedulerSetup = setup({
     proofTimeout: ({ context }) => context.budgets.proofTimeoutMs,
     stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,
-    generationBackoff: ({ context: { failedGenerations, evidence, budgets } }) =>
-      Math.max(generationCeilingMs(failedGenerations, budgets), pushbackMs(evidence?.fault, budgets)),
     ...lifeDelays,
     parkedRetry: ({ context }) => parkedMs(context),
     auditFirst: ({ context }) => context.budgets.auditFirstMs,

@@ -21,7 +21,7 @@ import {
   spawnChild,
   stopChild,
 } from 'xstate';
-import { hasOutlived, type Lives, lifeDelays, lifeSteps, pushbackMs, rankRedialCeilingMs } from './backoff.ts';
+import { hasOutlived, type Lives, lifeDelays, lifeSteps, longestWait, rankBackoffs } from './backoff.ts';
 import type { Budgets } from './budgets.ts';
 import { dialOutcome } from './events/dial-outcome.ts';
 import type { PassedOnByRank, WorkerDomainEvent } from './events/domain-events.ts';
@@ -239,8 +239,8 @@ export const workerMachine = setup({
   },
   delays: {
     dialTimeout: ({ context }) => context.budgets.dialTimeoutMs,
-    /** Replaced where jitter is wanted: a pure machine draws no random numbers. */
-    redialBackoff: ({ context }) => Math.max(rankRedialCeilingMs(context), pushbackMs(context.fault, context.budgets)),
+    // Replaced where jitter is wanted: a pure machine draws no random numbers.
+    ...rankBackoffs(longestWait),
     ...lifeDelays,
     stalledAfter: ({ context }) => context.budgets.stalledAfterMs,
     stalledTimeout: ({ context }) => context.budgets.stalledTimeoutMs,

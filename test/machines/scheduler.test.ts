@@ -1404,7 +1404,8 @@ describe('scheduler machine', () => {
     h.report(1, { outcome: 'pending' });
     h.report(0, { outcome: 'failed', fault: pushback });
     expect(h.path()).toBe('reRegistering.backingOff');
-    h.script.clock.tick(2_999);
+    // The wait that is drawn comes on top.
+    h.script.clock.tick(3_000 + budgets.voidBackoffFirstMs - 1);
     expect(h.path()).toBe('reRegistering.backingOff');
     h.script.clock.tick(1);
     expect(h.path()).toBe('reRegistering.clearing.waiting');
@@ -1413,7 +1414,7 @@ describe('scheduler machine', () => {
     dialing.script.tell({ type: 'link.opened' });
     await dialing.script.fail('openSession', new FaultError({ ...pushback, retryAfterMs: Number.MAX_SAFE_INTEGER }));
     expect(dialing.path()).toBe('reconnecting.waiting');
-    dialing.script.clock.tick(budgets.pushbackMaxMs - 1);
+    dialing.script.clock.tick(budgets.pushbackMaxMs + budgets.redialFirstMs - 1);
     expect(dialing.path()).toBe('reconnecting.waiting');
     dialing.script.clock.tick(1);
     expect(dialing.path()).toBe('reconnecting.dialing');

@@ -691,7 +691,7 @@ describe('worker machine', () => {
     h.announce(1);
     await h.script.fail('register', new FaultError(busy));
     expect(h.path()).toBe('reconnecting.waiting');
-    h.script.clock.tick(699);
+    h.script.clock.tick(700 + budgets.rankRedialFirstMs - 1);
     expect(h.path()).toBe('reconnecting.waiting');
     h.script.clock.tick(1);
     expect(h.path()).toBe('reconnecting.dialing');

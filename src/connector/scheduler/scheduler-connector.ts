@@ -2,19 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { type Actor, createActor, type SnapshotFrom, toPromise, waitFor } from 'xstate';
 import {
   type Announcement,
-  attemptCeilingMs,
   budgetsFrom,
   type Fault,
   faultFrom,
-  generationCeilingMs,
   MAX_HELD_BLOCKS_SHARE,
-  pushbackMs,
   type RankReport,
   type SchedulerDomainEvent,
   type SchedulerEvent,
   type StopOutcome,
+  schedulerBackoffs,
   schedulerMachine,
-  spreadCeilingMs,
   unservingRanks,
 } from '../../../machines/index.ts';
 import { createClear } from '../../actors/clear.ts';
@@ -87,14 +84,7 @@ const machine = schedulerMachine.provide({
     probeVersion: createProbeVersion(owners.of),
     unregisterAtStop: createUnregisterAtStop(owners.of),
   },
-  delays: {
-    redialBackoff: ({ context }) =>
-      Math.random() * attemptCeilingMs(context) + pushbackMs(context.evidence?.fault, context.budgets),
-    generationBackoff: ({ context: { failedGenerations, evidence, budgets } }) =>
-      Math.random() * generationCeilingMs(failedGenerations, budgets) + pushbackMs(evidence?.fault, budgets),
-    registrationSpread: ({ context: { clearTookMs, worldSize, budgets } }) =>
-      Math.random() * spreadCeilingMs(clearTookMs, worldSize, budgets),
-  },
+  delays: schedulerBackoffs(Math.random),
 });
 
 /** The scheduler's half of a connector: asks the cache, and runs every registration generation. */

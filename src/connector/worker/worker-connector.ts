@@ -9,9 +9,8 @@ import {
   FaultError,
   firstVersionOf,
   isSameEpoch,
-  pushbackMs,
   type RankReport,
-  rankRedialCeilingMs,
+  rankBackoffs,
   storageOffsetFault,
   type WorkerDomainEvent,
   type WorkerEvent,
@@ -103,10 +102,7 @@ const machine = workerMachine.provide({
     verify: createVerify(owners.of),
     awaitTransfers: fromPromise<void>(({ system }) => owners.of(system).settled()),
   },
-  delays: {
-    redialBackoff: ({ context }) =>
-      Math.random() * rankRedialCeilingMs(context) + pushbackMs(context.fault, context.budgets),
-  },
+  delays: rankBackoffs(Math.random),
 });
 
 /** One rank's half of a connector: registers its KV memory when it is told to, saves and loads blocks. */
