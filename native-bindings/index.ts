@@ -11,8 +11,8 @@ export {
   type MappedMemory,
 } from './device-memory.ts';
 export type { AllocationPart } from './device-range.ts';
-export { createEmulatedDriver, type EmulatedDriverOptions } from './emulated-device/emulated-device.ts';
 export { segmentOfHandle } from './emulated-device/handle.ts';
+export { createEmulatedDriver, type EmulatedDriverOptions } from './emulated-device.ts';
 export { LoadState, LoadStateError } from './load-state.ts';
 export { type ProcessExitWatch, ProcessWatchError, watchProcessExit } from './pidfd/process-exit.ts';
 export { ShmError } from './posix-shm/check.ts';

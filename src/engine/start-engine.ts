@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type http from 'node:http';
 import { setTimeout } from 'node:timers/promises';
 import { metrics } from '@opentelemetry/api';
-import { createEmulatedDriver } from '../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { Engine } from './engine.ts';
 import { messageOf } from './engine-error.ts';
 import { createEngineMetrics } from './engine-metrics.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
-import { createEmulatedDriver } from '../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { expectRefusal, hashesOf, hashOf, type RankOptions, TestConnection, TestRank } from '../support/engine-rank.ts';
 import { atEnd, own } from '../support/own.ts';
 import { RealServer, type RealServerOptions } from '../support/real-server.ts';

@@ -1,6 +1,6 @@
 import { Code } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
-import { createEmulatedDriver } from '../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { expectRefusal, hashesOf, hashOf, TestConnection, TestRank } from '../support/engine-rank.ts';
 import { own } from '../support/own.ts';
 import { RealServer, type RealServerOptions } from '../support/real-server.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Client, Code, ConnectError } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
-import { createEmulatedDriver } from '../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { LoadState } from '../../native-bindings/load-state.ts';
 import type { Engine } from '../../src/gen/pegaflow/engine_pb.ts';
 import { faultFromRpc } from '../../src/rpc/fault-from-rpc.ts';

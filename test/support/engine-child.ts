@@ -1,5 +1,5 @@
 /** An engine as a process of its own, for tests: options as JSON in the first argument, flags after it. */
-import { createEmulatedDriver } from '../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { createPrometheusMetrics } from '../../src/engine/index.ts';
 import { dieBy, runEngine } from '../../src/engine/process.ts';
 

@@ -3,7 +3,7 @@
  * where the rank may see less of this host than the test does. Its setup comes as JSON in the first argument.
  */
 import { budgetsFrom } from '../../machines/index.ts';
-import { createEmulatedDriver } from '../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { memoryOf } from '../../src/connector/kv-caches.ts';
 import { Connection } from '../../src/rpc/connection.ts';
 import { ticksNow } from '../../src/rpc/holder/memory-holder.ts';

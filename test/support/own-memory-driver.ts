@@ -1,4 +1,4 @@
-import { createEmulatedDriver } from '../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import type { DeviceDriver, DeviceMemory, MappedMemory } from '../../native-bindings/index.ts';
 
 /** The emulated device for an engine in the process that owns the memory, in which CUDA opens no handle. */

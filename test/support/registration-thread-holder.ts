@@ -1,4 +1,4 @@
-import { createEmulatedDriver } from '../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { Rank, ServerConnection } from '../../src/check/rank.ts';
 import type { StandInFaults } from './stand-in-control.ts';
 

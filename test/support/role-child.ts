@@ -1,5 +1,5 @@
 /** One role of a connector as a process of its own, for tests. What crosses to the other roles goes over the channel to the parent. */
-import { createEmulatedDriver } from '../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import {
   SchedulerConnector,
   type SchedulerConnectorOptions,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createEmulatedDriver } from '../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import { ShardedSchedulerConnector, shardLayout, shardOfRank, WorkerConnector } from '../../src/connector/index.ts';
 import type { ShardedSchedulerOptions } from '../../src/connector/sharded/sharded-scheduler-connector.ts';
 import { RankAggregate } from '../../src/demo/hosts/rank-aggregate.ts';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createEmulatedDriver } from '../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../native-bindings/emulated-device.ts';
 import type { DeviceDriver } from '../../native-bindings/index.ts';
 import {
   type ConnectorState,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createEmulatedDriver } from '../../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
 import { type ConnectorMetadata, type SaveIntent, WorkerConnector } from '../../../src/connector/index.ts';
 import { WorkerRequests } from '../../../src/connector/transfers/worker-requests.ts';
 import { hashesOf, TestConnection, TestRank } from '../../support/engine-rank.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createEmulatedDriver } from '../../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
 import { SchedulerConnector, WorkerConnector } from '../../../src/connector/index.ts';
 import { encodeIpcWrapper } from '../../../src/registration/ipc-wrapper.ts';
 import { logTable } from '../../../src/telemetry/logs/log-table.ts';

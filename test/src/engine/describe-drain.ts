@@ -1,6 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import { createEmulatedDriver } from '../../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
 import { SessionRequestSchema } from '../../../src/gen/pegaflow/engine_pb.ts';
 import { hashesOf, TestConnection, TestRank } from '../../support/engine-rank.ts';
 import { goawayOf, Http2Frames } from '../../support/http2-frames.ts';

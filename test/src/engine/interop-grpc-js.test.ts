@@ -8,7 +8,7 @@ import {
 } from '@bufbuild/protobuf';
 import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { createEmulatedDriver } from '../../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
 import { LoadState } from '../../../native-bindings/load-state.ts';
 import { Engine } from '../../../src/gen/pegaflow/engine_pb.ts';
 import { EngineProcess } from '../../support/engine-process.ts';

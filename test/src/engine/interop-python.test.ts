@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
-import { createEmulatedDriver } from '../../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
 import { LoadState } from '../../../native-bindings/load-state.ts';
 import { RegisterContextRequestSchema } from '../../../src/gen/pegaflow/engine_pb.ts';
 import { TestConnection, TestRank } from '../../support/engine-rank.ts';

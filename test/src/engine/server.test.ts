@@ -4,7 +4,7 @@ import net from 'node:net';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
 import { afterEach, describe, expect, test } from 'vitest';
-import { createEmulatedDriver } from '../../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../../native-bindings/emulated-device.ts';
 import { startEngine } from '../../../src/engine/index.ts';
 import { Engine, RegisterContextRequestSchema } from '../../../src/gen/pegaflow/engine_pb.ts';
 import { shmObjectsOf } from '../../native-bindings/shm-objects.ts';

@@ -1,5 +1,5 @@
 /** The servers that the conformance items are asked of. */
-import { createEmulatedDriver } from '../../../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../../../native-bindings/emulated-device.ts';
 import { startEngine } from '../../../../src/engine/index.ts';
 import { PEGAFLOW_VERSION } from '../../../../src/pegaflow-version.ts';
 import type { PublishedVersion } from '../../../real/published-wheels.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createEmulatedDriver } from '../../../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../../../native-bindings/emulated-device.ts';
 import { hashesOf, TestConnection, TestRank } from '../../../support/engine-rank.ts';
 import { ask } from '../../../support/http-reply.ts';
 import { boundsOf, seriesOf } from '../../../support/metric-series.ts';

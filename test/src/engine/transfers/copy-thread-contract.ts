@@ -1,6 +1,6 @@
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
-import { createEmulatedDriver } from '../../../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../../../native-bindings/emulated-device.ts';
 import type { FaultPatch } from '../../../../src/engine/faults.ts';
 import {
   expectRefusal,

@@ -1,7 +1,7 @@
 import { Code } from '@connectrpc/connect';
 import { describe, expect, test } from 'vitest';
 import type { DeviceDriver } from '../../../../native-bindings/device-memory.ts';
-import { createEmulatedDriver } from '../../../../native-bindings/emulated-device/emulated-device.ts';
+import { createEmulatedDriver } from '../../../../native-bindings/emulated-device.ts';
 import { type EngineOptions, startEngine } from '../../../../src/engine/index.ts';
 import { EngineProcess } from '../../../support/engine-process.ts';
 import { hashesOf, hashOf, TestConnection, TestRank } from '../../../support/engine-rank.ts';

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { creatorState, ownStamp } from '../creator-stamp.ts';
-import { DeviceError } from '../device-error.ts';
-import type { DeviceDriver, DeviceMemory, MappedMemory } from '../device-memory.ts';
-import { type AllocationPart, checkRange, checkSize } from '../device-range.ts';
-import { ShmError } from '../posix-shm/check.ts';
-import { SharedMemory } from '../posix-shm/shared-memory.ts';
-import { EmulatedBuffer, EmulatedMemory } from './buffer.ts';
-import { decodeHandle, type Segment, segmentNameOf } from './handle.ts';
+import { creatorState, ownStamp } from './creator-stamp.ts';
+import { DeviceError } from './device-error.ts';
+import type { DeviceDriver, DeviceMemory, MappedMemory } from './device-memory.ts';
+import { type AllocationPart, checkRange, checkSize } from './device-range.ts';
+import { EmulatedBuffer, EmulatedMemory } from './emulated-device/buffer.ts';
+import { decodeHandle, type Segment, segmentNameOf } from './emulated-device/handle.ts';
+import { ShmError } from './posix-shm/check.ts';
+import { SharedMemory } from './posix-shm/shared-memory.ts';
 
 export interface EmulatedDriverOptions {
   /** How many devices to pretend; default 8, as in one server of the usual make. */

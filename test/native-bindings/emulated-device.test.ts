@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { createEmulatedDriver, sweepSharedMemory } from '../../../native-bindings/index.ts';
-import { describeDeviceDriver } from '../device-driver-contract.ts';
-import { deviceDrivers } from '../device-drivers.ts';
-import { Peer } from '../peer.ts';
-import { shmObjectsOf } from '../shm-objects.ts';
+import { createEmulatedDriver, sweepSharedMemory } from '../../native-bindings/index.ts';
+import { describeDeviceDriver } from './device-driver-contract.ts';
+import { deviceDrivers } from './device-drivers.ts';
+import { Peer } from './peer.ts';
+import { shmObjectsOf } from './shm-objects.ts';
 
 describeDeviceDriver('emulated', deviceDrivers.emulated);
 
