@@ -246,13 +246,20 @@ export class Instance {
     const isJoined = () => !hasParted && this.scheduler === scheduler && this.ranks[rank.index] === rank;
     const toScheduler = this.#channel(process, schedulerProcess);
     const toRank = this.#channel(schedulerProcess, process);
-    const deafen = worker.onReport((report) => {
-      const madeMs = this.#kernel.loop.nowMs;
-      for (const name of distrustedIn(report)) rank.said.add(name);
-      toScheduler(() => isJoined() && this.accept(report, madeMs));
-    });
-    // Whoever joins them: a scheduler moves in its own process, or it would outlive that.
-    this.#kernel.loop.schedule(schedulerProcess, 0, 'io', () => {
+    let deafen = () => {};
+    const listen = () => {
+      if (hasParted) return;
+      deafen = worker.onReport((report) => {
+        const madeMs = this.#kernel.loop.nowMs;
+        for (const name of distrustedIn(report)) rank.said.add(name);
+        toScheduler(() => isJoined() && this.accept(report, madeMs));
+      });
+    };
+    const { loop } = this.#kernel;
+    // Whoever joins them: each moves in its own process, or its timers would outlive that.
+    if (loop.current === process) listen();
+    else loop.schedule(process, 0, 'io', listen);
+    loop.schedule(schedulerProcess, 0, 'io', () => {
       if (isJoined())
         scheduler.onAnnounce((announcement) => toRank(() => isJoined() && worker.acceptAnnouncement(announcement)));
     });
