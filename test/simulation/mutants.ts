@@ -387,7 +387,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'other memory under the same life',
     file: 'src/connector/worker/worker-connector.ts',
-    find: "if (isOther) this.#send({ type: 'memory.replaced', workerBootId: randomUUID() });",
+    find: "    this.#send({ type: 'memory.replaced', workerBootId: randomUUID() });\n",
     replace: '',
     why: 'the server goes on with memory that is not used any more',
     seed: 27,
