@@ -600,13 +600,17 @@ export const schedulerMachine = schedulerSetup.createMachine({
 
 /**
  * A rank that was told to register and has not said that it stopped may still register after the clear. And where nobody could
- * be asked, nothing is left only if nothing was registered, or with a process that is dead.
+ * be asked, nothing is left only if nothing was registered, or with a process that is dead, and no process that took a rank's place
+ * followed the same announcement to whoever listened next.
  */
 function stopOutcome(context: SchedulerContext, unregistered: UnregisteredAtStop): StopOutcome {
-  const { announcement, reports, isServerNew, hasStrayed } = context;
+  const { announcement, reports, isServerNew, hasStrayed, formerWorkers } = context;
   if (unregistered.kind === 'unconfirmed') return unregistered;
   if (announcement.epoch.counter === 0) return { kind: 'clean' };
-  if (unregistered.kind === 'unreachable' && !isServerNew) return { kind: 'unconfirmed', reason: unregistered.reason };
+  const isReplaced = formerWorkers.some(({ counter }) => counter === announcement.epoch.counter);
+  if (unregistered.kind === 'unreachable' && (!isServerNew || isReplaced)) {
+    return { kind: 'unconfirmed', reason: unregistered.reason };
+  }
   if (hasStrayed) {
     const reason = 'ranks had registered at another server than the scheduler’s, which may still hold the instance';
     return { kind: 'unconfirmed', reason };

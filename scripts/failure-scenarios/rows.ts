@@ -345,4 +345,10 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     what: 'Our server is not to be seen, and another one on this host registers somebody later',
     mustHold: 'nobody takes that one for the holder: its death proves nothing, and it is not fenced',
   },
+  'S-85': {
+    what: 'A proxy or a name leads to another server while the one that has our registration lives, frozen or not',
+    mustHold:
+      'that registration is never kept on the word of the other; a stop is *unconfirmed* until its server is dead or was asked',
+    gap: 'behind a proxy nobody sees that the first server lives: once registered at the next one, a stop says clean',
+  },
 };

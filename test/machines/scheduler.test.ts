@@ -1442,10 +1442,10 @@ describe('scheduler machine', () => {
 
   it('a stop that reached nobody is unconfirmed, unless the process that held the registration is dead', async () => {
     const unreachable = { kind: 'unreachable', reason: 'refused' } as const;
-    const stopped = async (h: ReturnType<typeof schedulerHarness>) => {
+    const stopped = async (h: ReturnType<typeof schedulerHarness>, boots = ['worker-0', 'worker-1']) => {
       h.script.tell({ type: 'link.ended', cause: 'closed', fault: gone });
       h.actor.send({ type: 'stop' });
-      for (const rank of [0, 1]) h.report(rank, { outcome: 'stopped' });
+      for (const rank of [0, 1]) h.report(rank, { workerBootId: boots[rank]!, outcome: 'stopped' });
       await h.script.answer('unregisterAtStop', unreachable);
       return h.actor.getSnapshot().output;
     };
@@ -1456,6 +1456,12 @@ describe('scheduler machine', () => {
     await dead.toConnected();
     dead.actor.send({ type: 'server.died' });
     expect(await stopped(dead)).toEqual({ kind: 'clean' });
+    // It was told to register before the death, and did so with whoever listens now.
+    const replaced = schedulerHarness();
+    await replaced.toConnected();
+    replaced.actor.send({ type: 'server.died' });
+    replaced.report(1, { workerBootId: 'successor' });
+    expect(await stopped(replaced, ['worker-0', 'successor'])).toEqual({ kind: 'unconfirmed', reason: 'refused' });
     // Nothing was registered.
     expect(await stopped(schedulerHarness())).toEqual({ kind: 'clean' });
   });

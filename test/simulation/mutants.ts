@@ -289,7 +289,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'stop without unregistering',
     file: 'src/actors/unregister-at-stop.ts',
-    find: '      await clearInstance(server, session.instanceId);\n',
+    find: '      await cleared(server, await clearInstance(server, session.instanceId));\n',
     replace: '',
     why: 'the server keeps what was stopped',
   },

@@ -152,6 +152,8 @@ export class SchedulerConnector {
       connection: this.#connection,
       session: { instanceId, namespace, tpSize, worldSize },
       deathSeen: (signal) => this.#serverDeath.seen(budgets.settleMs, signal),
+      cleared: (server, hadIt) => this.#serverDeath.cleared(server, hadIt),
+      mayBeElsewhere: () => this.#serverDeath.mayBeElsewhere,
       onSessionEnded: (fault) => this.#send({ type: 'session.ended', fault }),
       watchRanks: (onMissed) => this.#attendance.watch(onMissed),
     });
