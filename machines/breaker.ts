@@ -110,6 +110,7 @@ export const breakerMachine = setup({
   initial: 'closed',
   states: {
     closed: {
+      description: 'The work goes on. Refusals are counted.',
       tags: 'admits',
       on: {
         refused: [
@@ -125,20 +126,23 @@ export const breakerMachine = setup({
       after: { calm: { actions: 'forgetWaits' } },
     },
     open: {
+      description: 'The work is turned off.',
       tags: 'open',
       initial: 'waiting',
       states: {
-        /** What was begun before may still be told here. */
         waiting: {
+          description: 'Waits for the next try. What was begun before may still be told here.',
           entry: 'countWait',
           on: { refused: { actions: count }, renewed: 'ready' },
           after: { retry: 'ready' },
         },
         ready: {
+          description: 'The next piece of work is the try.',
           tags: 'admits',
           on: { refused: { target: 'waiting', actions: count }, tried: 'trying' },
         },
         trying: {
+          description: 'One piece of real work is under way.',
           on: {
             refused: { target: 'waiting', actions: count },
             passed: [

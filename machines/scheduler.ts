@@ -116,6 +116,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
   initial: 'reconnecting',
   states: {
     connected: {
+      description: 'In service: the Session is read, ranks are watched, and the registration is audited.',
       tags: 'cacheUsable',
       entry: ['noteService', 'publish', 'tellReturned', 'watchRanks'],
       exit: ['unwatchRanks', 'recordLife'],
@@ -148,9 +149,13 @@ export const schedulerMachine = schedulerSetup.createMachine({
         ],
       },
       states: {
-        /** An old session's cleanup may still be running at the server: look again soon. */
-        unaudited: { after: { auditFirst: 'auditing' } },
+        unaudited: {
+          description:
+            'Registered a moment ago. The cleanup of an old session may still be running at the server, so the first audit comes soon.',
+          after: { auditFirst: 'auditing' },
+        },
         auditing: {
+          description: 'Asks the server whether the registration is still sealed.',
           invoke: {
             src: 'survey',
             onDone: [
@@ -172,12 +177,12 @@ export const schedulerMachine = schedulerSetup.createMachine({
             },
           },
         },
-        serving: { after: { auditInterval: 'auditing' } },
+        serving: { description: 'Waits for the next audit.', after: { auditInterval: 'auditing' } },
       },
     },
 
-    /** Something was lost: find out what. */
     degraded: {
+      description: 'Something was lost: finds out what.',
       entry: 'noteOutage',
       initial: 'assessing',
       on: {
@@ -186,9 +191,11 @@ export const schedulerMachine = schedulerSetup.createMachine({
       },
       states: {
         assessing: {
+          description: 'Decides by the evidence whether the link was lost or the registration is in question.',
           always: [{ guard: 'isLinkLost', target: '#scheduler.reconnecting' }, { target: 'surveying' }],
         },
         surveying: {
+          description: 'Asks the server what it has of the instance.',
           on: whileSurveyed,
           invoke: {
             src: 'survey',
@@ -206,8 +213,9 @@ export const schedulerMachine = schedulerSetup.createMachine({
             },
           },
         },
-        /** Nothing is lost yet: what is registered is good, and would be again with the rank. */
         missingRank: {
+          description:
+            'A rank does not serve. Nothing is lost yet: what is registered is good, and serves again with the rank.',
           always: { guard: 'areRanksServing', target: 'assessing' },
           on: {
             'drain.announced': { target: 'draining', actions: 'recordDrain' },
@@ -226,10 +234,14 @@ export const schedulerMachine = schedulerSetup.createMachine({
           // Its memory would stay mapped at the server for ever.
           after: { rankAwayTimeout: { target: '#scheduler.reRegistering.failed', actions: 'awaitMissedRanks' } },
         },
-        /** The server lives and is slow: asked again, ever more slowly. */
-        unanswered: { on: whileSurveyed, after: { generationBackoff: 'surveying' } },
-        /** Ending the session unmaps our memory at the server, so the ranks finish their copies first. */
+        unanswered: {
+          description: 'The server lives and does not answer the survey: it is asked again, ever more slowly.',
+          on: whileSurveyed,
+          after: { generationBackoff: 'surveying' },
+        },
         draining: {
+          description:
+            'The session is about to end, which unmaps our memory at the server: the ranks finish their copies first.',
           entry: 'announceWait',
           always: { guard: 'areRanksQuiet', target: '#scheduler.reconnecting.waiting' },
           after: { drainTimeout: { target: '#scheduler.reconnecting.waiting', actions: 'emitUnanswered' } },
@@ -238,6 +250,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
     },
 
     reconnecting: {
+      description: 'There is no link.',
       entry: ['noteOutage', 'dropLink'],
       initial: 'dialing',
       on: {
@@ -248,6 +261,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
       },
       states: {
         dialing: {
+          description: 'Dials the server.',
           entry: ['countDial', 'openLink'],
           exit: 'emitDial',
           on: {
@@ -270,12 +284,17 @@ export const schedulerMachine = schedulerSetup.createMachine({
             dialTimeout: { target: 'waiting', actions: { type: 'recordDialFailure', params: timeout('the dial') } },
           },
         },
-        /** Every failed attempt ends here, so how long to wait is decided once. */
-        waiting: { entry: ['dropLink', 'countFailedAttempt'], after: { redialBackoff: 'dialing' } },
+        waiting: {
+          description:
+            'Waits for the next dial. Every failed attempt ends here, so that the wait is decided in one place.',
+          entry: ['dropLink', 'countFailedAttempt'],
+          after: { redialBackoff: 'dialing' },
+        },
       },
     },
 
     reRegistering: {
+      description: 'One generation: all ranks register, or none.',
       entry: 'noteOutage',
       initial: 'openingSession',
       on: {
@@ -285,6 +304,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
       },
       states: {
         openingSession: {
+          description:
+            'Opens the Session and waits for its headers: from then on the cleanup of an older session changes nothing.',
           invoke: {
             src: 'openSession',
             onDone: [
@@ -307,8 +328,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
           },
           after: { sessionTimeout: attemptUnanswered('the session') },
         },
-        /** Only where something may be kept; otherwise every answer would lead to the clear. */
         surveying: {
+          description: 'Asks whether the server still has the registration that may be kept. Only where one may be.',
           invoke: {
             src: 'survey',
             onDone: [
@@ -323,11 +344,9 @@ export const schedulerMachine = schedulerSetup.createMachine({
           },
           after: { surveyTimeout: attemptUnanswered('the survey') },
         },
-        /**
-         * Unmapping memory under a running copy can poison a living server's CUDA context. A rank that never reported may
-         * not exist yet, or follow the scheduler before this one; the server knows whether there is anything to unmap.
-         */
         quiescing: {
+          description:
+            'Waits until no rank copies: to unmap memory under a running copy can poison the CUDA context of a living server. A rank that never reported may not exist yet: then the server knows whether there is anything to unmap.',
           entry: 'announceWait',
           always: { guard: 'areRanksQuiet', target: 'clearing' },
           // What listens now is asked again: its answer means more.
@@ -345,6 +364,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
           },
         },
         clearing: {
+          description:
+            'Unregisters what the server has of the instance. Never cancelled: that would leave half an instance.',
           entry: 'forgetPublished',
           invoke: {
             src: 'clear',
@@ -356,28 +377,28 @@ export const schedulerMachine = schedulerSetup.createMachine({
           },
           initial: 'waiting',
           states: {
-            waiting: { after: { stalledAfter: 'stalled' } },
-            /** Never cancelled: that would leave the instance half-done. */
+            waiting: {
+              description: 'The server answers an Unregister within this time.',
+              after: { stalledAfter: 'stalled' },
+            },
             stalled: {
+              description:
+                'The Unregister is not answered, as behind a registration thread that is stuck: told, and waited for.',
               tags: 'stalled',
               entry: { type: 'emitStalled', params: { call: 'UnregisterContext' } },
               after: { stalledTimeout: attemptUnanswered('UnregisterContext') },
             },
           },
         },
-        /**
-         * Registered again, the memory is mapped at the same address, and copies of the registration that was cleared would go on
-         * there. What cannot be proved by then stays held by its rank.
-         */
         proving: {
+          description:
+            'Ranks watch the copy threads of the old registration end. Registered again, the memory has the same address, and its copies would go on there. What cannot be proved in time stays held.',
           always: { guard: 'areDoubtsOver', target: 'spreading' },
           after: { proofTimeout: 'spreading' },
         },
-        /**
-         * Many instances that lost one server come back to it at once. The slower it answers, the wider they spread what
-         * costs it most.
-         */
         spreading: {
+          description:
+            'Waits a part of the time in which all instances of a server register. The slower it answers, the wider they spread.',
           always: [
             {
               guard: 'isVersionBarred',
@@ -389,10 +410,14 @@ export const schedulerMachine = schedulerSetup.createMachine({
           ],
           after: { registrationSpread: { target: 'announcing', actions: 'announceRegister' } },
         },
-        /** The instance is unregistered: without these ranks it would only be registered in vain, again and again. */
-        awaitingRanks: { always: { guard: not('isRankAwaited'), target: 'spreading' } },
-        /** No budget runs: a host without a channel of its own makes no steps while it is idle. */
+        awaitingRanks: {
+          description:
+            'A rank was away for too long: without it the instance would be registered in vain, again and again.',
+          always: { guard: not('isRankAwaited'), target: 'spreading' },
+        },
         announcing: {
+          description:
+            'The announcement is on its way to the ranks. No budget runs: a host that carries it with its steps makes none while it is idle.',
           on: {
             'announcement.delivered': {
               guard: { type: 'isCurrentEpoch', params: ({ event }) => ({ epoch: event.epoch }) },
@@ -401,6 +426,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
           },
         },
         sealing: {
+          description: 'The ranks register and report.',
           always: [
             // Nothing was registered: the version is what a server looks at first. So there is nothing to clear.
             {
@@ -430,8 +456,12 @@ export const schedulerMachine = schedulerSetup.createMachine({
           ],
           initial: 'waiting',
           states: {
-            waiting: { after: { stalledAfter: 'stalled' } },
+            waiting: {
+              description: 'Registrations are answered within this time.',
+              after: { stalledAfter: 'stalled' },
+            },
             stalled: {
+              description: 'A registration is not answered: told, and waited for.',
               tags: 'stalled',
               entry: { type: 'emitStalled', params: { call: 'RegisterContextBatch' } },
               after: { stalledTimeout: attemptUnanswered('RegisterContextBatch of every rank') },
@@ -439,6 +469,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
           },
         },
         readingBack: {
+          description: 'All ranks have registered: asks whether the server says sealed, and who holds our memory.',
           invoke: {
             src: 'survey',
             input: { identifies: true },
@@ -463,6 +494,8 @@ export const schedulerMachine = schedulerSetup.createMachine({
           after: { stalledAfter: attemptUnanswered('the read-back') },
         },
         failed: {
+          description:
+            'A rank could not register, or the server does not say sealed: decides how the next generation begins.',
           entry: ['noteFailedGeneration', 'countFailedGeneration'],
           always: [
             { guard: 'isParkDue', target: 'parked' },
@@ -470,8 +503,9 @@ export const schedulerMachine = schedulerSetup.createMachine({
             { target: 'quiescing' },
           ],
         },
-        /** Refused for good, as it seems: only somebody who reads the words can mend that. */
         parked: {
+          description:
+            'The server refuses each registration in the same words: somebody has to read them. The next one is made after minutes, or with another rank process.',
           tags: 'parked',
           entry: 'emitParked',
           on: {
@@ -488,6 +522,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
           after: { parkedRetry: 'quiescing' },
         },
         backingOff: {
+          description: 'Waits for the next generation.',
           after: {
             generationBackoff: [
               // Whoever dials afresh may find the server that the others are at.
@@ -500,8 +535,9 @@ export const schedulerMachine = schedulerSetup.createMachine({
       },
     },
 
-    /** A server whose version is not allowed, or not fit for a rank: parked, asked slowly, back by itself with another. */
     incompatible: {
+      description:
+        'The version of the server is not allowed, or not fit for a rank. It is asked slowly, until another one is there.',
       entry: ['noteOutage', 'emitVersionRefused'],
       initial: 'waiting',
       on: {
@@ -510,8 +546,9 @@ export const schedulerMachine = schedulerSetup.createMachine({
         'drain.announced': { target: 'degraded.draining', actions: 'recordDrain' },
       },
       states: {
-        waiting: { after: { versionProbeInterval: 'probing' } },
+        waiting: { description: 'Waits for the next question.', after: { versionProbeInterval: 'probing' } },
         probing: {
+          description: 'Asks the server for its version.',
           // A fresh link ends the session of the one before.
           invoke: {
             src: 'probeVersion',
@@ -530,16 +567,17 @@ export const schedulerMachine = schedulerSetup.createMachine({
       },
     },
 
-    /** The host expects a restart: no link, no dial, until it says that the server is back or a long time has passed. */
     drained: {
+      description:
+        'The host expects a restart of the server: no link and no dial, until it says that the server is back or a long time has passed.',
       // Ending the session makes the server drop the registration.
       entry: ['notePlannedOutage', 'announceWait', 'forgetPublished'],
       initial: 'quiescing',
       on: { drain: {}, resume: 'reconnecting' },
       after: { drainedTimeout: 'reconnecting' },
       states: {
-        /** Ending the session unmaps our memory at the server, so the ranks finish their copies first. */
         quiescing: {
+          description: 'The end of the session unmaps our memory at the server: the ranks finish their copies first.',
           tags: 'releasingSession',
           always: { guard: 'areRanksQuiet', target: 'sessionReleased' },
           on: {
@@ -549,20 +587,23 @@ export const schedulerMachine = schedulerSetup.createMachine({
           },
           after: { drainTimeout: { target: 'sessionReleased', actions: 'emitUnanswered' } },
         },
-        sessionReleased: { entry: 'dropLink' },
+        sessionReleased: { description: 'The session has ended: the server may be restarted.', entry: 'dropLink' },
       },
     },
 
     stopping: {
+      description: 'The host stops the connector.',
       entry: ['noteStop', 'announceStop'],
       initial: 'stoppingRanks',
       on: { stop: {}, drain: {} },
       states: {
         stoppingRanks: {
+          description: 'Waits until the ranks say that they have stopped.',
           always: { guard: 'areRanksStopped', target: 'unregistering' },
           after: { stopStepTimeout: 'unregistering' },
         },
         unregistering: {
+          description: 'Unregisters the instance, over the link there is or a fresh one.',
           invoke: {
             src: 'unregisterAtStop',
             onDone: {
@@ -594,7 +635,7 @@ export const schedulerMachine = schedulerSetup.createMachine({
         },
       },
     },
-    stopped: { type: 'final', entry: 'dropLink' },
+    stopped: { description: 'Nothing runs.', type: 'final', entry: 'dropLink' },
   },
 });
 

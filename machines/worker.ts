@@ -292,6 +292,7 @@ export const workerMachine = setup({
   initial: 'reconnecting',
   states: {
     connected: {
+      description: 'In service: loads and saves of the announced epoch begin.',
       tags: 'cacheUsable',
       entry: ['noteService', 'forgetFailedDials'],
       after: lifeSteps,
@@ -310,8 +311,8 @@ export const workerMachine = setup({
       },
     },
 
-    /** Something was lost: the link, the registration, or nothing. */
     degraded: {
+      description: 'Something was lost: the link, the registration, or nothing.',
       entry: 'noteOutage',
       initial: 'assessing',
       on: {
@@ -319,15 +320,17 @@ export const workerMachine = setup({
         'registration.refuted': { target: 'reRegistering', actions: { type: 'recordLoss', params: faultOf } },
       },
       states: {
-        /** The link: nothing can be asked without one. Links that are lost again and again are made ever more slowly. */
         assessing: {
+          description:
+            'The link was lost, and nothing can be asked without one. Links that are lost again and again are made ever more slowly.',
           always: [
             { guard: 'isLostAgain', target: '#worker.reconnecting.waiting' },
             { target: '#worker.reconnecting' },
           ],
         },
-        /** Whatever an RPC says, the link lives, and others that are under way on it may still be answered. */
         verifying: {
+          description:
+            'Asks whether this rank is still registered. Whatever an RPC said, the link lives, and other calls on it may still be answered.',
           invoke: {
             src: 'verify',
             input: ({ context }) => ({ epoch: context.registeredIn ?? NO_EPOCH }),
@@ -356,8 +359,8 @@ export const workerMachine = setup({
             },
           },
         },
-        /** What is under way is followed to its end on this link. */
         draining: {
+          description: 'The server announced its end: what is under way is followed to its end on this link.',
           on: {
             'announcement.received': [
               { guard: isNewStop, target: '#worker.stopping', actions: adopt },
@@ -371,6 +374,7 @@ export const workerMachine = setup({
     },
 
     reconnecting: {
+      description: 'There is no link.',
       entry: ['noteOutage', 'dropLink'],
       always: { guard: 'isToldToStop', target: 'stopping' },
       initial: 'dialing',
@@ -381,6 +385,7 @@ export const workerMachine = setup({
       },
       states: {
         dialing: {
+          description: 'Dials the server.',
           entry: 'openLink',
           exit: 'emitDial',
           on: {
@@ -400,17 +405,23 @@ export const workerMachine = setup({
           },
           after: { dialTimeout: { target: 'waiting', actions: { type: 'recordFault', params: timeout('the dial') } } },
         },
-        /** The scheduler looks for the server and tells: ranks do not poll. */
-        waiting: { entry: ['dropLink', 'countFailedDial'], after: { redialBackoff: 'dialing' } },
+        waiting: {
+          description:
+            'Waits for the next dial. The scheduler looks for the server and tells the ranks, which do not poll.',
+          entry: ['dropLink', 'countFailedDial'],
+          after: { redialBackoff: 'dialing' },
+        },
       },
     },
 
     reRegistering: {
+      description: 'Follows the newest announcement.',
       entry: 'noteOutage',
       initial: 'deciding',
       on: { 'link.ended': linkLost, 'drain.announced': '#worker.degraded.draining' },
       states: {
         deciding: {
+          description: 'Decides by the announcement what to do.',
           always: [
             { guard: 'isToldToStop', target: '#worker.stopping' },
             // The name may lead elsewhere by now; what is under way on the old link has been waited for.
@@ -421,9 +432,13 @@ export const workerMachine = setup({
             { target: 'waiting' },
           ],
         },
-        /** The scheduler has to speak first; it may be in another process that is just starting. */
-        waiting: { on: { 'registration.refuted': { actions: { type: 'recordLoss', params: faultOf } } } },
+        waiting: {
+          description: 'Waits for an announcement. The scheduler may be in another process that is just starting.',
+          on: { 'registration.refuted': { actions: { type: 'recordLoss', params: faultOf } } },
+        },
         registering: {
+          description:
+            'Registers the memory of this rank. Never cancelled: a second Register beside it could only collide.',
           entry: ['beginAttempt', 'openRegister'],
           exit: 'abandonUnanswered',
           invoke: {
@@ -452,19 +467,26 @@ export const workerMachine = setup({
           },
           initial: 'waiting',
           states: {
-            waiting: { after: { stalledAfter: 'stalled' } },
+            waiting: {
+              description: 'The server answers a Register within this time.',
+              after: { stalledAfter: 'stalled' },
+            },
             stalled: {
+              description: 'The Register is not answered: told, and waited for.',
               tags: 'stalled',
               entry: 'recordStall',
               after: { stalledTimeout: '#worker.reconnecting' },
             },
             stopping: {
+              description:
+                'Told to stop while a Register is under way: waits for its answer, or the server might still take it.',
               on: { stop: {}, 'announcement.received': {}, 'memory.replaced': {}, 'drain.announced': {} },
               after: { registerStopTimeout: '#worker.stopping' },
             },
           },
         },
         verifying: {
+          description: 'Asks whether the registration that is to be kept is still there.',
           entry: 'beginAttempt',
           on: {
             // What was begun before the `keep` speaks of the same registration.
@@ -486,18 +508,21 @@ export const workerMachine = setup({
       },
     },
 
-    /** Parked: the scheduler asks for the version and announces when a compatible server is back. */
-    incompatible: { entry: 'noteOutage', on: { 'link.ended': linkLost } },
+    incompatible: {
+      description: 'The version of the server does not fit. The scheduler asks for another one and announces it.',
+      entry: 'noteOutage',
+      on: { 'link.ended': linkLost },
+    },
 
-    /** Serves nothing; what is under way is followed to its end, if the link still lives. */
     stopping: {
+      description: 'Serves nothing. What is under way is followed to its end, if the link still lives.',
       entry: 'noteStop',
       on: { stop: {}, 'announcement.received': {}, 'memory.replaced': {} },
       invoke: { src: 'awaitTransfers', onDone: 'stopped', onError: 'stopped' },
       after: { transfersStopTimeout: 'stopped' },
     },
 
-    stopped: { type: 'final', entry: ['dropLink', 'reportStopped'] },
+    stopped: { description: 'Nothing runs.', type: 'final', entry: ['dropLink', 'reportStopped'] },
   },
 });
 

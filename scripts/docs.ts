@@ -8,6 +8,7 @@ import { failureScenariosPage } from './failure-scenarios/page.ts';
 import { chartOf } from './statecharts/chart.ts';
 import { statesOf } from './statecharts/edges.ts';
 import { layOut } from './statecharts/layout.ts';
+import { statesPage } from './statecharts/page.ts';
 import { svgFrom } from './statecharts/svg.ts';
 import { supportedVersionsPage } from './supported-versions/page.ts';
 import { dashboardJson } from './telemetry/dashboard.ts';
@@ -46,6 +47,7 @@ async function pages(): Promise<Readonly<Record<string, string>>> {
     'docs/grafana/pegaflow-lifecycle.json': dashboardJson(),
     'docs/supported-versions.md': supportedVersionsPage(),
     'docs/telemetry.md': telemetryPage(),
+    'docs/statecharts/states.md': statesPage(),
     'docs/statecharts/scheduler.svg': await chart('Life of the scheduler’s half', schedulerMachine),
     'docs/statecharts/worker.svg': await chart('Life of one rank’s half', workerMachine),
     // A line for each state and edge, so that a change can be read.

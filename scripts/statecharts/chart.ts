@@ -25,6 +25,7 @@ function nodesIn(node: ElkNode, parent: string | null, states: ReadonlyMap<strin
   const own: ChartNode = {
     path: id,
     label: node.labels?.[0]?.text ?? '',
+    ...(state?.description ? { description: state.description } : {}),
     x: rounded(x),
     y: rounded(y),
     width: rounded(width),

@@ -20,6 +20,8 @@ export interface Edge {
 
 export interface State {
   readonly path: string;
+  /** What the machine does there; empty where it does not say. */
+  readonly description: string;
   /** Paths of the states inside, in the order of the file. */
   readonly children: readonly string[];
   /** Path of the state that is entered first; `null` without states inside. */
@@ -36,6 +38,7 @@ export function statesOf(machine: AnyStateMachine): State[] {
     const initial = node.initial?.target[0];
     return {
       path: pathOf(node),
+      description: node.description ?? '',
       children: Object.values(node.states).map(pathOf),
       initial: initial ? pathOf(initial) : null,
       isFinal: node.type === 'final',

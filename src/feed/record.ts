@@ -48,6 +48,8 @@ export interface ChartNode {
   /** Dotted path of the state; `any state` stands for the machine, `<path>!` for the start inside a state. */
   readonly path: string;
   readonly label: string;
+  /** What the machine does in the state; absent where there is nothing to say. */
+  readonly description?: string;
   readonly x: number;
   readonly y: number;
   readonly width: number;

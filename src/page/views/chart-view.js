@@ -88,13 +88,14 @@ function mark(chart, { groups, lines, id }, step, trail) {
 }
 
 /** @param {ChartNode} node */
-function shape({ path, label, x, y, width, height, kind }) {
+function shape({ path, label, description, x, y, width, height, kind }) {
   if (kind === 'start')
     return drawing('circle', { class: 'start', cx: x + width / 2, cy: y + height / 2, r: width / 2 });
   const at = kind === 'compound' ? { x: x + 9, y: y + 17 } : { x: x + width / 2, y: y + height / 2 + 4 };
   return drawing('g', { class: `node ${kind}`, 'data-path': path }, [
     drawing('rect', { x, y, width, height, rx: 5 }),
     drawing('text', at, [label]),
+    ...(description ? [drawing('title', {}, [description])] : []),
   ]);
 }
 
