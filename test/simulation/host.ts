@@ -2,7 +2,7 @@ import type { ConnectorMetadata } from '../../src/connector/index.ts';
 import type { BlockPool } from './block-pool.ts';
 import { chainHash } from './content.ts';
 import { hearingOf } from './hearing.ts';
-import type { Instance } from './instance.ts';
+import type { Instance, Rank } from './instance.ts';
 import type { Kernel } from './kernel.ts';
 import type { Random } from './random.ts';
 import { RankTally } from './rank-tally.ts';
@@ -61,7 +61,7 @@ export class Host {
   #tally: RankTally;
   #messenger: StepMessenger;
   #generation = 0;
-  #awaitedRanks = new Map<number, (output: RankOutput) => void>();
+  #awaitedRanks = new Map<number, { readonly rank: Rank; readonly hear: (output: RankOutput) => void }>();
   #isStepping = false;
   #idleSteps = 0;
   #lastMetadata: ConnectorMetadata | null = null;
@@ -102,7 +102,9 @@ export class Host {
     this.#inScheduler(() => {
       this.#tally.replaced(index);
       for (const request of [...this.#requests.values()]) this.#finish(request);
-      this.#awaitedRanks.get(index)?.(nothing);
+      // Where its own process stood still meanwhile, the step may have been given to the next process already.
+      const awaited = this.#awaitedRanks.get(index);
+      if (awaited !== undefined && awaited.rank !== this.instance.ranks[index]) awaited.hear(nothing);
       this.#acceptEnded();
     });
   }
@@ -385,7 +387,7 @@ export class Host {
     this.#isStepping = true;
     for (const rank of ranks) {
       const hear = (output: RankOutput) => {
-        if (this.#awaitedRanks.get(rank.index) !== hear) return;
+        if (this.#awaitedRanks.get(rank.index)?.hear !== hear) return;
         this.#awaitedRanks.delete(rank.index);
         outputs.set(rank.index, output);
         for (const requestId of output.failedLoads) this.#tally.failed.add(requestId);
@@ -396,7 +398,7 @@ export class Host {
         if ([...outputs.values()].every(({ isIdle }) => isIdle)) this.pool.giveBuried();
         this.#acceptEnded();
       };
-      this.#awaitedRanks.set(rank.index, hear);
+      this.#awaitedRanks.set(rank.index, { rank, hear });
       this.#messenger.order(rank, { metadata, repeated, finishedIds, preemptedIds, isCurrent, hear });
     }
   }
