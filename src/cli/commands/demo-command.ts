@@ -228,7 +228,7 @@ function demoOptionsFrom(flags: DemoFlags, serverFlags: readonly string[]): Demo
   if (trace === undefined && blocksPerId !== undefined) throw new UsageError('--blocks-per-id needs --trace');
   return {
     ...same,
-    commandLine: fileURLToPath(new URL(`main${extname(import.meta.url)}`, import.meta.url)),
+    commandLine: fileURLToPath(new URL(`../main${extname(import.meta.url)}`, import.meta.url)),
     servedBy,
     serverLogPath: serverLog,
     seconds,
@@ -266,7 +266,7 @@ function telemetryFrom(
       throw new UsageError(`--inspect ${inspect} is one of the ports ${metricsPort} to ${lastPort} of --metrics-port`);
     }
   }
-  const preload = new URL(`host-telemetry${extname(import.meta.url)}`, import.meta.url).href;
+  const preload = new URL(`../host-telemetry${extname(import.meta.url)}`, import.meta.url).href;
   return { preload, otlpUrl, metricsPort };
 }
 
