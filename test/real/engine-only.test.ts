@@ -16,6 +16,8 @@ it('the tests that no published server is asked are these', () => {
     'S-19: a lease lives for 600 s, and no flag makes that less',
     'S-30: a server that has ended takes its mappings along, so that nothing can add up over several of them',
     'S-59: nothing of ours runs between the registry of memory and that of instances',
+    'S-83: the Python that it brings is readable for its owner alone',
+    'S-83: the server starts two with each',
   ]);
 });
 

@@ -95,6 +95,10 @@ describe('saves beyond those that may be in flight', () => {
     const records = IDS.map((requestId) => start(server, requestId));
     await eventually('the sixth to be sent', () => (answers.length === IDS.length ? true : null));
     expect(takenBack()).toEqual([true, true, false, false, false, false]);
+    const givenBack = records.slice(0, SAVES_IN_FLIGHT_MAX);
+    await eventually('the time of all four', () =>
+      givenBack.every(({ releases }) => releases.length > 0) ? true : null,
+    );
     for (const answer of answers.slice(UNSENT.length)) answer();
     await eventually('the end of all', () => (records.every(({ outcomes }) => outcomes.length === 1) ? true : null));
     expect(records.map(({ said }) => said.at(-1))).toEqual([
